@@ -1,0 +1,16 @@
+//! The switch's vocabulary and meaning: identifiers, port configuration, and the reference
+//! interpreter that defines what every compiled program must do.
+//!
+//! Pure: no clock, no I/O. Time is an argument.
+#![forbid(unsafe_code)]
+
+mod id;
+mod switch;
+mod vlan;
+
+pub use id::{BridgeName, IfIndex, OfPort, PortName};
+pub use switch::{
+    Attachment, Bridge, DEFAULT_MAC_AGING_S, DEFAULT_MAC_TABLE_SIZE, MIN_MAC_AGING_S,
+    MIN_MAC_TABLE_SIZE, Port, Snapshot,
+};
+pub use vlan::{PortVlan, VidSet};

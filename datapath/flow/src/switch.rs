@@ -1,0 +1,70 @@
+//! The desired state of the whole switch, as values.
+
+use crate::{BridgeName, IfIndex, OfPort, PortName, PortVlan};
+
+/// Seconds until an unused MAC address is forgotten, unless `mac-aging-time` says otherwise.
+pub const DEFAULT_MAC_AGING_S: u32 = 300;
+/// Least that `mac-aging-time` can ask for.
+pub const MIN_MAC_AGING_S: u32 = 15;
+/// Addresses that a bridge remembers, unless `mac-table-size` says otherwise.
+pub const DEFAULT_MAC_TABLE_SIZE: u32 = 8192;
+/// Least that `mac-table-size` can ask for.
+pub const MIN_MAC_TABLE_SIZE: u32 = 10;
+
+/// Everything that the datapath needs to know, complete at one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Snapshot {
+    /// All bridges, names unique.
+    pub bridges: Vec<Bridge>,
+}
+
+/// One bridge with its ports.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bridge {
+    /// Its name.
+    pub name: BridgeName,
+    /// Seconds until an unused MAC address is forgotten.
+    pub mac_aging_s: u32,
+    /// How many MAC addresses are remembered at most.
+    pub mac_table_size: u32,
+    /// Whether frames to 01:80:c2:00:00:0x are forwarded.
+    pub forward_bpdu: bool,
+    /// Its ports; names unique in the snapshot, numbers unique in the bridge.
+    pub ports: Vec<Port>,
+}
+
+/// One port of a bridge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Port {
+    /// Its name.
+    pub name: PortName,
+    /// Its number in its bridge.
+    pub ofport: OfPort,
+    /// How it treats VLAN tags.
+    pub vlan: PortVlan,
+    /// What it is connected to.
+    pub attachment: Attachment,
+}
+
+/// What a port is connected to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Attachment {
+    /// A network device of the kernel.
+    Netdev {
+        /// The device whose ingress the switch takes (for a LOCAL or internal port, the hidden
+        /// peer of the host's device).
+        ifindex: IfIndex,
+        /// Administratively up: frames may leave through it.
+        up: bool,
+        /// Its MTU in bytes, without Ethernet header and tag.
+        mtu_bytes: u32,
+    },
+    /// The patch port of another (or the same) bridge; frames jump there, no device is involved.
+    Patch {
+        /// The port on the other side. If it isn't a patch port that names this one, frames are
+        /// dropped.
+        peer: PortName,
+    },
+    /// Configured, but its device isn't there (yet): frames to it are dropped.
+    Absent,
+}
