@@ -1,1 +1,28 @@
-//! Placeholder crate root, replaced by its first module.
+//! eBPF instructions as values.
+//!
+//! [`Assembler`] emits instructions and resolves labels; [`Program`] is the portable result, whose
+//! maps are symbolic until [`Program::encode`]. Programs have a text form that is printed by
+//! `Display` and read back by [`Program::parse`], run in the interpreter of [`interp`], and explain
+//! what the kernel's verifier says about them through [`refusal()`].
+//!
+//! The instruction set is RFC 9669's. Nothing here needs a kernel; an instruction that needs a
+//! kernel newer than 6.1 says so.
+
+#![forbid(unsafe_code)]
+
+mod assembler;
+mod helper;
+mod insn;
+mod link;
+mod op;
+mod print;
+mod program;
+mod reg;
+
+pub use assembler::{Assembler, Label};
+pub use helper::Helper;
+pub use insn::Insn;
+pub use link::{AssembleError, Location};
+pub use op::{AluOp, ByteOrder, Cond, Op, Wide};
+pub use program::{Comment, EncodeError, LabelAt, MapId, Program, Relocation};
+pub use reg::{Operand, Reg, Size, Width};
