@@ -1,1 +1,23 @@
-//! Placeholder crate root.
+//! Builds the small virtual machines that tests and the demonstration boot: the distribution's
+//! kernel, and an initramfs of busybox, a few programs and a control agent.
+//!
+//! Everything comes out of the distribution's packages, downloaded and unpacked but never
+//! installed. An image is built once and kept in the cache under its recipe's hash; a second
+//! call needs no network.
+#![forbid(unsafe_code)]
+
+mod apt;
+mod build;
+mod cache;
+pub mod cpio;
+mod elf;
+mod error;
+mod host;
+mod image;
+mod modules;
+mod recipe;
+
+pub use cache::cache_root;
+pub use error::ImageError;
+pub use image::{Image, Manifest, ensure};
+pub use recipe::{Program, Recipe};

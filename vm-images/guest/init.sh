@@ -1,0 +1,28 @@
+#!/bin/sh
+# First process of the guest: devices, modules, then the agent for as long as the guest lives.
+/bin/busybox --install -s /bin
+export PATH=/bin:/usr/bin HOME=/
+
+mount -t devtmpfs dev /dev
+mkdir -p /dev/pts
+mount -t devpts devpts /dev/pts
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t tmpfs tmp /tmp
+mount -t tmpfs run /run
+exec </dev/console >/dev/console 2>&1
+
+while read -r module; do
+    insmod "/lib/modules/$module" || echo "aorta-guest: cannot load $module"
+done </etc/guest-modules
+
+ip link set lo up
+
+if grep -qw aorta.probe /proc/cmdline; then
+    echo aorta-guest: boots
+    poweroff -f
+fi
+
+while :; do
+    sh /agent
+done
