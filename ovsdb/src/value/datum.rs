@@ -1,0 +1,299 @@
+//! The value of a column (RFC 7047 §5.1 `<value>`).
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Atom, AtomMap, AtomSet, Symbols};
+use crate::error::OpError;
+use crate::schema::ColumnType;
+
+/// The value of a column. A scalar is a set of one element, an optional scalar one of at most one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Datum {
+    /// A set, an optional or a scalar.
+    Set(AtomSet),
+    /// A map.
+    Map(AtomMap),
+}
+
+impl Datum {
+    /// The empty set.
+    pub const fn empty() -> Self {
+        Self::Set(AtomSet::new())
+    }
+
+    /// A scalar.
+    pub fn scalar(atom: impl Into<Atom>) -> Self {
+        Self::Set([atom.into()].into_iter().collect())
+    }
+
+    /// A set.
+    pub fn set<A: Into<Atom>>(atoms: impl IntoIterator<Item = A>) -> Self {
+        Self::Set(atoms.into_iter().map(Into::into).collect())
+    }
+
+    /// A map.
+    pub fn map<K: Into<Atom>, V: Into<Atom>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        Self::Map(
+            pairs
+                .into_iter()
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect(),
+        )
+    }
+
+    /// What a column of this type holds when nobody set it (RFC 7047 §5.2.1).
+    pub fn default_for(ty: &ColumnType) -> Self {
+        match (&ty.value, ty.min) {
+            (None, 0) => Self::empty(),
+            (None, _) => Self::scalar(ty.key.ty.default_atom()),
+            (Some(_), 0) => Self::Map(AtomMap::new()),
+            (Some(value), _) => Self::map([(ty.key.ty.default_atom(), value.ty.default_atom())]),
+        }
+    }
+
+    /// Whether this is [`Datum::default_for`] the type; cheaper than building that.
+    pub fn is_default(&self, ty: &ColumnType) -> bool {
+        if ty.min == 0 {
+            self.is_empty()
+        } else {
+            *self == Self::default_for(ty)
+        }
+    }
+
+    /// Number of elements or pairs.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Set(set) => set.len(),
+            Self::Map(map) => map.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Parses RFC 7047 §5.1 `<value>` and checks it against the column's type.
+    ///
+    /// # Errors
+    /// A syntax error for the wrong form, type or number of elements; a constraint violation
+    /// for an element outside of the column's range, enumeration or length, or a duplicate.
+    pub fn from_json(
+        json: &Value,
+        ty: &ColumnType,
+        symbols: &mut dyn Symbols,
+    ) -> Result<Self, OpError> {
+        let datum = match &ty.value {
+            Some(value_type) => {
+                let pairs = tagged(json, "map")
+                    .ok_or_else(|| OpError::syntax("expected [\"map\", …]").with_syntax(json))?;
+                let mut parsed = Vec::with_capacity(pairs.len());
+                for pair in pairs {
+                    let Some([key, value]) = pair.as_array().map(Vec::as_slice) else {
+                        return Err(OpError::syntax("expected a pair").with_syntax(pair));
+                    };
+                    let key = ty.key.parse_atom(key, symbols)?;
+                    parsed.push((key, value_type.parse_atom(value, symbols)?));
+                }
+                let (given, map) = (parsed.len(), parsed.into_iter().collect::<AtomMap>());
+                no_duplicates("map", given, map.len(), json)?;
+                Self::Map(map)
+            }
+            None => {
+                let set: AtomSet = match tagged(json, "set") {
+                    Some(atoms) => {
+                        let parsed = atoms
+                            .iter()
+                            .map(|atom| ty.key.parse_atom(atom, symbols))
+                            .collect::<Result<Vec<_>, _>>()?;
+                        let (given, set) = (parsed.len(), parsed.into_iter().collect::<AtomSet>());
+                        no_duplicates("set", given, set.len(), json)?;
+                        set
+                    }
+                    None => [ty.key.parse_atom(json, symbols)?].into_iter().collect(),
+                };
+                Self::Set(set)
+            }
+        };
+        if ty.allows_len(datum.len()) {
+            return Ok(datum);
+        }
+        let (found, expected) = (datum.len(), ty.describe_len());
+        Err(OpError::syntax(format!("{found} elements where {expected} may be")).with_syntax(json))
+    }
+
+    /// The JSON form (RFC 7047 §5.1): a set of one element is written as the bare atom.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Set(set) => match set.as_slice() {
+                [one] => one.to_json(),
+                atoms => json!(["set", atoms.iter().map(Atom::to_json).collect::<Vec<_>>()]),
+            },
+            Self::Map(map) => {
+                let pairs = map.iter().map(|(k, v)| json!([k.to_json(), v.to_json()]));
+                json!(["map", pairs.collect::<Vec<_>>()])
+            }
+        }
+    }
+
+    /// The only element, of a set with exactly one.
+    pub fn as_atom(&self) -> Option<&Atom> {
+        match self {
+            Self::Set(set) => match set.as_slice() {
+                [one] => Some(one),
+                _ => None,
+            },
+            Self::Map(_) => None,
+        }
+    }
+
+    /// The string of a string scalar or of a set optional.
+    pub fn as_str_opt(&self) -> Option<&str> {
+        match self.as_atom() {
+            Some(Atom::String(s)) => Some(s),
+            _ => None,
+        }
+    }
+
+    /// The number of an integer scalar or of a set optional.
+    pub fn as_int_opt(&self) -> Option<i64> {
+        match self.as_atom() {
+            Some(Atom::Integer(i)) => Some(*i),
+            _ => None,
+        }
+    }
+
+    /// The uuid of a reference or of a set optional reference.
+    pub fn as_uuid_opt(&self) -> Option<Uuid> {
+        match self.as_atom() {
+            Some(Atom::Uuid(u)) => Some(*u),
+            _ => None,
+        }
+    }
+
+    /// The boolean; false for an empty optional.
+    pub fn as_bool(&self) -> bool {
+        matches!(self.as_atom(), Some(Atom::Boolean(true)))
+    }
+
+    /// The elements of a set, in order; none of a map.
+    pub fn atoms(&self) -> &[Atom] {
+        match self {
+            Self::Set(set) => set.as_slice(),
+            Self::Map(_) => &[],
+        }
+    }
+
+    /// The strings of a set of strings, in order.
+    pub fn strings(&self) -> impl Iterator<Item = &str> {
+        self.atoms().iter().filter_map(|atom| match atom {
+            Atom::String(s) => Some(&**s),
+            _ => None,
+        })
+    }
+
+    /// The numbers of a set of integers, in order.
+    pub fn ints(&self) -> impl Iterator<Item = i64> {
+        self.atoms().iter().filter_map(|atom| match atom {
+            Atom::Integer(i) => Some(*i),
+            _ => None,
+        })
+    }
+
+    /// The uuids of a set of references, in order.
+    pub fn uuids(&self) -> impl Iterator<Item = Uuid> {
+        self.atoms().iter().filter_map(|atom| match atom {
+            Atom::Uuid(u) => Some(*u),
+            _ => None,
+        })
+    }
+
+    /// The pairs of a map; none of a set.
+    pub fn pairs(&self) -> impl Iterator<Item = (&Atom, &Atom)> {
+        let map = match self {
+            Self::Map(map) => Some(map),
+            Self::Set(_) => None,
+        };
+        map.into_iter().flatten().map(|(k, v)| (k, v))
+    }
+
+    /// The string under a string key of a map.
+    pub fn map_get(&self, key: &str) -> Option<&str> {
+        match self {
+            Self::Map(map) => match map.get(&Atom::from(key)) {
+                Some(Atom::String(s)) => Some(s),
+                _ => None,
+            },
+            Self::Set(_) => None,
+        }
+    }
+}
+
+/// The elements of `[tag, [...]]`.
+fn tagged<'a>(json: &'a Value, tag: &str) -> Option<&'a [Value]> {
+    match json.as_array()?.as_slice() {
+        [Value::String(t), Value::Array(elements)] if t == tag => Some(elements),
+        _ => None,
+    }
+}
+
+fn no_duplicates(what: &str, given: usize, kept: usize, json: &Value) -> Result<(), OpError> {
+    if given == kept {
+        return Ok(());
+    }
+    Err(OpError::constraint(format!("{what} contains a duplicate")).with_syntax(json))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::value::NoSymbols;
+
+    fn ty(json: Value) -> ColumnType {
+        ColumnType::from_json(&json).unwrap()
+    }
+
+    fn parse(json: Value, column: Value) -> Result<Datum, OpError> {
+        Datum::from_json(&json, &ty(column), &mut NoSymbols)
+    }
+
+    #[test]
+    fn values_survive_json() {
+        let map = json!({"key": "string", "value": "string", "min": 0, "max": "unlimited"});
+        let set = json!({"key": "integer", "min": 0, "max": "unlimited"});
+        for (value, column) in [
+            (json!("x"), json!("string")),
+            (json!(["set", []]), set.clone()),
+            (json!(["set", [1, 2]]), set.clone()),
+            (json!(7), set),
+            (json!(["map", [["a", "b"], ["c", "d"]]]), map.clone()),
+            (json!(["map", []]), map),
+        ] {
+            assert_eq!(parse(value.clone(), column).unwrap().to_json(), value);
+        }
+    }
+
+    #[test]
+    fn form_and_constraints_are_told_apart() {
+        let tag = json!({"key": {"type": "integer", "minInteger": 0, "maxInteger": 4095},
+                         "min": 0, "max": 1});
+        let kind = |value, column| parse(value, column).unwrap_err().kind;
+        assert_eq!(kind(json!(["set", [1, 2]]), tag.clone()), ErrorKind::Syntax);
+        assert_eq!(kind(json!(4096), tag.clone()), ErrorKind::Constraint);
+        assert_eq!(kind(json!("1"), tag), ErrorKind::Syntax);
+        assert_eq!(kind(json!(["set", []]), json!("string")), ErrorKind::Syntax);
+        let set = json!({"key": "integer", "min": 0, "max": "unlimited"});
+        assert_eq!(kind(json!(["set", [1, 1]]), set), ErrorKind::Constraint);
+    }
+
+    #[test]
+    fn readers_give_what_the_column_holds() {
+        let map = Datum::map([("peer", "p1")]);
+        assert_eq!((map.map_get("peer"), map.map_get("x")), (Some("p1"), None));
+        assert_eq!(Datum::empty().as_str_opt(), None);
+        assert_eq!(Datum::scalar("s").as_str_opt(), Some("s"));
+        assert_eq!(Datum::set([3i64, 1]).ints().collect::<Vec<_>>(), [1, 3]);
+        assert!(Datum::scalar(true).as_bool() && !Datum::empty().as_bool());
+    }
+}

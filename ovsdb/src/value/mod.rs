@@ -1,0 +1,9 @@
+//! Values as the database holds them: atoms, and the sets and maps that every column is made of.
+mod atom;
+mod collections;
+mod datum;
+mod diff;
+
+pub use atom::{Atom, AtomType, NoSymbols, Real, Symbols};
+pub use collections::{AtomMap, AtomSet};
+pub use datum::Datum;
