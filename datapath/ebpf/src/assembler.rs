@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use crate::error::AssembleError;
 use crate::helper::Helper;
 use crate::insn::Insn;
-use crate::link::{self, AssembleError};
+use crate::link;
 use crate::op::{AluOp, ByteOrder, Cond, Op, Wide};
 use crate::program::{Comment, MapId, Program, Relocation};
 use crate::reg::{Operand, Reg, Size, Width};

@@ -11,18 +11,27 @@
 #![forbid(unsafe_code)]
 
 mod assembler;
+mod codec;
+mod cursor;
+mod error;
+pub mod fuzzing;
 mod helper;
 mod insn;
+mod lex;
 mod link;
 mod op;
+mod parse;
 mod print;
 mod program;
+mod refusal;
 mod reg;
 
 pub use assembler::{Assembler, Label};
+pub use error::{AssembleError, Location};
 pub use helper::Helper;
 pub use insn::Insn;
-pub use link::{AssembleError, Location};
 pub use op::{AluOp, ByteOrder, Cond, Op, Wide};
+pub use parse::{ParseError, ParseErrorKind};
 pub use program::{Comment, EncodeError, LabelAt, MapId, Program, Relocation};
+pub use refusal::{Refusal, refusal};
 pub use reg::{Operand, Reg, Size, Width};

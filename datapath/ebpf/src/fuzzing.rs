@@ -1,0 +1,38 @@
+//! Entry points for fuzzers: each takes any bytes and panics only on a defect.
+
+use crate::{Insn, Program};
+
+/// Reads the bytes as a program's text. What is understood must survive being printed and read
+/// again, and consist of known instructions.
+pub fn parse_text(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Ok(program) = Program::parse(text) else {
+        return;
+    };
+    let printed = program.to_string();
+    assert_eq!(Program::parse(&printed).as_ref(), Ok(&program), "{printed}");
+    for insn in program.insns() {
+        assert_eq!(Insn::decode(insn.encode()), *insn);
+        assert!(insn.operation().is_some(), "{insn}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn corpus_replays() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/text");
+        let mut replayed = 0;
+        for entry in fs::read_dir(dir).unwrap() {
+            parse_text(&fs::read(entry.unwrap().path()).unwrap());
+            replayed += 1;
+        }
+        assert!(replayed >= 5, "only {replayed} files in the corpus");
+    }
+}
