@@ -1,1 +1,22 @@
-//! Placeholder crate root, replaced by its first module.
+//! From a snapshot of the switch to programs and tables: the compiler.
+//!
+//! Pure: it never sees a file descriptor, a device name lookup or a clock. Programs come out as
+//! values with symbolic maps; the loader resolves those.
+#![forbid(unsafe_code)]
+
+pub mod abi;
+mod emit;
+mod entry;
+mod error;
+mod facts;
+mod finish;
+mod flood;
+mod module;
+mod skb;
+
+pub use entry::compile_entry;
+pub use error::CompileError;
+pub use facts::{EntryFacts, Ingress, Origin, VidCheck};
+pub use finish::{compile_finish, compile_stub};
+pub use flood::compile_flood;
+pub use module::{BridgeModule, Module, PortModule, Slots, compile};

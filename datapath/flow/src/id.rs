@@ -59,7 +59,11 @@ impl OfPort {
 
 impl fmt::Display for OfPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == OfPort::LOCAL { f.write_str("LOCAL") } else { self.0.fmt(f) }
+        if *self == OfPort::LOCAL {
+            f.write_str("LOCAL")
+        } else {
+            self.0.fmt(f)
+        }
     }
 }
 

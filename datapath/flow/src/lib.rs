@@ -4,11 +4,15 @@
 //! Pure: no clock, no I/O. Time is an argument.
 #![forbid(unsafe_code)]
 
+mod drop_reason;
 mod id;
+mod normal;
 mod switch;
 mod vlan;
 
+pub use drop_reason::DropReason;
 pub use id::{BridgeName, IfIndex, OfPort, PortName};
+pub use normal::{Interpreter, LINK_HEADER_BYTES, MAX_PATCH_DEPTH, Output, Verdict};
 pub use switch::{
     Attachment, Bridge, DEFAULT_MAC_AGING_S, DEFAULT_MAC_TABLE_SIZE, MIN_MAC_AGING_S,
     MIN_MAC_TABLE_SIZE, Port, Snapshot,

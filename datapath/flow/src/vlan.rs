@@ -17,7 +17,11 @@ impl VidSet {
         let mut vids: Vec<Vid> = trunks.into_iter().collect();
         vids.sort_unstable();
         vids.dedup();
-        if vids.is_empty() { VidSet::All } else { VidSet::Only(vids) }
+        if vids.is_empty() {
+            VidSet::All
+        } else {
+            VidSet::Only(vids)
+        }
     }
 
     /// Whether `vid` is in the set.
@@ -62,9 +66,7 @@ impl PortVlan {
             PortVlan::Access(tag) => vid == *tag,
             PortVlan::Trunk(trunks) => trunks.contains(vid),
             PortVlan::NativeTagged { native, trunks }
-            | PortVlan::NativeUntagged { native, trunks } => {
-                vid == *native || trunks.contains(vid)
-            }
+            | PortVlan::NativeUntagged { native, trunks } => vid == *native || trunks.contains(vid),
         }
     }
 

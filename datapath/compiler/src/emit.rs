@@ -1,0 +1,126 @@
+//! Pieces of code that all programs share.
+//!
+//! Registers, in every program: R6 is the context, R7 to R9 belong to the program, R0 to R5 are
+//! gone after each call. A *tag state* is described in [`crate::abi::scratch`].
+
+use aorta_ebpf::{Assembler, Cond, Helper, Label, MapId, Reg, Size};
+
+use crate::abi::{JUMPS, counter, jump, scratch};
+use crate::skb;
+
+use Reg::{R0, R1, R2, R3, R6, R10};
+
+/// The context, in every program.
+pub const CTX: Reg = R6;
+
+/// Marks a tag state as "there is a tag"; its low 16 bits are the tag control information.
+const TAG_PRESENT: u64 = 1 << 16;
+
+/// Tag state of an 802.1Q tag with nothing in it.
+pub const TAG_EMPTY_8021Q: u64 = (aorta_packet::TPID_8021Q.to_be() as u64) << 32 | TAG_PRESENT;
+
+/// Looks up the key at `R10 + key` in `map`; R0 is the value or null.
+pub fn lookup(a: &mut Assembler, map: MapId, key: i16) {
+    a.mov(R2, R10);
+    a.add(R2, i32::from(key));
+    a.load_map(R1, map);
+    a.call(Helper::MapLookupElem);
+}
+
+/// As [`lookup`] for a u32 key, which is first stored at `R10 + key`.
+pub fn lookup_index(
+    a: &mut Assembler,
+    map: MapId,
+    key: i16,
+    index: impl Into<aorta_ebpf::Operand>,
+) {
+    a.store(Size::W, R10, key, index);
+    lookup(a, map, key);
+}
+
+/// Adds `amount` to a word of the counters that R0 points to. Uses R1. Per-CPU, and the kernel
+/// runs these programs with bottom halves off, so a plain add is enough.
+pub fn count(a: &mut Assembler, word: usize, amount: impl Into<aorta_ebpf::Operand>) {
+    a.load(Size::Dw, R1, R0, counter::offset(word));
+    a.add(R1, amount);
+    a.store(Size::Dw, R0, counter::offset(word), R1);
+}
+
+/// Counts a frame and its bytes in the counters that R0 points to. Uses R1, R2.
+pub fn count_frame(a: &mut Assembler, packets: usize, bytes: usize) {
+    count(a, packets, 1);
+    a.load(Size::W, R2, CTX, skb::LEN);
+    count(a, bytes, R2);
+}
+
+/// R0 = the scratch record; goes to `missing` if there is none, which cannot be.
+pub fn load_scratch(a: &mut Assembler, key: i16, missing: Label) {
+    lookup_index(a, crate::abi::SCRATCH.id, key, 0);
+    a.jump_if(Cond::Eq, R0, 0, missing);
+}
+
+/// `dst` = tag state of the tag that the kernel keeps beside the frame; there must be one.
+/// Uses R2.
+pub fn load_tag(a: &mut Assembler, dst: Reg) {
+    a.load(Size::W, dst, CTX, skb::VLAN_PROTO);
+    a.lsh(dst, 32);
+    a.load(Size::W, R2, CTX, skb::VLAN_TCI);
+    a.or(dst, R2);
+    a.or(dst, TAG_PRESENT as i32);
+}
+
+/// Changes the frame's outer tag from the state in R1 to the one in `want` (R7 to R9). Goes to
+/// `failed` if the kernel refuses. Packet pointers are gone afterwards.
+pub fn retag(a: &mut Assembler, want: Reg, failed: Label) {
+    let popped = a.label("popped");
+    let done = a.label("retagged");
+    a.jump_if(Cond::Eq, R1, 0, popped);
+    a.mov(R1, CTX);
+    a.call(Helper::SkbVlanPop);
+    a.jump_if(Cond::Ne, R0, 0, failed);
+    a.bind(popped);
+    a.jump_if(Cond::Eq, want, 0, done);
+    a.mov(R1, CTX);
+    a.mov(R2, want);
+    a.rsh(R2, 32);
+    a.mov(R3, want);
+    a.and(R3, 0xffff);
+    a.call(Helper::SkbVlanPush);
+    a.jump_if(Cond::Ne, R0, 0, failed);
+    a.bind(done);
+}
+
+/// Puts a jump to another bridge on the stack of items. `scratch` is the record; the values come
+/// from the stack frame: target (u32) at `target`, tag state (u64) at `tag`. Goes to `full` if
+/// there is no room. Uses R1 to R3.
+pub fn push_jump(a: &mut Assembler, record: Reg, target: i16, tag: i16, full: Label) {
+    use scratch::item;
+    a.load(Size::W, R1, record, scratch::ITEMS);
+    a.jump_if(Cond::Ge, R1, scratch::MAX_ITEMS, full);
+    a.mov(R2, R1);
+    a.add(R1, 1);
+    a.store(Size::W, record, scratch::ITEMS, R1);
+    item_address(a, record);
+    a.load(Size::W, R3, R10, target);
+    a.store(Size::W, R2, item::TARGET, R3);
+    a.load(Size::W, R3, record, scratch::DEPTH);
+    a.add(R3, 1);
+    a.store(Size::W, R2, item::DEPTH, R3);
+    a.load(Size::Dw, R3, R10, tag);
+    a.store(Size::Dw, R2, item::TAG, R3);
+}
+
+/// R2 = address of the item whose number (less than the maximum) is in R2.
+pub fn item_address(a: &mut Assembler, record: Reg) {
+    a.lsh(R2, scratch::item::BYTES.trailing_zeros() as i32);
+    a.add(R2, record);
+    a.add(R2, i32::from(scratch::STACK));
+}
+
+/// Goes on in the finish program; if that can't be, the frame is dropped.
+pub fn jump_finish(a: &mut Assembler) {
+    a.mov(R1, CTX);
+    a.tail_call(JUMPS.id, jump::FINISH);
+    a.mov(R0, skb::ACT_SHOT);
+    a.exit();
+}

@@ -1,0 +1,65 @@
+//! Why a frame went nowhere.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $help:literal;)*) => {
+        /// Why a frame went nowhere. Every dropped frame has exactly one reason.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum DropReason {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl DropReason {
+            /// All reasons; the position of each is its index in the counters.
+            pub const ALL: &[DropReason] = &[$(DropReason::$variant),*];
+
+            /// Short name, as printed and exported.
+            pub fn name(self) -> &'static str {
+                match self { $(DropReason::$variant => $name,)* }
+            }
+
+            /// One sentence for an operator.
+            pub fn help(self) -> &'static str {
+                match self { $(DropReason::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Shorter than its own headers.
+    Malformed = "malformed", "the frame ends inside its Ethernet header or VLAN tag";
+    /// To 01:80:c2:00:00:0x.
+    Reserved = "reserved-multicast",
+        "link-local control traffic; forwarded if other_config:forward-bpdu is true";
+    /// The ingress port refuses the VLAN.
+    IngressVlan = "ingress-vlan", "the port it came from does not carry its VLAN";
+    /// The destination is where it came from.
+    SamePort = "same-port", "the destination is behind the port it came from";
+    /// The egress port refuses the VLAN.
+    EgressVlan = "egress-vlan", "the port of the destination does not carry its VLAN";
+    /// The egress port can't send.
+    PortDown = "port-down", "the port of the destination is down or has no device";
+    /// Larger than the egress device takes.
+    ExceedsMtu = "exceeds-mtu", "larger than the MTU of the port of the destination";
+    /// Flooded, but there is no other port.
+    NoMember = "no-member", "flooded, and no other port carries its VLAN";
+    /// Through too many patch ports.
+    PatchLoop = "patch-loop", "it went through too many patch ports: is there a loop?";
+    /// The kernel refused an operation on the frame.
+    Failed = "failed", "the kernel refused to change or to send the frame";
+}
+
+impl DropReason {
+    /// Position in the counters.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
