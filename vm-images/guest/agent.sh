@@ -6,8 +6,12 @@
 #
 # An empty output is sent as "-". Commands read nothing and write to files, so that what they
 # leave running in the background keeps no pipe open.
-port=/dev/vport0p1
-until [ -c "$port" ]; do sleep 0.05; done
+port=
+until [ -c "$port" ]; do
+    sleep 0.05
+    # The device's number depends on what else the machine has.
+    port=$(echo /dev/vport*p1)
+done
 exec 3<>"$port"
 
 encoded() {

@@ -1,0 +1,327 @@
+//! Guests: small virtual machines under QEMU.
+
+use std::fs::File;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use aorta_vm_images::{Image, ImageError, Recipe, cache_root, ensure};
+
+use super::agent::Agent;
+use super::exec::command_line;
+use super::{Accel, LabError, Netns, Output, wait_for};
+
+/// Time a guest may take to boot, emulated on a busy machine.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+/// Time a command in a guest may take unless the caller says otherwise.
+const RUN_LIMIT: Duration = Duration::from_secs(60);
+/// Lines of console and of QEMU's messages that go into an error.
+const TAIL_LINES: usize = 25;
+
+/// A network card of a guest, `eth0` for the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nic {
+    /// The tap, existing in the namespace that QEMU runs in, made with `vnet_hdr`.
+    pub tap: String,
+    /// MAC address of the card, `52:54:00:00:00:01`.
+    pub mac: String,
+}
+
+/// What to boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestConfig {
+    /// Name, for people.
+    pub name: String,
+    /// Network cards.
+    pub nics: Vec<Nic>,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Virtual processors.
+    pub cpus: u32,
+}
+
+impl GuestConfig {
+    /// A guest with one processor, 256 MiB, and one card on `tap`.
+    pub fn new(name: &str, tap: &str, mac: &str) -> GuestConfig {
+        GuestConfig {
+            name: name.to_owned(),
+            nics: vec![Nic {
+                tap: tap.to_owned(),
+                mac: mac.to_owned(),
+            }],
+            memory_mib: 256,
+            cpus: 1,
+        }
+    }
+}
+
+/// A running guest; killed when dropped. If the thread is panicking then, its console is kept
+/// and the place told.
+pub struct Guest {
+    name: String,
+    qemu: Mutex<Child>,
+    agent: Mutex<Agent>,
+    dir: tempfile::TempDir,
+}
+
+impl Guest {
+    /// The image that guests boot, built at the first call if the cache has none.
+    ///
+    /// # Errors
+    /// When it can't be built.
+    pub fn image() -> Result<&'static Image, LabError> {
+        static IMAGE: OnceLock<Image> = OnceLock::new();
+        if let Some(image) = IMAGE.get() {
+            return Ok(image);
+        }
+        let built = cache_root()
+            .and_then(|cache| ensure(&Recipe::GUEST, &cache, &mut |line| eprintln!("{line}")))
+            .map_err(|error: ImageError| LabError::Image(error))?;
+        Ok(IMAGE.get_or_init(|| built))
+    }
+
+    /// Boots a guest whose taps are in `netns` and waits until it takes commands.
+    ///
+    /// # Errors
+    /// When it doesn't within two minutes; the error shows its console.
+    pub fn boot(netns: &Netns, config: &GuestConfig) -> Result<Guest, LabError> {
+        let guest = Guest::start(netns, config)?;
+        guest.wait_ready()?;
+        Ok(guest)
+    }
+
+    /// Boots several guests at the same time.
+    ///
+    /// # Errors
+    /// As [`Guest::boot`], for the first that fails.
+    pub fn boot_all(netns: &Netns, configs: &[GuestConfig]) -> Result<Vec<Guest>, LabError> {
+        let guests = configs
+            .iter()
+            .map(|config| Guest::start(netns, config))
+            .collect::<Result<Vec<_>, _>>()?;
+        for guest in &guests {
+            guest.wait_ready()?;
+        }
+        Ok(guests)
+    }
+
+    fn start(netns: &Netns, config: &GuestConfig) -> Result<Guest, LabError> {
+        let image = Guest::image()?;
+        let dir = tempfile::Builder::new()
+            .prefix("aorta-guest-")
+            .tempdir()
+            .map_err(LabError::system("make a directory for the guest"))?;
+        let mut command = netns.command("qemu-system-x86_64");
+        qemu_args(&mut command, image, config, dir.path());
+        let log = dir.path().join("qemu.log");
+        let log = File::create(&log).map_err(LabError::file("make", &log))?;
+        let mut qemu = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .map_err(|source| LabError::Start {
+                command: command_line(&command),
+                source,
+            })?;
+        match connect(&mut qemu, &config.name, dir.path()) {
+            Ok(stream) => Ok(Guest {
+                name: config.name.clone(),
+                qemu: Mutex::new(qemu),
+                agent: Mutex::new(Agent::new(stream)),
+                dir,
+            }),
+            Err(error) => {
+                let _ = qemu.kill();
+                let _ = qemu.wait();
+                Err(error)
+            }
+        }
+    }
+
+    fn wait_ready(&self) -> Result<(), LabError> {
+        let mut agent = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        agent
+            .wait_ready(BOOT_LIMIT)
+            .map_err(|error| self.explain(error))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Process id of its QEMU.
+    pub fn qemu_pid(&self) -> u32 {
+        self.qemu
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .id()
+    }
+
+    /// What the guest's kernel and first process printed so far.
+    pub fn console(&self) -> String {
+        read_lossy(&self.dir.path().join("console"))
+    }
+
+    /// Runs a shell command (busybox) in the guest, for a minute at most. Something left in
+    /// the background goes on. A bad status is the caller's to judge.
+    ///
+    /// # Errors
+    /// When the guest is gone or doesn't answer.
+    pub fn run(&self, command: &str) -> Result<Output, LabError> {
+        self.run_within(command, RUN_LIMIT)
+    }
+
+    /// [`Guest::run`] with another limit, in whole seconds; past it the guest kills the command
+    /// and its status is 137.
+    ///
+    /// # Errors
+    /// As [`Guest::run`].
+    pub fn run_within(&self, command: &str, limit: Duration) -> Result<Output, LabError> {
+        let mut agent = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        agent
+            .run(command, limit)
+            .map_err(|error| self.explain(error))
+    }
+
+    /// Adds what console and QEMU say to an error of the agent's.
+    fn explain(&self, error: LabError) -> LabError {
+        let detail = tails(self.dir.path());
+        let mut qemu = self.qemu.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = qemu.try_wait().ok().flatten();
+        match (ended, error) {
+            (Some(status), _) => LabError::GuestGone {
+                name: self.name.clone(),
+                detail: format!(" ({status}){detail}"),
+            },
+            (None, LabError::Timeout { what, limit, .. }) => LabError::Timeout {
+                what: format!("{}: {what}", self.name),
+                limit,
+                detail,
+            },
+            (None, other) => other,
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let qemu = self.qemu.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = qemu.kill();
+        let _ = qemu.wait();
+        if std::thread::panicking() {
+            keep(&self.name, self.dir.path());
+        }
+    }
+}
+
+/// The connection to the guest's control port, once QEMU listens.
+fn connect(qemu: &mut Child, name: &str, dir: &Path) -> Result<UnixStream, LabError> {
+    let path = agent_socket(dir);
+    let found = wait_for("QEMU listens", Duration::from_secs(20), || {
+        match (qemu.try_wait(), UnixStream::connect(&path)) {
+            (_, Ok(stream)) => Some(Some(stream)),
+            (Ok(None), _) => None,
+            _ => Some(None),
+        }
+    })?;
+    found.ok_or_else(|| LabError::GuestGone {
+        name: name.to_owned(),
+        detail: tails(dir),
+    })
+}
+
+fn agent_socket(dir: &Path) -> PathBuf {
+    dir.join("agent.sock")
+}
+
+fn qemu_args(command: &mut Command, image: &Image, config: &GuestConfig, dir: &Path) {
+    command
+        .args(Accel::detect(image).qemu_args())
+        .args(["-name", &config.name])
+        .args([
+            "-smp",
+            &config.cpus.to_string(),
+            "-m",
+            &config.memory_mib.to_string(),
+        ])
+        .args(["-nodefaults", "-no-user-config", "-no-reboot"])
+        .args(["-display", "none", "-monitor", "none"])
+        .arg("-serial")
+        .arg(format!("file:{}", dir.join("console").display()))
+        .args([
+            "-device",
+            "virtio-rng-pci",
+            "-device",
+            "virtio-serial-pci",
+            "-chardev",
+        ])
+        .arg(format!(
+            "socket,id=agent,server=on,wait=off,path={}",
+            agent_socket(dir).display()
+        ))
+        .args(["-device", "virtserialport,chardev=agent,name=aorta.agent"])
+        .arg("-kernel")
+        .arg(&image.kernel)
+        .arg("-initrd")
+        .arg(&image.initramfs)
+        .args([
+            "-append",
+            "console=ttyS0 panic=-1 quiet mitigations=off oops=panic",
+        ]);
+    for (n, nic) in config.nics.iter().enumerate() {
+        command.arg("-netdev");
+        command.arg(format!(
+            "tap,id=n{n},ifname={},script=no,downscript=no",
+            nic.tap
+        ));
+        command.arg("-device");
+        command.arg(format!("virtio-net-pci,netdev=n{n},mac={}", nic.mac));
+    }
+}
+
+fn read_lossy(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
+
+fn tails(dir: &Path) -> String {
+    ["console", "qemu.log"]
+        .iter()
+        .map(|file| format!("\n--- {file}\n{}", tail(&read_lossy(&dir.join(file)))))
+        .collect()
+}
+
+pub(super) fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// Moves what explains a failure to a place that outlives the test.
+fn keep(name: &str, dir: &Path) {
+    let kept = std::env::temp_dir().join("aorta-failures");
+    let _ = std::fs::create_dir_all(&kept);
+    for file in ["console", "qemu.log"] {
+        let to = kept.join(format!("{name}-{}-{file}", std::process::id()));
+        if std::fs::copy(dir.join(file), &to).is_ok() {
+            eprintln!("lab: {file} of guest {name} kept in {}", to.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tail_keeps_the_last_lines() {
+        let text = (0..100)
+            .map(|n| n.to_string())
+            .collect::<Vec<_>>()
+            .join("\n");
+        let tail = tail(&text);
+        assert!(tail.starts_with("75\n") && tail.ends_with("\n99"), "{tail}");
+    }
+}

@@ -1,0 +1,24 @@
+//! A laboratory on one machine: namespaces, links, guests and switches as values that clean up
+//! after themselves.
+//!
+//! Everything lives in network namespaces that the lab makes; the host's own interfaces are
+//! never touched. Needs root. What a killed run left behind is removed by the next one.
+
+mod accel;
+mod agent;
+mod error;
+mod exec;
+mod guest;
+mod netns;
+mod probe;
+mod switch;
+mod wait;
+
+pub use accel::Accel;
+pub use error::LabError;
+pub use exec::{Output, run, run_within};
+pub use guest::{Guest, GuestConfig, Nic};
+pub use netns::{Netns, sweep_stale};
+pub use probe::{ProbeReport, UdpProbe};
+pub use switch::{Switch, SwitchOptions, binary};
+pub use wait::{wait_for, wait_until};
