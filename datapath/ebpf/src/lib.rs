@@ -17,6 +17,7 @@ mod error;
 pub mod fuzzing;
 mod helper;
 mod insn;
+pub mod interp;
 mod lex;
 mod link;
 mod op;

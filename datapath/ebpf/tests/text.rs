@@ -1,5 +1,7 @@
 //! The text form: the golden sample, round trips and located errors.
 
+#![allow(clippy::unwrap_used)]
+
 use aorta_ebpf::{
     AluOp, Assembler, ByteOrder, Cond, Helper, Label, MapId, Operand, ParseErrorKind, Program, Reg,
     Size, Width,
