@@ -54,6 +54,7 @@ fn last_step(log: &str) -> (Option<usize>, Vec<&str>) {
         if let Some(insn) = step_insn(line) {
             step = Some(insn);
             message.clear();
+            message.extend(after_jump(line).filter(|rest| !is_noise(rest)));
         } else if !is_noise(line) {
             message.push(line);
         }
@@ -69,14 +70,24 @@ fn step_insn(line: &str) -> Option<usize> {
     if is_code { number.parse().ok() } else { None }
 }
 
+/// What follows the distance of a jump on its line: at level 1 the verifier's sentence can stand
+/// there, where a register state would.
+fn after_jump(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(" goto pc")?;
+    let rest = rest.trim_start_matches(['+', '-']);
+    Some(after_number(rest).trim_start()).filter(|rest| !rest.starts_with(';'))
+}
+
 /// Lines that tell of state or statistics, not of a mistake.
 fn is_noise(line: &str) -> bool {
-    const STARTS: [&str; 9] = [
+    const STARTS: [&str; 11] = [
         "processed ",
         "verification time ",
         "stack depth ",
         "mark_precise: ",
         "func#",
+        "SCC ",
+        "(0) ",
         "Live regs before insn:",
         "; ",
         "cur state:",
@@ -260,6 +271,47 @@ processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_stat
             refusal
                 .excerpt
                 .contains("\n>     9     if r0 == 0 goto ipv4\n")
+        );
+    }
+
+    #[test]
+    fn sentence_on_the_line_of_a_jump() {
+        let log = "\
+9: (15) if r0 == 0x0 goto pc-2 8: R0=0 R1=ctx() R10=fp0
+9: (15) if r0 == 0x0 goto pc-2 infinite loop detected at insn 9
+cur state: R0=0 R1=ctx() R10=fp0
+old state: R0=0 R1=ctx() R10=fp0
+processed 10 insns (limit 1000000) max_states_per_insn 0 total_states 1 peak_states 1 mark_read 0
+";
+        let refusal = refused(log);
+        assert_eq!(
+            refusal.to_string(),
+            "refused at instruction 9: infinite loop detected at insn 9"
+        );
+    }
+
+    /// The most detailed level, as its end looks.
+    #[test]
+    fn detailed_log() {
+        let log = "\
+func#0 @0
+Live regs before insn:
+      0: .1........ (bf) r6 = r1
+  1   8: 01........ (61) r0 = *(u32 *)(r2 +14)
+5: (bf) r4 = r2                       ; R2=fp0 R4=fp0
+6: (1f) r4 -= r6
+mark_precise: frame0: last_idx 3 first_idx 0 subseq_idx -1 
+mark_precise: frame0: regs=r6 stack= before 5: (bf) r4 = r2
+SCC enter (1)
+(0) frame 0 insn 5 +live -8 
+R4 subtraction from stack pointer prohibited
+processed 4 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+";
+        let refusal = refused(log);
+        assert_eq!(refusal.insn, Some(6));
+        assert_eq!(
+            refusal.reason,
+            "R4 subtraction from stack pointer prohibited"
         );
     }
 
