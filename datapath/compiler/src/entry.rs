@@ -39,10 +39,10 @@ pub fn compile_entry(facts: &EntryFacts) -> Result<Program, CompileError> {
     entry.find();
     entry.send();
     entry.out_of_line();
-    entry.a.finish().map_err(|source| CompileError::Assemble {
-        program: name,
-        source,
-    })
+    entry
+        .a
+        .finish()
+        .map_err(|e| CompileError::assemble(&name, e))
 }
 
 struct Entry<'f> {
@@ -280,8 +280,8 @@ impl<'f> Entry<'f> {
         self.group_address();
         self.learn_new_station();
         self.rare_egress();
-        self.to_flood();
-        self.to_patch();
+        self.hand_to_flood();
+        self.hand_to_patch();
         self.drop_all();
         self.a.bind(self.lost);
         self.a.mov(R0, skb::ACT_SHOT);
@@ -290,7 +290,6 @@ impl<'f> Entry<'f> {
 
     /// The kernel keeps a tag beside the frame.
     fn tagged_ingress(&mut self) {
-        let refused = self.drop(DropReason::IngressVlan);
         let classified = self.classified;
         self.a.bind(self.tagged);
         load_tag(&mut self.a, R8);
@@ -300,18 +299,19 @@ impl<'f> Entry<'f> {
         let ingress = self.facts.ingress.clone();
         match &ingress {
             Ingress::Access(vid) => {
+                let refused = self.drop(DropReason::IngressVlan);
                 self.a.jump_if(Cond::Ne, R9, 0, refused);
                 self.set_vid(*vid);
                 self.a.jump(classified);
             }
-            Ingress::Trunk(check) => self.check_vid(check, None, refused),
+            Ingress::Trunk(check) => self.check_vid(check, None),
             Ingress::Native(native, check) => {
                 let given = self.a.label("given_vlan");
                 self.a.jump_if(Cond::Ne, R9, 0, given);
                 self.set_vid(*native);
                 self.a.jump(classified);
                 self.a.bind(given);
-                self.check_vid(check, Some(*native), refused);
+                self.check_vid(check, Some(*native));
             }
         }
     }
@@ -321,8 +321,8 @@ impl<'f> Entry<'f> {
         self.a.or(R8, i32::from(vid.get()));
     }
 
-    /// Goes on if `check` takes the VLAN in R9 or it is `native`, else to `refused`.
-    fn check_vid(&mut self, check: &VidCheck, native: Option<Vid>, refused: Label) {
+    /// Goes on if `check` takes the VLAN in R9 or it is `native`, else drops.
+    fn check_vid(&mut self, check: &VidCheck, native: Option<Vid>) {
         let classified = self.classified;
         let few: &[Vid] = if let VidCheck::Few(vids) = check {
             vids
@@ -335,8 +335,12 @@ impl<'f> Entry<'f> {
         }
         match check {
             VidCheck::All => self.a.jump(classified),
-            VidCheck::Few(_) => self.a.jump(refused),
+            VidCheck::Few(_) => {
+                let refused = self.drop(DropReason::IngressVlan);
+                self.a.jump(refused);
+            }
             VidCheck::Bitmap { .. } => {
+                let refused = self.drop(DropReason::IngressVlan);
                 self.a
                     .store(Size::W, R10, INDEX, self.facts.port_slot as i32);
                 self.vlan_bit(refused);
@@ -475,7 +479,7 @@ impl<'f> Entry<'f> {
         self.a.mov(R7, 0);
     }
 
-    fn to_flood(&mut self) {
+    fn hand_to_flood(&mut self) {
         let (lost, slot) = (self.lost, self.slot());
         let failed = self.drop(DropReason::Failed);
         let a = &mut self.a;
@@ -500,7 +504,7 @@ impl<'f> Entry<'f> {
         a.jump(failed);
     }
 
-    fn to_patch(&mut self) {
+    fn hand_to_patch(&mut self) {
         let lost = self.lost;
         let looped = self.drop(DropReason::PatchLoop);
         let a = &mut self.a;

@@ -12,7 +12,7 @@ pub enum CompileError {
         /// Name of the program.
         program: String,
         /// What the assembler refused.
-        source: AssembleError,
+        source: Box<AssembleError>,
     },
     /// A port has no slot: the caller allocates one for each port first.
     #[error("port {0} has no slot in the datapath")]
@@ -28,4 +28,13 @@ pub enum CompileError {
         /// Places that there are.
         limit: usize,
     },
+}
+
+impl CompileError {
+    pub(crate) fn assemble(program: &str, source: AssembleError) -> CompileError {
+        CompileError::Assemble {
+            program: program.to_owned(),
+            source: Box::new(source),
+        }
+    }
 }

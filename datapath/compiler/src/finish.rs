@@ -38,10 +38,7 @@ pub fn compile_finish() -> Result<Program, CompileError> {
     a.bind(lost);
     a.mov(R0, skb::ACT_SHOT);
     a.exit();
-    a.finish().map_err(|source| CompileError::Assemble {
-        program: name.into(),
-        source,
-    })
+    a.finish().map_err(|e| CompileError::assemble(name, e))
 }
 
 /// Compiles the program that stands where a patch port was: what jumps there goes no further.
@@ -56,10 +53,7 @@ pub fn compile_stub() -> Result<Program, CompileError> {
     a.bind(lost);
     a.mov(R0, skb::ACT_SHOT);
     a.exit();
-    a.finish().map_err(|source| CompileError::Assemble {
-        program: name.into(),
-        source,
-    })
+    a.finish().map_err(|e| CompileError::assemble(name, e))
 }
 
 /// Nothing is left but what is pending: the frame itself goes there.

@@ -46,10 +46,7 @@ pub fn compile_flood() -> Result<Program, CompileError> {
     a.bind(lost);
     a.mov(R0, skb::ACT_SHOT);
     a.exit();
-    a.finish().map_err(|source| CompileError::Assemble {
-        program: name.into(),
-        source,
-    })
+    a.finish().map_err(|e| CompileError::assemble(name, e))
 }
 
 /// First run: looks up the list of the frame's VLAN, or that of all VLANs without one.

@@ -1,5 +1,22 @@
 //! The switch's hands in the kernel: eBPF maps, programs and links, and network devices.
 //!
-//! The only crate with `unsafe` code, all of it in one module with a reason at each place.
+//! The only crate with `unsafe` code, all of it in the module `sys` with a reason at each place.
+#![deny(unsafe_code)]
 
+mod clock;
+mod datapath;
+mod error;
+mod generation;
+mod link;
+mod loader;
+mod map;
 pub mod netdev;
+mod pins;
+mod state;
+mod sys;
+
+pub use datapath::{Applied, Config, Datapath, FdbEntry, PortCounters};
+pub use error::{DatapathError, LoadError, PortError, chain};
+pub use loader::{Loaded, Loader};
+pub use map::Map;
+pub use sys::TestRun;

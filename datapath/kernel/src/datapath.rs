@@ -1,0 +1,410 @@
+//! The datapath in the kernel: brings it to what a snapshot says, step by step, without a
+//! packet lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use aorta_compiler::abi::{counter, fdb, port};
+use aorta_compiler::{Module, Origin, PortModule, compile, compile_entry};
+use aorta_flow::{BridgeName, DropReason, OfPort, PortName, Snapshot};
+use aorta_packet::{MacAddr, Vid};
+
+use crate::clock::TickClock;
+use crate::error::{DatapathError, PortError};
+use crate::generation::Generation;
+use crate::link;
+use crate::loader::{Loaded, Loader};
+use crate::pins::PinDir;
+use crate::state::State;
+
+/// Where a datapath lives.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Pin directory, two levels below the mount point of a BPF file system:
+    /// `/sys/fs/bpf/aorta/NAME`. One directory for each switch on the machine.
+    pub pin_dir: PathBuf,
+}
+
+/// What [`Datapath::apply`] could not do.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Ports that are not attached, and why. All others are.
+    pub failed: BTreeMap<PortName, PortError>,
+}
+
+/// Traffic of one port since it was added.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PortCounters {
+    /// Its bridge.
+    pub bridge: BridgeName,
+    /// Its name.
+    pub port: PortName,
+    /// Its number.
+    pub ofport: OfPort,
+    /// Frames taken from it.
+    pub rx_packets: u64,
+    /// Bytes taken from it.
+    pub rx_bytes: u64,
+    /// Frames sent to it.
+    pub tx_packets: u64,
+    /// Bytes sent to it.
+    pub tx_bytes: u64,
+    /// Frames from it that were flooded.
+    pub flooded: u64,
+    /// Copies that flooding made of them.
+    pub flood_copies: u64,
+    /// Frames from it that went nowhere, for each reason that occurred.
+    pub drops: BTreeMap<DropReason, u64>,
+}
+
+/// A learned MAC address.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct FdbEntry {
+    /// VLAN in which it was seen.
+    pub vid: Vid,
+    /// The address.
+    pub mac: MacAddr,
+    /// Port behind which it is.
+    pub port: PortName,
+    /// Number of that port.
+    pub ofport: OfPort,
+    /// Seconds since a frame came from it.
+    pub age_s: u64,
+}
+
+/// The switch's part of the kernel.
+#[derive(Debug)]
+pub struct Datapath {
+    pins: PinDir,
+    loader: Loader,
+    clock: TickClock,
+    state: State,
+    generation: Generation,
+    installed: Module,
+    /// Device of each port slot that has a link of this daemon.
+    attached: BTreeMap<u32, u32>,
+    /// Nothing of earlier daemons is left.
+    settled: bool,
+}
+
+impl Datapath {
+    /// Opens the datapath. What an earlier daemon left goes on forwarding until the first
+    /// [`Datapath::apply`].
+    pub fn open(config: &Config) -> Result<Datapath, DatapathError> {
+        let pins = PinDir::open(&config.pin_dir)?;
+        let state = State::open(&pins)?;
+        let mut loader = Loader::new();
+        let clock = TickClock::new(&mut loader)?;
+        let generation = Generation::create(&pins, &state, &mut loader)?;
+        let installed = Module::default();
+        let attached = BTreeMap::new();
+        Ok(Datapath {
+            pins,
+            loader,
+            clock,
+            state,
+            generation,
+            installed,
+            attached,
+            settled: false,
+        })
+    }
+
+    /// Removes all that a datapath ever left in `config`'s directory; forwarding ends.
+    pub fn teardown(config: &Config) -> Result<(), DatapathError> {
+        PinDir::remove_all(&config.pin_dir)
+    }
+
+    /// Brings the kernel to `snapshot`. A port that fails doesn't stop the others, and is tried
+    /// again the next time.
+    pub fn apply(&mut self, snapshot: &Snapshot) -> Result<Applied, DatapathError> {
+        self.state.allocate(snapshot)?;
+        let mut module = compile(snapshot, self.state.slots(), self.clock.hz())?;
+        let mut applied = Applied::default();
+        self.remove_ports(&module)?;
+        let renewed = self.size_fdbs(&module)?;
+        for (slot, port) in &module.ports {
+            let before = self.installed.ports.get(slot);
+            if before == Some(port) && !renewed.contains(&port.bridge_slot) {
+                continue;
+            }
+            if let Err(error) = self.install_port(*slot, port, before.cloned().as_ref(), &renewed) {
+                self.generation.set_port(*slot, &port::Record::FREE, None)?;
+                applied.failed.insert(port.name.clone(), error);
+            }
+        }
+        self.set_floods(&module)?;
+        self.remove_bridges(&module)?;
+        module
+            .ports
+            .retain(|_, port| !applied.failed.contains_key(&port.name));
+        self.installed = module;
+        if !self.settled {
+            self.settle()?;
+        }
+        Ok(applied)
+    }
+
+    /// Detaches ports that are not wanted, here or on this device. Their slots are free
+    /// afterwards unless the port is only elsewhere now.
+    fn remove_ports(&mut self, wanted: &Module) -> Result<(), DatapathError> {
+        let known = self.state.slots().ports.values();
+        let mut slots: BTreeSet<u32> = known.copied().collect();
+        if self.settled {
+            let installed = &self.installed.ports;
+            slots.retain(|slot| installed.get(slot) != wanted.ports.get(slot));
+        } else {
+            slots.extend(self.pins.links()?);
+        }
+        for slot in slots {
+            let port = wanted.ports.get(&slot);
+            let before = self.installed.ports.get(&slot);
+            if port.is_none_or(|port| port.device.is_none()) {
+                link::detach(&self.pins.link(slot))?;
+                self.attached.remove(&slot);
+            }
+            if port.is_none() {
+                self.generation.set_port(slot, &port::Record::FREE, None)?;
+            }
+            let was_patch = before.is_some_and(is_patch);
+            if was_patch && !port.is_some_and(is_patch) {
+                self.generation.clear_jump(slot)?;
+            }
+            match (before, port) {
+                (Some(before), Some(port)) if before.bridge_slot != port.bridge_slot => {
+                    self.state.flush_port(before.bridge_slot, slot)?;
+                }
+                (_, None) => self.state.release_port(slot)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Slots of the bridges whose MAC table is a new one.
+    fn size_fdbs(&mut self, module: &Module) -> Result<BTreeSet<u32>, DatapathError> {
+        let mut renewed = BTreeSet::new();
+        for (slot, bridge) in &module.bridges {
+            if self.state.size_fdb(*slot, bridge.mac_table_size)? {
+                renewed.insert(*slot);
+            }
+        }
+        Ok(renewed)
+    }
+
+    fn install_port(
+        &mut self,
+        slot: u32,
+        port: &PortModule,
+        before: Option<&PortModule>,
+        renewed: &BTreeSet<u32>,
+    ) -> Result<(), PortError> {
+        self.generation
+            .set_port(slot, &port.record, port.vlans.as_deref())
+            .map_err(|e| PortError::Pin(Box::new(e)))?;
+        let Some(facts) = &port.entry else {
+            return Ok(());
+        };
+        let same_program = !renewed.contains(&port.bridge_slot)
+            && before.is_some_and(|before| before.entry.as_ref() == Some(facts));
+        let device = port.device.map(|device| device.get());
+        if same_program && (device.is_none() || self.attached.get(&slot) == device.as_ref()) {
+            return Ok(());
+        }
+        let program = compile_entry(facts).map_err(|e| PortError::Pin(Box::new(e.into())))?;
+        let (state, generation) = (&self.state, &self.generation);
+        let program = self
+            .loader
+            .load(&program, |id| generation.map_fd(state, id))?;
+        match (facts.origin, device) {
+            (Origin::Device, Some(device)) => self.attach(slot, device, &program),
+            (Origin::Device, None) => Ok(()),
+            (Origin::Patch, _) => self
+                .generation
+                .set_jump(slot, &program)
+                .map_err(|e| PortError::Pin(Box::new(e))),
+        }
+    }
+
+    fn attach(&mut self, slot: u32, device: u32, program: &Loaded) -> Result<(), PortError> {
+        let path = self.pins.link(slot);
+        link::attach(&path, device, program.fd())?;
+        self.attached.insert(slot, device);
+        Ok(())
+    }
+
+    fn set_floods(&mut self, module: &Module) -> Result<(), DatapathError> {
+        let now = Instant::now();
+        for (key, members) in &module.floods {
+            if self.installed.floods.get(key) != Some(members) {
+                self.generation.set_flood(*key, members, now)?;
+            }
+        }
+        for key in self
+            .installed
+            .floods
+            .keys()
+            .filter(|key| !module.floods.contains_key(key))
+        {
+            self.generation.remove_flood(*key, now)?;
+        }
+        Ok(())
+    }
+
+    fn remove_bridges(&mut self, wanted: &Module) -> Result<(), DatapathError> {
+        let slots: Vec<u32> = self.state.slots().bridges.values().copied().collect();
+        for slot in slots
+            .into_iter()
+            .filter(|slot| !wanted.bridges.contains_key(slot))
+        {
+            self.state.release_bridge(slot)?;
+        }
+        Ok(())
+    }
+
+    /// All programs are this daemon's: earlier ones' maps can go.
+    fn settle(&mut self) -> Result<(), DatapathError> {
+        self.state.retire_old_maps()?;
+        for number in self.pins.generations()? {
+            if number != self.generation.number() {
+                self.pins.remove_generation(number)?;
+            }
+        }
+        self.settled = true;
+        Ok(())
+    }
+
+    /// Counters of all ports.
+    pub fn counters(&self) -> Result<Vec<PortCounters>, DatapathError> {
+        let mut all = Vec::with_capacity(self.installed.ports.len());
+        for (slot, port) in &self.installed.ports {
+            let words = self.state.words(*slot)?;
+            let Some(bridge) = self.installed.bridges.get(&port.bridge_slot) else {
+                continue;
+            };
+            let drops = DropReason::ALL
+                .iter()
+                .map(|reason| (*reason, words[counter::DROPS + reason.index()]))
+                .filter(|(_, frames)| *frames > 0)
+                .collect();
+            all.push(PortCounters {
+                bridge: bridge.name.clone(),
+                port: port.name.clone(),
+                ofport: port.ofport,
+                rx_packets: words[counter::RX_PACKETS],
+                rx_bytes: words[counter::RX_BYTES],
+                tx_packets: words[counter::TX_PACKETS],
+                tx_bytes: words[counter::TX_BYTES],
+                flooded: words[counter::FLOODED],
+                flood_copies: words[counter::COPIES],
+                drops,
+            });
+        }
+        Ok(all)
+    }
+
+    /// Addresses that a bridge has learned and not forgotten, sorted.
+    pub fn fdb(&self, bridge: &BridgeName) -> Result<Vec<FdbEntry>, DatapathError> {
+        let no_bridge = || DatapathError::NoBridge(bridge.clone());
+        let slot = *self
+            .state
+            .slots()
+            .bridges
+            .get(bridge)
+            .ok_or_else(no_bridge)?;
+        let aging_s = self
+            .installed
+            .bridges
+            .get(&slot)
+            .ok_or_else(no_bridge)?
+            .mac_aging_s;
+        let map = self.state.fdb(slot).ok_or_else(no_bridge)?;
+        let now = self.clock.now().map_err(|source| DatapathError::Map {
+            what: "read the time of",
+            name: "fdb".into(),
+            source,
+        })?;
+        let mut entries = Vec::new();
+        for key in map.keys()? {
+            let Some(value) = map.get(&key)? else {
+                continue;
+            };
+            let (Ok(key), Some(port_slot), Some(seen)) = (
+                <[u8; 8]>::try_from(&key[..]),
+                u32_at(&value, fdb::PORT),
+                u32_at(&value, fdb::SEEN),
+            ) else {
+                continue;
+            };
+            let (vid, mac) = fdb::split(key);
+            let age_s = self.clock.age_s(now, seen);
+            if age_s > u64::from(aging_s) {
+                continue;
+            }
+            let (Some(port), Ok(vid)) = (self.installed.ports.get(&port_slot), Vid::new(vid))
+            else {
+                continue;
+            };
+            let (port, ofport) = (port.name.clone(), port.ofport);
+            entries.push(FdbEntry {
+                vid,
+                mac,
+                port,
+                ofport,
+                age_s,
+            });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    /// Runs the entry program of a port on a frame, outside of any traffic: what it returned, the
+    /// frame, and how long one of `repeat` runs took. It counts and learns as for a real frame,
+    /// and copies that flooding makes are really sent.
+    pub fn test_run(
+        &mut self,
+        port: &PortName,
+        frame: &[u8],
+        repeat: u32,
+    ) -> Result<crate::TestRun, DatapathError> {
+        let slot = self.state.slots().ports.get(port);
+        let facts = slot.and_then(|slot| self.installed.ports.get(slot)?.entry.as_ref());
+        let failed = |source| DatapathError::Map {
+            what: "run the entry program of",
+            name: port.to_string(),
+            source,
+        };
+        let facts = facts.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
+        let (state, generation) = (&self.state, &self.generation);
+        let program = compile_entry(facts)?;
+        let program = self
+            .loader
+            .load(&program, |id| generation.map_fd(state, id))?;
+        program.test_run(frame, repeat).map_err(failed)
+    }
+
+    /// Whether anything is left of a datapath in `pin_dir`.
+    pub fn exists(pin_dir: &Path) -> bool {
+        pin_dir.join("state").exists()
+    }
+}
+
+fn is_patch(port: &PortModule) -> bool {
+    port.entry
+        .as_ref()
+        .is_some_and(|facts| facts.origin == Origin::Patch)
+}
+
+/// The low 32 bits of the number at `at`.
+fn u32_at(value: &[u8], at: i16) -> Option<u32> {
+    let at = at as usize;
+    // On a big-endian machine the low half of a u64 is its second.
+    let at = if cfg!(target_endian = "big") && at as i16 == fdb::SEEN {
+        at + 4
+    } else {
+        at
+    };
+    let bytes = value.get(at..at + 4)?;
+    Some(u32::from_ne_bytes(bytes.try_into().ok()?))
+}

@@ -1,0 +1,29 @@
+//! Links: what ties a program to a device, kept alive by a pin.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use crate::error::{DatapathError, PortError};
+use crate::{pins, sys};
+
+/// Attaches `program` to the ingress of the device, or exchanges the program if the link pinned
+/// at `path` is to that device already. No packet is lost between the old program and the new.
+pub fn attach(path: &Path, ifindex: u32, program: BorrowedFd<'_>) -> Result<(), PortError> {
+    let pin_error = |e| PortError::Pin(Box::new(e));
+    if let Some(link) = pins::open(path).map_err(pin_error)? {
+        // The device may have gone, and another come in its place.
+        let same = sys::tcx_device(link.as_fd()).is_ok_and(|device| device == ifindex);
+        if same && sys::update_link(link.as_fd(), program).is_ok() {
+            return Ok(());
+        }
+        pins::unpin(path).map_err(pin_error)?;
+    }
+    let link = sys::attach_tcx_ingress(program, ifindex)
+        .map_err(|source| PortError::Attach { ifindex, source })?;
+    pins::pin(link.as_fd(), path).map_err(pin_error)
+}
+
+/// Ends the link pinned at `path`, if there is one.
+pub fn detach(path: &Path) -> Result<(), DatapathError> {
+    pins::unpin(path)
+}

@@ -1,0 +1,174 @@
+//! Programs into the kernel: through aya, each as a small object file made in memory.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use aorta_ebpf::{MapId, Program, refusal};
+use aya::programs::{ProgramError, ProgramFd, SchedClassifier};
+use aya::{EbpfLoader, VerifierLogLevel};
+use object::write::{Object, StandardSegment, Symbol, SymbolSection};
+use object::{
+    Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
+};
+
+use crate::error::LoadError;
+use crate::sys;
+
+/// A program in the kernel.
+#[derive(Debug)]
+pub struct Loaded(ProgramFd);
+
+impl Loaded {
+    /// Its descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Runs it on a frame, outside of any traffic.
+    pub fn test_run(&self, frame: &[u8], repeat: u32) -> std::io::Result<sys::TestRun> {
+        sys::test_run(self.fd(), frame, 0, repeat)
+    }
+}
+
+/// Loads programs. Keep one: making it reads the kernel's type information.
+pub struct Loader(EbpfLoader<'static>);
+
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Loader")
+    }
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        Loader::new()
+    }
+}
+
+impl Loader {
+    /// A loader.
+    pub fn new() -> Loader {
+        let mut loader = EbpfLoader::new();
+        // The log of a refusal is asked for by loading again, so that success costs none.
+        loader
+            .btf(None)
+            .verifier_log_level(VerifierLogLevel::DISABLE);
+        Loader(loader)
+    }
+
+    /// Loads a TC program, its maps resolved by `map_fd`.
+    pub fn load(
+        &mut self,
+        program: &Program,
+        map_fd: impl Fn(MapId) -> Option<i32>,
+    ) -> Result<Loaded, LoadError> {
+        let name = program.name().to_owned();
+        let code = program.encode(map_fd).map_err(|source| LoadError::Encode {
+            program: name.clone(),
+            source,
+        })?;
+        let object = object_file(&name, &code).map_err(|reason| LoadError::Object {
+            program: name.clone(),
+            reason,
+        })?;
+        match self.load_object(&name, &object) {
+            Err(LoadError::Kernel { .. }) => self.load_with_log(program, &object),
+            other => other,
+        }
+    }
+
+    fn load_object(&mut self, name: &str, object: &[u8]) -> Result<Loaded, LoadError> {
+        match self.try_load(name, object)? {
+            Ok(loaded) => Ok(loaded),
+            Err((source, _)) => Err(LoadError::Kernel {
+                program: name.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    fn load_with_log(&mut self, program: &Program, object: &[u8]) -> Result<Loaded, LoadError> {
+        let name = program.name().to_owned();
+        self.0
+            .verifier_log_level(VerifierLogLevel::VERBOSE | VerifierLogLevel::STATS);
+        let result = self.try_load(&name, object);
+        self.0.verifier_log_level(VerifierLogLevel::DISABLE);
+        match result? {
+            Ok(loaded) => Ok(loaded),
+            Err((source, log)) if log.trim().is_empty() => Err(LoadError::Kernel {
+                program: name,
+                source,
+            }),
+            Err((_, log)) => {
+                let refusal = refusal(&log, program);
+                let (reason, excerpt) = (refusal.reason, refusal.excerpt);
+                Err(LoadError::Refused {
+                    program: name,
+                    reason,
+                    excerpt,
+                })
+            }
+        }
+    }
+
+    /// The outer error is ours, the inner one the kernel's, with its log.
+    #[allow(clippy::type_complexity)]
+    fn try_load(
+        &mut self,
+        name: &str,
+        object: &[u8],
+    ) -> Result<Result<Loaded, (std::io::Error, String)>, LoadError> {
+        let defect = |reason: String| LoadError::Object {
+            program: name.to_owned(),
+            reason,
+        };
+        let mut ebpf = self
+            .0
+            .load(object)
+            .map_err(|e| defect(crate::error::chain(&e)))?;
+        let program: &mut SchedClassifier = ebpf
+            .program_mut(name)
+            .ok_or_else(|| defect("its symbol is missing".into()))?
+            .try_into()
+            .map_err(|e: ProgramError| defect(e.to_string()))?;
+        match program.load() {
+            Ok(()) => {}
+            Err(ProgramError::LoadError {
+                io_error,
+                verifier_log,
+            }) => {
+                return Ok(Err((io_error, verifier_log.to_string())));
+            }
+            Err(other) => return Err(defect(crate::error::chain(&other))),
+        }
+        let fd = program
+            .fd()
+            .and_then(|fd| fd.try_clone().map_err(ProgramError::IOError));
+        fd.map(|fd| Ok(Loaded(fd)))
+            .map_err(|e| defect(e.to_string()))
+    }
+}
+
+/// An ELF object with one TC program and no maps: their descriptors are in the code already.
+fn object_file(name: &str, code: &[u8]) -> Result<Vec<u8>, String> {
+    let mut object = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
+    let segment = |s| object.segment_name(s).to_vec();
+    let (text, data) = (
+        segment(StandardSegment::Text),
+        segment(StandardSegment::Data),
+    );
+    let license = object.add_section(data, b"license".to_vec(), SectionKind::Data);
+    object.append_section_data(license, b"GPL\0", 1);
+    let section = object.add_section(text, b"classifier".to_vec(), SectionKind::Text);
+    let value = object.append_section_data(section, code, 8);
+    object.add_symbol(Symbol {
+        name: name.as_bytes().to_vec(),
+        value,
+        size: code.len() as u64,
+        kind: SymbolKind::Text,
+        scope: SymbolScope::Linkage,
+        weak: false,
+        section: SymbolSection::Section(section),
+        flags: SymbolFlags::None,
+    });
+    object.write().map_err(|e| e.to_string())
+}

@@ -1,0 +1,258 @@
+//! The `bpf(2)` calls that aya has no form for: maps by bytes, links by device index, and test
+//! runs. The only module of the project with `unsafe` code.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info};
+
+/// `BPF_NOEXIST`: only create.
+pub const ONLY_NEW: u64 = 1;
+
+/// One call of `bpf(2)`.
+///
+/// # Safety
+/// Every address in `attr` must be valid for the bytes that `cmd` reads or writes there, for the
+/// length of the call.
+unsafe fn bpf(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<i64> {
+    let size = size_of::<bpf_attr>();
+    // SAFETY: `attr` is a whole `bpf_attr`, and the caller vouches for the addresses in it.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, cmd as libc::c_long, attr, size) };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+fn attr() -> bpf_attr {
+    // SAFETY: `bpf_attr` is a union of plain integers; all zeroes is a value of it, and the
+    // kernel wants unused bytes to be zero.
+    unsafe { std::mem::zeroed() }
+}
+
+fn fd(fd: BorrowedFd<'_>) -> u32 {
+    fd.as_raw_fd() as u32
+}
+
+fn element(map: BorrowedFd<'_>, key: &[u8], value: u64, flags: u64) -> bpf_attr {
+    let mut attr = attr();
+    attr.__bindgen_anon_2.map_fd = fd(map);
+    attr.__bindgen_anon_2.key = key.as_ptr() as u64;
+    attr.__bindgen_anon_2.__bindgen_anon_1.value = value;
+    attr.__bindgen_anon_2.flags = flags;
+    attr
+}
+
+/// Sizes of a map's elements as the kernel sees them: a per-CPU map has one value, padded to
+/// 8 bytes, for each possible CPU. Callers pass slices of exactly these sizes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ElementSize {
+    /// Bytes of a key.
+    pub key: usize,
+    /// Bytes of a value, all CPUs together.
+    pub value: usize,
+}
+
+fn check(map: ElementSize, key: usize, value: usize) -> io::Result<()> {
+    if map.key == key && map.value == value {
+        Ok(())
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "key or value has not the map's size",
+        ))
+    }
+}
+
+/// Reads an element into `value`. `Ok(false)` if there is none.
+pub fn lookup(
+    map: BorrowedFd<'_>,
+    size: ElementSize,
+    key: &[u8],
+    value: &mut [u8],
+) -> io::Result<bool> {
+    check(size, key.len(), value.len())?;
+    let mut attr = element(map, key, value.as_mut_ptr() as u64, 0);
+    // SAFETY: `key` and `value` are borrowed for the call and have the map's sizes.
+    match unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr) } {
+        Ok(_) => Ok(true),
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Writes an element.
+pub fn update(
+    map: BorrowedFd<'_>,
+    size: ElementSize,
+    key: &[u8],
+    value: &[u8],
+    flags: u64,
+) -> io::Result<()> {
+    check(size, key.len(), value.len())?;
+    let mut attr = element(map, key, value.as_ptr() as u64, flags);
+    // SAFETY: as in `lookup`; the kernel only reads the value.
+    unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr) }.map(drop)
+}
+
+/// Deletes an element; it is no error if there is none.
+pub fn delete(map: BorrowedFd<'_>, size: ElementSize, key: &[u8]) -> io::Result<()> {
+    check(size, key.len(), size.value)?;
+    let mut attr = element(map, key, 0, 0);
+    // SAFETY: `key` is borrowed for the call and has the map's size.
+    match unsafe { bpf(bpf_cmd::BPF_MAP_DELETE_ELEM, &mut attr) } {
+        Err(e) if e.raw_os_error() != Some(libc::ENOENT) => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// The key after `key`, or the first one. `Ok(None)` at the end.
+pub fn next_key(
+    map: BorrowedFd<'_>,
+    size: ElementSize,
+    key: Option<&[u8]>,
+) -> io::Result<Option<Vec<u8>>> {
+    let mut next = vec![0; size.key];
+    let mut attr = element(map, key.unwrap_or(&[]), next.as_mut_ptr() as u64, 0);
+    match key {
+        Some(key) => check(size, key.len(), size.value)?,
+        None => attr.__bindgen_anon_2.key = 0,
+    }
+    // SAFETY: `key` is null or borrowed, `next` is owned; both have the map's size.
+    match unsafe { bpf(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut attr) } {
+        Ok(_) => Ok(Some(next)),
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Writes many elements in one call: `keys` and `values` one after the other.
+pub fn update_batch(
+    map: BorrowedFd<'_>,
+    size: ElementSize,
+    keys: &[u8],
+    values: &[u8],
+) -> io::Result<()> {
+    let count = keys.len() / size.key;
+    if count == 0 {
+        return Ok(());
+    }
+    check(size, keys.len() / count, values.len() / count)?;
+    let mut attr = attr();
+    attr.batch.keys = keys.as_ptr() as u64;
+    attr.batch.values = values.as_ptr() as u64;
+    attr.batch.count = count as u32;
+    attr.batch.map_fd = fd(map);
+    // SAFETY: both slices hold `count` elements of the map's sizes and are borrowed for the call.
+    unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut attr) }.map(drop)
+}
+
+/// Attaches a TC program to the ingress of a device (tcx, Linux 6.6). The link ends with its
+/// last descriptor or pin.
+pub fn attach_tcx_ingress(program: BorrowedFd<'_>, ifindex: u32) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    attr.link_create.__bindgen_anon_1.prog_fd = fd(program);
+    attr.link_create.__bindgen_anon_2.target_ifindex = ifindex;
+    attr.link_create.attach_type = bpf_attach_type::BPF_TCX_INGRESS as u32;
+    // SAFETY: no addresses in this command.
+    let new = unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr) }?;
+    // SAFETY: the kernel made this descriptor for us just now.
+    Ok(unsafe { OwnedFd::from_raw_fd(new as i32) })
+}
+
+/// Puts another program behind a link; each packet runs the old one or the new one.
+pub fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = attr();
+    attr.link_update.link_fd = fd(link);
+    attr.link_update.__bindgen_anon_1.new_prog_fd = fd(program);
+    // SAFETY: no addresses in this command.
+    unsafe { bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attr) }.map(drop)
+}
+
+/// Index of the device that a tcx link is attached to; 0 if the device has gone.
+pub fn tcx_device(link: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: the kernel's record is plain integers, for which all zeroes is a value.
+    let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
+    let mut attr = attr();
+    attr.info.bpf_fd = fd(link);
+    attr.info.info_len = size_of::<bpf_link_info>() as u32;
+    attr.info.info = &raw mut info as u64;
+    // SAFETY: `info` lives through the call and its size is given.
+    unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
+    // SAFETY: whatever the kernel wrote, this field is an integer.
+    Ok(unsafe { info.__bindgen_anon_1.tcx.ifindex })
+}
+
+/// Opens a pinned object. `path` must be on a BPF file system.
+pub fn open_pinned(path: &std::ffi::CStr) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    // SAFETY: `path` is a string that ends with a zero byte, borrowed for the call.
+    let new = unsafe { bpf(bpf_cmd::BPF_OBJ_GET, &mut attr) }?;
+    // SAFETY: the kernel made this descriptor for us just now.
+    Ok(unsafe { OwnedFd::from_raw_fd(new as i32) })
+}
+
+/// Pins an object at `path` on a BPF file system.
+pub fn pin(object: BorrowedFd<'_>, path: &std::ffi::CStr) -> io::Result<()> {
+    let mut attr = attr();
+    attr.__bindgen_anon_4.pathname = path.as_ptr() as u64;
+    attr.__bindgen_anon_4.bpf_fd = fd(object);
+    // SAFETY: `path` is a string that ends with a zero byte, borrowed for the call.
+    unsafe { bpf(bpf_cmd::BPF_OBJ_PIN, &mut attr) }.map(drop)
+}
+
+/// What a test run gave.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TestRun {
+    /// What the program returned.
+    pub verdict: u32,
+    /// Nanoseconds of one run, on average.
+    pub duration_ns: u32,
+    /// The frame afterwards.
+    pub frame: Vec<u8>,
+}
+
+/// Runs a TC program `repeat` times on `frame` as if it came from the device `ifindex` (0: the
+/// loopback device).
+pub fn test_run(
+    program: BorrowedFd<'_>,
+    frame: &[u8],
+    ifindex: u32,
+    repeat: u32,
+) -> io::Result<TestRun> {
+    const SK_BUFF_BYTES: usize = 192;
+    const SK_BUFF_IFINDEX: usize = 40;
+    let mut context = [0u8; SK_BUFF_BYTES];
+    context[SK_BUFF_IFINDEX..SK_BUFF_IFINDEX + 4].copy_from_slice(&ifindex.to_ne_bytes());
+    let mut out = vec![0u8; frame.len() + 64];
+    let mut attr = attr();
+    attr.test.prog_fd = fd(program);
+    attr.test.data_in = frame.as_ptr() as u64;
+    attr.test.data_size_in = frame.len() as u32;
+    attr.test.data_out = out.as_mut_ptr() as u64;
+    attr.test.data_size_out = out.len() as u32;
+    attr.test.repeat = repeat;
+    if ifindex != 0 {
+        attr.test.ctx_in = context.as_ptr() as u64;
+        attr.test.ctx_size_in = SK_BUFF_BYTES as u32;
+    }
+    // SAFETY: input, output and context are owned or borrowed for the call, with their sizes.
+    unsafe { bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr) }?;
+    // SAFETY: the kernel filled in the fields of this command.
+    let (verdict, duration_ns, len) = unsafe {
+        (
+            attr.test.retval,
+            attr.test.duration,
+            attr.test.data_size_out,
+        )
+    };
+    out.truncate(len as usize);
+    Ok(TestRun {
+        verdict,
+        duration_ns,
+        frame: out,
+    })
+}
