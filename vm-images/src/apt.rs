@@ -116,6 +116,20 @@ fn newest(name: &str, dir: &Path) -> Result<Deb, ImageError> {
     })
 }
 
+/// Downloads packages into `cache` and unpacks them into `dir`, without installing anything and
+/// without what they depend on.
+///
+/// # Errors
+/// When apt doesn't have one, or it can't be unpacked. `dir` is only there when all went well.
+pub fn unpack_packages(names: &[&str], cache: &Path, dir: &Path) -> Result<(), ImageError> {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let work = dir.with_extension("new");
+    crate::image::remove(&work)?;
+    unpack(&download(&names, &cache.join("packages"))?, &work)?;
+    crate::image::remove(dir)?;
+    std::fs::rename(&work, dir).map_err(ImageError::file("put in place", dir))
+}
+
 /// Unpacks packages over each other into `dir`.
 pub(crate) fn unpack(debs: &[Deb], dir: &Path) -> Result<(), ImageError> {
     std::fs::create_dir_all(dir).map_err(ImageError::file("make", dir))?;

@@ -17,6 +17,7 @@ mod image;
 mod modules;
 mod recipe;
 
+pub use apt::unpack_packages;
 pub use cache::cache_root;
 pub use error::ImageError;
 pub use image::{Image, Manifest, ensure};

@@ -279,7 +279,10 @@ fn qemu_args(command: &mut Command, image: &Image, config: &GuestConfig, dir: &P
             nic.tap
         ));
         command.arg("-device");
-        command.arg(format!("virtio-net-pci,netdev=n{n},mac={}", nic.mac));
+        command.arg(format!(
+            "virtio-net-pci,netdev=n{n},mac={},romfile=",
+            nic.mac
+        ));
     }
 }
 

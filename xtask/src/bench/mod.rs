@@ -1,0 +1,65 @@
+//! Measurements: `cargo xtask bench NAME`. Each prints a table and writes it as JSON below
+//! `target/bench`. A bench is a function from options to a [`Report`]; to add one, write a
+//! module and put it into [`BENCHES`].
+
+mod lab;
+mod report;
+mod rounds;
+
+use crate::error::TaskError;
+use crate::proc::{root, say};
+
+pub use report::{Report, Series};
+pub use rounds::{Variant, interleaved};
+
+/// What a bench is told.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// Which bench, or `all`.
+    name: Option<String>,
+    /// Rounds in which every variant is measured once, in turns.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+}
+
+/// A measurement that can be asked for by name.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    run: fn(rounds: u32) -> Result<Report, TaskError>,
+}
+
+/// Everything that can be measured.
+const BENCHES: &[Bench] = &[Bench {
+    name: "lab",
+    about: "TCP between namespaces, directly and through a Linux bridge: the lab's own yardstick",
+    run: lab::run,
+}];
+
+/// Runs one bench, all, or lists them.
+///
+/// # Errors
+/// When a measurement fails or no bench has that name.
+pub fn run(args: &BenchArgs) -> Result<(), TaskError> {
+    let Some(name) = &args.name else {
+        for bench in BENCHES {
+            println!("{:<10} {}", bench.name, bench.about);
+        }
+        return Ok(());
+    };
+    let chosen: Vec<&Bench> = BENCHES
+        .iter()
+        .filter(|bench| name == "all" || bench.name == *name)
+        .collect();
+    if chosen.is_empty() {
+        return Err(TaskError::NoBench(name.clone()));
+    }
+    for bench in chosen {
+        say(&format!("bench {}: {}", bench.name, bench.about));
+        let report = (bench.run)(args.rounds.max(1))?;
+        print!("{report}");
+        let path = report.write(&root().join("target/bench"))?;
+        println!("written to {}", path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! The tests, by tier, counted.
+
+use std::ops::AddAssign;
+
+use clap::ValueEnum;
+
+use crate::error::TaskError;
+use crate::proc::{cargo, root, run as run_program, run_seeing, say};
+use crate::{check, setup};
+
+/// What can be asked for on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// Tests beside the code, of every crate.
+    Unit,
+    /// Unmodified clients against the daemon.
+    Protocol,
+    /// The whole switch in network namespaces.
+    E2e,
+    /// The whole switch with virtual machines.
+    Vm,
+    /// All of them.
+    All,
+}
+
+/// A kind of tests that runs together. CONTRIBUTING.md tells what belongs where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tier {
+    Unit,
+    Protocol,
+    E2e,
+    Vm,
+}
+
+/// Every tier, in the order in which they run.
+const TIERS: [Tier; 4] = [Tier::Unit, Tier::Protocol, Tier::E2e, Tier::Vm];
+
+impl Tier {
+    fn name(self) -> &'static str {
+        match self {
+            Tier::Unit => "unit",
+            Tier::Protocol => "protocol",
+            Tier::E2e => "e2e",
+            Tier::Vm => "vm",
+        }
+    }
+
+    /// The tier of a file in `integration/tests`, by the start of its name.
+    fn of_test_file(stem: &str) -> Tier {
+        if stem.starts_with("protocol") {
+            Tier::Protocol
+        } else if stem.starts_with("vm") || stem.starts_with("lab") {
+            Tier::Vm
+        } else {
+            Tier::E2e
+        }
+    }
+}
+
+impl Choice {
+    fn tiers(self) -> Vec<Tier> {
+        match self {
+            Choice::Unit => vec![Tier::Unit],
+            Choice::Protocol => vec![Tier::Protocol],
+            Choice::E2e => vec![Tier::E2e],
+            Choice::Vm => vec![Tier::Vm],
+            Choice::All => TIERS.to_vec(),
+        }
+    }
+}
+
+/// How many test cases ended how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+    skipped: u64,
+}
+
+impl AddAssign for Count {
+    fn add_assign(&mut self, other: Count) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} passed, {} failed, {} skipped",
+            self.passed, self.failed, self.skipped
+        )
+    }
+}
+
+impl Count {
+    /// Reads the line with which a test program ends: `test result: ok. 3 passed; 0 failed; …`.
+    fn parse(line: &str) -> Option<Count> {
+        let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+        let number = |what: &str| {
+            counts
+                .split("; ")
+                .find_map(|part| part.strip_suffix(what)?.trim().parse().ok())
+        };
+        Some(Count {
+            passed: number("passed")?,
+            failed: number("failed")?,
+            skipped: number("ignored")?,
+        })
+    }
+}
+
+/// What came of one tier.
+struct TierResult {
+    tier: Tier,
+    count: Count,
+    ended_well: bool,
+}
+
+impl TierResult {
+    /// What is wrong with it, if anything.
+    fn complaint(&self) -> Option<String> {
+        let name = self.tier.name();
+        if self.count.failed > 0 {
+            Some(format!("tier {name}: {} failed", self.count.failed))
+        } else if !self.ended_well {
+            Some(format!("tier {name}: cargo test failed"))
+        } else if self.count.passed == 0 {
+            Some(format!("tier {name}: no test ran"))
+        } else {
+            None
+        }
+    }
+}
+
+/// Set-up, source checks, then the tests; the last line counts them all.
+///
+/// # Errors
+/// When a check or a test fails, or a tier ran no test.
+pub fn run(choice: Choice, only_tests: bool) -> Result<(), TaskError> {
+    if !only_tests {
+        setup::run()?;
+        check::sources()?;
+    }
+    let results = choice
+        .tiers()
+        .into_iter()
+        .map(run_tier)
+        .collect::<Result<Vec<TierResult>, _>>()?;
+    let mut total = Count::default();
+    println!();
+    for result in &results {
+        println!("{:<9} {}", result.tier.name(), result.count);
+        total += result.count;
+    }
+    let complaints: Vec<String> = results.iter().filter_map(TierResult::complaint).collect();
+    for complaint in &complaints {
+        println!("{complaint}");
+    }
+    println!("{total}");
+    if complaints.is_empty() {
+        Ok(())
+    } else {
+        Err(TaskError::Tests(complaints))
+    }
+}
+
+fn run_tier(tier: Tier) -> Result<TierResult, TaskError> {
+    say(&format!("tests: {}", tier.name()));
+    let mut result = TierResult {
+        tier,
+        count: Count::default(),
+        ended_well: true,
+    };
+    for args in commands(tier)? {
+        let mut command = cargo(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        command.env("PATH", setup::test_path());
+        let ended_well = run_seeing(&mut command, |line| {
+            if let Some(count) = Count::parse(line) {
+                result.count += count;
+            }
+        })?;
+        result.ended_well &= ended_well;
+    }
+    Ok(result)
+}
+
+/// Arguments for cargo, a list for each call.
+fn commands(tier: Tier) -> Result<Vec<Vec<String>>, TaskError> {
+    let owned = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
+    if tier == Tier::Unit {
+        return Ok(vec![
+            owned(&[
+                "test",
+                "--no-fail-fast",
+                "--workspace",
+                "--exclude",
+                "aorta-integration",
+            ]),
+            owned(&["test", "-p", "aorta-integration", "--lib"]),
+        ]);
+    }
+    let files: Vec<String> = test_files()?
+        .into_iter()
+        .filter(|stem| Tier::of_test_file(stem) == tier)
+        .collect();
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    run_program(&mut cargo(&[
+        "build",
+        "-p",
+        "aorta-vswitchd",
+        "-p",
+        "aorta-ctl",
+    ]))?;
+    let mut args = owned(&["test", "--no-fail-fast", "-p", "aorta-integration"]);
+    for file in files {
+        args.extend(["--test".to_owned(), file]);
+    }
+    // One at a time: they measure time and share two processors.
+    args.extend(owned(&["--", "--test-threads=1"]));
+    Ok(vec![args])
+}
+
+/// Names of the test programs of the integration crate, sorted.
+fn test_files() -> Result<Vec<String>, TaskError> {
+    let dir = root().join("integration/tests");
+    let mut stems = Vec::new();
+    for entry in std::fs::read_dir(&dir).map_err(TaskError::file("list", &dir))? {
+        let path = entry.map_err(TaskError::file("list", &dir))?.path();
+        if path.extension().is_some_and(|e| e == "rs") {
+            stems.extend(
+                path.file_stem()
+                    .map(|stem| stem.to_string_lossy().into_owned()),
+            );
+        }
+    }
+    stems.sort();
+    Ok(stems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_test_programs() {
+        let line = "test result: FAILED. 15 passed; 2 failed; 1 ignored; 0 measured; \
+                    0 filtered out; finished in 0.10s";
+        let count = Count::parse(line).unwrap();
+        assert_eq!(
+            count,
+            Count {
+                passed: 15,
+                failed: 2,
+                skipped: 1
+            }
+        );
+        assert_eq!(count.to_string(), "15 passed, 2 failed, 1 skipped");
+        assert_eq!(Count::parse("test lab::wait ... ok"), None);
+    }
+
+    #[test]
+    fn a_tier_without_tests_is_a_failure() {
+        let result = |passed, failed, ended_well| {
+            let count = Count {
+                passed,
+                failed,
+                skipped: 3,
+            };
+            TierResult {
+                tier: Tier::Vm,
+                count,
+                ended_well,
+            }
+            .complaint()
+        };
+        assert_eq!(result(0, 0, true).unwrap(), "tier vm: no test ran");
+        assert_eq!(result(5, 0, false).unwrap(), "tier vm: cargo test failed");
+        assert_eq!(result(5, 1, false).unwrap(), "tier vm: 1 failed");
+        assert_eq!(result(5, 0, true), None);
+    }
+
+    #[test]
+    fn test_files_belong_to_tiers_by_name() {
+        assert_eq!(Tier::of_test_file("protocol_vsctl"), Tier::Protocol);
+        assert_eq!(Tier::of_test_file("vm_guests"), Tier::Vm);
+        assert_eq!(Tier::of_test_file("lab"), Tier::Vm);
+        assert_eq!(Tier::of_test_file("restart"), Tier::E2e);
+        assert!(test_files().unwrap().contains(&"lab".to_owned()));
+    }
+}
