@@ -364,6 +364,7 @@ fn programs_do_what_the_interpreter_says() {
         datapath: lab.datapath(),
         case: 0,
         pairs: 0,
+        seen: BTreeMap::new(),
     });
     let cases = std::env::var("AORTA_DIFF_CASES")
         .ok()
