@@ -11,7 +11,7 @@ use rtnetlink::{Error, Handle, LinkMessageBuilder, LinkUnspec, LinkVeth};
 use super::{DeviceRef, Link, NetdevError};
 
 /// What a new veth pair should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VethPair {
     /// Name of the host's end.
     pub host: String,

@@ -66,7 +66,7 @@ impl NetdevError {
 }
 
 /// How a device is named in a request: by index where it is known, and the name for messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeviceRef {
     /// Its index.
     pub ifindex: IfIndex,

@@ -1,0 +1,377 @@
+//! The desired state of the switch: what the rows ask for, checked, with every port numbered.
+
+use std::collections::{HashMap, HashSet};
+
+use aorta_flow::{
+    BridgeName, DEFAULT_MAC_AGING_S, DEFAULT_MAC_TABLE_SIZE, MIN_MAC_AGING_S, MIN_MAC_TABLE_SIZE,
+    OfPort, PortName, PortVlan,
+};
+use aorta_kernel::netdev::MAX_NAME_LEN;
+use aorta_ovsdb::Uuid;
+use aorta_packet::MacAddr;
+
+use super::ofport::{AllOfPorts, Applicant, OfPorts};
+use super::vlan::port_vlan;
+use super::{BridgeRow, InterfaceRow, Model, PortRow, stable_mac};
+
+/// Most addresses that `mac-table-size` can ask for.
+const MAX_MAC_TABLE_SIZE: u32 = 1_000_000;
+
+/// Everything that is configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// The bridges by name.
+    pub bridges: Vec<DesiredBridge>,
+    /// Rows that contradict themselves or each other, one line each.
+    pub notes: Vec<String>,
+}
+
+/// One bridge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredBridge {
+    /// Its name.
+    pub name: BridgeName,
+    /// Its row.
+    pub row: Uuid,
+    /// Address that it must have.
+    pub hwaddr: Option<MacAddr>,
+    /// Address that it has if nothing else gives it one.
+    pub fallback_mac: MacAddr,
+    /// Datapath id that it must have, 16 hexadecimal digits.
+    pub datapath_id: Option<String>,
+    /// Seconds until an unused address is forgotten.
+    pub mac_aging_s: u32,
+    /// Addresses that it remembers.
+    pub mac_table_size: u32,
+    /// Whether frames to 01:80:c2:00:00:0x are forwarded.
+    pub forward_bpdu: bool,
+    /// Its ports by name, LOCAL among them.
+    pub ports: Vec<DesiredPort>,
+}
+
+/// One port, which is one interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredPort {
+    /// Name of the interface.
+    pub name: PortName,
+    /// Its row; a bridge without a row for its own port has the port nevertheless.
+    pub row: Option<Uuid>,
+    /// Its number; `None` if it was refused.
+    pub ofport: Option<OfPort>,
+    /// How it treats tags.
+    pub vlan: PortVlan,
+    /// MTU that its device should have, in bytes.
+    pub mtu_request: Option<u32>,
+    /// What it should be connected to.
+    pub wanted: Wanted,
+}
+
+/// What a port should be connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// A device that someone else makes.
+    System,
+    /// A device that the switch makes for the host.
+    Internal {
+        /// The bridge's own port.
+        local: bool,
+        /// Address that it must have.
+        mac: Option<MacAddr>,
+        /// Address that it is made with otherwise.
+        first_mac: MacAddr,
+    },
+    /// Another patch port.
+    Patch {
+        /// Its name.
+        peer: PortName,
+    },
+    /// Nothing, for the reason given.
+    Refused(String),
+}
+
+impl Wanted {
+    /// The type as OVSDB names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Wanted::System => "system",
+            Wanted::Internal { .. } => "internal",
+            Wanted::Patch { .. } => "patch",
+            Wanted::Refused(_) => "none",
+        }
+    }
+}
+
+/// The desired state that follows from the rows, and the numbers of all ports, given the numbers
+/// so far.
+pub fn desired(model: &Model, numbers: &AllOfPorts) -> (Desired, AllOfPorts) {
+    let mut builder = Builder {
+        model,
+        seen: HashSet::new(),
+        out: Desired::default(),
+    };
+    let mut bridges: Vec<&BridgeRow> = match &model.root {
+        Some(root) => root
+            .bridges
+            .iter()
+            .filter_map(|id| model.bridges.get(id))
+            .collect(),
+        None => Vec::new(),
+    };
+    bridges.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut after = AllOfPorts::new();
+    for row in bridges {
+        let (mut bridge, applicants) = builder.bridge(row);
+        let before = numbers.get(&bridge.name);
+        let given = before.unwrap_or(&OfPorts::default()).assign(&applicants);
+        for port in &mut bridge.ports {
+            if matches!(port.wanted, Wanted::Refused(_)) {
+                continue;
+            }
+            port.ofport = given.get(&port.name);
+            if port.ofport.is_none() {
+                port.wanted =
+                    Wanted::Refused(format!("{}: no OpenFlow port number is left", port.name));
+            }
+        }
+        after.insert(bridge.name.clone(), given);
+        builder.out.bridges.push(bridge);
+    }
+    (builder.out, after)
+}
+
+struct Builder<'a> {
+    model: &'a Model,
+    /// Port rows that belong to a bridge already.
+    seen: HashSet<Uuid>,
+    out: Desired,
+}
+
+impl Builder<'_> {
+    fn bridge(&mut self, row: &BridgeRow) -> (DesiredBridge, Vec<Applicant>) {
+        let mut ports = HashMap::new();
+        let mut applicants = Vec::new();
+        let mut rows: Vec<&PortRow> = row
+            .ports
+            .iter()
+            .filter_map(|id| self.model.ports.get(id))
+            .collect();
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        for port in rows {
+            if self.seen.insert(port.uuid) {
+                self.port(row, port, &mut ports, &mut applicants);
+            } else {
+                self.note(format!(
+                    "port {}: already in another bridge, not in {}",
+                    port.name, row.name
+                ));
+            }
+        }
+        let local = PortName::from(row.name.as_str());
+        if !ports.contains_key(&local) {
+            let wanted = internal(true, row.uuid, None).checked(&row.name);
+            applicants.push(applicant(&local, None, &wanted));
+            let port = DesiredPort {
+                name: local.clone(),
+                row: None,
+                ofport: None,
+                vlan: PortVlan::DEFAULT,
+                mtu_request: None,
+                wanted,
+            };
+            ports.insert(local, port);
+        }
+        let mut ports: Vec<_> = ports.into_values().collect();
+        ports.sort_by(|a, b| a.name.cmp(&b.name));
+        applicants.retain(|a| {
+            let at = ports.binary_search_by(|p| p.name.cmp(&a.name));
+            at.is_ok_and(|at| !matches!(ports[at].wanted, Wanted::Refused(_)))
+        });
+        (self.settings(row, ports), applicants)
+    }
+
+    fn settings(&mut self, row: &BridgeRow, ports: Vec<DesiredPort>) -> DesiredBridge {
+        let name = &row.name;
+        let hwaddr = self.parsed(name, "hwaddr", row.hwaddr.as_deref(), |text| {
+            text.parse::<MacAddr>()
+                .ok()
+                .filter(|mac| !mac.is_multicast() && !mac.is_zero())
+        });
+        let datapath_id = self.parsed(name, "datapath-id", row.datapath_id.as_deref(), datapath_id);
+        let number = |text: &str| text.trim().parse::<u32>().ok();
+        let aging = self.parsed(
+            name,
+            "mac-aging-time",
+            row.mac_aging_time.as_deref(),
+            number,
+        );
+        let size = self.parsed(
+            name,
+            "mac-table-size",
+            row.mac_table_size.as_deref(),
+            number,
+        );
+        DesiredBridge {
+            name: name.as_str().into(),
+            row: row.uuid,
+            hwaddr,
+            fallback_mac: stable_mac(row.uuid),
+            datapath_id,
+            mac_aging_s: aging.unwrap_or(DEFAULT_MAC_AGING_S).max(MIN_MAC_AGING_S),
+            mac_table_size: size
+                .unwrap_or(DEFAULT_MAC_TABLE_SIZE)
+                .clamp(MIN_MAC_TABLE_SIZE, MAX_MAC_TABLE_SIZE),
+            forward_bpdu: row.forward_bpdu,
+            ports,
+        }
+    }
+
+    /// A key of a bridge's other_config; one that can't be read is noted and left out.
+    fn parsed<T>(
+        &mut self,
+        bridge: &str,
+        key: &str,
+        text: Option<&str>,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = parse(text?);
+        if value.is_none() {
+            let text = text.unwrap_or_default();
+            self.note(format!(
+                "bridge {bridge}: other_config:{key}={text:?} is ignored: not valid"
+            ));
+        }
+        value
+    }
+
+    fn port(
+        &mut self,
+        bridge: &BridgeRow,
+        row: &PortRow,
+        ports: &mut HashMap<PortName, DesiredPort>,
+        applicants: &mut Vec<Applicant>,
+    ) {
+        let mut interfaces: Vec<&InterfaceRow> = row
+            .interfaces
+            .iter()
+            .filter_map(|id| self.model.interfaces.get(id))
+            .collect();
+        interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+        let (vlan, refused) = match port_vlan(row) {
+            Ok((vlan, note)) => {
+                self.out.notes.extend(note);
+                (vlan, None)
+            }
+            Err(error) => (PortVlan::DEFAULT, Some(error)),
+        };
+        for (at, interface) in interfaces.iter().enumerate() {
+            let name = PortName::from(interface.name.as_str());
+            let wanted = match (&refused, at) {
+                (Some(error), _) => Wanted::Refused(error.clone()),
+                (None, 0) => wanted(bridge, interface),
+                (None, _) => Wanted::Refused(format!(
+                    "{name}: bonds are not supported yet, only {} of port {} is attached",
+                    interfaces[0].name, row.name
+                )),
+            };
+            if ports.contains_key(&name) {
+                self.note(format!(
+                    "port {}: its interface {name} is in another port",
+                    row.name
+                ));
+                continue;
+            }
+            applicants.push(applicant(&name, Some(interface), &wanted));
+            let port = DesiredPort {
+                name: name.clone(),
+                row: Some(interface.uuid),
+                ofport: None,
+                vlan: vlan.clone(),
+                mtu_request: interface
+                    .mtu_request
+                    .and_then(|mtu| u32::try_from(mtu).ok()),
+                wanted,
+            };
+            ports.insert(name, port);
+        }
+    }
+
+    fn note(&mut self, note: String) {
+        self.out.notes.push(note);
+    }
+}
+
+fn applicant(name: &PortName, row: Option<&InterfaceRow>, wanted: &Wanted) -> Applicant {
+    Applicant {
+        name: name.clone(),
+        local: matches!(wanted, Wanted::Internal { local: true, .. }),
+        request: row.and_then(|r| r.ofport_request),
+        stored: row.and_then(|r| r.ofport),
+    }
+}
+
+/// What an interface should be connected to. The one named as its bridge is always internal.
+fn wanted(bridge: &BridgeRow, row: &InterfaceRow) -> Wanted {
+    let refused = Wanted::Refused;
+    let local = row.name == bridge.name;
+    match row.kind.as_str() {
+        "patch" if !local => match row.peer.as_deref().filter(|peer| !peer.is_empty()) {
+            None => refused(format!("{}: patch port without options:peer", row.name)),
+            Some(peer) if peer == row.name => {
+                refused(format!("{}: options:peer names the port itself", row.name))
+            }
+            Some(peer) => Wanted::Patch { peer: peer.into() },
+        },
+        _ if local => internal(true, row.uuid, None).checked(&row.name),
+        "internal" => match row.mac.as_deref().map(str::parse::<MacAddr>) {
+            Some(Err(e)) => refused(format!("{}: {e}", row.name)),
+            Some(Ok(mac)) if mac.is_multicast() || mac.is_zero() => refused(format!(
+                "{}: {mac} can't be the address of a device",
+                row.name
+            )),
+            mac => internal(false, row.uuid, mac.and_then(Result::ok)).checked(&row.name),
+        },
+        "" | "system" | "tap" => Wanted::System.checked(&row.name),
+        other => refused(format!(
+            "{}: interface type {other:?} is not supported",
+            row.name
+        )),
+    }
+}
+
+fn internal(local: bool, row: Uuid, mac: Option<MacAddr>) -> Wanted {
+    Wanted::Internal {
+        local,
+        mac,
+        first_mac: mac.unwrap_or_else(|| stable_mac(row)),
+    }
+}
+
+impl Wanted {
+    /// Refuses what the kernel would refuse as the name of a device.
+    fn checked(self, name: &str) -> Wanted {
+        if name.len() > MAX_NAME_LEN {
+            return Wanted::Refused(format!(
+                "{name}: the name of a network device has at most {MAX_NAME_LEN} bytes, this one has {}",
+                name.len()
+            ));
+        }
+        let bad = |c: char| c == '/' || c == ':' || c.is_whitespace();
+        if name.is_empty() || name == "." || name == ".." || name.contains(bad) {
+            return Wanted::Refused(format!("{name:?} can't be the name of a network device"));
+        }
+        self
+    }
+}
+
+/// Sixteen hexadecimal digits, not all zero.
+fn datapath_id(text: &str) -> Option<String> {
+    let text = text.strip_prefix("0x").unwrap_or(text);
+    let id = u64::from_str_radix(text, 16)
+        .ok()
+        .filter(|id| *id != 0 && text.len() <= 16)?;
+    Some(format!("{id:016x}"))
+}
+
+#[cfg(test)]
+#[path = "desired_tests.rs"]
+mod tests;

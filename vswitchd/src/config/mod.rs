@@ -1,0 +1,16 @@
+//! What the database asks for: typed rows, and the desired state that follows from them.
+//!
+//! Pure: rows in, values out.
+
+mod desired;
+mod mac;
+mod model;
+mod ofport;
+mod rows;
+mod vlan;
+
+pub use desired::{Desired, DesiredBridge, DesiredPort, Wanted, desired};
+pub use mac::stable_mac;
+pub use model::Model;
+pub use ofport::AllOfPorts;
+pub use rows::{BridgeRow, InterfaceRow, OpenVswitchRow, PortRow};

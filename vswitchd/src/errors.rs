@@ -1,0 +1,33 @@
+//! Errors as people read them.
+
+use std::error::Error;
+
+/// An error and all its causes in one line. A cause that its effect already quotes is not told
+/// twice.
+pub fn line(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let own = error.to_string();
+        if !text.ends_with(&own) {
+            text = format!("{text}: {own}");
+        }
+        cause = error.source();
+    }
+    text.replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("eth0: cannot set the MTU")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn causes_follow_on_the_same_line() {
+        let error = Outer(std::io::Error::other("too\nlarge"));
+        assert_eq!(line(&error), "eth0: cannot set the MTU: too large");
+    }
+}

@@ -1,0 +1,15 @@
+//! From what is wanted and what there is to what must be done: a pure plan, and its execution.
+
+mod actual;
+mod datapath;
+mod effects;
+mod execute;
+mod plan;
+mod resolve;
+
+pub use actual::Actual;
+pub use datapath::{Applied, Counters, Datapath, DatapathError, Fdb, Hook};
+pub use effects::{EffectError, Effects};
+pub use execute::settle;
+pub use plan::{Effect, Plan, plan};
+pub use resolve::{Resolved, bridge_mac, datapath_id, resolve, snapshot};

@@ -1,0 +1,270 @@
+//! The switch's state and its reactions: a changed row or device in, changed devices, a datapath
+//! snapshot and rows to write out. One task owns it; nothing here waits for anything but the
+//! kernel's answers.
+
+mod publish;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use aorta_flow::{BridgeName, PortName, Snapshot};
+use aorta_kernel::netdev::{LinkBatch, LinkEvent};
+use aorta_ovsdb::{Row, Uuid};
+use tracing::{info, warn};
+
+use crate::config::{AllOfPorts, Desired, Model, Wanted, desired};
+use crate::devices::hidden_name;
+use crate::reconcile::{
+    Actual, Applied, Datapath, DatapathError, EffectError, Effects, Fdb, settle, snapshot,
+};
+use crate::writeback::RowUpdate;
+
+use publish::Published;
+
+/// From so many unknown devices on, the whole list is read instead of one at a time.
+const MANY_UNKNOWN: usize = 32;
+/// Milliseconds between two writes of statistics, unless configured.
+const DEFAULT_STATS_INTERVAL_MS: u64 = 5000;
+
+/// The whole switch.
+pub struct Switch<E, D> {
+    model: Model,
+    numbers: AllOfPorts,
+    desired: Desired,
+    actual: Actual,
+    effects: E,
+    datapath: D,
+    /// What the datapath does at the moment.
+    applied: Snapshot,
+    hooks: Applied,
+    /// Why the newest snapshot was not taken.
+    datapath_problem: Option<String>,
+    published: Published,
+    /// Names of devices whose changes matter.
+    interest: HashSet<String>,
+}
+
+impl<E: Effects, D: Datapath> Switch<E, D> {
+    /// A switch with no configuration that knows no device.
+    pub fn new(actual: Actual, effects: E, datapath: D) -> Self {
+        Switch {
+            model: Model::default(),
+            numbers: AllOfPorts::new(),
+            desired: Desired::default(),
+            actual,
+            effects,
+            datapath,
+            applied: Snapshot::default(),
+            hooks: Applied::default(),
+            datapath_problem: None,
+            published: Published::default(),
+            interest: HashSet::new(),
+        }
+    }
+
+    /// Takes the new state of a row. True if the switch must react ([`Switch::configure`]).
+    pub fn row(&mut self, table: &str, uuid: Uuid, row: Option<&Row>) -> bool {
+        self.model.update(table, uuid, row)
+    }
+
+    /// Reads all devices anew.
+    pub async fn read_devices(&mut self) -> Result<(), EffectError> {
+        let links = self.effects.links().await?;
+        self.actual.replace(links);
+        Ok(())
+    }
+
+    /// Makes the configuration true, as it is in the rows now. Returns what to write back, the
+    /// number of the configuration included, all of it in one transaction.
+    pub async fn configure(&mut self) -> Vec<RowUpdate> {
+        let (desired, numbers) = desired(&self.model, &self.numbers);
+        self.numbers = numbers;
+        let changed = desired != self.desired;
+        if changed {
+            let known: HashSet<&String> = self.desired.notes.iter().collect();
+            for note in desired.notes.iter().filter(|note| !known.contains(note)) {
+                warn!("{note}");
+            }
+            self.desired = desired;
+            self.actual.failed.clear();
+            self.look_for_new_devices().await;
+        }
+        let mut updates = if changed || !self.published.complete() {
+            self.converge().await
+        } else {
+            Vec::new()
+        };
+        updates.extend(self.published.configuration(&self.model));
+        updates
+    }
+
+    /// Takes changes of devices. Returns what to write back.
+    pub async fn devices_changed(&mut self, batch: LinkBatch) -> Vec<RowUpdate> {
+        let relevant = match batch {
+            LinkBatch::Lost => {
+                info!("link events were lost, reading all devices again");
+                if let Err(error) = self.read_devices().await {
+                    warn!("{}", error.line());
+                }
+                true
+            }
+            LinkBatch::Events(events) => self.take_events(events),
+        };
+        if relevant {
+            self.converge().await
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn take_events(&mut self, events: Vec<LinkEvent>) -> bool {
+        let mut relevant = false;
+        for event in events {
+            let names = self.actual.take(event);
+            relevant |= names.iter().any(|name| self.interest.contains(name));
+        }
+        relevant
+    }
+
+    /// A device may have been made a moment ago, its event still on the way: ask for those that
+    /// are newly wanted and not known.
+    async fn look_for_new_devices(&mut self) {
+        let mut interest: HashSet<String> = self.actual.promisc.iter().cloned().collect();
+        for port in self.desired.bridges.iter().flat_map(|b| &b.ports) {
+            let name = port.name.to_string();
+            if matches!(port.wanted, Wanted::Internal { .. }) {
+                interest.insert(hidden_name(&name));
+            }
+            interest.insert(name);
+        }
+        let unknown: BTreeSet<&String> = interest
+            .difference(&self.interest)
+            .filter(|name| self.actual.by_name(name).is_none())
+            .collect();
+        if unknown.len() > MANY_UNKNOWN {
+            if let Err(error) = self.read_devices().await {
+                warn!("{}", error.line());
+            }
+        } else {
+            for name in unknown {
+                match self.effects.link(name).await {
+                    Ok(Some(link)) => drop(self.actual.insert(link)),
+                    Ok(None) => {}
+                    Err(error) => warn!("{}", error.line()),
+                }
+            }
+        }
+        self.interest = interest;
+    }
+
+    /// Changes devices until they are as wanted, gives the datapath the outcome, and compares
+    /// what is published with what is true.
+    async fn converge(&mut self) -> Vec<RowUpdate> {
+        settle(&self.desired, &mut self.actual, &mut self.effects).await;
+        self.apply();
+        self.publish()
+    }
+
+    fn apply(&mut self) {
+        let snapshot = snapshot(&self.desired, &self.actual);
+        let retry = self.datapath_problem.is_some() || !self.hooks.failed.is_empty();
+        if snapshot == self.applied && !retry && self.published.complete() {
+            return;
+        }
+        match self.datapath.apply(&snapshot) {
+            Ok(hooks) => {
+                for (port, why) in &hooks.failed {
+                    warn!("{port}: {why}");
+                }
+                self.hooks = hooks;
+                self.applied = snapshot;
+                self.datapath_problem = None;
+            }
+            Err(DatapathError(why)) => {
+                warn!("the datapath refused the configuration: {why}");
+                self.datapath_problem = Some(why);
+            }
+        }
+    }
+
+    /// Why the datapath doesn't serve a port: its own failure, or that of the whole snapshot for
+    /// a port that no earlier snapshot had.
+    fn datapath_failure(&self, port: &PortName, served: &HashSet<&PortName>) -> Option<String> {
+        let all = || {
+            self.datapath_problem
+                .clone()
+                .filter(|_| !served.contains(port))
+        };
+        self.hooks.failed.get(port).cloned().or_else(all)
+    }
+
+    /// Names of the ports that the datapath serves.
+    fn served(&self) -> HashSet<&PortName> {
+        self.applied
+            .bridges
+            .iter()
+            .flat_map(|b| &b.ports)
+            .map(|p| &p.name)
+            .collect()
+    }
+
+    /// Reads all counters. Returns the statistics that changed.
+    pub async fn collect_statistics(&mut self) -> Vec<RowUpdate> {
+        match self.effects.links().await {
+            Ok(links) => {
+                for link in links {
+                    self.actual.insert(link);
+                }
+                self.statistics()
+            }
+            Err(error) => {
+                warn!("{}", error.line());
+                Vec::new()
+            }
+        }
+    }
+
+    /// Time between two writes of statistics.
+    pub fn statistics_interval(&self) -> Duration {
+        let text = self
+            .model
+            .root
+            .as_ref()
+            .and_then(|r| r.stats_interval_ms.as_deref());
+        let ms = text.and_then(|t| t.trim().parse::<u64>().ok());
+        Duration::from_millis(ms.unwrap_or(DEFAULT_STATS_INTERVAL_MS).max(100))
+    }
+
+    /// Addresses that a bridge has learned; `None` if there is no such bridge.
+    pub fn fdb(&self, bridge: &str) -> Option<Result<Vec<Fdb>, DatapathError>> {
+        let name = BridgeName::from(bridge);
+        self.desired
+            .bridges
+            .iter()
+            .any(|b| b.name == name)
+            .then(|| self.datapath.fdb(&name))
+    }
+
+    /// Names of the bridges.
+    pub fn bridges(&self) -> Vec<String> {
+        self.desired
+            .bridges
+            .iter()
+            .map(|b| b.name.to_string())
+            .collect()
+    }
+
+    /// Forgets what was written, because it was not: everything is written again next time.
+    pub fn unpublish(&mut self) {
+        self.published = Published::default();
+    }
+
+    /// Gives every device back: no ports, no devices of our own.
+    pub async fn clean_up(&mut self) {
+        self.desired = Desired::default();
+        settle(&self.desired, &mut self.actual, &mut self.effects).await;
+    }
+}
