@@ -1,18 +1,22 @@
 # Thin names for what `cargo xtask` does; see CONTRIBUTING.md.
 
-.PHONY: demo test image bench build
+.PHONY: build demo test image bench need-rust
 
-build:
+build: need-rust
 	cargo build --release -p aorta-vswitchd -p aorta-ctl
 
-demo:
+demo: need-rust
 	cargo xtask demo
 
-test:
+test: need-rust
 	cargo xtask test
 
-image:
+image: need-rust
 	cargo xtask image
 
-bench:
+bench: need-rust
 	cargo xtask bench
+
+# An older cargo fails on the workspace in ways that don't tell the reason, so look first.
+need-rust:
+	@sh xtask/need-rust.sh
