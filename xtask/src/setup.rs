@@ -50,7 +50,18 @@ pub fn run() -> Result<(), TaskError> {
 /// The guest image, built now if the cache doesn't have it.
 pub fn image() -> Result<&'static Image, TaskError> {
     say("guest image");
-    let image = Guest::image()?;
+    let image = match Guest::image() {
+        // Lists of packages that are missing or old name packages that can't be had.
+        Err(error) if is_root() && has_program("apt-get") => {
+            println!(
+                "{}\ntrying again with fresh lists of packages",
+                error.report()
+            );
+            apt(&["update", "-q"])?;
+            Guest::image()?
+        }
+        other => other?,
+    };
     println!(
         "kernel    {} ({})",
         image.kernel.display(),
