@@ -175,6 +175,10 @@ impl Datapath {
                 (Some(before), Some(port)) if before.bridge_slot != port.bridge_slot => {
                     self.state.flush_port(before.bridge_slot, slot)?;
                 }
+                // A station that is behind a port in a VLAN may not be in the port's new ones.
+                (Some(before), Some(port)) if vlans_differ(before, port) => {
+                    self.state.flush_port(port.bridge_slot, slot)?;
+                }
                 (_, None) => self.state.release_port(slot)?,
                 _ => {}
             }
@@ -394,6 +398,14 @@ fn is_patch(port: &PortModule) -> bool {
     port.entry
         .as_ref()
         .is_some_and(|facts| facts.origin == Origin::Patch)
+}
+
+fn vlans_differ(before: &PortModule, after: &PortModule) -> bool {
+    let ingress = |port: &PortModule| port.entry.as_ref().map(|facts| facts.ingress.clone());
+    let egress = |port: &PortModule| (port.record.untagged_vlan, port.record.tagged);
+    ingress(before) != ingress(after)
+        || egress(before) != egress(after)
+        || before.vlans != after.vlans
 }
 
 /// The low 32 bits of the number at `at`.

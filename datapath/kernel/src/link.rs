@@ -16,14 +16,19 @@ pub fn attach(path: &Path, ifindex: u32, program: BorrowedFd<'_>) -> Result<(), 
         if same && sys::update_link(link.as_fd(), program).is_ok() {
             return Ok(());
         }
-        pins::unpin(path).map_err(pin_error)?;
+        detach(path).map_err(pin_error)?;
     }
     let link = sys::attach_tcx_ingress(program, ifindex)
         .map_err(|source| PortError::Attach { ifindex, source })?;
     pins::pin(link.as_fd(), path).map_err(pin_error)
 }
 
-/// Ends the link pinned at `path`, if there is one.
+/// Ends the link pinned at `path`, if there is one. Its program runs no more when this returns;
+/// removing the pin alone would end it some time later.
 pub fn detach(path: &Path) -> Result<(), DatapathError> {
+    if let Some(link) = pins::open(path)? {
+        // A link whose device has gone is refused, and needs none.
+        let _ = sys::detach_link(link.as_fd());
+    }
     pins::unpin(path)
 }

@@ -13,7 +13,7 @@ use rustix::fs::statfs;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::error::DatapathError;
-use crate::sys;
+use crate::{link, sys};
 
 /// `BPF_FS_MAGIC`
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
@@ -104,7 +104,12 @@ impl PinDir {
         if !is_bpffs(&mount_point) {
             return Ok(());
         }
-        remove_tree(&root.join("links"))?;
+        let dir = PinDir {
+            root: root.to_owned(),
+        };
+        for slot in dir.links()? {
+            link::detach(&dir.link(slot))?;
+        }
         remove_tree(root)?;
         let Some(parent) = root.parent() else {
             return Ok(());

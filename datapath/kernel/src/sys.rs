@@ -171,6 +171,14 @@ pub fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<
     unsafe { bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attr) }.map(drop)
 }
 
+/// Takes a link off its device at once, whoever else holds it.
+pub fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = attr();
+    attr.link_detach.link_fd = fd(link);
+    // SAFETY: no addresses in this command.
+    unsafe { bpf(bpf_cmd::BPF_LINK_DETACH, &mut attr) }.map(drop)
+}
+
 /// Index of the device that a tcx link is attached to; 0 if the device has gone.
 pub fn tcx_device(link: BorrowedFd<'_>) -> io::Result<u32> {
     // SAFETY: the kernel's record is plain integers, for which all zeroes is a value.

@@ -39,13 +39,14 @@ impl Lab {
                 .or_else(|_| std::fs::write(&path, "1"))
                 .unwrap();
         }
-        run("ip", &["link", "set", "lo", "up"]);
+        run("ip", &["link", "set", "dev", "lo", "up"]);
         let config = Config {
             pin_dir: PathBuf::from("/sys/fs/bpf/aorta").join(&name),
         };
         Lab { name, config }
     }
 
+    #[allow(dead_code)] // not every test file needs it
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -62,7 +63,7 @@ impl Lab {
             .build_sync()
             .unwrap();
         device.set_nonblocking(true).unwrap();
-        run("ip", &["link", "set", name, "up"]);
+        run("ip", &["link", "set", "dev", name, "up"]);
         let index = device.if_index().unwrap();
         Tap {
             name: name.into(),
