@@ -12,6 +12,12 @@ pub enum ErrorKind {
     UnknownTable,
     /// No such column in the table.
     UnknownColumn,
+    /// A condition's function has no meaning.
+    UnknownFunction,
+    /// A mutation's operator has no meaning.
+    UnknownMutator,
+    /// An element occurs twice where each may occur once.
+    Duplicate,
     /// A value breaks a range, enumeration, length, uniqueness or mutability rule.
     Constraint,
     /// A strong reference would be left dangling.
@@ -46,6 +52,10 @@ impl ErrorKind {
             Self::UnknownDatabase => "unknown database",
             Self::UnknownTable => "unknown table",
             Self::UnknownColumn => "unknown column",
+            Self::UnknownFunction => "unknown function",
+            Self::UnknownMutator => "unknown mutator",
+            // The reference implementation has no better name for it, and clients know this one.
+            Self::Duplicate => "ovsdb error",
             Self::Constraint => "constraint violation",
             Self::ReferentialIntegrity => "referential integrity violation",
             Self::TimedOut => "timed out",

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Atom, AtomMap, AtomSet, Symbols};
-use crate::error::OpError;
+use crate::error::{ErrorKind, OpError};
 use crate::schema::ColumnType;
 
 /// The value of a column. A scalar is a set of one element, an optional scalar one of at most one.
@@ -77,7 +77,7 @@ impl Datum {
     ///
     /// # Errors
     /// A syntax error for the wrong form, type or number of elements; a constraint violation
-    /// for an element outside of the column's range, enumeration or length, or a duplicate.
+    /// for an element outside of the column's range, enumeration or length.
     pub fn from_json(
         json: &Value,
         ty: &ColumnType,
@@ -241,13 +241,13 @@ fn no_duplicates(what: &str, given: usize, kept: usize, json: &Value) -> Result<
     if given == kept {
         return Ok(());
     }
-    Err(OpError::constraint(format!("{what} contains a duplicate")).with_syntax(json))
+    let words = format!("{what} contains a duplicate");
+    Err(OpError::new(ErrorKind::Duplicate, words).with_syntax(json))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
     use crate::value::NoSymbols;
 
     fn ty(json: Value) -> ColumnType {
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(kind(json!("1"), tag), ErrorKind::Syntax);
         assert_eq!(kind(json!(["set", []]), json!("string")), ErrorKind::Syntax);
         let set = json!({"key": "integer", "min": 0, "max": "unlimited"});
-        assert_eq!(kind(json!(["set", [1, 1]]), set), ErrorKind::Constraint);
+        assert_eq!(kind(json!(["set", [1, 1]]), set), ErrorKind::Duplicate);
     }
 
     #[test]

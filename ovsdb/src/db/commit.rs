@@ -1,0 +1,393 @@
+//! What makes a transaction valid as a whole, checked at its end: references, garbage
+//! collection, numbers of rows, indexes (RFC 7047 §3.2, §4.1.3). The work grows with the rows
+//! that the transaction touched.
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::transaction::Transaction;
+use super::{Change, Db, Delta, Link, Place};
+use crate::error::{ErrorKind, OpError};
+use crate::row::Row;
+use crate::value::{Atom, Datum};
+
+impl Transaction<'_> {
+    /// Checks and completes the transaction.
+    ///
+    /// # Errors
+    /// The rule that it breaks; everything is taken back then.
+    pub(super) fn commit(mut self) -> Result<Delta, OpError> {
+        match self.complete() {
+            Ok(changes) => {
+                self.db.relink(&changes);
+                Ok(Delta {
+                    changes,
+                    comment: None,
+                })
+            }
+            Err(error) => {
+                self.undo();
+                Err(error)
+            }
+        }
+    }
+
+    fn complete(&mut self) -> Result<Vec<Change>, OpError> {
+        let changes = self.changes();
+        let mut counts = Counts::default();
+        for change in &changes {
+            counts.add(self.db, change);
+        }
+        self.check_strong(&changes, &counts)?;
+        self.collect_garbage(&changes, counts);
+        self.check_row_counts(&changes)?;
+        self.drop_weak()?;
+        let mut changes = self.changes();
+        self.check_indexes(&changes)?;
+        for change in &mut changes {
+            self.stamp(change);
+        }
+        Ok(changes)
+    }
+
+    fn check_strong(&self, changes: &[Change], counts: &Counts) -> Result<(), OpError> {
+        for change in changes {
+            match &change.new {
+                Some(row) => self.check_resolves(change, row)?,
+                None => {
+                    let left = counts.total(self.db, change.place());
+                    if left > 0 {
+                        let (table, uuid) = (&change.table, change.uuid);
+                        let words =
+                            format!("{table} row {uuid} can't go: {left} references lead to it");
+                        return Err(OpError::new(ErrorKind::ReferentialIntegrity, words));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_resolves(&self, change: &Change, row: &Row) -> Result<(), OpError> {
+        let (table, uuid) = (&change.table, change.uuid);
+        for link in self
+            .db
+            .links(change.table_at)
+            .iter()
+            .filter(|link| link.strong)
+        {
+            let mut added = moved(change, link).into_iter().filter(|(_, added)| *added);
+            let missing = added.find(|(t, _)| self.db.row_at((link.table, *t)).is_none());
+            let missing = missing.map(|(uuid, _)| uuid);
+            if let Some(missing) = missing {
+                let column = row
+                    .schema()
+                    .columns
+                    .get(link.column)
+                    .map_or("", |c| &c.name);
+                let target = self.db.table_at(link.table).map_or("", |t| &t.schema.name);
+                let words = format!(
+                    "column {column} of {table} row {uuid} refers to row {missing}, \
+                     which is not in table {target}"
+                );
+                return Err(OpError::new(ErrorKind::ReferentialIntegrity, words));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the rows that nothing leads to any more, and then what they alone led to.
+    fn collect_garbage(&mut self, changes: &[Change], mut counts: Counts) {
+        let made = changes
+            .iter()
+            .filter(|c| c.new.is_some())
+            .map(Change::place);
+        let mut suspects: Vec<Place> = made.chain(counts.0.keys().copied()).collect();
+        while let Some(place) = suspects.pop() {
+            let Some(table) = self.db.table_at(place.0) else {
+                continue;
+            };
+            let Some(row) = table.row(place.1).cloned() else {
+                continue;
+            };
+            if table.schema.is_root || counts.total(self.db, place) > 0 {
+                continue;
+            }
+            self.write(place, None);
+            for link in self.db.links(place.0).iter().filter(|link| link.strong) {
+                for target in link.targets(&row).map(|uuid| (link.table, uuid)) {
+                    *counts.0.entry(target).or_default() -= 1;
+                    suspects.push(target);
+                }
+            }
+        }
+    }
+
+    fn check_row_counts(&self, changes: &[Change]) -> Result<(), OpError> {
+        let tables: BTreeSet<usize> = changes.iter().map(|c| c.table_at).collect();
+        for table in tables.into_iter().filter_map(|at| self.db.table_at(at)) {
+            let (name, rows, limit) = (&table.schema.name, table.len(), table.schema.max_rows);
+            if rows > limit {
+                let words = format!("table {name} would have {rows} rows and may have {limit}");
+                return Err(OpError::constraint(words));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes weak references to rows that are not there.
+    fn drop_weak(&mut self) -> Result<(), OpError> {
+        let mut places = BTreeSet::new();
+        for change in self.changes() {
+            if change.new.is_some() {
+                places.insert(change.place());
+            } else if let Some(table) = self.db.table_at(change.table_at) {
+                places.extend(table.weak.get(&change.uuid).into_iter().flatten());
+            }
+        }
+        for place in places {
+            let links: Vec<Link> = self.db.links(place.0).to_vec();
+            for link in links.iter().filter(|link| !link.strong) {
+                self.drop_weak_of(place, link)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_weak_of(&mut self, place: Place, link: &Link) -> Result<(), OpError> {
+        let Some(row) = self.db.row_at(place) else {
+            return Ok(());
+        };
+        let is_gone = |uuid: &Uuid| self.db.row_at((link.table, *uuid)).is_none();
+        let gone: BTreeSet<Atom> = link.targets(row).filter(is_gone).map(Atom::Uuid).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let rest = match row.at(link.column).clone() {
+            Datum::Set(mut set) => {
+                set.retain(|atom| !gone.contains(atom));
+                Datum::Set(set)
+            }
+            Datum::Map(mut map) => {
+                map.retain(|(k, v)| !gone.contains(if link.values { v } else { k }));
+                Datum::Map(map)
+            }
+        };
+        let column = row.schema().columns.get(link.column);
+        if let Some(column) = column.filter(|c| rest.len() < c.ty.min) {
+            let (name, table, uuid) = (&column.name, &row.schema().name, place.1);
+            let words = format!(
+                "column {name} of {table} row {uuid} would be left empty by rows that went away"
+            );
+            return Err(OpError::constraint(words));
+        }
+        self.modify(place, |row| {
+            row.set_at(link.column, rest);
+            Ok(())
+        })
+    }
+
+    fn check_indexes(&self, changes: &[Change]) -> Result<(), OpError> {
+        let changed: BTreeSet<Place> = changes.iter().map(Change::place).collect();
+        let mut claimed: HashMap<(usize, usize, Vec<Datum>), Uuid> = HashMap::new();
+        for change in changes {
+            let Some(row) = &change.new else { continue };
+            let Some(table) = self.db.table_at(change.table_at) else {
+                continue;
+            };
+            for (at, (columns, index)) in
+                table.schema.indexes.iter().zip(&table.indexes).enumerate()
+            {
+                let key = index_key(columns, row);
+                let committed = index.get(&key).copied();
+                let kept = committed.filter(|u| !changed.contains(&(change.table_at, *u)));
+                let other = claimed
+                    .insert((change.table_at, at, key), change.uuid)
+                    .or(kept);
+                if let Some(other) = other {
+                    return Err(duplicate(change, row, columns, other));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a changed row its new version.
+    fn stamp(&mut self, change: &mut Change) {
+        if change.new.take().is_none() {
+            return;
+        }
+        let version = self.names.fresh();
+        let table = self.db.table_mut(change.table_at);
+        let Some(row) = table.and_then(|t| t.rows.get_mut(&change.uuid)) else {
+            return;
+        };
+        Arc::make_mut(row).set_version(version);
+        change.new = Some(Arc::clone(row));
+    }
+}
+
+fn duplicate(change: &Change, row: &Row, columns: &[usize], other: Uuid) -> OpError {
+    let values: Vec<String> = columns
+        .iter()
+        .map(|c| row.at(*c).to_json().to_string())
+        .collect();
+    let (table, uuid, values) = (&change.table, change.uuid, values.join(", "));
+    OpError::constraint(format!(
+        "{table} rows {other} and {uuid} both have {values} in columns that must differ"
+    ))
+}
+
+fn index_key(columns: &[usize], row: &Row) -> Vec<Datum> {
+    columns
+        .iter()
+        .map(|column| row.at(*column).clone())
+        .collect()
+}
+
+impl Change {
+    fn place(&self) -> Place {
+        (self.table_at, self.uuid)
+    }
+}
+
+/// By how much the numbers of strong references to rows change.
+#[derive(Default)]
+struct Counts(BTreeMap<Place, i64>);
+
+impl Counts {
+    fn add(&mut self, db: &Db, change: &Change) {
+        for link in db.links(change.table_at).iter().filter(|link| link.strong) {
+            for (target, added) in moved(change, link) {
+                *self.0.entry((link.table, target)).or_default() += if added { 1 } else { -1 };
+            }
+        }
+    }
+
+    fn total(&self, db: &Db, place: Place) -> i64 {
+        let before = db
+            .table_at(place.0)
+            .and_then(|t| t.strong.get(&place.1))
+            .copied();
+        i64::from(before.unwrap_or(0)) + self.0.get(&place).copied().unwrap_or(0)
+    }
+}
+
+/// The references that a change takes away (false) and adds (true) through a link: an effort
+/// that grows with the column, but at the cost of comparing uuids only.
+fn moved(change: &Change, link: &Link) -> Vec<(Uuid, bool)> {
+    if let (Some(old), Some(new)) = (&change.old, &change.new)
+        && old.at(link.column) == new.at(link.column)
+    {
+        return Vec::new();
+    }
+    let targets = |row: &Option<Arc<Row>>| {
+        let mut targets: Vec<Uuid> = row.iter().flat_map(|row| link.targets(row)).collect();
+        targets.sort_unstable();
+        targets
+    };
+    let (old, new) = (targets(&change.old), targets(&change.new));
+    let (mut old, mut new) = (old.as_slice(), new.as_slice());
+    let mut moved = Vec::new();
+    while let (Some((o, old_rest)), Some((n, new_rest))) = (old.split_first(), new.split_first()) {
+        match o.cmp(n) {
+            Ordering::Less => {
+                moved.push((*o, false));
+                old = old_rest;
+            }
+            Ordering::Greater => {
+                moved.push((*n, true));
+                new = new_rest;
+            }
+            Ordering::Equal => (old, new) = (old_rest, new_rest),
+        }
+    }
+    moved.extend(old.iter().map(|o| (*o, false)));
+    moved.extend(new.iter().map(|n| (*n, true)));
+    moved
+}
+
+impl Db {
+    /// Takes back a transaction that was committed, as long as no other came after it.
+    pub fn revert(&mut self, delta: &Delta) {
+        let back = delta.changes.iter().map(|c| Change {
+            old: c.new.clone(),
+            new: c.old.clone(),
+            ..c.clone()
+        });
+        let changes: Vec<Change> = back.collect();
+        for change in &changes {
+            let Some(table) = self.table_mut(change.table_at) else {
+                continue;
+            };
+            match &change.new {
+                Some(row) => table.rows.insert(change.uuid, Arc::clone(row)),
+                None => table.rows.remove(&change.uuid),
+            };
+        }
+        self.relink(&changes);
+    }
+
+    /// Brings reference counts, weak references and indexes up to date with changed rows.
+    pub(super) fn relink(&mut self, changes: &[Change]) {
+        let links = Arc::clone(&self.links);
+        for change in changes {
+            for link in links.get(change.table_at).into_iter().flatten() {
+                for (target, added) in moved(change, link) {
+                    self.count(link, target, change.place(), added);
+                }
+            }
+        }
+        // All that goes before all that comes: a name may move from one row to another.
+        for change in changes {
+            self.reindex(change, change.old.as_ref(), false);
+        }
+        for change in changes {
+            self.reindex(change, change.new.as_ref(), true);
+        }
+    }
+
+    fn reindex(&mut self, change: &Change, row: Option<&Arc<Row>>, add: bool) {
+        let (Some(row), Some(table)) = (row, self.table_mut(change.table_at)) else {
+            return;
+        };
+        let schema = Arc::clone(&table.schema);
+        for (columns, index) in schema.indexes.iter().zip(&mut table.indexes) {
+            let key = index_key(columns, row);
+            if add {
+                index.insert(key, change.uuid);
+            } else {
+                index.remove(&key);
+            }
+        }
+    }
+
+    fn count(&mut self, link: &Link, target: Uuid, from: Place, add: bool) {
+        let Some(table) = self.table_mut(link.table) else {
+            return;
+        };
+        if !link.strong {
+            let sources = table.weak.entry(target).or_default();
+            if add {
+                sources.insert(from);
+            } else {
+                sources.remove(&from);
+            }
+            if sources.is_empty() {
+                table.weak.remove(&target);
+            }
+            return;
+        }
+        let count = table.strong.entry(target).or_default();
+        *count = if add {
+            *count + 1
+        } else {
+            count.saturating_sub(1)
+        };
+        if *count == 0 {
+            table.strong.remove(&target);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Locks that clients agree on (RFC 7047 §4.1.8 to §4.1.10). Pure.
+use std::collections::{BTreeMap, VecDeque};
+
+use super::SessionId;
+
+/// Who has each lock, and who waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Locks(BTreeMap<String, VecDeque<SessionId>>);
+
+impl Locks {
+    pub(super) fn holds(&self, name: &str, session: SessionId) -> bool {
+        self.0.get(name).and_then(VecDeque::front) == Some(&session)
+    }
+
+    /// Whether the session has asked for the lock, successfully or not.
+    pub(super) fn asked(&self, name: &str, session: SessionId) -> bool {
+        self.0
+            .get(name)
+            .is_some_and(|queue| queue.contains(&session))
+    }
+
+    /// Takes the lock, or waits for it; true if it was free.
+    pub(super) fn lock(&mut self, name: &str, session: SessionId) -> bool {
+        let queue = self.0.entry(name.to_owned()).or_default();
+        queue.push_back(session);
+        queue.len() == 1
+    }
+
+    /// Takes the lock from whoever has it, and returns that session; it goes on waiting.
+    pub(super) fn steal(&mut self, name: &str, session: SessionId) -> Option<SessionId> {
+        let queue = self.0.entry(name.to_owned()).or_default();
+        let victim = queue.front().copied();
+        queue.push_front(session);
+        victim
+    }
+
+    /// Gives up the lock, and returns the session that has it now because of that.
+    pub(super) fn unlock(&mut self, name: &str, session: SessionId) -> Option<SessionId> {
+        let queue = self.0.get_mut(name)?;
+        let had = queue.front() == Some(&session);
+        queue.retain(|waiting| *waiting != session);
+        let next = queue.front().copied().filter(|_| had);
+        if queue.is_empty() {
+            self.0.remove(name);
+        }
+        next
+    }
+
+    /// Every lock that a session has asked for.
+    pub(super) fn of(&self, session: SessionId) -> Vec<String> {
+        let asked = self.0.iter().filter(|(_, queue)| queue.contains(&session));
+        asked.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_passes_in_order_and_can_be_stolen() {
+        let mut locks = Locks::default();
+        assert!(locks.lock("l", 1) && !locks.lock("l", 2) && !locks.lock("l", 3));
+        assert_eq!(locks.unlock("l", 1), Some(2));
+        assert_eq!(locks.unlock("l", 3), None);
+        assert_eq!(locks.steal("l", 4), Some(2));
+        assert!(locks.holds("l", 4) && locks.asked("l", 2));
+        assert_eq!(locks.unlock("l", 4), Some(2));
+        assert_eq!((locks.unlock("l", 2), locks.holds("l", 2)), (None, false));
+        assert!(locks.of(2).is_empty());
+    }
+}

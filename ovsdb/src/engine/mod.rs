@@ -1,0 +1,441 @@
+//! The task that owns the databases. Everyone else sends it commands; it executes transactions
+//! one after the other, writes the log, and tells monitors and subscribers what changed.
+mod flush;
+mod locks;
+mod outbox;
+mod requests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::db::{Context, Db, Delta, Execution, Outcome};
+use crate::error::{ErrorKind, OpError};
+use crate::jsonrpc::Message;
+use crate::log::{Log, LogError};
+use crate::monitor::{Monitor, MonitorVersion};
+use crate::schema::DatabaseSchema;
+use flush::Flush;
+use locks::Locks;
+pub(crate) use outbox::{Outbox, Outgoing, SLOW, outbox};
+
+/// Tells the clients of one engine apart.
+pub(crate) type SessionId = u64;
+
+/// What others ask of the engine.
+pub(crate) enum Command {
+    /// Run operations on the main database.
+    Transact {
+        operations: Vec<Value>,
+        reply: oneshot::Sender<Vec<Value>>,
+    },
+    /// Hand out the main database and everything that changes in it from now on.
+    Subscribe {
+        reply: oneshot::Sender<(Db, mpsc::UnboundedReceiver<Arc<Delta>>)>,
+    },
+    /// Hand out the main database.
+    Snapshot { reply: oneshot::Sender<Db> },
+    /// A client has connected.
+    Connect { session: SessionId, outbox: Outbox },
+    /// A client has sent a message.
+    Message {
+        session: SessionId,
+        message: Message,
+    },
+    /// A client has gone.
+    Disconnect { session: SessionId },
+    /// Flush the log, and stop.
+    Close {
+        reply: oneshot::Sender<Result<(), LogError>>,
+    },
+}
+
+/// A database that is served.
+struct Database {
+    db: Db,
+    log: Option<Log>,
+    read_only: bool,
+}
+
+/// A connected client.
+struct Session {
+    outbox: Outbox,
+    monitors: Vec<SessionMonitor>,
+    change_aware: bool,
+}
+
+struct SessionMonitor {
+    id: Value,
+    database: usize,
+    monitor: Monitor,
+}
+
+/// Who waits for the results of a transaction.
+enum Client {
+    Session { session: SessionId, id: Value },
+    Internal(oneshot::Sender<Vec<Value>>),
+}
+
+/// A transaction on its way.
+struct Job {
+    client: Client,
+    database: usize,
+    operations: Vec<Value>,
+    since: Instant,
+    deadline: Option<Instant>,
+}
+
+/// The databases and their clients.
+pub(crate) struct Engine {
+    databases: Vec<Database>,
+    sessions: HashMap<SessionId, Session>,
+    locks: Locks,
+    blocked: Vec<Job>,
+    /// Whether a database has changed since the blocked transactions were last tried.
+    changed: bool,
+    subscribers: Vec<mpsc::UnboundedSender<Arc<Delta>>>,
+    flush: Flush,
+    server_id: Uuid,
+}
+
+/// Position of the database that embedders use.
+const MAIN: usize = 0;
+
+impl Engine {
+    /// Serves a database, with its log if it has one, and `_Server` beside it.
+    pub(crate) fn new(db: Db, log: Option<Log>) -> Self {
+        let main = Database {
+            db,
+            log,
+            read_only: false,
+        };
+        let server = Database {
+            db: server_database(&main.db),
+            log: None,
+            read_only: true,
+        };
+        Self {
+            databases: vec![main, server],
+            sessions: HashMap::new(),
+            locks: Locks::default(),
+            blocked: Vec::new(),
+            changed: false,
+            subscribers: Vec::new(),
+            flush: Flush::new(),
+            server_id: Uuid::new_v4(),
+        }
+    }
+
+    /// Serves commands until it is closed or nobody is left to send any.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        loop {
+            let deadline = self.blocked.iter().filter_map(|job| job.deadline).min();
+            let far = Instant::now() + Duration::from_secs(86_400);
+            tokio::select! {
+                command = commands.recv() => match command {
+                    None => break,
+                    Some(Command::Close { reply }) => {
+                        // Whoever asked may have gone; the log is flushed all the same.
+                        let _ = reply.send(self.sync());
+                        return;
+                    }
+                    Some(command) => self.handle(command),
+                },
+                flushed = self.flush.done() => self.flushed(&flushed),
+                () = tokio::time::sleep_until(deadline.unwrap_or(far)) => self.changed = true,
+            }
+            self.retry_blocked();
+        }
+        if let Err(error) = self.sync() {
+            tracing::error!("{error}");
+        }
+    }
+
+    fn sync(&self) -> Result<(), LogError> {
+        self.databases
+            .iter()
+            .filter_map(|d| d.log.as_ref())
+            .try_for_each(Log::sync)
+    }
+
+    fn handle(&mut self, command: Command) {
+        match command {
+            Command::Transact { operations, reply } => {
+                self.start(Client::Internal(reply), MAIN, operations);
+            }
+            Command::Subscribe { reply } => {
+                let (sender, receiver) = mpsc::unbounded_channel();
+                if let Some(main) = self.databases.get(MAIN)
+                    && reply.send((main.db.clone(), receiver)).is_ok()
+                {
+                    self.subscribers.push(sender);
+                }
+            }
+            Command::Snapshot { reply } => {
+                if let Some(main) = self.databases.get(MAIN) {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(main.db.clone());
+                }
+            }
+            Command::Connect { session, outbox } => {
+                let new = Session {
+                    outbox,
+                    monitors: Vec::new(),
+                    change_aware: false,
+                };
+                self.sessions.insert(session, new);
+            }
+            Command::Message { session, message } => self.message(session, message),
+            Command::Disconnect { session } => self.disconnect(session),
+            Command::Close { .. } => {}
+        }
+    }
+
+    fn start(&mut self, client: Client, database: usize, operations: Vec<Value>) {
+        let since = Instant::now();
+        self.execute(Job {
+            client,
+            database,
+            operations,
+            since,
+            deadline: None,
+        });
+    }
+
+    fn execute(&mut self, mut job: Job) {
+        let Some(database) = self.databases.get_mut(job.database) else {
+            return;
+        };
+        let locks = &self.locks;
+        let owner = match &job.client {
+            Client::Session { session, .. } => Some(*session),
+            Client::Internal(_) => None,
+        };
+        let mut context = Context {
+            new_uuid: &mut Uuid::new_v4,
+            holds_lock: &|name| owner.is_some_and(|session| locks.holds(name, session)),
+            waited_ms: u64::try_from(job.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            read_only: database.read_only,
+        };
+        match database.db.transact(&job.operations, &mut context) {
+            Execution::Done(outcome) => self.finish(job, outcome),
+            Execution::Blocked { timeout_ms } => {
+                // A limit beyond the clock's range is none.
+                let limit = timeout_ms.map(Duration::from_millis);
+                job.deadline = limit.and_then(|limit| job.since.checked_add(limit));
+                self.blocked.push(job);
+            }
+        }
+    }
+
+    fn finish(&mut self, job: Job, outcome: Outcome) {
+        let Outcome {
+            mut results,
+            delta,
+            durable,
+        } = outcome;
+        let delta = Arc::new(delta);
+        if let Err(error) = self.write(job.database, &delta) {
+            tracing::error!("transaction refused: {}", describe(&error));
+            if let Some(database) = self.databases.get_mut(job.database) {
+                database.db.revert(&delta);
+            }
+            results.push(OpError::new(ErrorKind::Io, describe(&error)).to_json());
+            return self.reply(job.client, results);
+        }
+        if !delta.is_empty() {
+            self.changed = true;
+            self.publish(job.database, &delta);
+        }
+        match self
+            .databases
+            .get(job.database)
+            .and_then(|d| d.log.as_ref())
+        {
+            Some(log) if durable => self.flush.hold(job.client, results, log),
+            _ => self.reply(job.client, results),
+        }
+    }
+
+    fn write(&mut self, database: usize, delta: &Delta) -> Result<(), LogError> {
+        let Some(database) = self.databases.get_mut(database) else {
+            return Ok(());
+        };
+        let Some(log) = &mut database.log else {
+            return Ok(());
+        };
+        let now = now_ms();
+        log.append(delta, now)?;
+        if log.wants_compaction()
+            && let Err(error) = log.compact(&database.db, now)
+        {
+            // The log goes on as it is: nothing is lost but space.
+            tracing::warn!("not compacted: {}", describe(&error));
+        }
+        Ok(())
+    }
+
+    /// Tells monitors and subscribers.
+    fn publish(&mut self, database: usize, delta: &Arc<Delta>) {
+        let mut gone = Vec::new();
+        for (session, state) in &self.sessions {
+            let monitors = state.monitors.iter().filter(|m| m.database == database);
+            let updates = monitors.filter_map(|m| Some(m.notification(m.monitor.update(delta)?)));
+            if !updates
+                .into_iter()
+                .all(|update| state.outbox.send(update.to_text()))
+            {
+                gone.push(*session);
+            }
+        }
+        for session in gone {
+            self.disconnect(session);
+        }
+        if database == MAIN {
+            self.subscribers
+                .retain(|s| s.send(Arc::clone(delta)).is_ok());
+        }
+    }
+
+    fn reply(&mut self, client: Client, results: Vec<Value>) {
+        match client {
+            // Whoever asked may have gone.
+            Client::Internal(reply) => drop(reply.send(results)),
+            Client::Session { session, id } => {
+                let result = Value::Array(results);
+                self.send(
+                    session,
+                    &Message::Reply {
+                        id,
+                        result,
+                        error: Value::Null,
+                    },
+                );
+            }
+        }
+    }
+
+    fn send(&mut self, session: SessionId, message: &Message) {
+        let Some(state) = self.sessions.get(&session) else {
+            return;
+        };
+        if !state.outbox.send(message.to_text()) {
+            self.disconnect(session);
+        }
+    }
+
+    fn flushed(&mut self, result: &std::io::Result<()>) {
+        for (client, mut results) in self.flush.take_done() {
+            if let Err(error) = result {
+                tracing::error!("the log could not be flushed: {error}");
+                results.push(OpError::new(ErrorKind::Io, error.to_string()).to_json());
+            }
+            self.reply(client, results);
+        }
+        if let Some(log) = self.databases.get(MAIN).and_then(|d| d.log.as_ref()) {
+            self.flush.start(log);
+        }
+    }
+
+    /// Tries blocked transactions again after each change, theirs included.
+    fn retry_blocked(&mut self) {
+        while std::mem::take(&mut self.changed) {
+            for job in std::mem::take(&mut self.blocked) {
+                self.execute(job);
+            }
+        }
+    }
+
+    fn disconnect(&mut self, session: SessionId) {
+        let Some(state) = self.sessions.remove(&session) else {
+            return;
+        };
+        state.outbox.cut();
+        self.blocked.retain(|job| !job.client.is(session));
+        for lock in self.locks.of(session) {
+            self.unlock(&lock, session);
+        }
+    }
+
+    fn unlock(&mut self, lock: &str, session: SessionId) {
+        if let Some(next) = self.locks.unlock(lock, session) {
+            self.send(next, &notification("locked", vec![json!(lock)]));
+        }
+    }
+}
+
+impl Client {
+    fn is(&self, wanted: SessionId) -> bool {
+        matches!(self, Self::Session { session, .. } if *session == wanted)
+    }
+}
+
+impl SessionMonitor {
+    fn notification(&self, updates: Value) -> Message {
+        let id = self.id.clone();
+        match self.monitor.version() {
+            MonitorVersion::V1 => notification("update", vec![id, updates]),
+            MonitorVersion::V2 => notification("update2", vec![id, updates]),
+            MonitorVersion::V3 => {
+                notification("update3", vec![id, json!(Uuid::nil().to_string()), updates])
+            }
+        }
+    }
+}
+
+fn notification(method: &str, params: Vec<Value>) -> Message {
+    Message::Notification {
+        method: method.to_owned(),
+        params,
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The `_Server` database of a server with one database and `_Server` itself.
+fn server_database(main: &Db) -> Db {
+    let mut db = Db::new(DatabaseSchema::server());
+    let schemas = [
+        main.schema().to_json(),
+        &DatabaseSchema::server().to_json().clone(),
+    ];
+    let rows: Vec<Value> = schemas
+        .iter()
+        .map(|schema| {
+            json!({"op": "insert", "table": "Database", "row": {
+                "name": schema["name"], "model": "standalone", "connected": true, "leader": true,
+                "schema": schema.to_string(),
+            }})
+        })
+        .collect();
+    let mut context = Context {
+        new_uuid: &mut Uuid::new_v4,
+        holds_lock: &|_| false,
+        waited_ms: 0,
+        read_only: false,
+    };
+    db.transact(&rows, &mut context);
+    db
+}

@@ -1,0 +1,254 @@
+//! The methods that clients call (RFC 7047 §4.1 and Open vSwitch's extensions).
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Client, Engine, SessionId, SessionMonitor, notification};
+use crate::db::is_id;
+use crate::error::{ErrorKind, OpError};
+use crate::jsonrpc::Message;
+use crate::monitor::{Monitor, MonitorVersion};
+
+/// A reply's `result` or `error`; nothing where the reply comes later.
+type Answer = Result<Option<Value>, Value>;
+
+impl Engine {
+    pub(super) fn message(&mut self, session: SessionId, message: Message) {
+        match message {
+            Message::Request { method, params, id } => {
+                let (result, error) = match self.request(session, &method, params, &id) {
+                    Ok(None) => return,
+                    Ok(Some(result)) => (result, Value::Null),
+                    Err(error) => (Value::Null, error),
+                };
+                self.send(session, &Message::Reply { id, result, error });
+            }
+            Message::Notification { method, params } if method == "cancel" => {
+                self.cancel(session, &params);
+            }
+            Message::Notification { .. } | Message::Reply { .. } => {}
+        }
+    }
+
+    fn request(
+        &mut self,
+        session: SessionId,
+        method: &str,
+        params: Vec<Value>,
+        id: &Value,
+    ) -> Answer {
+        match method {
+            "echo" => Ok(Some(Value::Array(params))),
+            "list_dbs" => {
+                let names = self.databases.iter().map(|d| json!(&*d.db.schema().name));
+                Ok(Some(names.collect()))
+            }
+            "get_schema" => {
+                let at = self.database(method, &params)?;
+                Ok(self
+                    .databases
+                    .get(at)
+                    .map(|d| d.db.schema().to_json().clone()))
+            }
+            "get_server_id" => Ok(Some(json!(self.server_id.to_string()))),
+            "transact" => self.transact(session, params, id),
+            "monitor" => self.monitor(session, &params, MonitorVersion::V1),
+            "monitor_cond" => self.monitor(session, &params, MonitorVersion::V2),
+            "monitor_cond_since" => self.monitor(session, &params, MonitorVersion::V3),
+            "monitor_cond_change" => self.monitor_cond_change(session, &params),
+            "monitor_cancel" => self.monitor_cancel(session, &params),
+            "lock" | "steal" | "unlock" => self.lock(session, method, &params),
+            "set_db_change_aware" => self.set_db_change_aware(session, &params),
+            "convert" => {
+                let words = "the schema of this database is fixed";
+                Err(OpError::new(ErrorKind::NotSupported, words).to_json())
+            }
+            _ => Err(json!("unknown method")),
+        }
+    }
+
+    /// The database that the first parameter names.
+    fn database(&self, method: &str, params: &[Value]) -> Result<usize, Value> {
+        let json = Value::Array(params.to_vec());
+        let Some(Value::String(name)) = params.first() else {
+            let words = format!("{method}: the first parameter is the name of a database");
+            return Err(OpError::syntax(words).with_syntax(&json).to_json());
+        };
+        let at = self
+            .databases
+            .iter()
+            .position(|d| *d.db.schema().name == **name);
+        at.ok_or_else(|| {
+            let words = format!("{method}: there is no database {name}");
+            OpError::new(ErrorKind::UnknownDatabase, words)
+                .with_syntax(&json)
+                .to_json()
+        })
+    }
+
+    fn transact(&mut self, session: SessionId, mut params: Vec<Value>, id: &Value) -> Answer {
+        let database = self.database("transact", params.get(..1).unwrap_or_default())?;
+        let in_flight = |c: &Client| matches!(c, Client::Session { id: i, .. } if i == id);
+        if self
+            .blocked
+            .iter()
+            .any(|job| job.client.is(session) && in_flight(&job.client))
+        {
+            return Err(OpError::syntax("a request with this id is under way").to_json());
+        }
+        let operations = params.split_off(1);
+        self.start(
+            Client::Session {
+                session,
+                id: id.clone(),
+            },
+            database,
+            operations,
+        );
+        Ok(None)
+    }
+
+    fn cancel(&mut self, session: SessionId, params: &[Value]) {
+        let [wanted] = params else { return };
+        let cancelled = self.blocked.iter().position(|job| {
+            matches!(&job.client, Client::Session { session: s, id } if *s == session && id == wanted)
+        });
+        let Some(at) = cancelled else { return };
+        self.blocked.remove(at);
+        // Open vSwitch answers only those clients that know of it.
+        if self.sessions.get(&session).is_some_and(|s| s.change_aware) {
+            let (id, error) = (wanted.clone(), json!("canceled"));
+            self.send(
+                session,
+                &Message::Reply {
+                    id,
+                    result: Value::Null,
+                    error,
+                },
+            );
+        }
+    }
+
+    fn monitor(&mut self, session: SessionId, params: &[Value], version: MonitorVersion) -> Answer {
+        let at = self.database("monitor", params)?;
+        let [_, id, requests, rest @ ..] = params else {
+            return Err(invalid("monitor", params));
+        };
+        if rest.len() > usize::from(version == MonitorVersion::V3) {
+            return Err(invalid("monitor", params));
+        }
+        let (Some(database), Some(state)) =
+            (self.databases.get(at), self.sessions.get_mut(&session))
+        else {
+            return Ok(None);
+        };
+        if state.monitors.iter().any(|m| m.id == *id) {
+            return Err(OpError::syntax("this monitor id is in use")
+                .with_syntax(id)
+                .to_json());
+        }
+        let monitor =
+            Monitor::from_json(requests, version, database.db.schema()).map_err(|e| e.to_json())?;
+        let initial = monitor.initial(&database.db);
+        state.monitors.push(SessionMonitor {
+            id: id.clone(),
+            database: at,
+            monitor,
+        });
+        Ok(Some(match version {
+            // No history is kept: the client starts anew whatever it has seen before.
+            MonitorVersion::V3 => json!([false, Uuid::nil().to_string(), initial]),
+            _ => initial,
+        }))
+    }
+
+    fn monitor_cond_change(&mut self, session: SessionId, params: &[Value]) -> Answer {
+        let [old, new, requests] = params else {
+            return Err(invalid("monitor_cond_change", params));
+        };
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return Ok(None);
+        };
+        let Some(at) = state.monitors.iter().position(|m| m.id == *old) else {
+            return Err(OpError::syntax("there is no such monitor")
+                .with_syntax(old)
+                .to_json());
+        };
+        if old != new && state.monitors.iter().any(|m| m.id == *new) {
+            return Err(OpError::syntax("this monitor id is in use")
+                .with_syntax(new)
+                .to_json());
+        }
+        let Some(monitor) = state.monitors.get_mut(at) else {
+            return Ok(None);
+        };
+        let Some(database) = self.databases.get(monitor.database) else {
+            return Ok(None);
+        };
+        let updates = monitor.monitor.change_conditions(requests, &database.db);
+        let updates = updates.map_err(|e| e.to_json())?;
+        monitor.id = new.clone();
+        if let Some(updates) = updates {
+            let update = monitor.notification(updates);
+            self.send(session, &update);
+        }
+        Ok(Some(json!({})))
+    }
+
+    fn monitor_cancel(&mut self, session: SessionId, params: &[Value]) -> Answer {
+        let [id] = params else {
+            return Err(json!("invalid parameters"));
+        };
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return Ok(None);
+        };
+        match state.monitors.iter().position(|m| m.id == *id) {
+            Some(at) => {
+                state.monitors.remove(at);
+                Ok(Some(json!({})))
+            }
+            None => Err(json!("unknown monitor")),
+        }
+    }
+
+    fn lock(&mut self, session: SessionId, method: &str, params: &[Value]) -> Answer {
+        let [Value::String(name)] = params else {
+            return Err(invalid(method, params));
+        };
+        if !is_id(name) {
+            return Err(invalid(method, params));
+        }
+        let asked = self.locks.asked(name, session);
+        match method {
+            "unlock" if asked => {
+                self.unlock(name, session);
+                Ok(Some(json!({})))
+            }
+            "unlock" => Err(OpError::syntax("unlock of a lock never asked for").to_json()),
+            _ if asked => Err(OpError::syntax("unlock it before locking it again").to_json()),
+            "steal" => {
+                if let Some(victim) = self.locks.steal(name, session) {
+                    self.send(victim, &notification("stolen", vec![json!(name)]));
+                }
+                Ok(Some(json!({"locked": true})))
+            }
+            _ => Ok(Some(json!({"locked": self.locks.lock(name, session)}))),
+        }
+    }
+
+    fn set_db_change_aware(&mut self, session: SessionId, params: &[Value]) -> Answer {
+        let [Value::Bool(aware)] = params else {
+            return Err(invalid("set_db_change_aware", params));
+        };
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.change_aware = *aware;
+        }
+        Ok(Some(json!({})))
+    }
+}
+
+fn invalid(method: &str, params: &[Value]) -> Value {
+    let words = format!("{method}: wrong parameters");
+    OpError::syntax(words)
+        .with_syntax(&Value::Array(params.to_vec()))
+        .to_json()
+}

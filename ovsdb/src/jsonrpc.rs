@@ -1,0 +1,235 @@
+//! JSON-RPC 1.0 over a byte stream (RFC 7047 §4): concatenated JSON objects, no delimiter. Pure.
+use serde_json::{Value, json};
+
+/// No message is longer, in bytes: room for tens of thousands of ports in one transaction.
+pub const MAX_MESSAGE: usize = 32 << 20;
+/// No message nests deeper.
+pub const MAX_DEPTH: usize = 100;
+
+/// What makes a stream unusable from here on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StreamError {
+    /// Something else than an object.
+    #[error("not a JSON object")]
+    NotAnObject,
+    /// An object that is no JSON.
+    #[error("malformed JSON: {0}")]
+    Malformed(String),
+    /// A message over [`MAX_MESSAGE`].
+    #[error("a message of more than {MAX_MESSAGE} bytes")]
+    TooLong,
+    /// A message nested deeper than [`MAX_DEPTH`].
+    #[error("a message nested deeper than {MAX_DEPTH}")]
+    TooDeep,
+    /// An object that is neither request, notification nor reply.
+    #[error("neither a request nor a reply")]
+    NotAMessage,
+}
+
+/// A message, in either direction.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// Wants a reply.
+    Request {
+        /// What is to be done.
+        method: String,
+        /// With what.
+        params: Vec<Value>,
+        /// Returned in the reply; never null.
+        id: Value,
+    },
+    /// Wants no reply.
+    Notification {
+        /// What has happened.
+        method: String,
+        /// To what.
+        params: Vec<Value>,
+    },
+    /// Answers a request.
+    Reply {
+        /// The request's.
+        id: Value,
+        /// Null if the request failed.
+        result: Value,
+        /// Null if the request succeeded.
+        error: Value,
+    },
+}
+
+impl Message {
+    /// Tells what kind of message an object is.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn from_json(json: Value) -> Result<Self, StreamError> {
+        let Value::Object(mut object) = json else {
+            return Err(StreamError::NotAnObject);
+        };
+        let mut take = |name: &str| object.remove(name).unwrap_or(Value::Null);
+        let (id, method, params) = (take("id"), take("method"), take("params"));
+        match (method, params) {
+            (Value::String(method), Value::Array(params)) if id.is_null() => {
+                Ok(Self::Notification { method, params })
+            }
+            (Value::String(method), Value::Array(params)) => {
+                Ok(Self::Request { method, params, id })
+            }
+            (Value::Null, Value::Null) if !id.is_null() => Ok(Self::Reply {
+                id,
+                result: take("result"),
+                error: take("error"),
+            }),
+            _ => Err(StreamError::NotAMessage),
+        }
+    }
+
+    /// The message as text.
+    pub fn to_text(&self) -> String {
+        let json = match self {
+            Self::Request { method, params, id } => {
+                json!({"method": method, "params": params, "id": id})
+            }
+            Self::Notification { method, params } => {
+                json!({"method": method, "params": params, "id": null})
+            }
+            Self::Reply { id, result, error } if error.is_null() => {
+                json!({"id": id, "result": result, "error": null})
+            }
+            Self::Reply { id, error, .. } => json!({"id": id, "error": error}),
+        };
+        json.to_string()
+    }
+}
+
+/// Finds the objects in a stream.
+#[derive(Debug, Clone, Default)]
+pub struct Framer {
+    buffer: Vec<u8>,
+    /// Everything before this has been looked at.
+    scanned: usize,
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Framer {
+    /// Takes more bytes of the stream.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The next message that is complete.
+    ///
+    /// # Errors
+    /// If the stream can't be understood; no later call makes sense then.
+    pub fn next_message(&mut self) -> Result<Option<Message>, StreamError> {
+        let Some(end) = self.scan()? else {
+            return Ok(None);
+        };
+        let json = serde_json::from_slice(&self.buffer[..end]);
+        self.buffer.drain(..end);
+        self.scanned = 0;
+        Message::from_json(json.map_err(|e| StreamError::Malformed(e.to_string()))?).map(Some)
+    }
+
+    /// Offset behind the first complete object.
+    fn scan(&mut self) -> Result<Option<usize>, StreamError> {
+        if self.depth == 0 {
+            let blank = self
+                .buffer
+                .iter()
+                .take_while(|b| b.is_ascii_whitespace())
+                .count();
+            self.buffer.drain(..blank);
+            self.scanned = 0;
+        }
+        while let Some(byte) = self.buffer.get(self.scanned) {
+            self.scanned += 1;
+            if self.scanned > MAX_MESSAGE {
+                return Err(StreamError::TooLong);
+            }
+            if self.in_string {
+                self.in_string = self.escaped || *byte != b'"';
+                self.escaped = !self.escaped && *byte == b'\\';
+                continue;
+            }
+            match byte {
+                b'"' if self.depth > 0 => self.in_string = true,
+                b'{' | b'[' if self.depth > 0 || *byte == b'{' => self.depth += 1,
+                b'}' | b']' if self.depth > 0 => self.depth -= 1,
+                _ if self.depth == 0 => return Err(StreamError::NotAnObject),
+                _ => {}
+            }
+            if self.depth > MAX_DEPTH {
+                return Err(StreamError::TooDeep);
+            }
+            if self.depth == 0 {
+                return Ok(Some(self.scanned));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(bytes: &[u8], step: usize) -> Result<Vec<Message>, StreamError> {
+        let (mut framer, mut messages) = (Framer::default(), Vec::new());
+        for chunk in bytes.chunks(step) {
+            framer.push(chunk);
+            while let Some(message) = framer.next_message()? {
+                messages.push(message);
+            }
+        }
+        Ok(messages)
+    }
+
+    #[test]
+    fn messages_are_found_however_the_stream_is_cut() {
+        let stream = br#"{"method":"echo","params":["}\"{\\"],"id":1}
+            {"id":null,"method":"update","params":[]}{"id":"x","result":{},"error":null}"#;
+        let whole = all(stream, stream.len()).unwrap();
+        assert_eq!(whole.len(), 3);
+        assert!(matches!(&whole[0], Message::Request { params, .. } if params[0] == "}\"{\\"));
+        assert!(matches!(&whole[1], Message::Notification { method, .. } if method == "update"));
+        assert!(matches!(&whole[2], Message::Reply { id, .. } if id == "x"));
+        for step in 1..stream.len() {
+            assert_eq!(all(stream, step).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn messages_survive_text() {
+        for text in [
+            r#"{"method":"echo","params":[1],"id":7}"#,
+            r#"{"method":"update","params":[],"id":null}"#,
+            r#"{"id":7,"result":[1],"error":null}"#,
+            r#"{"id":7,"error":"unknown method"}"#,
+        ] {
+            assert_eq!(all(text.as_bytes(), 1000).unwrap()[0].to_text(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_ends_the_stream() {
+        assert_eq!(all(b"[]", 9), Err(StreamError::NotAnObject));
+        assert_eq!(all(b"GET / HTTP/1.1", 99), Err(StreamError::NotAnObject));
+        assert!(matches!(all(b"{]", 9), Err(StreamError::Malformed(_))));
+        assert!(matches!(
+            all(b"{\"a\":\"\xff\"}", 99),
+            Err(StreamError::Malformed(_))
+        ));
+        assert_eq!(
+            all(br#"{"method":"echo","id":1}"#, 99),
+            Err(StreamError::NotAMessage)
+        );
+        let echo = br#"{"method":"echo","params":null,"id":1}"#;
+        assert_eq!(all(echo, 99), Err(StreamError::NotAMessage));
+        let deep = "{\"a\":".to_owned() + &"[".repeat(MAX_DEPTH);
+        assert_eq!(all(deep.as_bytes(), 999), Err(StreamError::TooDeep));
+        let long = "{\"".to_owned() + &"a".repeat(MAX_MESSAGE);
+        assert_eq!(all(long.as_bytes(), long.len()), Err(StreamError::TooLong));
+    }
+}

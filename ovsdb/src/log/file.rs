@@ -1,0 +1,409 @@
+//! A log on disk: opened under a lock, appended to, compacted, never overwritten unread.
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FlockOperation, fcntl_lock, flock};
+use uuid::Uuid;
+
+use super::record::{Fault, Reader, encode, transaction_record};
+use crate::db::{Db, Delta, ReplayError};
+use crate::schema::{DatabaseSchema, SchemaError};
+
+/// A log that can't be used, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The operating system refused.
+    #[error("{}: can't {action}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Another process has the database open.
+    #[error("{}: another process has this database open", .0.display())]
+    Locked(PathBuf),
+    /// The file holds something else than a database.
+    #[error("{}: not a standalone OVSDB database ({found})", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+        /// How it starts.
+        found: String,
+    },
+    /// A record within the file is damaged.
+    #[error(
+        "{}: damaged at byte {offset}; the file is left as it is. \
+         `vswitchd --salvage-db OUT` writes the intact {intact} records before it to a new file",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the damaged record starts, in bytes.
+        offset: u64,
+        /// How many records before it are intact.
+        intact: usize,
+        /// What is wrong there.
+        source: Fault,
+    },
+    /// A record is intact but doesn't fit the database.
+    #[error(
+        "{}: the record at byte {offset} doesn't fit the database; the file is left as it is. \
+         `vswitchd --salvage-db OUT` writes the intact {intact} records before it to a new file",
+        path.display()
+    )]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Where the record starts, in bytes.
+        offset: u64,
+        /// How many records before it can be used.
+        intact: usize,
+        /// What doesn't fit.
+        source: Box<ReplayError>,
+    },
+    /// The first record is no schema.
+    #[error("{}: the schema can't be used", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SchemaError,
+    },
+    /// The file's schema is another than the one asked for.
+    #[error(
+        "{}: holds {found} where {wanted} is needed; `ovsdb-tool convert` changes it",
+        path.display()
+    )]
+    OtherSchema {
+        /// The file.
+        path: PathBuf,
+        /// Name and version of its schema.
+        found: String,
+        /// Name and version of the schema asked for.
+        wanted: String,
+    },
+}
+
+/// A log opened for appending. The lock is let go when it is dropped.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    file: File,
+    _lock: File,
+    /// Where the next record goes.
+    end: u64,
+    /// How long the file was when it was last compacted.
+    compacted: u64,
+}
+
+/// Below this size no log is worth compacting.
+const COMPACT_FROM: u64 = 10 << 20;
+
+impl Log {
+    /// Opens a database file, or makes an empty one (mode 0640), and reads it. An incomplete last
+    /// record is cut off.
+    ///
+    /// # Errors
+    /// If the file is in use, unreadable, damaged, or of another schema; it is not changed then.
+    pub fn open(path: &Path, schema: &Arc<DatabaseSchema>) -> Result<(Self, Db), LogError> {
+        // A link is followed, so that lock and rename are beside the file itself.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let lock = take_lock(&path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o640)
+            .open(&path)
+            .map_err(io_error(&path, "open it"))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)
+            .map_err(io_error(&path, "read it"))?;
+        let mut log = Self {
+            path,
+            file,
+            _lock: lock,
+            end: 0,
+            compacted: 0,
+        };
+        if bytes.is_empty() {
+            log.append_bytes(&encode(schema.to_json()))?;
+            log.sync()?;
+            log.sync_directory()?;
+            return Ok((log, Db::new(Arc::clone(schema))));
+        }
+        let contents = read_log(&log.path, &bytes, Some(schema))?;
+        log.end = contents.end;
+        if log.end < bytes.len() as u64 {
+            let lost = bytes.len() as u64 - log.end;
+            tracing::warn!(
+                "{}: cut off an incomplete record of {lost} bytes at byte {}",
+                log.path.display(),
+                log.end
+            );
+            log.file
+                .set_len(log.end)
+                .map_err(io_error(&log.path, "cut off its torn end"))?;
+            log.sync()?;
+        }
+        Ok((log, contents.db))
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends a transaction at a time in milliseconds since 1970; false if there was nothing
+    /// to write. The record is in the kernel's hands afterwards: it outlives this process, but
+    /// not a power failure before [`Log::sync`].
+    ///
+    /// # Errors
+    /// If the record can't be written completely; the file then ends where it did before.
+    pub fn append(&mut self, delta: &Delta, date_ms: u64) -> Result<bool, LogError> {
+        let Some(record) = transaction_record(delta, date_ms) else {
+            return Ok(false);
+        };
+        self.append_bytes(&encode(&record))?;
+        Ok(true)
+    }
+
+    fn append_bytes(&mut self, bytes: &[u8]) -> Result<(), LogError> {
+        let seek = self.file.seek(SeekFrom::Start(self.end));
+        let written = seek.and_then(|_| self.file.write_all(bytes));
+        if let Err(error) = written {
+            if let Err(e) = self.file.set_len(self.end) {
+                tracing::error!(
+                    "{}: can't cut off a partial record: {e}",
+                    self.path.display()
+                );
+            }
+            return Err(io_error(&self.path, "write to it")(error));
+        }
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Waits until everything appended is on stable storage.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub fn sync(&self) -> Result<(), LogError> {
+        self.file
+            .sync_data()
+            .map_err(io_error(&self.path, "flush it"))
+    }
+
+    /// A second handle on the file, to [`File::sync_data`] elsewhere than in the writing task.
+    ///
+    /// # Errors
+    /// If the process has no file descriptor left.
+    pub fn sync_handle(&self) -> Result<File, LogError> {
+        self.file
+            .try_clone()
+            .map_err(io_error(&self.path, "duplicate its descriptor"))
+    }
+
+    /// Whether most of the log is history.
+    pub fn wants_compaction(&self) -> bool {
+        self.end > COMPACT_FROM && self.end > 2 * self.compacted
+    }
+
+    /// Rewrites the log as a schema and one record with the database's present contents, by way
+    /// of a temporary file that replaces it at once.
+    ///
+    /// # Errors
+    /// If the new file can't be written; the old one then stays in use.
+    pub fn compact(&mut self, db: &Db, date_ms: u64) -> Result<(), LogError> {
+        let temporary = with_suffix(&self.path, ".tmp");
+        let mut bytes = encode(db.schema().to_json());
+        let mut everything = db.as_delta();
+        everything.comment = Some("compacting database online".to_owned());
+        let record = transaction_record(&everything, date_ms);
+        bytes.extend(record.iter().flat_map(encode));
+        let mut options = OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o640);
+        let mut file = options
+            .open(&temporary)
+            .map_err(io_error(&temporary, "make it"))?;
+        let written = file.write_all(&bytes).and_then(|()| file.sync_all());
+        let renamed = written.and_then(|()| std::fs::rename(&temporary, &self.path));
+        if let Err(error) = renamed {
+            // Only a scrap of what could not be written would stay behind.
+            let _ = std::fs::remove_file(&temporary);
+            return Err(io_error(&temporary, "write it")(error));
+        }
+        self.file = file;
+        self.end = bytes.len() as u64;
+        self.compacted = self.end;
+        self.sync_directory()
+    }
+
+    fn sync_directory(&self) -> Result<(), LogError> {
+        let directory = parent(&self.path);
+        let synced = File::open(directory).and_then(|d| d.sync_all());
+        synced.map_err(io_error(&self.path, "flush its directory"))
+    }
+}
+
+/// What is in a file.
+struct Contents {
+    db: Db,
+    /// Offset behind the last intact record.
+    end: u64,
+}
+
+fn read_log(
+    path: &Path,
+    bytes: &[u8],
+    wanted: Option<&Arc<DatabaseSchema>>,
+) -> Result<Contents, LogError> {
+    let mut reader = Reader::new(bytes);
+    let mut db = Db::new(read_schema(path, bytes, &mut reader, wanted)?);
+    let (mut intact, mut start) = (1, reader.offset());
+    let mut new_uuid = Uuid::new_v4;
+    let unusable = |offset, intact, source| LogError::Unusable {
+        source: Box::new(source),
+        path: path.to_owned(),
+        offset,
+        intact,
+    };
+    while let Some(record) = reader.next() {
+        match record {
+            Ok(record) => db
+                .replay(&record.json, &mut new_uuid)
+                .map_err(|source| unusable(record.offset, intact, source))?,
+            Err(Fault::Torn) => break,
+            Err(source) => {
+                let (path, offset) = (path.to_owned(), reader.offset());
+                return Err(LogError::Damaged {
+                    path,
+                    offset,
+                    intact,
+                    source,
+                });
+            }
+        }
+        intact += 1;
+        start = reader.offset();
+    }
+    db.finish_replay(&mut new_uuid)
+        .map_err(|source| unusable(start, intact, source))?;
+    Ok(Contents { db, end: start })
+}
+
+fn read_schema(
+    path: &Path,
+    bytes: &[u8],
+    reader: &mut Reader<'_>,
+    wanted: Option<&Arc<DatabaseSchema>>,
+) -> Result<Arc<DatabaseSchema>, LogError> {
+    let json = match reader.next() {
+        Some(Ok(record)) => record.json,
+        _ => {
+            let head = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+            let found = String::from_utf8_lossy(&head[..head.len().min(40)]).into_owned();
+            return Err(LogError::NotADatabase {
+                path: path.to_owned(),
+                found,
+            });
+        }
+    };
+    let schema = DatabaseSchema::from_json(json).map_err(|source| LogError::Schema {
+        path: path.to_owned(),
+        source,
+    })?;
+    match wanted {
+        Some(wanted) if schema.tables != wanted.tables || schema.name != wanted.name => {
+            let words = |s: &DatabaseSchema| format!("{} {}", s.name, s.version);
+            let (found, wanted) = (words(&schema), words(wanted));
+            Err(LogError::OtherSchema {
+                path: path.to_owned(),
+                found,
+                wanted,
+            })
+        }
+        Some(wanted) => Ok(Arc::clone(wanted)),
+        None => Ok(Arc::new(schema)),
+    }
+}
+
+/// Copies the records of `from` up to the first that can't be used to a new file `to`, and tells
+/// how many there were and how many bytes were left behind.
+///
+/// # Errors
+/// If `from` can't be read or has no schema, or if `to` exists or can't be written.
+pub fn salvage(from: &Path, to: &Path) -> Result<(usize, u64), LogError> {
+    let bytes = std::fs::read(from).map_err(io_error(from, "read it"))?;
+    let mut reader = Reader::new(&bytes);
+    let schema = read_schema(from, &bytes, &mut reader, None)?;
+    let (mut db, mut count, mut end) = (Db::new(schema), 1, reader.offset());
+    while let Some(Ok(record)) = reader.next() {
+        if db.replay(&record.json, &mut Uuid::new_v4).is_err() {
+            break;
+        }
+        (count, end) = (count + 1, reader.offset());
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o640);
+    let mut file = options.open(to).map_err(io_error(to, "make it"))?;
+    let intact = &bytes[..usize::try_from(end).unwrap_or(bytes.len())];
+    let written = file.write_all(intact).and_then(|()| file.sync_all());
+    written.map_err(io_error(to, "write it"))?;
+    Ok((count, bytes.len() as u64 - end))
+}
+
+/// Takes the lock beside a database that OVS's tools look at (`.NAME.~lock~`).
+fn take_lock(path: &Path) -> Result<File, LogError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let lock_path = parent(path).join(format!(".{name}.~lock~"));
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    let file = options
+        .open(&lock_path)
+        .map_err(io_error(&lock_path, "open it"))?;
+    // OVS's tools look at the first kind of lock; the second keeps a process from itself.
+    let locked = fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)
+        .and_then(|()| flock(&file, FlockOperation::NonBlockingLockExclusive));
+    locked.map_err(|_| LogError::Locked(path.to_owned()))?;
+    Ok(file)
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn io_error(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> LogError {
+    let path = path.to_owned();
+    move |source| LogError::Io {
+        path,
+        action,
+        source,
+    }
+}

@@ -1,0 +1,10 @@
+//! The database file: a log of transactions that OVS's own tools read and write.
+//!
+//! Every record is a line `OVSDB JSON LENGTH SHA1` and one line of JSON of LENGTH bytes, its line
+//! feed included. The first record is the schema; each later one is a transaction:
+//! `{"TABLE": {"UUID": null | {"COLUMN": value}}, "_date": ms, "_comment": text, "_is_diff": true}`.
+mod file;
+mod record;
+
+pub use file::{Log, LogError, salvage};
+pub use record::{Fault, Reader, Record, encode, transaction_record};

@@ -1,0 +1,118 @@
+//! One client's connection.
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+use crate::engine::{Command, Outgoing, SLOW, SessionId, outbox};
+use crate::jsonrpc::{Framer, Message, StreamError};
+
+/// Why a connection ended, other than by the client's will.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("no sign of life")]
+    Silent,
+    #[error("the client doesn't read what it asked for")]
+    Cut,
+}
+
+/// Serves a client until it goes or has to be sent away. With `probe`, a client that is silent
+/// for so long is asked for a sign of life, and given as long again to answer.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
+    stream: S,
+    session: SessionId,
+    engine: mpsc::Sender<Command>,
+    probe: Option<Duration>,
+) {
+    let (reader, writer) = tokio::io::split(stream);
+    let (outbox, outgoing) = outbox();
+    let mut backlog = outgoing.backlog.subscribe();
+    let probes = outbox.clone();
+    if engine
+        .send(Command::Connect { session, outbox })
+        .await
+        .is_err()
+    {
+        return;
+    }
+    let unsent = outgoing.backlog.subscribe();
+    let ask = || {
+        let (method, id) = ("echo".to_owned(), "echo".into());
+        probes.send(
+            Message::Request {
+                method,
+                params: Vec::new(),
+                id,
+            }
+            .to_text(),
+        );
+    };
+    let end = tokio::select! {
+        end = read(reader, session, &engine, unsent, probe, ask) => end,
+        end = write(writer, outgoing) => end,
+        _ = backlog.wait_for(|backlog| *backlog == usize::MAX) => Err(End::Cut),
+    };
+    if let Err(end) = end {
+        tracing::info!("OVSDB client {session} is cut off: {end}");
+    }
+    // The engine may have stopped.
+    let _ = engine.send(Command::Disconnect { session }).await;
+}
+
+async fn read(
+    mut reader: impl AsyncRead + Unpin,
+    session: SessionId,
+    engine: &mpsc::Sender<Command>,
+    mut backlog: tokio::sync::watch::Receiver<usize>,
+    probe: Option<Duration>,
+    ask: impl Fn(),
+) -> Result<(), End> {
+    let (mut framer, mut buffer) = (Framer::default(), vec![0; 64 << 10]);
+    let mut asked = false;
+    loop {
+        // What a client asks for it must read before it may ask for more.
+        if backlog.wait_for(|backlog| *backlog <= SLOW).await.is_err() {
+            return Ok(());
+        }
+        let read = reader.read(&mut buffer);
+        let count = match probe {
+            None => read.await?,
+            Some(limit) => match tokio::time::timeout(limit, read).await {
+                Ok(count) => count?,
+                Err(_) if asked => return Err(End::Silent),
+                Err(_) => {
+                    ask();
+                    asked = true;
+                    continue;
+                }
+            },
+        };
+        asked = false;
+        if count == 0 {
+            return Ok(());
+        }
+        framer.push(buffer.get(..count).unwrap_or_default());
+        while let Some(message) = framer.next_message()? {
+            if engine
+                .send(Command::Message { session, message })
+                .await
+                .is_err()
+            {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn write(mut writer: impl AsyncWrite + Unpin, mut outgoing: Outgoing) -> Result<(), End> {
+    while let Some(text) = outgoing.texts.recv().await {
+        writer.write_all(text.as_bytes()).await?;
+        writer.flush().await?;
+        outgoing.sent(text.len());
+    }
+    Ok(())
+}

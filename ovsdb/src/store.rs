@@ -1,0 +1,155 @@
+//! The database as part of a daemon: open it, read it, change it, hear of changes, let clients in.
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::db::{Db, Delta};
+use crate::engine::{Command, Engine};
+use crate::log::{Log, LogError};
+use crate::remote::Remote;
+use crate::schema::DatabaseSchema;
+use crate::server::{ListenError, Listener, listen};
+
+/// Opens databases.
+#[derive(Debug)]
+pub struct Store;
+
+/// A running database. Clones are handles on the same one, which stops when the last handle,
+/// listener and connection is gone, or by [`StoreHandle::close`].
+#[derive(Debug, Clone)]
+pub struct StoreHandle {
+    engine: mpsc::Sender<Command>,
+    sessions: Arc<AtomicU64>,
+}
+
+/// A transaction that did not happen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The database has been closed.
+    #[error("the database is closed")]
+    Closed,
+    /// The operations were not an array.
+    #[error("the operations of a transaction are an array")]
+    NotOperations,
+    /// An operation, or the transaction as a whole, was refused.
+    #[error("{error}: {details}")]
+    Refused {
+        /// The error's name (RFC 7047 §5.2).
+        error: String,
+        /// What exactly.
+        details: String,
+    },
+}
+
+/// How many commands wait for the engine before their senders do.
+const QUEUE: usize = 256;
+
+impl Store {
+    /// Opens the `Open_vSwitch` database in a file, or makes an empty one there. Must be called
+    /// within a tokio runtime.
+    ///
+    /// # Errors
+    /// If the file is in use, unreadable or damaged; it is not changed then.
+    pub fn open(path: &Path) -> Result<StoreHandle, LogError> {
+        let (log, db) = Log::open(path, &DatabaseSchema::vswitch())?;
+        Ok(StoreHandle::start(Engine::new(db, Some(log))))
+    }
+
+    /// An empty `Open_vSwitch` database without a file. Must be called within a tokio runtime.
+    pub fn in_memory() -> StoreHandle {
+        StoreHandle::start(Engine::new(Db::new(DatabaseSchema::vswitch()), None))
+    }
+}
+
+impl StoreHandle {
+    fn start(engine: Engine) -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(engine.run(receiver));
+        Self {
+            engine: sender,
+            sessions: Arc::new(AtomicU64::new(1)),
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let sent = self.engine.send(command(sender)).await;
+        sent.map_err(|_| StoreError::Closed)?;
+        receiver.await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Runs an array of operations (see [`crate::op`]) as one transaction and returns a result for
+    /// each.
+    ///
+    /// # Errors
+    /// If one was refused, or the whole; nothing has changed then.
+    pub async fn transact(&self, operations: Value) -> Result<Vec<Value>, StoreError> {
+        let Value::Array(operations) = operations else {
+            return Err(StoreError::NotOperations);
+        };
+        let results = self
+            .ask(|reply| Command::Transact { operations, reply })
+            .await?;
+        check_results(results)
+    }
+
+    /// The database as it is now. Holding on to it costs a copy of each table that changes.
+    ///
+    /// # Errors
+    /// If the database is closed.
+    pub async fn snapshot(&self) -> Result<Db, StoreError> {
+        self.ask(|reply| Command::Snapshot { reply }).await
+    }
+
+    /// The database as it is now, and all changes from now on, the caller's own included. They
+    /// pile up in memory until they are taken.
+    ///
+    /// # Errors
+    /// If the database is closed.
+    pub async fn subscribe(&self) -> Result<(Db, mpsc::UnboundedReceiver<Arc<Delta>>), StoreError> {
+        self.ask(|reply| Command::Subscribe { reply }).await
+    }
+
+    /// Lets clients connect, to a `punix:` socket (mode 0600) or by `ptcp:`, until the listener is
+    /// dropped.
+    ///
+    /// # Errors
+    /// If the socket can't be had.
+    pub async fn listen(&self, remote: &Remote) -> Result<Listener, ListenError> {
+        listen(remote, self.engine.clone(), Arc::clone(&self.sessions)).await
+    }
+
+    /// Puts everything on stable storage and stops; every handle is closed then.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub async fn close(&self) -> Result<(), LogError> {
+        // A database that is closed has been flushed.
+        self.ask(|reply| Command::Close { reply })
+            .await
+            .unwrap_or(Ok(()))
+    }
+}
+
+/// Turns the results of a transaction into an error if one of them is.
+pub(crate) fn check_results(results: Vec<Value>) -> Result<Vec<Value>, StoreError> {
+    let text = |json: &Value, member: &str| {
+        json.get(member)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    match results.iter().find(|result| result.get("error").is_some()) {
+        Some(json) => {
+            let (error, details) = (text(json, "error"), text(json, "details"));
+            Err(StoreError::Refused { error, details })
+        }
+        None => Ok(results),
+    }
+}
