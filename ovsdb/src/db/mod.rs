@@ -1,5 +1,6 @@
 //! The database itself: rows in memory, and transactions that turn one state into the next.
 //! Pure: time, randomness and locks come in as arguments, changes go out as a [`Delta`].
+mod audit;
 mod column;
 mod commit;
 mod condition;
@@ -8,6 +9,8 @@ mod execute;
 mod members;
 mod mutation;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub use column::ColumnRef;
