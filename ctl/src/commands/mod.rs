@@ -1,0 +1,126 @@
+//! The commands, one file per family. Each states what it reads before the database is opened
+//! (`need`) and is then carried out against a view of it (`run`), without any I/O.
+
+pub mod bridge;
+pub mod controller;
+pub mod database;
+pub mod general;
+pub mod manager;
+pub mod port;
+pub mod show;
+pub mod switch;
+
+use crate::args::{Command, Mode};
+use crate::context::Context;
+use crate::error::Error;
+use crate::schema::{Needs, Schema};
+
+/// An option of one command.
+#[derive(Debug)]
+pub struct OptionSyntax {
+    /// Name with its dashes.
+    pub name: &'static str,
+    /// Whether it takes a value.
+    pub value: bool,
+}
+
+/// Under which heading the help text shows a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// Database as a whole.
+    General,
+    /// Running switch, through its management API.
+    Switch,
+    /// Bridges.
+    Bridge,
+    /// Ports.
+    Port,
+    /// Interfaces.
+    Interface,
+    /// OpenFlow controllers.
+    Controller,
+    /// Database managers.
+    Manager,
+    /// Rows and columns.
+    Database,
+}
+
+/// How a command is carried out.
+pub enum Action {
+    /// Within the database transaction.
+    Database {
+        /// Names the tables and columns that `run` looks at.
+        need: fn(&Command, &Schema, &mut Needs) -> Result<(), Error>,
+        /// Reads and changes the view.
+        run: fn(&Command, &mut Context<'_>) -> Result<(), Error>,
+    },
+    /// By asking the running switch.
+    Switch(switch::Query),
+}
+
+/// One command.
+pub struct Syntax {
+    /// Its name.
+    pub name: &'static str,
+    /// Its arguments, as the help text shows them.
+    pub arguments: &'static str,
+    /// Fewest arguments.
+    pub min_args: usize,
+    /// Most arguments.
+    pub max_args: usize,
+    /// Its options.
+    pub options: &'static [OptionSyntax],
+    /// Where the help text shows it.
+    pub group: Group,
+    /// What it does, in a line.
+    pub summary: &'static str,
+    /// What carries it out.
+    pub action: Action,
+}
+
+impl std::fmt::Debug for Syntax {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Syntax")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An option without a value.
+pub const fn flag(name: &'static str) -> OptionSyntax {
+    OptionSyntax { name, value: false }
+}
+
+/// An option with a value.
+pub const fn valued(name: &'static str) -> OptionSyntax {
+    OptionSyntax { name, value: true }
+}
+
+/// `--if-exists`, which many commands have.
+pub const IF_EXISTS: &[OptionSyntax] = &[flag("--if-exists")];
+/// `--may-exist`, which the creating commands have.
+pub const MAY_EXIST: &[OptionSyntax] = &[flag("--may-exist")];
+/// No limit on the number of arguments.
+pub const ANY: usize = usize::MAX;
+
+const FAMILIES: [&[Syntax]; 8] = [
+    general::COMMANDS,
+    show::COMMANDS,
+    switch::COMMANDS,
+    bridge::COMMANDS,
+    port::COMMANDS,
+    controller::COMMANDS,
+    manager::COMMANDS,
+    database::COMMANDS,
+];
+
+/// All commands that the mode has.
+pub fn all(mode: Mode) -> impl Iterator<Item = &'static Syntax> {
+    let families = FAMILIES.iter().flat_map(|family| family.iter());
+    families.filter(move |syntax| mode == Mode::Vsctl || syntax.group != Group::Switch)
+}
+
+/// The command of that name.
+pub fn find(mode: Mode, name: &str) -> Option<&'static Syntax> {
+    all(mode).find(|syntax| syntax.name == name)
+}

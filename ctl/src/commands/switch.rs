@@ -1,0 +1,284 @@
+//! Commands that ask the running switch: what they print is made here, the asking is elsewhere.
+
+use std::fmt::Write as _;
+
+use aorta_api::{BridgeStatus, FdbEntry, PortStatus, Status};
+
+use super::{Action, Group, Syntax};
+use crate::table::{Cell, DataFormat, Format, Style, Table};
+
+/// What to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Query {
+    /// Health, ports and drops.
+    Status,
+    /// Learned addresses of the bridge that the first argument names.
+    Fdb,
+}
+
+/// The family's commands.
+pub const COMMANDS: &[Syntax] = &[
+    Syntax {
+        name: "status",
+        arguments: "",
+        min_args: 0,
+        max_args: 0,
+        options: &[],
+        group: Group::Switch,
+        summary: "health, ports with their hooks, packets by drop reason",
+        action: Action::Switch(Query::Status),
+    },
+    Syntax {
+        name: "fdb",
+        arguments: "BRIDGE",
+        min_args: 1,
+        max_args: 1,
+        options: &[],
+        group: Group::Switch,
+        summary: "MAC addresses that BRIDGE has learned",
+        action: Action::Switch(Query::Fdb),
+    },
+];
+
+/// Colours for a terminal, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// Escape sequences.
+    Terminal,
+    /// Plain text.
+    Plain,
+}
+
+impl Colour {
+    fn paint(self, code: &str, text: &str) -> String {
+        match self {
+            Colour::Terminal => format!("\x1b[{code}m{text}\x1b[0m"),
+            Colour::Plain => text.to_owned(),
+        }
+    }
+}
+
+const GOOD: &str = "32";
+const BAD: &str = "31";
+const BOLD: &str = "1";
+
+const ALIGNED: Style = Style {
+    format: Format::Table,
+    data: DataFormat::String,
+    headings: true,
+    max_width: None,
+    pretty: false,
+};
+
+/// What `status` prints.
+pub fn status_text(status: &Status, colour: Colour) -> String {
+    let mut text = String::new();
+    let health = match status.problems.len() {
+        0 => colour.paint(GOOD, "ok"),
+        1 => colour.paint(BAD, "1 problem"),
+        n => colour.paint(BAD, &format!("{n} problems")),
+    };
+    let _ = writeln!(
+        text,
+        "vswitchd {} (pid {}), up {}, datapath {}: {health}",
+        status.version,
+        status.pid,
+        duration(status.uptime_s),
+        status.datapath,
+    );
+    for problem in &status.problems {
+        let _ = writeln!(text, "  {} {problem}", colour.paint(BAD, "!"));
+    }
+    for bridge in &status.bridges {
+        text.push('\n');
+        text.push_str(&bridge_text(bridge, colour));
+    }
+    text
+}
+
+fn bridge_text(bridge: &BridgeStatus, colour: Colour) -> String {
+    let (known, size) = (bridge.fdb_entries, bridge.fdb_size);
+    let heading = colour.paint(BOLD, &format!("Bridge {}", bridge.name));
+    let mut text = format!("{heading}  {known} of {size} addresses learned\n");
+    let columns = [
+        "port",
+        "name",
+        "type",
+        "hook",
+        "rx packets",
+        "tx packets",
+        "drops",
+        "why",
+    ];
+    let mut table = Table::new(columns);
+    table.rows = bridge.ports.iter().map(port_row).collect();
+    for line in table.render(&ALIGNED).lines() {
+        let _ = writeln!(text, "  {}", line.trim_end());
+    }
+    text.push_str(&drops_text(&bridge.ports));
+    text
+}
+
+fn port_row(port: &PortStatus) -> Vec<Cell> {
+    let drops: u64 = port.drops.values().sum();
+    vec![
+        Cell::text(port_number(i64::from(port.ofport))),
+        Cell::text(&port.name),
+        Cell::text(&port.kind),
+        Cell::text(&port.hook),
+        Cell::text(port.rx_packets.to_string()),
+        Cell::text(port.tx_packets.to_string()),
+        Cell::text(drops.to_string()),
+        Cell::text(&port.reason),
+    ]
+}
+
+/// Packets dropped, by reason, over all ports of a bridge.
+fn drops_text(ports: &[PortStatus]) -> String {
+    let mut reasons = std::collections::BTreeMap::<&str, u64>::new();
+    for (reason, n) in ports.iter().flat_map(|port| &port.drops) {
+        *reasons.entry(reason).or_default() += n;
+    }
+    if reasons.is_empty() {
+        return String::new();
+    }
+    let mut reasons: Vec<(&str, u64)> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(reason, n)| (std::cmp::Reverse(*n), *reason));
+    let mut text = String::from("  dropped:\n");
+    for (reason, n) in reasons {
+        let _ = writeln!(text, "    {n:>10}  {reason}");
+    }
+    text
+}
+
+fn port_number(ofport: i64) -> String {
+    match ofport {
+        65534 => "LOCAL".to_owned(),
+        n if n < 0 => "-".to_owned(),
+        n => n.to_string(),
+    }
+}
+
+/// What `fdb` prints, in the columns of OVS's fdb/show.
+pub fn fdb_text(entries: &[FdbEntry]) -> String {
+    let mut text = String::from(" port  VLAN  MAC                Age\n");
+    for entry in entries {
+        let port = port_number(i64::from(entry.ofport));
+        let (vlan, mac, age) = (entry.vlan, &entry.mac, entry.age_s);
+        let _ = writeln!(text, "{port:>5}  {vlan:>4}  {mac}  {age:>3}");
+    }
+    text
+}
+
+/// A time span in its two largest units.
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(name: &str, ofport: i32, drops: &[(&str, u64)]) -> PortStatus {
+        PortStatus {
+            name: name.into(),
+            ofport,
+            kind: "system".into(),
+            hook: "tcx".into(),
+            reason: "tap devices keep offloads at tcx".into(),
+            ifindex: 3,
+            rx_packets: 10,
+            rx_bytes: 1000,
+            tx_packets: 7,
+            tx_bytes: 700,
+            drops: drops
+                .iter()
+                .map(|(reason, n)| ((*reason).into(), *n))
+                .collect(),
+        }
+    }
+
+    fn status(problems: Vec<String>) -> Status {
+        let ports = vec![
+            port("br0", 65534, &[]),
+            port("tap0", 1, &[("vlan-not-allowed", 3)]),
+            port("gone", -1, &[("no-port", 40), ("vlan-not-allowed", 1)]),
+        ];
+        let bridge = BridgeStatus {
+            name: "br0".into(),
+            fdb_entries: 2,
+            fdb_size: 8192,
+            ports,
+        };
+        Status {
+            version: "0.1.0".into(),
+            pid: 77,
+            uptime_s: 3_725,
+            datapath: "kernel".into(),
+            problems,
+            bridges: vec![bridge],
+        }
+    }
+
+    #[test]
+    fn status_shows_ports_hooks_and_drops() {
+        let text = status_text(&status(vec![]), Colour::Plain);
+        let expected = "\
+vswitchd 0.1.0 (pid 77), up 1 h 2 min, datapath kernel: ok
+
+Bridge br0  2 of 8192 addresses learned
+  port  name type   hook rx packets tx packets drops why
+  ----- ---- ------ ---- ---------- ---------- ----- --------------------------------
+  LOCAL br0  system tcx  10         7          0     tap devices keep offloads at tcx
+  1     tap0 system tcx  10         7          3     tap devices keep offloads at tcx
+  -     gone system tcx  10         7          41    tap devices keep offloads at tcx
+  dropped:
+            40  no-port
+             4  vlan-not-allowed
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn problems_are_listed_and_coloured_only_on_a_terminal() {
+        let sick = status(vec!["gone: no such device".into()]);
+        let plain = status_text(&sick, Colour::Plain);
+        assert!(
+            plain.contains("kernel: 1 problem\n  ! gone: no such device\n"),
+            "{plain}"
+        );
+        assert!(!plain.contains('\x1b'));
+        let coloured = status_text(&sick, Colour::Terminal);
+        assert!(coloured.contains("\x1b[31m1 problem\x1b[0m"), "{coloured}");
+    }
+
+    #[test]
+    fn fdb_has_the_columns_of_fdb_show() {
+        let entry = |ofport, vlan, age_s| FdbEntry {
+            port: "tap0".into(),
+            ofport,
+            vlan,
+            mac: "52:54:00:11:22:33".into(),
+            age_s,
+        };
+        let text = fdb_text(&[entry(1, 0, 5), entry(65534, 100, 299)]);
+        let expected = " port  VLAN  MAC                Age
+    1     0  52:54:00:11:22:33    5
+LOCAL   100  52:54:00:11:22:33  299
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn durations_use_two_units() {
+        assert_eq!(duration(59), "59 s");
+        assert_eq!(duration(61), "1 min 1 s");
+        assert_eq!(duration(90_000), "1 d 1 h");
+    }
+}

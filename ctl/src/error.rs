@@ -1,0 +1,482 @@
+//! What can go wrong, by layer: the command line, values, commands, the connection.
+
+use thiserror::Error;
+
+/// The command line doesn't follow the syntax.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum UsageError {
+    /// There is no command.
+    #[error("missing command name (use --help for help)")]
+    NoCommand,
+    /// No command has this name.
+    #[error("unknown command '{command}'; use --help for help")]
+    UnknownCommand {
+        /// What was given.
+        command: String,
+    },
+    /// No option before the first command has this name.
+    #[error("unrecognized option '{option}'; use --help for help")]
+    UnknownOption {
+        /// What was given.
+        option: String,
+    },
+    /// No one-letter option has this name.
+    #[error("invalid option -- '{letter}'; use --help for help")]
+    UnknownShortOption {
+        /// What was given.
+        letter: char,
+    },
+    /// A shortened option fits several.
+    #[error("option '{option}' is ambiguous; possibilities: {}", candidates.join(" "))]
+    AmbiguousOption {
+        /// What was given.
+        option: String,
+        /// What it may mean.
+        candidates: Vec<String>,
+    },
+    /// The option was given before.
+    #[error("'{option}' option specified multiple times")]
+    OptionTwice {
+        /// Its full name.
+        option: String,
+    },
+    /// The option needs a value.
+    #[error("option '{option}' requires an argument")]
+    ValueMissing {
+        /// Its name.
+        option: String,
+    },
+    /// The option has no value.
+    #[error("option '{option}' doesn't allow an argument")]
+    NoValueAllowed {
+        /// Its name.
+        option: String,
+    },
+    /// The option's value must be a whole number.
+    #[error("{option}: \"{value}\" is not a number")]
+    NotANumber {
+        /// Its name.
+        option: String,
+        /// What was given.
+        value: String,
+    },
+    /// No output format has this name.
+    #[error("unknown {what} format \"{name}\"")]
+    UnknownFormat {
+        /// Which kind of format.
+        what: &'static str,
+        /// What was given.
+        name: String,
+    },
+    /// The command doesn't have this option.
+    #[error("'{command}' command has no '{option}' option")]
+    NoSuchOption {
+        /// The command.
+        command: String,
+        /// What was given.
+        option: String,
+    },
+    /// The command needs more arguments.
+    #[error("'{command}' command requires at least {min} arguments")]
+    TooFewArguments {
+        /// The command.
+        command: String,
+        /// How many it needs.
+        min: usize,
+    },
+    /// The command takes fewer arguments.
+    #[error("'{command}' command takes at most {max} arguments{}", if *misplaced {
+        " (options go before the command's name, after a \"--\")"
+    } else {
+        ""
+    })]
+    TooManyArguments {
+        /// The command.
+        command: String,
+        /// How many it takes.
+        max: usize,
+        /// Whether one of them looks like an option.
+        misplaced: bool,
+    },
+}
+
+/// A value, a column reference or a condition can't be read.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum ValueError {
+    /// A quoted string has no end, or has a bad escape.
+    #[error("{text}: {reason}")]
+    Quoting {
+        /// From the opening quote on.
+        text: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A token is not of the type.
+    #[error("\"{text}\" is not a valid {expected}")]
+    BadAtom {
+        /// The token.
+        text: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A range runs backwards or is too long.
+    #[error("\"{text}\" is not a valid range: {reason}")]
+    BadRange {
+        /// The token.
+        text: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Something else than a value or its end.
+    #[error("{text}: unexpected \"{found}\" where {expected}")]
+    Unexpected {
+        /// The whole value.
+        text: String,
+        /// The character.
+        found: char,
+        /// What may stand there.
+        expected: &'static str,
+    },
+    /// The value stops too early.
+    #[error("{text}: {expected} is missing at the end")]
+    Incomplete {
+        /// The whole value.
+        text: String,
+        /// What is missing.
+        expected: &'static str,
+    },
+    /// A set or map may not be written as nothing.
+    #[error("use \"{empty}\" to specify the empty {what}")]
+    Empty {
+        /// How to write it.
+        empty: &'static str,
+        /// `set` or `map`.
+        what: &'static str,
+    },
+    /// An element or a key is there twice.
+    #[error("{text}: {what} contains duplicate {of}")]
+    Duplicate {
+        /// The whole value.
+        text: String,
+        /// `set` or `map`.
+        what: &'static str,
+        /// `value` or `key`.
+        of: &'static str,
+    },
+    /// Too few or too many elements for the column.
+    #[error("{text}: {n} value(s) specified but the {limit} number is {bound}")]
+    Count {
+        /// The whole value.
+        text: String,
+        /// Elements given.
+        n: usize,
+        /// `minimum` or `maximum`.
+        limit: &'static str,
+        /// The limit.
+        bound: u64,
+    },
+    /// The column's type doesn't allow this value.
+    #[error("constraint violation: {reason}")]
+    Constraint {
+        /// Which value and which limit.
+        reason: String,
+    },
+    /// There is no column name where one must be.
+    #[error("{text}: missing column name")]
+    NoColumn {
+        /// The argument.
+        text: String,
+    },
+    /// No operator follows the column, or no value the operator.
+    #[error("{text}: argument does not end in {operators} followed by a value.")]
+    NoOperator {
+        /// The argument.
+        text: String,
+        /// What may stand there.
+        operators: &'static str,
+    },
+    /// Something follows where the argument should end.
+    #[error("{text}: trailing garbage \"{rest}\" in argument")]
+    TrailingGarbage {
+        /// The argument.
+        text: String,
+        /// What is too much.
+        rest: String,
+    },
+}
+
+/// A command can't be carried out.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum Error {
+    /// Bad command line.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// Bad value.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// No table of that name.
+    #[error("unknown table \"{name}\"")]
+    UnknownTable {
+        /// What was given.
+        name: String,
+    },
+    /// An abbreviation fits several tables.
+    #[error("multiple table names match \"{name}\"")]
+    AmbiguousTable {
+        /// What was given.
+        name: String,
+    },
+    /// No column of that name.
+    #[error("{table} does not contain a column whose name matches \"{name}\"")]
+    UnknownColumn {
+        /// The table.
+        table: String,
+        /// What was given.
+        name: String,
+    },
+    /// An abbreviation fits several columns.
+    #[error("{table} contains more than one column whose name matches \"{name}\": {}",
+            candidates.join(", "))]
+    AmbiguousColumn {
+        /// The table.
+        table: String,
+        /// What was given.
+        name: String,
+        /// What it may mean.
+        candidates: Vec<String>,
+    },
+    /// No row by that id or name.
+    #[error("no row \"{record}\" in table {table}")]
+    NoRow {
+        /// The table.
+        table: String,
+        /// What was given.
+        record: String,
+    },
+    /// A name or a shortened id fits several rows.
+    #[error("multiple rows in {table} match \"{record}\"")]
+    AmbiguousRow {
+        /// The table.
+        table: String,
+        /// What was given.
+        record: String,
+    },
+    /// A map has no such key.
+    #[error("no key \"{key}\" in {table} record \"{record}\" column {column}")]
+    NoKey {
+        /// The key.
+        key: String,
+        /// The table.
+        table: String,
+        /// The record as given.
+        record: String,
+        /// The column.
+        column: String,
+    },
+    /// A key was given for a column that is no map.
+    #[error("cannot specify key to {verb} for non-map column {column}")]
+    NotAMap {
+        /// `get`, `set` or `check`.
+        verb: &'static str,
+        /// The column.
+        column: String,
+    },
+    /// The column may only be set when its row is created.
+    #[error("cannot modify read-only column {column} in table {table}")]
+    ReadOnly {
+        /// The column.
+        column: String,
+        /// The table.
+        table: String,
+    },
+    /// The result would have too many or too few elements.
+    #[error(
+        "\"{verb}\" operation would put {n} {what} in column {column} of table {table} \
+         but the {limit} number is {bound}"
+    )]
+    ColumnCount {
+        /// `add` or `remove`.
+        verb: &'static str,
+        /// Elements afterwards.
+        n: usize,
+        /// `values` or `pairs`.
+        what: &'static str,
+        /// The column.
+        column: String,
+        /// The table.
+        table: String,
+        /// `minimum` or `maximum`.
+        limit: &'static str,
+        /// The limit.
+        bound: u64,
+    },
+    /// The column must not be empty.
+    #[error(
+        "\"clear\" operation cannot be applied to column {column} of table {table}, \
+         which is not allowed to be empty"
+    )]
+    NotClearable {
+        /// The column.
+        column: String,
+        /// The table.
+        table: String,
+    },
+    /// `--columns` names none.
+    #[error("must specify at least one column name")]
+    NoColumns,
+    /// Two options exclude each other.
+    #[error("{first} and {second} may not be specified together")]
+    Exclusive {
+        /// One of them.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// An `--id` is neither a name nor a row id.
+    #[error("row id \"{id}\" does not begin with \"@\"")]
+    BadRowId {
+        /// What was given.
+        id: String,
+    },
+    /// Two commands give the same `--id`.
+    #[error("row id \"{id}\" may only be specified on one --id option")]
+    RowIdTwice {
+        /// The name.
+        id: String,
+    },
+    /// A name of `get --id` was used by an earlier command.
+    #[error("row id \"{id}\" specified on \"get\" command was used before it was defined")]
+    RowIdTooLate {
+        /// The name.
+        id: String,
+    },
+    /// A name is used but nothing creates it.
+    #[error(
+        "row id \"{id}\" is referenced but never created (e.g. with \"-- --id={id} create ...\")"
+    )]
+    RowIdUnknown {
+        /// The name.
+        id: String,
+    },
+    /// No bridge of that name.
+    #[error("no bridge named {name}")]
+    NoBridge {
+        /// The name.
+        name: String,
+    },
+    /// No port of that name.
+    #[error("no port named {name}")]
+    NoPort {
+        /// The name.
+        name: String,
+    },
+    /// No interface of that name.
+    #[error("no interface named {name}")]
+    NoInterface {
+        /// The name.
+        name: String,
+    },
+    /// Neither a port nor an interface of that name.
+    #[error("no port or interface named {name}")]
+    NoPortOrInterface {
+        /// The name.
+        name: String,
+    },
+    /// A real bridge is needed.
+    #[error("{name} is a fake bridge")]
+    FakeBridge {
+        /// The name.
+        name: String,
+    },
+    /// The name is taken.
+    #[error("cannot create {wanted} because {taken} already exists{place}")]
+    Exists {
+        /// What was to be created.
+        wanted: String,
+        /// What has the name.
+        taken: String,
+        /// Where it is.
+        place: String,
+    },
+    /// `--may-exist` met something that is not the same.
+    #[error("\"--may-exist {command}\" but {name} {difference}")]
+    Differs {
+        /// The command as given.
+        command: String,
+        /// What exists.
+        name: String,
+        /// How it differs.
+        difference: String,
+    },
+    /// `add-br` takes one or three arguments.
+    #[error("'{command}' command takes exactly 1 or 3 arguments")]
+    AddBridgeArguments {
+        /// The command.
+        command: String,
+    },
+    /// Not a VLAN number.
+    #[error("{command}: vlan must be between 0 and 4095")]
+    BadVlan {
+        /// The command.
+        command: String,
+    },
+    /// The parent of a fake bridge is not there.
+    #[error("parent bridge {name} does not exist")]
+    NoParent {
+        /// The parent.
+        name: String,
+    },
+    /// The parent is a fake bridge itself.
+    #[error("cannot create bridge with fake bridge as parent")]
+    FakeParent,
+    /// The parent already has a fake bridge for the VLAN.
+    #[error("bridge {parent} already has a child VLAN bridge {child} on VLAN {vlan}")]
+    VlanTaken {
+        /// The parent.
+        parent: String,
+        /// The child.
+        child: String,
+        /// The VLAN.
+        vlan: i64,
+    },
+    /// A bridge's own port goes only with the bridge.
+    #[error(
+        "cannot delete port {name} because it is the local port for bridge {name} \
+         (deleting this port requires deleting the entire bridge)"
+    )]
+    LocalPort {
+        /// The bridge.
+        name: String,
+    },
+    /// The port is on another bridge.
+    #[error("bridge {bridge} does not have a port {port}{hint}")]
+    PortElsewhere {
+        /// The bridge as given.
+        bridge: String,
+        /// The port.
+        port: String,
+        /// Who has it, if related.
+        hint: String,
+    },
+    /// A bond needs two interfaces.
+    #[error("add-bond requires at least 2 interfaces, but only {n} were specified")]
+    BondTooSmall {
+        /// How many were given.
+        n: usize,
+    },
+    /// Not a fail mode.
+    #[error("fail-mode must be \"standalone\" or \"secure\"")]
+    BadFailMode,
+    /// Only one bridge may be meant.
+    #[error("--inactivity-probe: \"{value}\" is not a number of milliseconds")]
+    BadProbe {
+        /// What was given.
+        value: String,
+    },
+    /// The command is for the management API and can't be mixed with database commands.
+    #[error("'{command}' asks the running switch and must be the only command")]
+    NotAlone {
+        /// The command.
+        command: String,
+    },
+}

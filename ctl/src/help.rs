@@ -1,0 +1,156 @@
+//! The help text.
+
+use std::fmt::Write as _;
+
+use crate::args::Mode;
+use crate::commands::{self, Group, Syntax};
+
+const GROUPS: [(Group, &str); 8] = [
+    (Group::General, "Switch configuration"),
+    (Group::Switch, "Running switch"),
+    (Group::Bridge, "Bridges"),
+    (Group::Port, "Ports (a bond counts as one port)"),
+    (Group::Interface, "Interfaces (a bond has several)"),
+    (Group::Controller, "OpenFlow controllers"),
+    (Group::Manager, "Database managers"),
+    (Group::Database, "Database records"),
+];
+
+const OPTIONS: &str = "\
+Options (before the first command):
+  --db=METHOD        database to connect to: unix:FILE or tcp:HOST:PORT
+                     (default: unix:$OVS_RUNDIR/db.sock)
+  --no-wait          don't wait until the switch works as the database says
+  -t, --timeout=SECS give up after SECS seconds, with status 142
+  --retry            keep trying to connect
+  --dry-run          change nothing
+  --oneline          print one line per command
+  -f, --format=F     print tables as list (default), table, csv, html or json
+  -d, --data=F       print values as string (default), bare or json
+  --no-headings      print tables without column names
+  --bare             same as --format=list --data=bare --no-headings
+  --columns=C,...    (list, find) print only these columns, in this order
+  -h, --help [COMMAND], -V, --version
+";
+
+const EXAMPLES: &str = "\
+Several commands separated by -- are one transaction: all of them happen or none.
+TABLE and COLUMN names may be shortened; case doesn't matter, - is the same as _.
+
+Examples:
+  PROG add-br br0                             a bridge
+  PROG add-port br0 tap0 tag=10               a guest's tap as access port of VLAN 10
+  PROG add-port br0 eth1 trunks=10,20         a NIC as trunk
+  PROG add-port br0 v0 -- set Interface v0 type=internal
+                                              a host interface that can carry an address
+  PROG set Port tap0 vlan_mode=native-untagged
+  PROG get Interface tap0 ofport error        did the switch take it?
+  PROG --columns=name,ofport find Interface 'error!=\"\"'
+";
+
+const EXIT: &str = "\
+Exit status: 0 done; 1 refused or failed; 2 br-exists found no such bridge;
+142 timed out";
+
+/// The text of `--help`; with a command's name, only that command's.
+pub fn text(mode: Mode, topic: Option<&str>) -> String {
+    if let Some(syntax) = topic.and_then(|name| commands::find(mode, name)) {
+        return format!(
+            "usage: {} {}\n{}\n",
+            mode.program(),
+            usage(syntax),
+            syntax.summary
+        );
+    }
+    let program = mode.program();
+    let mut text = format!(
+        "{program}: configure and inspect the switch\n\
+         usage: {program} [OPTIONS] COMMAND [ARG...] [-- [OPTIONS] COMMAND [ARG...]]...\n"
+    );
+    for (group, title) in GROUPS {
+        let members: Vec<&Syntax> = commands::all(mode)
+            .filter(|syntax| syntax.group == group)
+            .collect();
+        if members.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "\n{title}:");
+        for syntax in members {
+            push_command(&mut text, syntax);
+        }
+    }
+    let _ = write!(text, "\n{OPTIONS}");
+    if mode == Mode::Vsctl {
+        text.push_str("  --json             print lists and tables as JSON\n");
+    }
+    let _ = write!(text, "\n{}\n{EXIT}", EXAMPLES.replace("PROG", program));
+    if mode == Mode::Vsctl {
+        text.push_str("; 65 written, but an interface could not be set up");
+    }
+    text.push('\n');
+    text
+}
+
+/// A command with its options and arguments.
+fn usage(syntax: &Syntax) -> String {
+    let options = syntax.options.iter().map(|option| {
+        let value = if option.value { "=VALUE" } else { "" };
+        format!("[{}{value}] ", option.name)
+    });
+    let options: String = options.collect();
+    format!("{options}{} {}", syntax.name, syntax.arguments)
+        .trim_end()
+        .to_owned()
+}
+
+const SUMMARY_COLUMN: usize = 34;
+
+fn push_command(text: &mut String, syntax: &Syntax) {
+    let head = format!("  {} {}", syntax.name, syntax.arguments);
+    let head = head.trim_end();
+    if head.len() < SUMMARY_COLUMN {
+        let _ = writeln!(text, "{head:<SUMMARY_COLUMN$}{}", syntax.summary);
+    } else {
+        let _ = writeln!(text, "{head}\n{:SUMMARY_COLUMN$}{}", "", syntax.summary);
+    }
+}
+
+/// All commands with their options, one per line.
+pub fn command_list(mode: Mode) -> String {
+    commands::all(mode)
+        .map(|syntax| usage(syntax) + "\n")
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_command_and_fits_a_terminal() {
+        let text = text(Mode::Vsctl, None);
+        for syntax in commands::all(Mode::Vsctl) {
+            assert!(
+                text.contains(&format!("  {}", syntax.name)),
+                "{}",
+                syntax.name
+            );
+        }
+        let widest = text.lines().map(str::len).max();
+        assert!(widest <= Some(104), "{widest:?}");
+        assert!(text.contains("vsctl add-br br0"));
+    }
+
+    #[test]
+    fn a_topic_shows_its_options() {
+        let text = text(Mode::OvsVsctl, Some("add-port"));
+        let usage = "usage: ovs-vsctl [--may-exist] add-port BRIDGE PORT [COLUMN[:KEY]=VALUE]...";
+        assert!(text.starts_with(usage), "{text}");
+    }
+
+    #[test]
+    fn the_strict_mode_hides_what_only_this_switch_has() {
+        let text = text(Mode::OvsVsctl, None);
+        assert!(!text.contains("fdb") && !text.contains("--json"));
+    }
+}

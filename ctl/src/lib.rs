@@ -1,0 +1,28 @@
+//! `vsctl`: the command-line tool of the switch, with the commands and the syntax of
+//! ovs-vsctl(8).
+//!
+//! Levels: [`args`] reads the command line; [`plan`](mod@plan) runs the [`commands`] against a
+//! [`view`] of the database and makes one transaction of them, without any I/O; [`run`] connects,
+//! sends it, waits for the switch and prints.
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod commands;
+pub mod context;
+pub mod error;
+pub mod help;
+pub mod manage;
+pub mod model;
+pub mod names;
+pub mod ops;
+pub mod output;
+pub mod plan;
+pub mod records;
+pub mod run;
+pub mod schema;
+pub mod session;
+pub mod symbols;
+pub mod table;
+pub mod txn;
+pub mod value;
+pub mod view;

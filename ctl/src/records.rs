@@ -1,0 +1,137 @@
+//! Which row a record name means (ovs-vsctl(8), Identifying Tables, Records, and Columns).
+
+use aorta_ovsdb::{Atom, TableSchema, Uuid};
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::schema::{Needs, RecordName, record_name};
+
+/// Fewest hex digits of a shortened row id.
+const SHORT_ID: usize = 4;
+
+/// Notes what the records of a table are named by.
+pub fn need(table: &str, needs: &mut Needs) {
+    needs.table(table);
+    match record_name(table) {
+        Some(RecordName::Column(column)) => needs.column(table, column),
+        Some(RecordName::Via(via, column)) => {
+            needs.column(via, "name");
+            needs.column(via, column);
+        }
+        Some(RecordName::Only) | None => {}
+    }
+}
+
+/// All rows of a table, by name where they have one.
+pub fn in_order(ctx: &Context<'_>, table: &TableSchema) -> Vec<Uuid> {
+    let mut rows = ctx.txn.rows(&table.name);
+    if let Some(RecordName::Column(column)) = record_name(&table.name) {
+        let key = |row: &Uuid| ctx.txn.get(&table.name, *row, column);
+        rows.sort_by(|left, right| key(left).cmp(key(right)));
+    }
+    rows
+}
+
+/// The row that `record` means; `None` if there is none and it needn't exist.
+pub fn find_record(
+    ctx: &mut Context<'_>,
+    table: &TableSchema,
+    record: &str,
+    must_exist: bool,
+) -> Result<Option<Uuid>, Error> {
+    let name = &table.name;
+    if let Ok(row) = Uuid::try_parse(record)
+        && ctx.txn.has(name, row)
+    {
+        return Ok(Some(row));
+    }
+    let mut found = by_name(ctx, table, record)?;
+    if found.is_none() {
+        found = by_short_id(ctx, table, record)?;
+    }
+    if found.is_none() && must_exist {
+        return Err(Error::NoRow {
+            table: name.to_string(),
+            record: record.to_owned(),
+        });
+    }
+    Ok(found)
+}
+
+fn by_name(
+    ctx: &mut Context<'_>,
+    table: &TableSchema,
+    record: &str,
+) -> Result<Option<Uuid>, Error> {
+    match record_name(&table.name) {
+        None => Ok(None),
+        Some(RecordName::Only) => match ctx.txn.rows(&table.name).as_slice() {
+            [row] if record == "." => Ok(Some(*row)),
+            _ => Ok(None),
+        },
+        Some(RecordName::Column(column)) => {
+            let row = by_column(ctx, &table.name, column, record)?;
+            if let Some(row) = row {
+                ctx.txn.rely(&table.name, row, column);
+            }
+            Ok(row)
+        }
+        Some(RecordName::Via(via, column)) => {
+            let Some(referrer) = by_column(ctx, via, "name", record)? else {
+                return Ok(None);
+            };
+            ctx.txn.rely(via, referrer, column);
+            match ctx.txn.refs(via, referrer, column).as_slice() {
+                [row] if ctx.txn.has(&table.name, *row) => Ok(Some(*row)),
+                _ => Ok(None),
+            }
+        }
+    }
+}
+
+fn by_column(
+    ctx: &Context<'_>,
+    table: &str,
+    column: &str,
+    wanted: &str,
+) -> Result<Option<Uuid>, Error> {
+    let called = |row: &Uuid| match ctx.txn.get(table, *row, column).as_atom() {
+        Some(Atom::String(name)) => **name == *wanted,
+        Some(other) => other.to_string() == wanted,
+        None => false,
+    };
+    let mut rows = ctx.txn.rows_unsorted(table).filter(called);
+    match (rows.next(), rows.next()) {
+        (found, None) => Ok(found),
+        _ => Err(Error::AmbiguousRow {
+            table: table.to_owned(),
+            record: wanted.to_owned(),
+        }),
+    }
+}
+
+fn by_short_id(
+    ctx: &Context<'_>,
+    table: &TableSchema,
+    record: &str,
+) -> Result<Option<Uuid>, Error> {
+    let digits = record.chars().filter(char::is_ascii_hexdigit).count();
+    if digits < SHORT_ID || !record.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+        return Ok(None);
+    }
+    let wanted = record.to_ascii_lowercase();
+    let mut rows = ctx
+        .txn
+        .rows_unsorted(&table.name)
+        .filter(|row| row.to_string().starts_with(&wanted));
+    match (rows.next(), rows.next()) {
+        (found, None) => Ok(found),
+        _ => {
+            let table = table.name.to_string();
+            Err(Error::AmbiguousRow {
+                table,
+                record: record.to_owned(),
+            })
+        }
+    }
+}

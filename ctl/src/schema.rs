@@ -1,0 +1,133 @@
+//! Names against the database schema, and what of the database an invocation has to see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use aorta_ovsdb::{ColumnSchema, DatabaseSchema, TableSchema};
+
+use crate::error::Error;
+use crate::names::{Match, lookup};
+
+/// The schema that commands are read against.
+pub type Schema = DatabaseSchema;
+
+/// The table that `given` means.
+pub fn table<'a>(schema: &'a Schema, given: &str) -> Result<&'a Arc<TableSchema>, Error> {
+    let name = given.to_owned();
+    match lookup(schema.tables.iter().map(|table| &*table.name), given) {
+        Match::One(full) => schema.table(full).ok_or(Error::UnknownTable { name }),
+        Match::Many(_) => Err(Error::AmbiguousTable { name }),
+        Match::None => Err(Error::UnknownTable { name }),
+    }
+}
+
+/// The column of `table` that `given` means.
+pub fn column<'a>(table: &'a TableSchema, given: &str) -> Result<&'a ColumnSchema, Error> {
+    let unknown = || Error::UnknownColumn {
+        table: table.name.to_string(),
+        name: given.to_owned(),
+    };
+    match lookup(table.columns.iter().map(|column| &*column.name), given) {
+        Match::One(full) => table.column(full).ok_or_else(unknown),
+        Match::Many(candidates) => Err(Error::AmbiguousColumn {
+            table: table.name.to_string(),
+            name: given.to_owned(),
+            candidates: candidates.into_iter().map(str::to_owned).collect(),
+        }),
+        Match::None => Err(unknown()),
+    }
+}
+
+/// Tables and columns to ask the server for; a table without columns tells only which rows exist.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs(BTreeMap<String, BTreeSet<String>>);
+
+impl Needs {
+    /// The rows of a table.
+    pub fn table(&mut self, table: &str) {
+        self.0.entry(table.to_owned()).or_default();
+    }
+
+    /// A column of all rows of a table.
+    pub fn column(&mut self, table: &str, column: &str) {
+        self.0
+            .entry(table.to_owned())
+            .or_default()
+            .insert(column.to_owned());
+    }
+
+    /// All of it, by table.
+    pub fn tables(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+        self.0
+            .iter()
+            .map(|(table, columns)| (table.as_str(), columns.iter().map(String::as_str)))
+    }
+}
+
+/// How a record may be named besides by its row id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordName {
+    /// The table has one row, called `.`.
+    Only,
+    /// By the value of this column.
+    Column(&'static str),
+    /// By the `name` of the row of this table whose column of that name refers to it.
+    Via(&'static str, &'static str),
+}
+
+/// How records of a table may be named; `None` if only by row id.
+pub fn record_name(table: &str) -> Option<RecordName> {
+    Some(match table {
+        "Open_vSwitch" | "SSL" => RecordName::Only,
+        "Bridge" | "Port" | "Interface" | "Mirror" | "Flow_Table" => RecordName::Column("name"),
+        "Manager" => RecordName::Column("target"),
+        "Flow_Sample_Collector_Set" => RecordName::Column("id"),
+        "Controller" => RecordName::Via("Bridge", "controller"),
+        "NetFlow" => RecordName::Via("Bridge", "netflow"),
+        "sFlow" => RecordName::Via("Bridge", "sflow"),
+        "IPFIX" => RecordName::Via("Bridge", "ipfix"),
+        "AutoAttach" => RecordName::Via("Bridge", "auto_attach"),
+        "QoS" => RecordName::Via("Port", "qos"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_and_columns_may_be_abbreviated() {
+        let schema = DatabaseSchema::vswitch();
+        assert_eq!(&*table(&schema, "queue").unwrap().name, "Queue");
+        assert_eq!(&*table(&schema, "o").unwrap().name, "Open_vSwitch");
+        let port = table(&schema, "po").unwrap();
+        assert_eq!(&*column(port, "trunk").unwrap().name, "trunks");
+        let error = column(port, "t").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Port contains more than one column whose name matches \"t\": tag, trunks"
+        );
+        assert!(matches!(
+            table(&schema, "qx"),
+            Err(Error::UnknownTable { .. })
+        ));
+        assert!(matches!(
+            table(&schema, "f"),
+            Err(Error::AmbiguousTable { .. })
+        ));
+    }
+
+    #[test]
+    fn every_way_to_name_a_record_exists_in_the_schema() {
+        let schema = DatabaseSchema::vswitch();
+        let named = |table: &TableSchema| match record_name(&table.name) {
+            Some(RecordName::Column(column)) => table.column(column).is_some(),
+            Some(RecordName::Via(via, column)) => schema
+                .table(via)
+                .is_some_and(|via| via.column(column).is_some()),
+            Some(RecordName::Only) | None => true,
+        };
+        assert!(schema.tables.iter().all(|table| named(table)));
+    }
+}

@@ -1,0 +1,9 @@
+//! The syntax of values on the command line (ovs-vsctl(8), Database Values).
+
+mod condition;
+mod parse;
+mod print;
+
+pub use condition::{Operator, holds};
+pub use parse::{ColumnArg, atom, datum, split_argument, split_condition};
+pub use print::{atom_bare, atom_string, cell, datum_bare, datum_string};
