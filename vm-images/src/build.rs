@@ -176,6 +176,9 @@ fn add_programs(archive: &mut Archive, recipe: &Recipe, root: &Path) -> Result<(
             libraries.add_loader(archive, &loader, program.name)?;
         }
         libraries.add_needed(archive, &path, &content)?;
+        for name in program.opens {
+            libraries.add(archive, name, program.name)?;
+        }
     }
     Ok(())
 }
@@ -198,15 +201,24 @@ impl Libraries<'_> {
             path: path.to_owned(),
             source,
         })?;
-        for name in needed {
-            if !self.added.insert(name.clone()) {
-                continue;
-            }
-            let (library, content) = self.read(&name, &file_name(path))?;
-            archive.file(&format!("{}/{name}", LIB_DIRS[0]), 0o755, &content);
-            self.add_needed(archive, &library, &content)?;
+        needed
+            .iter()
+            .try_for_each(|name| self.add(archive, name, &file_name(path)))
+    }
+
+    /// Adds a library and those that it needs, once.
+    fn add(
+        &mut self,
+        archive: &mut Archive,
+        name: &str,
+        needed_by: &str,
+    ) -> Result<(), ImageError> {
+        if !self.added.insert(name.to_owned()) {
+            return Ok(());
         }
-        Ok(())
+        let (path, content) = self.read(name, needed_by)?;
+        archive.file(&format!("{}/{name}", LIB_DIRS[0]), 0o755, &content);
+        self.add_needed(archive, &path, &content)
     }
 
     /// Adds the dynamic loader at the very path that programs ask for.

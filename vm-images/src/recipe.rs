@@ -27,6 +27,8 @@ pub struct Program {
     pub package: &'static str,
     /// Name of the program in the package's `bin` or `sbin` directories.
     pub name: &'static str,
+    /// Libraries that it opens by name while it runs, so that it isn't linked to them.
+    pub opens: &'static [&'static str],
 }
 
 impl Recipe {
@@ -45,10 +47,13 @@ impl Recipe {
             Program {
                 package: "busybox-static",
                 name: "busybox",
+                opens: &[],
             },
+            // glibc's pthread_cancel opens the unwinder.
             Program {
                 package: "iperf3",
                 name: "iperf3",
+                opens: &["libgcc_s.so.1"],
             },
         ],
         init: include_str!("../guest/init.sh"),
@@ -57,7 +62,11 @@ impl Recipe {
 
     /// Directory name in the cache: the recipe's name and the first 16 digits of its hash.
     pub fn key(&self) -> String {
-        let programs = self.programs.iter().flat_map(|p| [p.package, p.name]);
+        let programs = self.programs.iter().flat_map(|p| {
+            [p.package, p.name]
+                .into_iter()
+                .chain(p.opens.iter().copied())
+        });
         let texts = [BUILDER_VERSION, self.name, self.init, self.agent]
             .into_iter()
             .chain(self.modules.iter().copied())

@@ -6,6 +6,7 @@
 
 mod accel;
 mod agent;
+mod binaries;
 mod error;
 mod exec;
 mod guest;
@@ -15,10 +16,11 @@ mod switch;
 mod wait;
 
 pub use accel::Accel;
+pub use binaries::binary;
 pub use error::LabError;
 pub use exec::{Output, run, run_within};
 pub use guest::{Guest, GuestConfig, Nic};
 pub use netns::{Netns, sweep_stale};
 pub use probe::{ProbeReport, UdpProbe};
-pub use switch::{Switch, SwitchOptions, binary};
+pub use switch::{Switch, SwitchOptions};
 pub use wait::{wait_for, wait_until};
