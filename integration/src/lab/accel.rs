@@ -99,17 +99,18 @@ fn boots_on_kvm(image: &Image) -> bool {
         return false;
     };
     let console = dir.path().join("console");
-    let mut qemu = probe_command(image, &console);
-    let Ok(mut child) = qemu
+    boots(probe_command(image, &console), &console, PROBE_LIMIT)
+}
+
+/// Whether the machine ends in time and has said on its console that it boots.
+fn boots(mut qemu: Command, console: &Path, limit: Duration) -> bool {
+    let spawned = qemu
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
-    else {
-        return false;
-    };
-    let ended = wait_child(&mut child, "KVM probe", PROBE_LIMIT).is_ok();
-    ended && std::fs::read_to_string(&console).is_ok_and(|text| text.contains(BOOTS))
+        .spawn();
+    let ended = spawned.is_ok_and(|mut child| wait_child(&mut child, "KVM probe", limit).is_ok());
+    ended && std::fs::read_to_string(console).is_ok_and(|text| text.contains(BOOTS))
 }
 
 fn probe_command(image: &Image, console: &Path) -> Command {
@@ -136,5 +137,27 @@ mod tests {
         assert_eq!(parse("kvm\n"), Some(Accel::Kvm));
         assert_eq!(parse("tcg"), Some(Accel::Tcg));
         assert_eq!(parse("hvf"), None);
+    }
+
+    /// What [`boots`] makes of a stand-in for QEMU that knows the console as `$0`.
+    fn probed(script: &str, limit: Duration) -> bool {
+        let dir = tempfile::tempdir().unwrap();
+        let console = dir.path().join("console");
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(&console);
+        boots(command, &console, limit)
+    }
+
+    #[test]
+    fn only_a_guest_that_boots_and_ends_counts() {
+        let long = Duration::from_secs(20);
+        assert!(probed("echo noise >$0; echo aorta-guest: boots >>$0", long));
+        assert!(!probed("echo Kernel panic >$0", long));
+        assert!(!probed("exit 1", long));
+    }
+
+    #[test]
+    fn a_machine_that_hangs_is_given_up() {
+        assert!(!probed("exec sleep 600", Duration::from_millis(50)));
     }
 }
