@@ -184,17 +184,19 @@ fn check_kernel() -> Result<(), TaskError> {
     if !Path::new("/dev/net/tun").exists() && !load_tun() {
         lacking.push("/dev/net/tun, which guests are attached by (modprobe tun)".to_owned());
     }
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if two_numbers(&release).is_some_and(|found| found < TCX_KERNEL) {
+        lacking.push(format!(
+            "Linux {}.{} or newer, for the tcx hook; this is {} (Debian 12: bookworm-backports)",
+            TCX_KERNEL.0,
+            TCX_KERNEL.1,
+            release.trim()
+        ));
+    }
     if !lacking.is_empty() {
         return Err(TaskError::Lacking(lacking));
     }
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     println!("kernel:   {}", release.trim());
-    if two_numbers(&release).is_some_and(|found| found < TCX_KERNEL) {
-        println!(
-            "note:     before Linux {}.{} there is no tcx hook",
-            TCX_KERNEL.0, TCX_KERNEL.1
-        );
-    }
     Ok(())
 }
 
