@@ -240,11 +240,7 @@ impl Parser<'_> {
                     Value::None
                 };
                 let value = self.value(option.name, takes, given)?;
-                if self.local.insert(option.name.to_owned(), value).is_some() {
-                    return Err(UsageError::OptionTwice {
-                        option: option.name.to_owned(),
-                    });
-                }
+                self.local.insert(option.name.to_owned(), value);
                 Ok(None)
             }
         }

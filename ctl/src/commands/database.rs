@@ -648,8 +648,18 @@ fn destroy(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     for record in cmd.rest(1) {
         rows.extend(find_record(ctx, table, record, !may_miss)?);
     }
+    if !table.is_root && !rows.is_empty() {
+        ctx.warnings.push(format!(
+            "rows of table {} are deleted when nothing refers to them; destroy has no effect",
+            table.name
+        ));
+    }
     for row in rows {
-        ctx.txn.delete(&table.name, row);
+        if table.is_root {
+            ctx.txn.delete(&table.name, row);
+        } else {
+            ctx.txn.forget(&table.name, row);
+        }
     }
     Ok(())
 }

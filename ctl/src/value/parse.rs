@@ -271,7 +271,8 @@ impl<'a> Reader<'a> {
             };
             return Err(ValueError::Empty { empty, what });
         }
-        while !self.rest.is_empty() && !(bracketed && self.rest.starts_with(close)) {
+        let is_end = |rest: &str| rest.is_empty() || bracketed && rest.starts_with(close);
+        while !is_end(self.rest) {
             let token = self.token(expected)?;
             take(self, token)?;
             self.skip_spaces();

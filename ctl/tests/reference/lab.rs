@@ -1,0 +1,278 @@
+//! Two database servers, two tools, and how their results are compared.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use aorta_ctl::session::{Deadline, Session};
+use aorta_ctl::view::View;
+use aorta_ovsdb::{DatabaseSchema, Remote};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const SERVER: &str = "ovsdb-server";
+const TOOL: &str = "ovsdb-tool";
+const REFERENCE: &str = "/usr/bin/ovs-vsctl";
+
+/// Where a program is.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    path.split(':')
+        .map(|dir| Path::new(dir).join(program))
+        .find(|file| file.exists())
+}
+
+/// A database server with an empty database.
+struct Server {
+    process: Child,
+    remote: String,
+}
+
+impl Server {
+    fn start(dir: &Path) -> Server {
+        std::fs::create_dir(dir).unwrap();
+        let schema = dir.join("schema");
+        std::fs::write(&schema, DatabaseSchema::vswitch().to_json().to_string()).unwrap();
+        let file = dir.join("conf.db");
+        let tool = find(TOOL).expect(TOOL);
+        let made = Command::new(tool)
+            .arg("create")
+            .args([&file, &schema])
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let socket = dir.join("db.sock");
+        let process = Command::new(find(SERVER).expect(SERVER))
+            .arg(&file)
+            .arg(format!("--remote=punix:{}", socket.display()))
+            .arg(format!("--unixctl={}", dir.join("ctl").display()))
+            .arg("--no-chdir")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Server {
+            process,
+            remote: format!("unix:{}", socket.display()),
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !socket.exists() {
+            assert!(
+                Instant::now() < deadline,
+                "no {} after 20 s",
+                socket.display()
+            );
+            std::thread::yield_now();
+        }
+        server
+    }
+
+    /// All rows by table, with references replaced by what they refer to.
+    fn dump(&self) -> BTreeMap<String, Vec<String>> {
+        let schema = DatabaseSchema::vswitch();
+        let remote: Remote = self.remote.parse().unwrap();
+        let view = View::new(&schema);
+        let mut session = Session::connect(&remote, true, Some(Deadline::after(20)), view).unwrap();
+        let select = |table: &str| json!({"op": "select", "table": table, "where": []});
+        let selects: Vec<Value> = schema
+            .tables
+            .iter()
+            .map(|table| select(&table.name))
+            .collect();
+        let results = session.transact(&selects).unwrap();
+        let rows = |result: &Value| result["rows"].as_array().unwrap().clone();
+        let all: BTreeMap<String, Value> = results
+            .iter()
+            .flat_map(rows)
+            .map(|row| (row["_uuid"][1].as_str().unwrap().to_owned(), row))
+            .collect();
+        let expanded = |result: &Value| {
+            let mut rows: Vec<String> = rows(result)
+                .iter()
+                .map(|row| expand(row, &all).to_string())
+                .collect();
+            rows.sort();
+            rows
+        };
+        let names = schema.tables.iter().map(|table| table.name.to_string());
+        names.zip(results.iter().map(expanded)).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Replaces each row id by the row, and sorts the sets that this mixes up.
+fn expand(value: &Value, all: &BTreeMap<String, Value>) -> Value {
+    match value {
+        Value::Array(items) => match items.as_slice() {
+            [tag, Value::String(id)] if tag == "uuid" => {
+                all.get(id).map_or(Value::Null, |row| expand(row, all))
+            }
+            [tag, Value::Array(members)] if tag == "set" => {
+                let mut members: Vec<Value> =
+                    members.iter().map(|member| expand(member, all)).collect();
+                members.sort_by_key(Value::to_string);
+                json!(["set", members])
+            }
+            items => items.iter().map(|item| expand(item, all)).collect(),
+        },
+        Value::Object(members) => {
+            let empty = [json!(["set", []]), json!(["map", []])];
+            let kept = members.iter().filter(|(name, value)| {
+                *name != "_uuid" && *name != "_version" && !empty.contains(value)
+            });
+            kept.map(|(name, member)| (name.clone(), expand(member, all)))
+                .collect()
+        }
+        other => other.clone(),
+    }
+}
+
+/// Both tools with a database each.
+pub struct Lab {
+    reference: Server,
+    ours: Server,
+    program: PathBuf,
+    _dir: TempDir,
+}
+
+impl Lab {
+    /// Starts the servers; `None` where Open vSwitch is not installed.
+    pub fn start() -> Option<Lab> {
+        if !Path::new(REFERENCE).exists() || find(SERVER).is_none() || find(TOOL).is_none() {
+            eprintln!("skipped: {REFERENCE}, {SERVER} and {TOOL} are needed as reference");
+            return None;
+        }
+        let dir = TempDir::new().unwrap();
+        let program = dir.path().join("ovs-vsctl");
+        symlink(env!("CARGO_BIN_EXE_vsctl"), &program).unwrap();
+        Some(Lab {
+            reference: Server::start(&dir.path().join("reference")),
+            ours: Server::start(&dir.path().join("ours")),
+            program,
+            _dir: dir,
+        })
+    }
+
+    /// Runs one command line in both and compares.
+    pub fn step(&self, words: &[&str]) {
+        self.step_each(words, words);
+    }
+
+    /// Runs a command line in which `{TABLE}` stands for the id of the table's only row.
+    pub fn step_with_ids(&self, tables: &[&str], line: &str) {
+        let filled = |server: &Server, program: &Path| {
+            tables.iter().fold(line.to_owned(), |line, table| {
+                let query = ["--bare", "--columns=_uuid", "list", table];
+                let id = String::from_utf8(run(program, server, &query).stdout).unwrap();
+                line.replace(&format!("{{{table}}}"), id.trim())
+            })
+        };
+        let reference = filled(&self.reference, Path::new(REFERENCE));
+        let ours = filled(&self.ours, &self.program);
+        let ours: Vec<&str> = ours.split_whitespace().collect();
+        self.step_each(&ours, &reference.split_whitespace().collect::<Vec<_>>());
+    }
+
+    fn step_each(&self, words: &[&str], reference: &[&str]) {
+        let expected = run(Path::new(REFERENCE), &self.reference, reference);
+        let found = run(&self.program, &self.ours, words);
+        let told = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+        let context = format!(
+            "{words:?}\nreference says: {}ours says: {}",
+            told(&expected),
+            told(&found)
+        );
+        assert_eq!(
+            status(&found),
+            status(&expected),
+            "exit status of {context}"
+        );
+        assert_eq!(
+            shown(words, &found),
+            shown(words, &expected),
+            "output of {context}"
+        );
+        if found.status.code() == Some(1) {
+            assert!(told(&found).starts_with("ovs-vsctl: "), "{context}");
+        }
+        let (ours, reference) = (self.ours.dump(), self.reference.dump());
+        let differing = |one: &[String], other: &[String]| {
+            one.iter()
+                .filter(|row| !other.contains(row))
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        for (table, rows) in &ours {
+            let (extra, missing) = (
+                differing(rows, &reference[table]),
+                differing(&reference[table], rows),
+            );
+            assert!(
+                extra.is_empty() && missing.is_empty() && rows.len() == reference[table].len(),
+                "{table} has {extra:#?} instead of {missing:#?} after {context}"
+            );
+        }
+    }
+}
+
+fn run(program: &Path, server: &Server, words: &[&str]) -> Output {
+    Command::new(program)
+        .args(["--no-wait", "--no-syslog", "--db", &server.remote])
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// The exit status as a shell shows it.
+fn status(output: &Output) -> Option<i32> {
+    output
+        .status
+        .code()
+        .or_else(|| output.status.signal().map(|signal| 128 + signal))
+}
+
+/// Standard output without row ids; where rows have no order of their own, in one.
+fn shown(words: &[&str], output: &Output) -> Vec<String> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let mut lines: Vec<String> = text.split('\n').map(without_ids).collect();
+    if words
+        .iter()
+        .any(|word| matches!(*word, "list" | "find" | "show"))
+    {
+        lines.sort();
+    }
+    lines
+}
+
+/// A line with every row id, whole or shortened to a link's text, replaced.
+fn without_ids(line: &str) -> String {
+    let is_id_char = |c: char| c.is_ascii_hexdigit() || c == '-';
+    let mut text = String::new();
+    let mut rest = line;
+    while let Some(c) = rest.chars().next() {
+        let end = rest.find(|c| !is_id_char(c)).unwrap_or(rest.len());
+        let word = &rest[..end];
+        let looks_like_id = word.len() == 36 && word.matches('-').count() == 4;
+        let looks_short = word.len() == 8 && text.ends_with("\">");
+        if looks_like_id || looks_short {
+            text.push_str("ROW-ID");
+            rest = &rest[end..];
+        } else if end > 0 {
+            text.push_str(word);
+            rest = &rest[end..];
+        } else {
+            text.push(c);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    text
+}

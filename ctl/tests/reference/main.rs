@@ -1,0 +1,29 @@
+//! The same commands through Open vSwitch's `ovs-vsctl` and through `vsctl` under that name, each
+//! against an `ovsdb-server` of its own: output, exit status and database must be the same.
+//!
+//! Needs Debian's `openvswitch-switch`; without it the tests say so and check nothing.
+
+mod lab;
+mod libvirt;
+mod scenarios;
+
+use lab::Lab;
+
+/// Runs a scenario in which no command line has an argument with spaces.
+fn compare(lines: &[&str]) {
+    let split: Vec<Vec<&str>> = lines
+        .iter()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    compare_words(&split);
+}
+
+/// Runs command lines one after the other, comparing after each.
+fn compare_words(lines: &[Vec<&str>]) {
+    let Some(lab) = Lab::start() else {
+        return;
+    };
+    for words in lines {
+        lab.step(words);
+    }
+}
