@@ -17,6 +17,15 @@ pub fn line(error: &dyn Error) -> String {
     text.replace('\n', " ")
 }
 
+/// The first line of a text.
+pub fn first_line(text: &str) -> String {
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches(':')
+        .to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

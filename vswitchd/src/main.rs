@@ -1,13 +1,87 @@
-//! Entry point.
+//! The switch's daemon: reads the configuration from the database it serves, keeps the datapath
+//! and the host's devices as configured, and writes their state back.
 
 mod config;
+mod control;
+mod daemon;
+mod detach;
 mod devices;
 mod errors;
+mod identity;
+mod kernel;
+mod logging;
+mod mgmt;
+mod options;
+mod pidfile;
+mod place;
 mod promisc;
 mod reconcile;
 mod switch;
+mod teardown;
 #[cfg(test)]
 mod testing;
+mod unixctl;
 mod writeback;
 
-fn main() {}
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::options::Options;
+
+/// Tasks of clients run on so many threads; the switch itself has the main one.
+const WORKERS: usize = 2;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match start(&options) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("vswitchd: {}", errors::line(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
+    if let Some(to) = &options.salvage_db {
+        let (records, rest) = aorta_ovsdb::log::salvage(&options.db(), to)?;
+        println!(
+            "{}: {records} intact records; {rest} bytes left behind",
+            to.display()
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    if options.detach && !detach::is_background() {
+        return Ok(detach::launch()?);
+    }
+    if options.detach {
+        detach::leave_session()?;
+    }
+    let log = logging::start(options.log_file().as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()?;
+    if options.teardown {
+        runtime.block_on(daemon::tear_down(options))?;
+        println!("vswitchd: everything is removed");
+        return Ok(ExitCode::SUCCESS);
+    }
+    runtime.block_on(daemon::run(options, &log, |line| ready(options, line)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells whoever waits that clients can connect now.
+fn ready(options: &Options, line: &str) -> io::Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "{line}")?;
+    out.flush()?;
+    if options.detach {
+        detach::leave_terminal()
+    } else {
+        Ok(())
+    }
+}

@@ -93,6 +93,20 @@ impl PromiscFile {
         }
     }
 
+    /// Removes the file, if nothing is in it.
+    pub fn forget(&self) -> Result<(), PromiscError> {
+        if !self.contents.promiscuous.is_empty() {
+            return Ok(());
+        }
+        match fs::remove_file(&self.path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(PromiscError::Write {
+                path: self.path.clone(),
+                source,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn save(&self) -> Result<(), PromiscError> {
         let write = || -> io::Result<()> {
             let new = self.path.with_extension("json.new");

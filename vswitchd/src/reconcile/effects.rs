@@ -64,6 +64,11 @@ impl HostDevices {
         HostDevices { netdevs, promisc }
     }
 
+    /// Leaves no memory behind, if nothing is left to remember.
+    pub fn forget(&self) -> Result<(), PromiscError> {
+        self.promisc.forget()
+    }
+
     async fn changed(&self, device: &DeviceRef) -> Result<Vec<LinkEvent>, EffectError> {
         let event = match self.netdevs.link_by_index(device.ifindex).await? {
             Some(link) => LinkEvent::Changed(Box::new(link)),

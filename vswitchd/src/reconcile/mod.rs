@@ -9,7 +9,7 @@ mod resolve;
 
 pub use actual::Actual;
 pub use datapath::{Applied, Counters, Datapath, DatapathError, Fdb, Hook};
-pub use effects::{EffectError, Effects};
+pub use effects::{EffectError, Effects, HostDevices};
 pub use execute::settle;
-pub use plan::{Effect, Plan, plan};
+pub use plan::{Effect, plan};
 pub use resolve::{Resolved, bridge_mac, datapath_id, resolve, snapshot};

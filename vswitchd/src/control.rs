@@ -1,0 +1,59 @@
+//! Questions and orders to the switch from its other tasks.
+
+use aorta_api::BridgeStatus;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::reconcile::Fdb;
+
+/// One question, with where the answer goes.
+#[derive(Debug)]
+pub enum Request {
+    /// All bridges, and the problems.
+    Status(oneshot::Sender<(Vec<BridgeStatus>, Vec<String>)>),
+    /// Learned addresses of a bridge.
+    Fdb(String, oneshot::Sender<Result<Vec<Fdb>, FdbError>>),
+    /// Names of all bridges.
+    Bridges(oneshot::Sender<Vec<String>>),
+    /// End forwarding and give all devices back; nothing is switched any more until the end.
+    CleanUp(oneshot::Sender<Result<(), String>>),
+    /// End the daemon.
+    End(oneshot::Sender<()>),
+}
+
+/// Learned addresses can't be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FdbError {
+    /// There is no such bridge.
+    #[error("no such bridge: {0}")]
+    NoBridge(String),
+    /// The datapath can't be read.
+    #[error("{0}")]
+    Datapath(String),
+}
+
+/// The switch doesn't answer any more, because it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the switch is shutting down")]
+pub struct Gone;
+
+/// Where other tasks send their questions.
+#[derive(Debug, Clone)]
+pub struct Control(mpsc::Sender<Request>);
+
+impl Control {
+    /// The sender and what the switch reads from.
+    pub fn new() -> (Control, mpsc::Receiver<Request>) {
+        let (sender, receiver) = mpsc::channel(16);
+        (Control(sender), receiver)
+    }
+
+    /// Asks, and waits for the answer.
+    pub async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Gone> {
+        let (sender, receiver) = oneshot::channel();
+        self.0.send(question(sender)).await.map_err(|_| Gone)?;
+        receiver.await.map_err(|_| Gone)
+    }
+}

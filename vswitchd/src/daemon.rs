@@ -1,0 +1,410 @@
+//! The daemon: opens everything, then reacts until it is told to end.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use aorta_kernel::netdev::{LinkEvents, NetdevError, Netdevs};
+use aorta_kernel::{Config, Datapath};
+use aorta_ovsdb::log::LogError;
+use aorta_ovsdb::{
+    Db, Delta, ListenError, Listener, Remote, RemoteError, Store, StoreError, StoreHandle, op,
+};
+use serde_json::Value;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info, warn};
+
+use crate::config::Model;
+use crate::control::{Control, FdbError, Request};
+use crate::identity::Host;
+use crate::kernel::KernelDatapath;
+use crate::logging::LogControl;
+use crate::mgmt::{self, ApiSocket};
+use crate::options::{DatapathKind, Options};
+use crate::pidfile::{Pidfile, PidfileError};
+use crate::place::{Place, PlaceError};
+use crate::promisc::{PromiscError, PromiscFile};
+use crate::reconcile::{Actual, EffectError, HostDevices};
+use crate::switch::Switch;
+use crate::teardown::teardown;
+use crate::unixctl::{self, Commands, ControlSocket, Target};
+use crate::writeback::RowUpdate;
+
+/// Names under which OVS's tools look for the daemon.
+const SWITCH: &str = "ovs-vswitchd";
+const DATABASE: &str = "ovsdb-server";
+/// File name of the database's socket within the rundir.
+const DB_SOCKET: &str = "db.sock";
+
+/// Why the daemon can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// There is only one datapath so far.
+    #[error("the sim datapath is not built yet: use --datapath kernel")]
+    NoSim,
+    /// A directory is missing.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// It runs already, or its pidfile can't be written.
+    #[error(transparent)]
+    Pidfile(#[from] PidfileError),
+    /// The database can't be opened or closed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The database refused.
+    #[error("cannot use the database")]
+    Store(#[from] StoreError),
+    /// A remote isn't one.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// A socket of the database can't be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The kernel's datapath can't be had.
+    #[error(transparent)]
+    Datapath(#[from] aorta_kernel::DatapathError),
+    /// The kernel's list of devices can't be had.
+    #[error(transparent)]
+    Netdev(#[from] NetdevError),
+    /// A device can't be read.
+    #[error(transparent)]
+    Effect(#[from] EffectError),
+    /// The memory of promiscuous NICs can't be had.
+    #[error(transparent)]
+    Promisc(#[from] PromiscError),
+    /// Another socket can't be had.
+    #[error("cannot listen on {path}")]
+    Socket {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Signals can't be received, or the terminal can't be left.
+    #[error("cannot set up the process")]
+    Process(#[source] io::Error),
+    /// Something could not be removed.
+    #[error("not everything was removed: {0}")]
+    Incomplete(String),
+}
+
+/// Removes everything, unless a daemon runs.
+pub async fn tear_down(options: &Options) -> Result<(), DaemonError> {
+    let place = Place::of(options);
+    let _pidfile = if place.rundir.is_dir() {
+        Some(Pidfile::take(&place.rundir, SWITCH)?)
+    } else {
+        None
+    };
+    teardown(&place).await
+}
+
+/// Runs until a signal or a client ends it. `ready` is called when clients can connect.
+pub async fn run(
+    options: &Options,
+    log: &LogControl,
+    ready: impl FnOnce(&str) -> io::Result<()>,
+) -> Result<(), DaemonError> {
+    if options.datapath == DatapathKind::Sim {
+        return Err(DaemonError::NoSim);
+    }
+    let remotes = remotes(options)?;
+    let signals = Signals::new().map_err(DaemonError::Process)?;
+    let place = Place::of(options);
+    place.make()?;
+    let _pidfiles = (
+        Pidfile::take(&place.rundir, SWITCH)?,
+        Pidfile::take(&place.rundir, DATABASE)?,
+    );
+    place.remove_stale_sockets(&[SWITCH, DATABASE]);
+    let mut daemon = Daemon::open(place.clone(), signals).await?;
+    daemon
+        .identify(&Host::read(&place.rundir, &place.db))
+        .await?;
+    daemon.start().await?;
+    let _sockets = daemon.listen(remotes, log).await?;
+    let line = format!(
+        "vswitchd is ready: {} bridges, database {}, sockets in {}",
+        daemon.switch.bridges().len(),
+        place.db.display(),
+        place.rundir.display(),
+    );
+    info!("{line}");
+    ready(&line).map_err(DaemonError::Process)?;
+    let end = daemon.serve(log).await;
+    info!("vswitchd ends");
+    daemon.store.close().await?;
+    end
+}
+
+fn remotes(options: &Options) -> Result<Vec<Remote>, RemoteError> {
+    options.remote.iter().map(|remote| remote.parse()).collect()
+}
+
+/// What ends the daemon from outside.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Everything that is open.
+struct Daemon {
+    place: Place,
+    signals: Signals,
+    store: StoreHandle,
+    deltas: mpsc::UnboundedReceiver<Arc<Delta>>,
+    events: LinkEvents,
+    switch: Switch<HostDevices, KernelDatapath>,
+    control: Control,
+    requests: mpsc::Receiver<Request>,
+    next_statistics: Instant,
+    /// Everything was given back; only the end is to come.
+    cleaned: bool,
+}
+
+/// Sockets that live as long as the daemon.
+type Sockets = (Vec<Listener>, [ControlSocket; 2], ApiSocket);
+
+impl Daemon {
+    async fn open(place: Place, signals: Signals) -> Result<Daemon, DaemonError> {
+        let store = Store::open(&place.db)?;
+        let kernel = Datapath::open(&Config {
+            pin_dir: place.pin_dir.clone(),
+        })?;
+        let promisc = PromiscFile::open(&place.rundir)?;
+        // Before the list is read, so that no change falls between.
+        let events = LinkEvents::open()?;
+        let mut actual = Actual::new(place.instance.clone());
+        actual.promisc = promisc.names().clone();
+        let devices = HostDevices::new(Netdevs::open()?, promisc);
+        let switch = Switch::new(actual, devices, KernelDatapath::new(kernel));
+        let (_, deltas) = store.subscribe().await?;
+        let (control, requests) = Control::new();
+        Ok(Daemon {
+            place,
+            signals,
+            store,
+            deltas,
+            events,
+            switch,
+            control,
+            requests,
+            next_statistics: Instant::now(),
+            cleaned: false,
+        })
+    }
+
+    /// Makes sure that there is a row of table Open_vSwitch, and that it tells about the host.
+    async fn identify(&mut self, host: &Host) -> Result<(), DaemonError> {
+        let mut db = self.store.snapshot().await?;
+        if db.rows("Open_vSwitch").next().is_none() {
+            let insert = op::insert("Open_vSwitch", None, op::Columns::new());
+            self.store.transact(Value::Array(vec![insert])).await?;
+            db = self.store.snapshot().await?;
+        }
+        let Some(row) = db.rows("Open_vSwitch").next() else {
+            return Ok(());
+        };
+        let (uuid, columns) = (row.uuid(), host.columns(row));
+        if !columns.is_empty() {
+            self.transact(vec![RowUpdate {
+                table: "Open_vSwitch",
+                uuid,
+                columns,
+            }])
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the configuration as it is, and makes it true.
+    async fn start(&mut self) -> Result<(), DaemonError> {
+        let (db, deltas) = self.store.subscribe().await?;
+        self.deltas = deltas;
+        self.load(&db);
+        drop(db);
+        self.switch.read_devices().await?;
+        let updates = self.switch.configure().await;
+        self.write(updates).await;
+        Ok(())
+    }
+
+    fn load(&mut self, db: &Db) {
+        for table in Model::TABLES {
+            for row in db.rows(table) {
+                self.switch.row(table, row.uuid(), Some(row));
+            }
+        }
+    }
+
+    async fn listen(
+        &mut self,
+        mut remotes: Vec<Remote>,
+        log: &LogControl,
+    ) -> Result<Sockets, DaemonError> {
+        remotes.insert(0, Remote::ListenUnix(self.place.rundir.join(DB_SOCKET)));
+        let mut listeners = Vec::new();
+        for remote in &remotes {
+            listeners.push(self.store.listen(remote).await?);
+        }
+        let rundir = &self.place.rundir;
+        let failed = |source| DaemonError::Socket {
+            path: rundir.clone(),
+            source,
+        };
+        let control = |target, name| {
+            let (control, log) = (self.control.clone(), log.clone());
+            unixctl::serve(
+                rundir,
+                name,
+                Commands {
+                    target,
+                    control,
+                    log,
+                },
+            )
+            .map_err(failed)
+        };
+        let controls = [
+            control(Target::Switch, SWITCH)?,
+            control(Target::Database, DATABASE)?,
+        ];
+        let api = mgmt::serve(rundir, self.control.clone()).map_err(failed)?;
+        Ok((listeners, controls, api))
+    }
+
+    /// Reacts until the end.
+    async fn serve(&mut self, log: &LogControl) -> Result<(), DaemonError> {
+        loop {
+            tokio::select! {
+                delta = self.deltas.recv() => match delta {
+                    Some(delta) => self.rows_changed(&delta).await,
+                    None => return Err(StoreError::Closed.into()),
+                },
+                batch = self.events.next() => {
+                    let batch = batch?;
+                    if !self.cleaned {
+                        let updates = self.switch.devices_changed(batch).await;
+                        self.write(updates).await;
+                    }
+                }
+                Some(request) = self.requests.recv() => {
+                    if self.answer(request).await {
+                        return Ok(());
+                    }
+                }
+                () = sleep_until(self.next_statistics) => self.statistics().await,
+                _ = self.signals.terminate.recv() => return Ok(()),
+                _ = self.signals.interrupt.recv() => return Ok(()),
+                _ = self.signals.hangup.recv() => {
+                    if let Err(error) = log.reopen() {
+                        warn!("{}", crate::errors::line(&error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a change of the database, and all that have piled up behind it.
+    async fn rows_changed(&mut self, first: &Delta) {
+        let mut relevant = self.take(first);
+        while let Ok(delta) = self.deltas.try_recv() {
+            relevant |= self.take(&delta);
+        }
+        if relevant && !self.cleaned {
+            let updates = self.switch.configure().await;
+            self.write(updates).await;
+        }
+    }
+
+    fn take(&mut self, delta: &Delta) -> bool {
+        let mut relevant = false;
+        for change in &delta.changes {
+            relevant |= self
+                .switch
+                .row(&change.table, change.uuid, change.new.as_deref());
+        }
+        relevant
+    }
+
+    /// Answers a question. True if the daemon is to end.
+    async fn answer(&mut self, request: Request) -> bool {
+        match request {
+            Request::Status(to) => drop(to.send(self.switch.status())),
+            Request::Bridges(to) => drop(to.send(self.switch.bridges())),
+            Request::Fdb(bridge, to) => drop(to.send(match self.switch.fdb(&bridge) {
+                None => Err(FdbError::NoBridge(bridge)),
+                Some(entries) => entries.map_err(|error| FdbError::Datapath(error.to_string())),
+            })),
+            Request::CleanUp(to) => {
+                let result = self.clean_up().await;
+                drop(to.send(result.map_err(|error| crate::errors::line(&error))));
+            }
+            Request::End(to) => {
+                let _ = to.send(());
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn clean_up(&mut self) -> Result<(), DaemonError> {
+        self.cleaned = true;
+        self.switch.clean_up().await;
+        Datapath::teardown(&Config {
+            pin_dir: self.place.pin_dir.clone(),
+        })?;
+        Ok(())
+    }
+
+    async fn statistics(&mut self) {
+        self.next_statistics = Instant::now() + self.switch.statistics_interval();
+        if !self.cleaned && !self.switch.bridges().is_empty() {
+            let updates = self.switch.collect_statistics().await;
+            self.write(updates).await;
+        }
+    }
+
+    /// Writes rows. What can't be written is tried again with the next change.
+    async fn write(&mut self, updates: Vec<RowUpdate>) {
+        if updates.is_empty() {
+            return;
+        }
+        if let Err(error) = self.transact(updates).await {
+            error!(
+                "cannot write the switch's state: {}",
+                crate::errors::line(&error)
+            );
+            self.switch.unpublish();
+        }
+    }
+
+    async fn transact(&self, updates: Vec<RowUpdate>) -> Result<(), StoreError> {
+        let operation = |update: RowUpdate| {
+            let columns = update.columns.into_iter();
+            let row = columns.fold(op::Columns::new(), |row, (column, datum)| {
+                row.set(column, datum)
+            });
+            op::update(update.table, update.uuid, row)
+        };
+        let operations = updates.into_iter().map(operation).collect();
+        self.store
+            .transact(Value::Array(operations))
+            .await
+            .map(drop)
+    }
+}

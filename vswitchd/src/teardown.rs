@@ -1,0 +1,28 @@
+//! Removing everything, while no daemon runs.
+
+use aorta_kernel::netdev::Netdevs;
+use aorta_kernel::{Config, Datapath};
+
+use crate::config::Desired;
+use crate::daemon::DaemonError;
+use crate::place::Place;
+use crate::promisc::PromiscFile;
+use crate::reconcile::{Actual, Effects, HostDevices, settle};
+
+/// Ends forwarding, deletes the switch's devices and gives the others back.
+pub async fn teardown(place: &Place) -> Result<(), DaemonError> {
+    Datapath::teardown(&Config {
+        pin_dir: place.pin_dir.clone(),
+    })?;
+    let promisc = PromiscFile::open(&place.rundir)?;
+    let mut actual = Actual::new(place.instance.clone());
+    actual.promisc = promisc.names().clone();
+    let mut devices = HostDevices::new(Netdevs::open()?, promisc);
+    actual.replace(devices.links().await?);
+    settle(&Desired::default(), &mut actual, &mut devices).await;
+    devices.forget()?;
+    match actual.failed.into_values().next() {
+        None => Ok(()),
+        Some(why) => Err(DaemonError::Incomplete(why)),
+    }
+}
