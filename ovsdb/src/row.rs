@@ -72,6 +72,14 @@ impl Row {
         }
     }
 
+    /// Takes a value out, to be put back changed.
+    pub(crate) fn take_at(&mut self, position: usize) -> Datum {
+        let slot = self.values.get_mut(position);
+        slot.map_or(Datum::empty(), |slot| {
+            std::mem::replace(slot, Datum::empty())
+        })
+    }
+
     /// The value of a column; `None` if there is no such column.
     pub fn get(&self, column: &str) -> Option<&Datum> {
         self.schema.position(column).map(|at| self.at(at))

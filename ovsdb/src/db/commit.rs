@@ -1,7 +1,6 @@
 //! What makes a transaction valid as a whole, checked at its end: references, garbage
 //! collection, numbers of rows, indexes (RFC 7047 §3.2, §4.1.3). The work grows with the rows
 //! that the transaction touched.
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use super::transaction::Transaction;
 use super::{Change, Db, Delta, Link, Place};
 use crate::error::{ErrorKind, OpError};
 use crate::row::Row;
-use crate::value::{Atom, Datum};
+use crate::value::{Atom, Datum, differences};
 
 impl Transaction<'_> {
     /// Checks and completes the transaction.
@@ -140,11 +139,11 @@ impl Transaction<'_> {
     /// Removes weak references to rows that are not there.
     fn drop_weak(&mut self) -> Result<(), OpError> {
         let mut places = BTreeSet::new();
-        for change in self.changes() {
-            if change.new.is_some() {
-                places.insert(change.place());
-            } else if let Some(table) = self.db.table_at(change.table_at) {
-                places.extend(table.weak.get(&change.uuid).into_iter().flatten());
+        for place in self.touched() {
+            if self.db.row_at(place).is_some() {
+                places.insert(place);
+            } else if let Some(table) = self.db.table_at(place.0) {
+                places.extend(table.weak.get(&place.1).into_iter().flatten());
             }
         }
         for place in places {
@@ -275,38 +274,36 @@ impl Counts {
     }
 }
 
-/// The references that a change takes away (false) and adds (true) through a link: an effort
-/// that grows with the column, but at the cost of comparing uuids only.
+/// The references that a change takes away (false) and adds (true) through a link.
 fn moved(change: &Change, link: &Link) -> Vec<(Uuid, bool)> {
-    if let (Some(old), Some(new)) = (&change.old, &change.new)
-        && old.at(link.column) == new.at(link.column)
-    {
+    let (old, new) = (change.old.as_deref(), change.new.as_deref());
+    let data = old
+        .zip(new)
+        .map(|(old, new)| (old.at(link.column), new.at(link.column)));
+    if let Some((Datum::Set(old), Datum::Set(new))) = data {
+        let differences = differences(old.as_slice(), new.as_slice()).into_iter();
+        let uuid = |(atom, added): (&Atom, bool)| match atom {
+            Atom::Uuid(uuid) => Some((*uuid, added)),
+            _ => None,
+        };
+        return differences.filter_map(uuid).collect();
+    }
+    if data.is_some_and(|(old, new)| old == new) {
         return Vec::new();
     }
-    let targets = |row: &Option<Arc<Row>>| {
-        let mut targets: Vec<Uuid> = row.iter().flat_map(|row| link.targets(row)).collect();
+    // A reference in a map may occur several times: each counts.
+    let targets = |row: Option<&Row>| {
+        let mut targets: Vec<Uuid> = row
+            .map(|row| link.targets(row).collect())
+            .unwrap_or_default();
         targets.sort_unstable();
         targets
     };
-    let (old, new) = (targets(&change.old), targets(&change.new));
-    let (mut old, mut new) = (old.as_slice(), new.as_slice());
-    let mut moved = Vec::new();
-    while let (Some((o, old_rest)), Some((n, new_rest))) = (old.split_first(), new.split_first()) {
-        match o.cmp(n) {
-            Ordering::Less => {
-                moved.push((*o, false));
-                old = old_rest;
-            }
-            Ordering::Greater => {
-                moved.push((*n, true));
-                new = new_rest;
-            }
-            Ordering::Equal => (old, new) = (old_rest, new_rest),
-        }
-    }
-    moved.extend(old.iter().map(|o| (*o, false)));
-    moved.extend(new.iter().map(|n| (*n, true)));
-    moved
+    let (old, new) = (targets(old), targets(new));
+    differences(&old, &new)
+        .into_iter()
+        .map(|(uuid, added)| (*uuid, added))
+        .collect()
 }
 
 impl Db {

@@ -5,7 +5,7 @@ use super::column::{ColumnRef, unknown};
 use crate::error::{ErrorKind, OpError};
 use crate::row::Row;
 use crate::schema::{BaseType, ColumnType, TableSchema};
-use crate::value::{Atom, AtomMap, AtomSet, AtomType, Datum, Real, Symbols};
+use crate::value::{Atom, AtomSet, AtomType, Datum, Real, Symbols};
 
 /// One change of one column.
 #[derive(Debug, Clone)]
@@ -68,11 +68,12 @@ impl Mutation {
     /// Changes the row's column.
     pub(super) fn apply(&self, row: &mut Row, table: &TableSchema) -> Result<(), OpError> {
         let ty = ColumnRef::At(self.column).ty(table);
-        let old = row.at(self.column);
+        // Taken out of the row, so that a large set is changed in place.
+        let old = row.take_at(self.column);
         let new = match self.mutator {
             Mutator::Insert => union(old, &self.arg),
             Mutator::Delete => subtract(old, &self.arg),
-            arithmetic => arithmetic.compute(old, &self.arg, ty)?,
+            arithmetic => arithmetic.compute(&old, &self.arg, ty)?,
         };
         if !ty.allows_len(new.len()) {
             let (found, expected) = (new.len(), ty.describe_len());
@@ -200,10 +201,9 @@ fn parse_deletion(
 }
 
 /// Adds elements; a map's existing keys keep their values.
-fn union(old: &Datum, arg: &Datum) -> Datum {
+fn union(old: Datum, arg: &Datum) -> Datum {
     match (old, arg) {
-        (Datum::Set(old), Datum::Set(arg)) if arg.len() < 8 => {
-            let mut set = old.clone();
+        (Datum::Set(mut set), Datum::Set(arg)) if arg.len() < 8 => {
             for atom in arg {
                 set.insert(atom.clone());
             }
@@ -211,27 +211,26 @@ fn union(old: &Datum, arg: &Datum) -> Datum {
         }
         (Datum::Set(old), Datum::Set(arg)) => Datum::Set(old.iter().chain(arg).cloned().collect()),
         (Datum::Map(old), Datum::Map(arg)) => Datum::Map(old.iter().chain(arg).cloned().collect()),
-        _ => old.clone(),
+        (old, _) => old,
     }
 }
 
-fn subtract(old: &Datum, arg: &Datum) -> Datum {
+fn subtract(old: Datum, arg: &Datum) -> Datum {
     match (old, arg) {
-        (Datum::Set(old), Datum::Set(arg)) => {
-            let mut set = old.clone();
+        (Datum::Set(mut set), Datum::Set(arg)) => {
             set.retain(|atom| !arg.contains(atom));
             Datum::Set(set)
         }
-        (Datum::Map(old), Datum::Map(arg)) => keep(old, |(k, v)| arg.get(k) != Some(v)),
-        (Datum::Map(old), Datum::Set(arg)) => keep(old, |(k, _)| !arg.contains(k)),
-        _ => old.clone(),
+        (Datum::Map(mut map), Datum::Map(arg)) => {
+            map.retain(|(k, v)| arg.get(k) != Some(v));
+            Datum::Map(map)
+        }
+        (Datum::Map(mut map), Datum::Set(arg)) => {
+            map.retain(|(k, _)| !arg.contains(k));
+            Datum::Map(map)
+        }
+        (old, _) => old,
     }
-}
-
-fn keep(map: &AtomMap, keep: impl FnMut(&(Atom, Atom)) -> bool) -> Datum {
-    let mut map = map.clone();
-    map.retain(keep);
-    Datum::Map(map)
 }
 
 #[cfg(test)]

@@ -75,6 +75,11 @@ impl<'a> Transaction<'a> {
         self.originals.contains_key(&place)
     }
 
+    /// Every row that the transaction has changed, made or deleted.
+    pub(super) fn touched(&self) -> impl Iterator<Item = Place> {
+        self.originals.keys().copied()
+    }
+
     /// Puts a row in, or takes it out.
     pub(super) fn write(&mut self, place: Place, row: Option<Arc<Row>>) {
         let Some(table) = self.db.table_mut(place.0) else {

@@ -20,6 +20,9 @@ enum End {
     Cut,
 }
 
+/// How long a client that has finished may take to read its last replies.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Serves a client until it goes or has to be sent away. With `probe`, a client that is silent
 /// for so long is asked for a sign of life, and given as long again to answer.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
@@ -51,16 +54,23 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
             .to_text(),
         );
     };
-    let end = tokio::select! {
-        end = read(reader, session, &engine, unsent, probe, ask) => end,
-        end = write(writer, outgoing) => end,
-        _ = backlog.wait_for(|backlog| *backlog == usize::MAX) => Err(End::Cut),
+    let write = write(writer, outgoing);
+    tokio::pin!(write);
+    let (end, unsent) = tokio::select! {
+        end = read(reader, session, &engine, unsent, probe, ask) => (end, true),
+        end = &mut write => (end, false),
+        _ = backlog.wait_for(|backlog| *backlog == usize::MAX) => (Err(End::Cut), false),
     };
     if let Err(end) = end {
         tracing::info!("OVSDB client {session} is cut off: {end}");
     }
     // The engine may have stopped.
     let _ = engine.send(Command::Disconnect { session }).await;
+    drop(probes);
+    if unsent {
+        // What was asked for before the end is still answered, if the client takes it.
+        let _ = tokio::time::timeout(FAREWELL, write).await;
+    }
 }
 
 async fn read(
@@ -74,10 +84,6 @@ async fn read(
     let (mut framer, mut buffer) = (Framer::default(), vec![0; 64 << 10]);
     let mut asked = false;
     loop {
-        // What a client asks for it must read before it may ask for more.
-        if backlog.wait_for(|backlog| *backlog <= SLOW).await.is_err() {
-            return Ok(());
-        }
         let read = reader.read(&mut buffer);
         let count = match probe {
             None => read.await?,
@@ -97,6 +103,10 @@ async fn read(
         }
         framer.push(buffer.get(..count).unwrap_or_default());
         while let Some(message) = framer.next_message()? {
+            // What a client asks for it must read before it may ask for more.
+            if backlog.wait_for(|backlog| *backlog <= SLOW).await.is_err() {
+                return Ok(());
+            }
             if engine
                 .send(Command::Message { session, message })
                 .await

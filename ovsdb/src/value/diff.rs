@@ -3,7 +3,7 @@
 //! changed (new value) or went away (the pair itself).
 use std::cmp::Ordering;
 
-use super::{Atom, AtomMap, AtomSet, Datum};
+use super::{AtomMap, AtomSet, Datum};
 use crate::schema::ColumnType;
 
 impl Datum {
@@ -39,24 +39,45 @@ impl Datum {
 }
 
 fn set_difference(a: &AtomSet, b: &AtomSet) -> AtomSet {
-    let mut out: Vec<Atom> = Vec::new();
-    let (mut a, mut b) = (a.as_slice(), b.as_slice());
+    differences(a.as_slice(), b.as_slice())
+        .into_iter()
+        .map(|(atom, _)| atom.clone())
+        .collect()
+}
+
+/// What is only in `a` (false) or only in `b` (true) of two ascending slices, in order. Made for
+/// long slices that differ little: what they have in common at both ends is skipped.
+pub(crate) fn differences<'a, T: Ord>(mut a: &'a [T], mut b: &'a [T]) -> Vec<(&'a T, bool)> {
+    let common = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    (a, b) = (
+        a.get(common..).unwrap_or_default(),
+        b.get(common..).unwrap_or_default(),
+    );
+    let common = a
+        .iter()
+        .rev()
+        .zip(b.iter().rev())
+        .take_while(|(x, y)| x == y)
+        .count();
+    a = a.get(..a.len() - common).unwrap_or_default();
+    b = b.get(..b.len() - common).unwrap_or_default();
+    let mut out = Vec::new();
     while let (Some((x, rest_a)), Some((y, rest_b))) = (a.split_first(), b.split_first()) {
         match x.cmp(y) {
             Ordering::Less => {
-                out.push(x.clone());
+                out.push((x, false));
                 a = rest_a;
             }
             Ordering::Greater => {
-                out.push(y.clone());
+                out.push((y, true));
                 b = rest_b;
             }
             Ordering::Equal => (a, b) = (rest_a, rest_b),
         }
     }
-    out.extend_from_slice(a);
-    out.extend_from_slice(b);
-    out.into_iter().collect()
+    out.extend(a.iter().map(|x| (x, false)));
+    out.extend(b.iter().map(|y| (y, true)));
+    out
 }
 
 fn map_difference(old: &AtomMap, new: &AtomMap) -> AtomMap {

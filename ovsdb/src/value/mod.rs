@@ -7,3 +7,4 @@ mod diff;
 pub use atom::{Atom, AtomType, NoSymbols, Real, Symbols};
 pub use collections::{AtomMap, AtomSet};
 pub use datum::Datum;
+pub(crate) use diff::differences;
