@@ -21,6 +21,9 @@ impl Db {
                         if self.row_at(target).is_none() {
                             return Err(format!("{} refers to missing {target:?}", row.uuid()));
                         }
+                        if link.strong && target == (at, row.uuid()) {
+                            continue;
+                        }
                         if link.strong {
                             *strong.entry(target).or_default() += 1;
                         } else {

@@ -116,7 +116,8 @@ impl Transaction<'_> {
             }
             self.write(place, None);
             for link in self.db.links(place.0).iter().filter(|link| link.strong) {
-                for target in link.targets(&row).map(|uuid| (link.table, uuid)) {
+                let targets = link.targets(&row).map(|uuid| (link.table, uuid));
+                for target in targets.filter(|target| *target != place) {
                     *counts.0.entry(target).or_default() -= 1;
                     suspects.push(target);
                 }
@@ -274,36 +275,43 @@ impl Counts {
     }
 }
 
-/// The references that a change takes away (false) and adds (true) through a link.
+/// The references that a change takes away (false) and adds (true) through a link. A row that
+/// refers to itself is not kept alive by that: such references don't count.
 fn moved(change: &Change, link: &Link) -> Vec<(Uuid, bool)> {
     let (old, new) = (change.old.as_deref(), change.new.as_deref());
     let data = old
         .zip(new)
         .map(|(old, new)| (old.at(link.column), new.at(link.column)));
-    if let Some((Datum::Set(old), Datum::Set(new))) = data {
-        let differences = differences(old.as_slice(), new.as_slice()).into_iter();
-        let uuid = |(atom, added): (&Atom, bool)| match atom {
-            Atom::Uuid(uuid) => Some((*uuid, added)),
-            _ => None,
-        };
-        return differences.filter_map(uuid).collect();
-    }
-    if data.is_some_and(|(old, new)| old == new) {
-        return Vec::new();
-    }
-    // A reference in a map may occur several times: each counts.
-    let targets = |row: Option<&Row>| {
-        let mut targets: Vec<Uuid> = row
-            .map(|row| link.targets(row).collect())
-            .unwrap_or_default();
-        targets.sort_unstable();
-        targets
+    let mut moved: Vec<(Uuid, bool)> = match data {
+        Some((Datum::Set(old), Datum::Set(new))) => {
+            let differences = differences(old.as_slice(), new.as_slice()).into_iter();
+            let uuid = |(atom, added): (&Atom, bool)| match atom {
+                Atom::Uuid(uuid) => Some((*uuid, added)),
+                _ => None,
+            };
+            differences.filter_map(uuid).collect()
+        }
+        Some((old, new)) if old == new => return Vec::new(),
+        // A reference in a map may occur several times: each counts.
+        _ => {
+            let targets = |row: Option<&Row>| {
+                let mut targets: Vec<Uuid> = row
+                    .map(|row| link.targets(row).collect())
+                    .unwrap_or_default();
+                targets.sort_unstable();
+                targets
+            };
+            let (old, new) = (targets(old), targets(new));
+            differences(&old, &new)
+                .into_iter()
+                .map(|(uuid, added)| (*uuid, added))
+                .collect()
+        }
     };
-    let (old, new) = (targets(old), targets(new));
-    differences(&old, &new)
-        .into_iter()
-        .map(|(uuid, added)| (*uuid, added))
-        .collect()
+    if link.strong && link.table == change.table_at {
+        moved.retain(|(target, _)| *target != change.uuid);
+    }
+    moved
 }
 
 impl Db {
