@@ -1,0 +1,193 @@
+//! Nanoseconds per packet of NORMAL, known unicast between two access ports, against a learning
+//! switch written by hand. Rounds are interleaved. Needs root.
+//!
+//! Prints a table, or one JSON object with `--json`.
+
+#[path = "../tests/lab/mod.rs"]
+mod lab;
+
+use aorta_compiler::abi::{self, MapKind, MapSpec};
+use aorta_compiler::{EntryFacts, Ingress, Origin, compile_entry};
+use aorta_ebpf::{MapId, Program};
+use aorta_flow::{Bridge, OfPort, Port, PortVlan, Snapshot};
+use aorta_kernel::{Datapath, Loaded, Loader, Map};
+use aorta_packet::Vid;
+use lab::{Lab, Tap};
+
+const ROUNDS: usize = 21;
+const RUNS_PER_ROUND: u32 = 2_000_000;
+const VLAN: u16 = 10;
+const MTU: u16 = 1500;
+const A: [u8; 6] = [2, 0, 0, 0, 0, 1];
+const B: [u8; 6] = [2, 0, 0, 0, 0, 2];
+
+fn main() {
+    let json = std::env::args().any(|arg| arg == "--json");
+    let lab = Lab::new("bench");
+    let taps = [lab.tap("ba", MTU), lab.tap("bb", MTU)];
+    let mut compiled = compiled(&lab, &taps);
+    let by_hand = by_hand(&taps);
+    let frame = frame(B, A);
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let run = compiled
+            .test_run(&taps[0].name, &frame, RUNS_PER_ROUND)
+            .unwrap();
+        assert_eq!(run.verdict, 7, "the compiled program redirects");
+        let hand = by_hand.program.test_run(&frame, RUNS_PER_ROUND).unwrap();
+        assert_eq!(hand.verdict, 7, "the program written by hand redirects");
+        // The first round warms up.
+        if round > 0 {
+            ours.push(run.duration_ns);
+            theirs.push(hand.duration_ns);
+        }
+    }
+    let entry = compile_entry(&facts()).unwrap();
+    report(
+        json,
+        Side::new(ours, entry.len()),
+        Side::new(theirs, by_hand.insns),
+    );
+}
+
+struct Side {
+    median_ns: u32,
+    min_ns: u32,
+    max_ns: u32,
+    insns: usize,
+}
+
+impl Side {
+    fn new(mut ns: Vec<u32>, insns: usize) -> Side {
+        ns.sort_unstable();
+        Side {
+            median_ns: ns[ns.len() / 2],
+            min_ns: ns[0],
+            max_ns: ns[ns.len() - 1],
+            insns,
+        }
+    }
+}
+
+fn report(json: bool, ours: Side, hand: Side) {
+    let ratio = f64::from(ours.median_ns) / f64::from(hand.median_ns);
+    if json {
+        let side = |s: &Side| {
+            format!(
+                r#"{{"median_ns":{},"min_ns":{},"max_ns":{},"instructions":{}}}"#,
+                s.median_ns, s.min_ns, s.max_ns, s.insns
+            )
+        };
+        println!(
+            r#"{{"bench":"normal","compiled":{},"by_hand":{},"ratio":{ratio:.3},"limit":1.2}}"#,
+            side(&ours),
+            side(&hand)
+        );
+        return;
+    }
+    println!(
+        "NORMAL, known unicast, access ports: ns a packet, median (min-max) of {ROUNDS} rounds"
+    );
+    for (name, s) in [("compiled", &ours), ("by hand", &hand)] {
+        println!(
+            "  {name:<9} {:>4} ({}-{})  {} instructions in the program",
+            s.median_ns, s.min_ns, s.max_ns, s.insns
+        );
+    }
+    println!("  ratio     {ratio:.2} (limit 1.2)");
+}
+
+fn frame(dst: [u8; 6], src: [u8; 6]) -> Vec<u8> {
+    let mut frame = [dst, src].concat();
+    frame.extend([0x88, 0xb5]);
+    frame.resize(60, 0);
+    frame
+}
+
+fn facts() -> EntryFacts {
+    EntryFacts {
+        port_slot: 0,
+        bridge_slot: 0,
+        ingress: Ingress::Access(Vid::new(VLAN).unwrap()),
+        forward_bpdu: false,
+        mac_aging_s: 300,
+        hz: 250,
+        origin: Origin::Device,
+    }
+}
+
+fn compiled(lab: &Lab, taps: &[Tap; 2]) -> Datapath {
+    let port = |n: usize| Port {
+        name: taps[n].name.clone(),
+        ofport: OfPort(n as u16 + 1),
+        vlan: PortVlan::Access(Vid::new(VLAN).unwrap()),
+        attachment: taps[n].attachment(true, MTU.into()),
+    };
+    let bridge = Bridge {
+        name: "br0".into(),
+        mac_aging_s: 300,
+        mac_table_size: 8192,
+        forward_bpdu: false,
+        ports: vec![port(0), port(1)],
+    };
+    let mut datapath = lab.datapath();
+    assert!(
+        datapath
+            .apply(&Snapshot {
+                bridges: vec![bridge]
+            })
+            .unwrap()
+            .failed
+            .is_empty()
+    );
+    taps[1].send(&frame(A, B)).unwrap();
+    datapath
+}
+
+struct ByHand {
+    program: Loaded,
+    insns: usize,
+    _maps: Vec<Map>,
+}
+
+fn by_hand(taps: &[Tap; 2]) -> ByHand {
+    let program = Program::parse(include_str!("learning_switch.ebpf")).unwrap();
+    let stations = MapSpec {
+        id: MapId(3),
+        name: "stations",
+        kind: MapKind::LruHash,
+        key_bytes: 8,
+        value_bytes: 16,
+        max_entries: 8192,
+    };
+    let maps = [(1, abi::COUNTERS), (2, abi::PORTS), (3, stations)];
+    let maps: Vec<(u32, Map)> = maps
+        .iter()
+        .map(|(id, spec)| (*id, Map::create(spec, spec.name).unwrap()))
+        .collect();
+    let mut record = [0; abi::port::BYTES];
+    record[..4].copy_from_slice(&taps[1].ifindex.get().to_ne_bytes());
+    record[4..8].copy_from_slice(&1518u32.to_ne_bytes());
+    record[8..10].copy_from_slice(&VLAN.to_ne_bytes());
+    maps[1].1.set(&1u32.to_ne_bytes(), &record).unwrap();
+    let mut key = [0; 8];
+    key[..6].copy_from_slice(&B);
+    key[6..].copy_from_slice(&VLAN.to_ne_bytes());
+    let mut station = [0; 16];
+    station[..4].copy_from_slice(&1u32.to_ne_bytes());
+    // Seen in the far future: it doesn't age while the bench runs.
+    station[8..].copy_from_slice(&(1u64 << 40).to_ne_bytes());
+    maps[2].1.set(&key, &station).unwrap();
+    let fd = |id: MapId| {
+        maps.iter()
+            .find(|(n, _)| *n == id.0)
+            .map(|(_, map)| map.raw_fd())
+    };
+    let loaded = Loader::new().load(&program, fd).unwrap();
+    let maps = maps.into_iter().map(|(_, map)| map).collect();
+    ByHand {
+        program: loaded,
+        insns: program.len(),
+        _maps: maps,
+    }
+}
