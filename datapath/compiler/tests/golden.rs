@@ -1,0 +1,78 @@
+//! Programs as text, with their size: a change shows as a difference here. `INSTA_UPDATE=always`
+//! blesses what comes out.
+
+use aorta_compiler::{
+    EntryFacts, Ingress, Origin, VidCheck, compile_entry, compile_finish, compile_flood,
+};
+use aorta_ebpf::Program;
+use aorta_packet::Vid;
+
+fn vid(vid: u16) -> Vid {
+    Vid::new(vid).unwrap()
+}
+
+fn entry(ingress: Ingress, origin: Origin) -> Program {
+    let facts = EntryFacts {
+        port_slot: 3,
+        bridge_slot: 1,
+        ingress,
+        forward_bpdu: false,
+        mac_aging_s: 300,
+        hz: 250,
+        origin,
+    };
+    compile_entry(&facts).unwrap()
+}
+
+fn bless(name: &str, program: &Program, budget: usize) {
+    let len = program.len();
+    assert!(
+        len <= budget,
+        "{name} has {len} instructions, its budget is {budget}"
+    );
+    insta::assert_snapshot!(name, format!("{len} instructions\n{program}"));
+}
+
+#[test]
+fn access_port() {
+    bless(
+        "access",
+        &entry(Ingress::Access(vid(10)), Origin::Device),
+        300,
+    );
+}
+
+#[test]
+fn trunk_port_with_few_vlans() {
+    let few = VidCheck::Few(vec![vid(10), vid(20)]);
+    bless(
+        "trunk_few",
+        &entry(Ingress::Trunk(few), Origin::Device),
+        300,
+    );
+}
+
+#[test]
+fn native_port_with_many_vlans() {
+    let many = VidCheck::Bitmap { untagged: false };
+    bless(
+        "native_many",
+        &entry(Ingress::Native(vid(7), many), Origin::Device),
+        320,
+    );
+}
+
+#[test]
+fn patch_port() {
+    bless(
+        "patch",
+        &entry(Ingress::Trunk(VidCheck::All), Origin::Patch),
+        330,
+    );
+}
+
+#[test]
+fn shared_programs() {
+    bless("flood", &compile_flood().unwrap(), 200);
+    bless("finish", &compile_finish().unwrap(), 150);
+}
