@@ -17,6 +17,8 @@ use crate::{link, sys};
 
 /// `BPF_FS_MAGIC`
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+/// Files that a BPF file system has of itself.
+const KERNELS_OWN: [&str; 2] = ["maps.debug", "progs.debug"];
 /// Directory whose being there says that the file system was mounted by a switch.
 const MOUNT_MARK: &str = "mounted";
 
@@ -120,7 +122,8 @@ impl PinDir {
             return Ok(());
         }
         remove_tree(parent)?;
-        if marked && list(&mount_point)?.is_empty() {
+        let strange = |name: &String| !KERNELS_OWN.contains(&name.as_str());
+        if marked && !list(&mount_point)?.iter().any(strange) {
             unmount(&mount_point, UnmountFlags::empty()).map_err(|e| DatapathError::Pin {
                 what: "unmount",
                 path: mount_point,
