@@ -169,15 +169,7 @@ impl Run<'_> {
         found.ok_or_else(|| members.fault(&format!("there is no table {name}")))
     }
 
-    fn condition(
-        &mut self,
-        members: &mut Members<'_>,
-        table: &TableSchema,
-    ) -> Result<Condition, OpError> {
-        let json = members.required("where")?;
-        if !json.is_array() {
-            return Err(members.fault("where is not an array"));
-        }
+    fn condition(&mut self, json: &Value, table: &TableSchema) -> Result<Condition, OpError> {
         Condition::from_json(json, table, &mut self.txn.names)
     }
 
@@ -255,7 +247,7 @@ impl Run<'_> {
 
     fn select(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
         let (at, table) = self.table(&mut members)?;
-        let condition = self.condition(&mut members, &table)?;
+        let condition = clauses(&mut members)?;
         let columns = members
             .optional("columns")
             .map(|json| parse_columns(json, &table));
@@ -263,6 +255,7 @@ impl Run<'_> {
             .optional("sort")
             .map(|json| parse_columns(json, &table));
         members.finish()?;
+        let condition = self.condition(condition, &table)?;
         let columns = columns
             .transpose()?
             .unwrap_or_else(|| ColumnRef::all(&table));
@@ -302,8 +295,9 @@ impl Run<'_> {
 
     fn update(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
         let (at, table) = self.table(&mut members)?;
-        let condition = self.condition(&mut members, &table)?;
+        let condition = clauses(&mut members)?;
         let json = members.required("row")?;
+        members.finish()?;
         let columns = self.row(json, &table)?;
         if let Some((column, _)) = columns.iter().find(|(c, _)| !c.is_mutable(&table)) {
             let words = format!(
@@ -313,7 +307,7 @@ impl Run<'_> {
             );
             return Err(OpError::constraint(words).with_syntax(json));
         }
-        members.finish()?;
+        let condition = self.condition(condition, &table)?;
         let uuids = self.txn.find(at, &condition);
         for uuid in &uuids {
             self.txn.modify::<OpError>((at, *uuid), |row| {
@@ -330,13 +324,14 @@ impl Run<'_> {
 
     fn mutate(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
         let (at, table) = self.table(&mut members)?;
-        let condition = self.condition(&mut members, &table)?;
+        let condition = clauses(&mut members)?;
         let mutations = members.array("mutations")?;
         members.finish()?;
         let mutations = mutations
             .iter()
             .map(|json| Mutation::from_json(json, &table, &mut self.txn.names))
             .collect::<Result<Vec<_>, _>>()?;
+        let condition = self.condition(condition, &table)?;
         let uuids = self.txn.find(at, &condition);
         for uuid in &uuids {
             self.txn.modify((at, *uuid), |row| {
@@ -350,8 +345,9 @@ impl Run<'_> {
 
     fn delete(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
         let (at, table) = self.table(&mut members)?;
-        let condition = self.condition(&mut members, &table)?;
+        let condition = clauses(&mut members)?;
         members.finish()?;
+        let condition = self.condition(condition, &table)?;
         let uuids = self.txn.find(at, &condition);
         for uuid in &uuids {
             self.txn.write((at, *uuid), None);
@@ -365,13 +361,14 @@ impl Run<'_> {
             None => None,
             Some(json) => Some(json.as_i64().ok_or_else(|| members.fault("timeout"))?),
         };
-        let condition = self.condition(&mut members, &table)?;
+        let condition = clauses(&mut members)?;
         let columns = members
             .optional("columns")
             .map(|json| parse_columns(json, &table));
         let until = members.string("until")?;
         let rows = members.array("rows")?;
         members.finish()?;
+        let condition = self.condition(condition, &table)?;
         let columns = columns
             .transpose()?
             .unwrap_or_else(|| ColumnRef::all(&table));
@@ -419,6 +416,16 @@ impl Run<'_> {
             ErrorKind::NotOwner,
             format!("lock {lock} is not held"),
         ))
+    }
+}
+
+/// The clauses of `where`, not parsed yet.
+fn clauses<'a>(members: &mut Members<'a>) -> Result<&'a Value, OpError> {
+    let json = members.required("where")?;
+    if json.is_array() {
+        Ok(json)
+    } else {
+        Err(members.fault("where is not an array"))
     }
 }
 

@@ -83,43 +83,23 @@ impl Datum {
         ty: &ColumnType,
         symbols: &mut dyn Symbols,
     ) -> Result<Self, OpError> {
-        let datum = match &ty.value {
-            Some(value_type) => {
-                let pairs = tagged(json, "map")
-                    .ok_or_else(|| OpError::syntax("expected [\"map\", …]").with_syntax(json))?;
-                let mut parsed = Vec::with_capacity(pairs.len());
-                for pair in pairs {
-                    let Some([key, value]) = pair.as_array().map(Vec::as_slice) else {
-                        return Err(OpError::syntax("expected a pair").with_syntax(pair));
-                    };
-                    let key = ty.key.parse_atom(key, symbols)?;
-                    parsed.push((key, value_type.parse_atom(value, symbols)?));
-                }
-                let (given, map) = (parsed.len(), parsed.into_iter().collect::<AtomMap>());
-                no_duplicates("map", given, map.len(), json)?;
-                Self::Map(map)
-            }
-            None => {
-                let set: AtomSet = match tagged(json, "set") {
-                    Some(atoms) => {
-                        let parsed = atoms
-                            .iter()
-                            .map(|atom| ty.key.parse_atom(atom, symbols))
-                            .collect::<Result<Vec<_>, _>>()?;
-                        let (given, set) = (parsed.len(), parsed.into_iter().collect::<AtomSet>());
-                        no_duplicates("set", given, set.len(), json)?;
-                        set
-                    }
-                    None => [ty.key.parse_atom(json, symbols)?].into_iter().collect(),
-                };
-                Self::Set(set)
-            }
+        let Some(value_type) = &ty.value else {
+            return parse_set(json, ty, symbols);
         };
-        if ty.allows_len(datum.len()) {
-            return Ok(datum);
+        let pairs = tagged(json, "map")
+            .ok_or_else(|| OpError::syntax("expected [\"map\", …]").with_syntax(json))?;
+        allowed_len(pairs.len(), ty, json)?;
+        let mut parsed = Vec::with_capacity(pairs.len());
+        for pair in pairs {
+            let Some([key, value]) = pair.as_array().map(Vec::as_slice) else {
+                return Err(OpError::syntax("expected a pair").with_syntax(pair));
+            };
+            let key = ty.key.parse_atom(key, symbols)?;
+            parsed.push((key, value_type.parse_atom(value, symbols)?));
         }
-        let (found, expected) = (datum.len(), ty.describe_len());
-        Err(OpError::syntax(format!("{found} elements where {expected} may be")).with_syntax(json))
+        let map: AtomMap = parsed.into_iter().collect();
+        no_duplicates("map", pairs.len(), map.len(), json)?;
+        Ok(Self::Map(map))
     }
 
     /// The JSON form (RFC 7047 §5.1): a set of one element is written as the bare atom.
@@ -227,6 +207,23 @@ impl Datum {
             Self::Set(_) => None,
         }
     }
+}
+
+fn parse_set(json: &Value, ty: &ColumnType, symbols: &mut dyn Symbols) -> Result<Datum, OpError> {
+    let atoms = tagged(json, "set").unwrap_or(std::slice::from_ref(json));
+    allowed_len(atoms.len(), ty, json)?;
+    let parsed = atoms.iter().map(|atom| ty.key.parse_atom(atom, symbols));
+    let set = parsed.collect::<Result<AtomSet, _>>()?;
+    no_duplicates("set", atoms.len(), set.len(), json)?;
+    Ok(Datum::Set(set))
+}
+
+fn allowed_len(found: usize, ty: &ColumnType, json: &Value) -> Result<(), OpError> {
+    if ty.allows_len(found) {
+        return Ok(());
+    }
+    let expected = ty.describe_len();
+    Err(OpError::syntax(format!("{found} elements where {expected} may be")).with_syntax(json))
 }
 
 /// The elements of `[tag, [...]]`.
