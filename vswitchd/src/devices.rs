@@ -38,9 +38,21 @@ pub fn hidden_alias(port: &str, instance: &str) -> String {
     format!("{ALIAS_PREFIX}{port} ({instance})")
 }
 
-/// Name of the instance that serves a rundir: its path with `-` for `/`.
+/// Name of the instance that serves a rundir: its path with `-` for `/`. The name is also that of
+/// a directory in the BPF file system, which takes no dots: `.` is `%2e`, and `-` and `%` are
+/// written alike, so that different paths have different names.
 pub fn instance_name(rundir: &std::path::Path) -> String {
-    rundir.to_string_lossy().trim_matches('/').replace('/', "-")
+    let mut name = String::new();
+    for c in rundir.to_string_lossy().trim_matches('/').chars() {
+        match c {
+            '/' => name.push('-'),
+            '.' => name.push_str("%2e"),
+            '-' => name.push_str("%2d"),
+            '%' => name.push_str("%25"),
+            other => name.push(other),
+        }
+    }
+    name
 }
 
 /// Whose hidden end a device is.
@@ -91,6 +103,14 @@ mod tests {
         assert_eq!((a.len(), b.len()), (15, 15));
         assert_eq!(hidden_name("fifteen-bytes-a"), a);
         assert!(hidden_name("ääääääää").len() <= 15);
+    }
+
+    #[test]
+    fn instance_names_have_no_dots_and_differ() {
+        let name = |path: &str| instance_name(Path::new(path));
+        assert_eq!(name("/tmp/sw.1"), "tmp-sw%2e1");
+        assert_ne!(name("/tmp/a-b"), name("/tmp/a/b"));
+        assert_ne!(name("/tmp/a%2eb"), name("/tmp/a.b"));
     }
 
     #[test]
