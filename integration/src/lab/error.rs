@@ -101,7 +101,7 @@ impl LabError {
     }
 
     /// Builds the error of a failed system call, for `map_err`.
-    pub(crate) fn system<E: Into<std::io::Error>>(what: &str) -> impl FnOnce(E) -> LabError {
+    pub fn system<E: Into<std::io::Error>>(what: &str) -> impl FnOnce(E) -> LabError {
         move |source| LabError::System {
             what: what.to_owned(),
             source: source.into(),

@@ -3,6 +3,9 @@
 //! module and put it into [`BENCHES`].
 
 mod lab;
+mod normal;
+mod peers;
+mod ports;
 mod report;
 mod rounds;
 
@@ -30,11 +33,33 @@ struct Bench {
 }
 
 /// Everything that can be measured.
-const BENCHES: &[Bench] = &[Bench {
-    name: "lab",
-    about: "TCP between namespaces, directly and through a Linux bridge: the lab's own yardstick",
-    run: lab::run,
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "normal",
+        about: "ns a packet of NORMAL, compiled and written by hand",
+        run: normal::run,
+    },
+    Bench {
+        name: "add-port",
+        about: "from `vsctl add-port` to the first packet; a thousand ports at once; memory",
+        run: ports::add_port,
+    },
+    Bench {
+        name: "idle",
+        about: "CPU time of an idle daemon, a minute a round",
+        run: ports::idle,
+    },
+    Bench {
+        name: "peers",
+        about: "side by side with a Linux bridge and the bare hooks (needs AORTA_PEERS_BENCH)",
+        run: peers::run,
+    },
+    Bench {
+        name: "lab",
+        about: "TCP between namespaces, directly and through a Linux bridge: the lab's own yardstick",
+        run: lab::run,
+    },
+];
 
 /// Runs one bench, all, or lists them.
 ///
