@@ -15,6 +15,7 @@ pub mod client;
 pub mod db;
 mod engine;
 pub mod error;
+pub mod fuzzing;
 pub mod jsonrpc;
 pub mod log;
 mod monitor;

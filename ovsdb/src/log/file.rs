@@ -341,6 +341,14 @@ fn read_schema(
     }
 }
 
+/// Reads a whole log that is in memory; `path` is for errors alone.
+///
+/// # Errors
+/// If it is damaged or doesn't fit its own schema.
+pub fn parse_log(path: &Path, bytes: &[u8]) -> Result<Db, LogError> {
+    read_log(path, bytes, None).map(|contents| contents.db)
+}
+
 /// Copies the records of `from` up to the first that can't be used to a new file `to`, and tells
 /// how many there were and how many bytes were left behind.
 ///

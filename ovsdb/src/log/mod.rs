@@ -6,5 +6,5 @@
 mod file;
 mod record;
 
-pub use file::{Log, LogError, salvage};
+pub use file::{Log, LogError, parse_log, salvage};
 pub use record::{Fault, Reader, Record, encode, transaction_record};
