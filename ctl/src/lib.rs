@@ -10,6 +10,7 @@ pub mod args;
 pub mod commands;
 pub mod context;
 pub mod error;
+pub mod fuzz;
 pub mod help;
 pub mod manage;
 pub mod model;

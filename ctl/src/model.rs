@@ -61,17 +61,42 @@ pub struct Model {
     vlans: HashMap<(String, i64), String>,
 }
 
-/// The columns that [`Model::read`] looks at.
+const PORT_COLUMNS: [&str; 4] = ["name", "interfaces", "tag", "fake_bridge"];
+
+/// Everything that [`Model::read`] looks at.
 pub fn need_model(_: &Command, _: &Schema, needs: &mut Needs) -> Result<(), Error> {
-    needs.column("Open_vSwitch", "bridges");
-    for column in ["name", "ports"] {
-        needs.column("Bridge", column);
-    }
-    for column in ["name", "interfaces", "tag", "fake_bridge"] {
-        needs.column("Port", column);
-    }
+    need_real_bridges(needs);
+    PORT_COLUMNS
+        .iter()
+        .for_each(|column| needs.column("Port", column));
     needs.column("Interface", "name");
     Ok(())
+}
+
+/// What tells the bridges, but not their ports.
+pub fn need_bridges(_: &Command, _: &Schema, needs: &mut Needs) -> Result<(), Error> {
+    need_real_bridges(needs);
+    needs.rows("Port", "fake_bridge", true);
+    PORT_COLUMNS
+        .iter()
+        .for_each(|column| needs.column_of_some("Port", column));
+    Ok(())
+}
+
+/// What tells the bridges, and the ports and interfaces that the arguments may name.
+pub fn need_named(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
+    need_bridges(cmd, schema, needs)?;
+    for name in cmd.args.iter().filter(|arg| !arg.contains('=')) {
+        needs.rows("Port", "name", name.as_str());
+        needs.rows("Interface", "name", name.as_str());
+    }
+    Ok(())
+}
+
+fn need_real_bridges(needs: &mut Needs) {
+    needs.column("Open_vSwitch", "bridges");
+    needs.column("Bridge", "name");
+    needs.column("Bridge", "ports");
 }
 
 impl Model {
@@ -91,9 +116,11 @@ impl Model {
     fn add_bridge(&mut self, txn: &Txn<'_>, row: Uuid, name: &str) {
         self.bridges
             .insert(name.to_owned(), Bridge { row, fake: None });
+        // The view may hold only some of the ports.
         let ports: Vec<(Uuid, &str)> = txn
             .refs("Bridge", row, "ports")
             .into_iter()
+            .filter(|port| txn.has("Port", *port))
             .filter_map(|port| Some((port, txn.str("Port", port, "name")?)))
             .collect();
         // Fake bridges first, since the other ports' tags refer to them.
@@ -129,6 +156,9 @@ impl Model {
             .to_owned();
         let mut interfaces = Vec::new();
         for interface in txn.refs("Port", row, "interfaces") {
+            if !txn.has("Interface", interface) {
+                continue;
+            }
             if let Some(interface_name) = txn.str("Interface", interface, "name") {
                 interfaces.push(interface_name.to_owned());
                 let known = Interface {

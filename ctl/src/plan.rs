@@ -51,9 +51,13 @@ pub struct Setting {
     pub comment: String,
 }
 
-/// The tables and columns that the commands look at.
-pub fn needs(commands: &[Command], schema: &Schema, wait: bool) -> Result<Needs, Error> {
-    let mut needs = Needs::default();
+/// Adds what the commands look at to the given needs.
+pub fn needs(
+    commands: &[Command],
+    schema: &Schema,
+    wait: bool,
+    mut needs: Needs,
+) -> Result<Needs, Error> {
     needs.table("Open_vSwitch");
     if wait {
         needs.column("Open_vSwitch", "cur_cfg");

@@ -9,16 +9,19 @@ use crate::schema::{Needs, RecordName, record_name};
 /// Fewest hex digits of a shortened row id.
 const SHORT_ID: usize = 4;
 
-/// Notes what the records of a table are named by.
-pub fn need(table: &str, needs: &mut Needs) {
-    needs.table(table);
-    match record_name(table) {
-        Some(RecordName::Column(column)) => needs.column(table, column),
-        Some(RecordName::Via(via, column)) => {
+/// Notes what finding this record takes; `None` stands for all records.
+pub fn need(table: &str, record: Option<&str>, needs: &mut Needs) {
+    match (record_name(table), record) {
+        (Some(RecordName::Column("name")), Some(record)) if !may_be_id(record) => {
+            needs.rows(table, "name", record);
+        }
+        (Some(RecordName::Column(column)), _) => needs.column(table, column),
+        (Some(RecordName::Via(via, column)), _) => {
+            needs.table(table);
             needs.column(via, "name");
             needs.column(via, column);
         }
-        Some(RecordName::Only) | None => {}
+        (Some(RecordName::Only) | None, _) => needs.table(table),
     }
 }
 
@@ -110,13 +113,18 @@ fn by_column(
     }
 }
 
+/// Whether the text could be a row id or the beginning of one.
+fn may_be_id(record: &str) -> bool {
+    let digits = record.chars().filter(char::is_ascii_hexdigit).count();
+    digits >= SHORT_ID && record.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+}
+
 fn by_short_id(
     ctx: &Context<'_>,
     table: &TableSchema,
     record: &str,
 ) -> Result<Option<Uuid>, Error> {
-    let digits = record.chars().filter(char::is_ascii_hexdigit).count();
-    if digits < SHORT_ID || !record.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+    if !may_be_id(record) {
         return Ok(None);
     }
     let wanted = record.to_ascii_lowercase();

@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aorta_ovsdb::{DatabaseSchema, Uuid};
@@ -16,6 +17,7 @@ use crate::commands::switch::Colour;
 use crate::manage::{self, ManageError, Manner};
 use crate::output::Printer;
 use crate::plan::{self, Outcome, Plan, Setting};
+use crate::schema::Needs;
 use crate::session::{Deadline, Session, SessionError};
 use crate::view::View;
 use crate::{error, help};
@@ -199,11 +201,27 @@ impl Run {
 
     fn go(&self) -> Result<i32, Failure> {
         let schema = DatabaseSchema::vswitch();
-        let needs = plan::needs(&self.commands, &schema, self.setting.wait)?;
+        let needs = |start| plan::needs(&self.commands, &schema, self.setting.wait, start);
+        let narrow = needs(Needs::narrow())?;
         let deadline = self.options.timeout.map(Deadline::after);
-        let view = View::new(&schema);
+        match self.go_with(&narrow, &schema, deadline) {
+            // What is wrong can only be told by seeing everything.
+            Err(Failure::Command(_) | Failure::Transaction(_)) if narrow.is_partial() => {
+                self.go_with(&needs(Needs::whole())?, &schema, deadline)
+            }
+            result => result,
+        }
+    }
+
+    fn go_with(
+        &self,
+        needs: &Needs,
+        schema: &Arc<DatabaseSchema>,
+        deadline: Option<Deadline>,
+    ) -> Result<i32, Failure> {
+        let view = View::new(schema);
         let mut session = Session::connect(&self.remote, self.options.retry, deadline, view)?;
-        session.monitor(&needs)?;
+        session.monitor(needs)?;
         loop {
             let before = session.updates();
             match self.attempt(&mut session)? {

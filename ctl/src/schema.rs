@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aorta_ovsdb::{ColumnSchema, DatabaseSchema, TableSchema};
+use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::names::{Match, lookup};
@@ -38,29 +39,94 @@ pub fn column<'a>(table: &'a TableSchema, given: &str) -> Result<&'a ColumnSchem
     }
 }
 
-/// Tables and columns to ask the server for; a table without columns tells only which rows exist.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Needs(BTreeMap<String, BTreeSet<String>>);
+/// What is wanted of a table.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Wanted {
+    columns: BTreeSet<String>,
+    all_rows: bool,
+    /// Otherwise the rows that meet any of these (RFC 7047 §5.1 `<condition>`).
+    conditions: Vec<Value>,
+}
+
+/// Tables, columns and rows to ask the server for; a table without columns tells only which rows
+/// exist.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Needs {
+    tables: BTreeMap<String, Wanted>,
+    whole: bool,
+}
 
 impl Needs {
+    /// Needs that are narrowed to single rows where a command names them. Such a view is enough
+    /// to do what can be done, but not to tell why something can't.
+    pub fn narrow() -> Needs {
+        Needs::default()
+    }
+
+    /// Needs with all rows of each table.
+    pub fn whole() -> Needs {
+        Needs {
+            whole: true,
+            ..Needs::default()
+        }
+    }
+
     /// The rows of a table.
     pub fn table(&mut self, table: &str) {
-        self.0.entry(table.to_owned()).or_default();
+        self.wanted(table).all_rows = true;
     }
 
     /// A column of all rows of a table.
     pub fn column(&mut self, table: &str, column: &str) {
-        self.0
-            .entry(table.to_owned())
-            .or_default()
-            .insert(column.to_owned());
+        let wanted = self.wanted(table);
+        wanted.all_rows = true;
+        wanted.columns.insert(column.to_owned());
     }
 
-    /// All of it, by table.
+    /// A column of whichever rows are wanted by other needs.
+    pub fn column_of_some(&mut self, table: &str, column: &str) {
+        self.wanted(table).columns.insert(column.to_owned());
+    }
+
+    /// The rows of a table in which a column has a value.
+    pub fn rows(&mut self, table: &str, column: &str, value: impl Into<Value>) {
+        let whole = self.whole;
+        let wanted = self.wanted(table);
+        wanted.all_rows |= whole;
+        wanted.columns.insert(column.to_owned());
+        let condition = json!([column, "==", value.into()]);
+        if !wanted.conditions.contains(&condition) {
+            wanted.conditions.push(condition);
+        }
+    }
+
+    /// Whether some table is only seen in part.
+    pub fn is_partial(&self) -> bool {
+        self.tables.values().any(|wanted| !wanted.all_rows)
+    }
+
+    /// The columns wanted, by table.
     pub fn tables(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
-        self.0
-            .iter()
-            .map(|(table, columns)| (table.as_str(), columns.iter().map(String::as_str)))
+        let tables = self.tables.iter();
+        tables.map(|(table, wanted)| (table.as_str(), wanted.columns.iter().map(String::as_str)))
+    }
+
+    /// The request of `monitor_cond` for all of it.
+    pub fn to_json(&self) -> Value {
+        let request = |wanted: &Wanted| match wanted.all_rows {
+            true => json!([{"columns": wanted.columns}]),
+            false => json!([{"columns": wanted.columns, "where": wanted.conditions}]),
+        };
+        let tables = self.tables.iter();
+        Value::Object(
+            tables
+                .map(|(table, wanted)| (table.clone(), request(wanted)))
+                .collect(),
+        )
+    }
+
+    fn wanted(&mut self, table: &str) -> &mut Wanted {
+        self.tables.entry(table.to_owned()).or_default()
     }
 }
 
@@ -116,6 +182,25 @@ mod tests {
             table(&schema, "f"),
             Err(Error::AmbiguousTable { .. })
         ));
+    }
+
+    #[test]
+    fn rows_are_narrowed_unless_someone_needs_all() {
+        let mut needs = Needs::narrow();
+        needs.rows("Port", "name", "p1");
+        needs.rows("Port", "name", "p1");
+        needs.rows("Port", "fake_bridge", true);
+        needs.column_of_some("Port", "tag");
+        assert!(needs.is_partial());
+        let conditions = json!([["name", "==", "p1"], ["fake_bridge", "==", true]]);
+        let columns = json!(["fake_bridge", "name", "tag"]);
+        let request = json!({"Port": [{"columns": columns, "where": conditions}]});
+        assert_eq!(needs.to_json(), request);
+        needs.column("Port", "qos");
+        assert!(!needs.is_partial());
+        let mut whole = Needs::whole();
+        whole.rows("Port", "name", "p1");
+        assert_eq!(whole.to_json(), json!({"Port": [{"columns": ["name"]}]}));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use aorta_ovsdb::Remote;
 use aorta_ovsdb::jsonrpc::{Framer, Message, StreamError};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::schema::Needs;
@@ -201,14 +201,9 @@ impl Session {
         }
     }
 
-    /// Fetches the tables and columns needed, and has the server report their changes.
+    /// Fetches what is needed, and has the server report their changes.
     pub fn monitor(&mut self, needs: &Needs) -> Result<(), SessionError> {
-        let mut tables = Map::new();
-        for (table, columns) in needs.tables() {
-            let columns: Vec<&str> = columns.collect();
-            tables.insert(table.to_owned(), json!([{"columns": columns}]));
-        }
-        let params = vec![json!(DATABASE), json!(MONITOR_ID), Value::Object(tables)];
+        let params = vec![json!(DATABASE), json!(MONITOR_ID), needs.to_json()];
         let rows = self.call("monitor_cond", params)?;
         self.view.apply(&rows)?;
         Ok(())

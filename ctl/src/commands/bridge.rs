@@ -5,7 +5,7 @@ use super::{Action, Group, IF_EXISTS, MAY_EXIST, Syntax, flag};
 use crate::args::Command;
 use crate::context::Context;
 use crate::error::Error;
-use crate::model::{self, need_model};
+use crate::model::{self, need_bridges, need_model, need_named};
 use crate::schema::{Needs, Schema};
 use aorta_ovsdb::{Atom, Datum, Uuid};
 
@@ -23,7 +23,7 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Bridge,
         summary: "create BRIDGE, or a fake BRIDGE for VLAN of PARENT",
         action: Action::Database {
-            need: need_model,
+            need: need_named,
             run: add,
         },
     },
@@ -49,7 +49,7 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Bridge,
         summary: "print the names of all bridges",
         action: Action::Database {
-            need: need_model,
+            need: need_bridges,
             run: list,
         },
     },
@@ -62,7 +62,7 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Bridge,
         summary: "exit with status 2 if BRIDGE does not exist",
         action: Action::Database {
-            need: need_model,
+            need: need_bridges,
             run: exists,
         },
     },
@@ -75,7 +75,7 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Bridge,
         summary: "print the VLAN of a fake BRIDGE, 0 for a real one",
         action: Action::Database {
-            need: need_model,
+            need: need_bridges,
             run: to_vlan,
         },
     },
@@ -88,7 +88,7 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Bridge,
         summary: "print the parent of BRIDGE, itself for a real one",
         action: Action::Database {
-            need: need_model,
+            need: need_bridges,
             run: to_parent,
         },
     },

@@ -7,7 +7,7 @@ use super::{ANY, Action, Group, Syntax, valued};
 use crate::args::Command;
 use crate::context::Context;
 use crate::error::Error;
-use crate::model::need_model;
+use crate::model::need_bridges;
 use crate::schema::{Needs, Schema};
 
 /// The family's commands.
@@ -87,7 +87,7 @@ fn need(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> 
     needs.column("Bridge", "controller");
     needs.column("Bridge", "fail_mode");
     needs.column("Controller", "target");
-    need_model(cmd, schema, needs)
+    need_bridges(cmd, schema, needs)
 }
 
 /// The targets of the rows that `column` refers to, sorted.

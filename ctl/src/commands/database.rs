@@ -115,7 +115,7 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Database,
         summary: "create a record and print its id",
         action: Action::Database {
-            need: need_table,
+            need: need_create,
             run: create,
         },
     },
@@ -128,7 +128,7 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Database,
         summary: "delete RECORDs of TABLE",
         action: Action::Database {
-            need: need_table,
+            need: need_destroy,
             run: destroy,
         },
     },
@@ -147,62 +147,90 @@ pub const COMMANDS: &[Syntax] = &[
     },
 ];
 
-/// Notes a table with what its records are named by.
-fn need_named<'a>(
-    given: &str,
+/// Notes a table, and what finding the record takes that the second argument names.
+fn need_record<'a>(
+    cmd: &Command,
     schema: &'a Schema,
     needs: &mut Needs,
 ) -> Result<&'a Arc<TableSchema>, Error> {
-    let table = schema::table(schema, given)?;
-    records::need(&table.name, needs);
+    let table = schema::table(schema, cmd.arg(0))?;
+    records::need(&table.name, cmd.args.get(1).map(String::as_str), needs);
     Ok(table)
 }
 
-fn need_table(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
-    need_named(cmd.arg(0), schema, needs).map(|_| ())
-}
-
 /// Notes the columns that the arguments from `from` on begin with.
-fn need_from(cmd: &Command, from: usize, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
-    let table = need_named(cmd.arg(0), schema, needs)?;
+fn need_from(
+    cmd: &Command,
+    from: usize,
+    table: &TableSchema,
+    needs: &mut Needs,
+) -> Result<(), Error> {
     for arg in cmd.rest(from) {
         if !is_row_id(arg) {
             let column = schema::column(table, ColumnArg::parse(arg)?.column)?;
-            needs.column(&table.name, &column.name);
+            needs.column_of_some(&table.name, &column.name);
         }
     }
     Ok(())
 }
 
 fn need_arguments(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
-    need_from(cmd, 2, schema, needs)
+    let table = need_record(cmd, schema, needs)?;
+    need_from(cmd, 2, table, needs)
 }
 
 fn need_columns(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
-    let table = need_named(cmd.arg(0), schema, needs)?;
+    let table = need_record(cmd, schema, needs)?;
     for arg in cmd.rest(2) {
-        needs.column(&table.name, &schema::column(table, arg)?.name);
+        needs.column_of_some(&table.name, &schema::column(table, arg)?.name);
     }
     Ok(())
 }
 
 fn need_column(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
-    let table = need_named(cmd.arg(0), schema, needs)?;
-    needs.column(&table.name, &schema::column(table, cmd.arg(2))?.name);
+    let table = need_record(cmd, schema, needs)?;
+    needs.column_of_some(&table.name, &schema::column(table, cmd.arg(2))?.name);
     Ok(())
 }
 
-fn need_list(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
-    let table = need_named(cmd.arg(0), schema, needs)?;
-    for column in listed_columns(cmd, table)?.into_iter().flatten() {
-        needs.column(&table.name, &column.name);
+/// Notes a table in which only new rows are made.
+fn need_create(cmd: &Command, schema: &Schema, _: &mut Needs) -> Result<(), Error> {
+    schema::table(schema, cmd.arg(0)).map(|_| ())
+}
+
+fn need_destroy(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
+    let table = schema::table(schema, cmd.arg(0))?;
+    if cmd.has("--all") {
+        records::need(&table.name, None, needs);
     }
+    cmd.rest(1)
+        .iter()
+        .for_each(|record| records::need(&table.name, Some(record), needs));
+    Ok(())
+}
+
+/// Notes the columns to print, of the records given.
+fn need_list(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
+    let table = schema::table(schema, cmd.arg(0))?;
+    for column in listed_columns(cmd, table)?.into_iter().flatten() {
+        needs.column_of_some(&table.name, &column.name);
+    }
+    if cmd.args.len() == 1 {
+        records::need(&table.name, None, needs);
+    }
+    cmd.rest(1)
+        .iter()
+        .for_each(|record| records::need(&table.name, Some(record), needs));
     Ok(())
 }
 
 fn need_find(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
-    need_list(cmd, schema, needs)?;
-    need_from(cmd, 1, schema, needs)
+    let table = schema::table(schema, cmd.arg(0))?;
+    for column in listed_columns(cmd, table)?.into_iter().flatten() {
+        needs.column(&table.name, &column.name);
+    }
+    records::need(&table.name, None, needs);
+    need_from(cmd, 1, table, needs)
 }
 
 fn is_row_id(arg: &str) -> bool {

@@ -7,8 +7,8 @@ use super::{ANY, Action, Group, MAY_EXIST, Syntax, flag};
 use crate::args::Command;
 use crate::context::Context;
 use crate::error::Error;
-use crate::model::{self, Port, need_model};
-use crate::schema;
+use crate::model::{self, Port, need_model, need_named};
+use crate::schema::{self, Needs, Schema};
 
 /// The family's commands.
 pub const COMMANDS: &[Syntax] = &[
@@ -21,7 +21,7 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Port,
         summary: "add network device PORT to BRIDGE",
         action: Action::Database {
-            need: need_model,
+            need: need_named,
             run: add,
         },
     },
@@ -34,7 +34,7 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Port,
         summary: "add bond PORT, made of IFACEs, to BRIDGE",
         action: Action::Database {
-            need: need_model,
+            need: need_named,
             run: add_bond,
         },
     },
@@ -47,7 +47,7 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Port,
         summary: "delete PORT, which may be a bond, from BRIDGE",
         action: Action::Database {
-            need: need_model,
+            need: need_delete,
             run: delete,
         },
     },
@@ -73,7 +73,7 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Port,
         summary: "print the bridge that PORT is on",
         action: Action::Database {
-            need: need_model,
+            need: need_named,
             run: to_bridge,
         },
     },
@@ -99,11 +99,17 @@ pub const COMMANDS: &[Syntax] = &[
         group: Group::Interface,
         summary: "print the bridge that IFACE is on",
         action: Action::Database {
-            need: need_model,
+            need: need_named,
             run: interface_to_bridge,
         },
     },
 ];
+
+fn need_delete(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
+    let by_interface = cmd.has("--with-iface");
+    let need = if by_interface { need_model } else { need_named };
+    need(cmd, schema, needs)
+}
 
 fn add(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     let name = cmd.arg(1);

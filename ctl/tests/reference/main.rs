@@ -2,6 +2,7 @@
 //! against an `ovsdb-server` of its own: output, exit status and database must be the same.
 //!
 //! Needs Debian's `openvswitch-switch`; without it the tests say so and check nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod lab;
 mod libvirt;
