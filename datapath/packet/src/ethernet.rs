@@ -33,18 +33,27 @@ pub enum EthernetError {
 impl EthernetHeader {
     /// Reads the header of `frame`, which starts at the destination address.
     pub fn parse(frame: &[u8]) -> Result<EthernetHeader, EthernetError> {
-        let header = frame.get(..ETH_HEADER_LEN).ok_or(EthernetError::Short(frame.len()))?;
+        let header = frame
+            .get(..ETH_HEADER_LEN)
+            .ok_or(EthernetError::Short(frame.len()))?;
         let tpid = be16(header, 12);
         let tag = if tpid == TPID_8021Q || tpid == TPID_8021AD {
             // A tag is complete only with the type field that follows it.
             if frame.len() < ETH_HEADER_LEN + VLAN_TAG_LEN {
                 return Err(EthernetError::TruncatedTag(frame.len()));
             }
-            Some(VlanTag { tpid, tci: Tci(be16(frame, ETH_HEADER_LEN)) })
+            Some(VlanTag {
+                tpid,
+                tci: Tci(be16(frame, ETH_HEADER_LEN)),
+            })
         } else {
             None
         };
-        Ok(EthernetHeader { dst: mac(&header[DST]), src: mac(&header[SRC]), tag })
+        Ok(EthernetHeader {
+            dst: mac(&header[DST]),
+            src: mac(&header[SRC]),
+            tag,
+        })
     }
 }
 
@@ -56,7 +65,13 @@ impl VlanTag {
 
     /// `frame` with `self` as its new outermost tag.
     pub fn push(self, frame: &[u8]) -> Vec<u8> {
-        [&frame[..12], &self.tpid.to_be_bytes(), &self.tci.0.to_be_bytes(), &frame[12..]].concat()
+        [
+            &frame[..12],
+            &self.tpid.to_be_bytes(),
+            &self.tci.0.to_be_bytes(),
+            &frame[12..],
+        ]
+        .concat()
     }
 }
 
@@ -74,12 +89,16 @@ fn mac(bytes: &[u8]) -> MacAddr {
 mod tests {
     use super::*;
 
-    const UNTAGGED: [u8; 16] =
-        [1, 2, 3, 4, 5, 6, 0x52, 0x54, 0, 0, 0, 9, 0x08, 0x00, 0xaa, 0xbb];
+    const UNTAGGED: [u8; 16] = [
+        1, 2, 3, 4, 5, 6, 0x52, 0x54, 0, 0, 0, 9, 0x08, 0x00, 0xaa, 0xbb,
+    ];
 
     #[test]
     fn tag_is_read_back_after_push_and_gone_after_pop() {
-        let tag = VlanTag { tpid: TPID_8021Q, tci: Tci(0xa064) };
+        let tag = VlanTag {
+            tpid: TPID_8021Q,
+            tci: Tci(0xa064),
+        };
         let tagged = tag.push(&UNTAGGED);
         assert_eq!(EthernetHeader::parse(&tagged).unwrap().tag, Some(tag));
         assert_eq!(VlanTag::pop(&tagged), UNTAGGED);
@@ -87,12 +106,22 @@ mod tests {
 
     #[test]
     fn every_cut_of_a_tagged_frame_is_refused_until_the_tag_is_whole() {
-        let tagged = VlanTag { tpid: TPID_8021AD, tci: Tci(5) }.push(&UNTAGGED);
+        let tagged = VlanTag {
+            tpid: TPID_8021AD,
+            tci: Tci(5),
+        }
+        .push(&UNTAGGED);
         for len in 0..14 {
-            assert_eq!(EthernetHeader::parse(&tagged[..len]), Err(EthernetError::Short(len)));
+            assert_eq!(
+                EthernetHeader::parse(&tagged[..len]),
+                Err(EthernetError::Short(len))
+            );
         }
         for len in 14..18 {
-            assert_eq!(EthernetHeader::parse(&tagged[..len]), Err(EthernetError::TruncatedTag(len)));
+            assert_eq!(
+                EthernetHeader::parse(&tagged[..len]),
+                Err(EthernetError::TruncatedTag(len))
+            );
         }
         assert!(EthernetHeader::parse(&tagged[..18]).is_ok());
     }

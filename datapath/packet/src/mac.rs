@@ -80,7 +80,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_an_address() {
-        for bad in ["", "1:2:3:4:5", "1:2:3:4:5:6:7", "g:0:0:0:0:0", "+1:0:0:0:0:0", "100:0:0:0:0:0"] {
+        for bad in [
+            "",
+            "1:2:3:4:5",
+            "1:2:3:4:5:6:7",
+            "g:0:0:0:0:0",
+            "+1:0:0:0:0:0",
+            "100:0:0:0:0:0",
+        ] {
             assert!(bad.parse::<MacAddr>().is_err(), "{bad:?} was taken");
         }
     }

@@ -26,7 +26,11 @@ impl Vid {
 
     /// Checks that `vid` fits in 12 bits.
     pub fn new(vid: u16) -> Result<Vid, VlanError> {
-        if vid < 4096 { Ok(Vid(vid)) } else { Err(VlanError(vid.into())) }
+        if vid < 4096 {
+            Ok(Vid(vid))
+        } else {
+            Err(VlanError(vid.into()))
+        }
     }
 
     /// The 12-bit number.
@@ -39,7 +43,10 @@ impl TryFrom<i64> for Vid {
     type Error = VlanError;
 
     fn try_from(value: i64) -> Result<Self, Self::Error> {
-        u16::try_from(value).ok().and_then(|v| Vid::new(v).ok()).ok_or(VlanError(value))
+        u16::try_from(value)
+            .ok()
+            .and_then(|v| Vid::new(v).ok())
+            .ok_or(VlanError(value))
     }
 }
 
