@@ -26,7 +26,9 @@ fn reference(table: &'static str) -> impl Strategy<Value = Value> {
 /// Uuids that transactions choose themselves, so that later ones can refer to them. No uuid is
 /// in two tables: the reference doesn't check references of a row to its own uuid elsewhere.
 fn fixed(table: &str, n: u8) -> String {
-    let table = table.bytes().fold(0, |sum, byte| sum ^ u32::from(byte) * 7);
+    let table = table
+        .bytes()
+        .fold(0, |sum, byte| sum ^ (u32::from(byte) * 7));
     format!("00000000-0000-4000-8000-{table:06x}0000{n:02x}")
 }
 

@@ -8,6 +8,7 @@ mod delta;
 mod execute;
 mod members;
 mod mutation;
+mod outcome;
 mod replay;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,8 @@ pub use column::ColumnRef;
 pub(crate) use column::parse_columns;
 pub use condition::Condition;
 pub use delta::{Change, Delta};
-pub use execute::{Context, Execution, Outcome};
 pub(crate) use members::{Members, is_id};
+pub use outcome::{Context, Execution, Outcome};
 pub use replay::ReplayError;
 
 use std::collections::{BTreeSet, HashMap};

@@ -4,6 +4,8 @@ mod flush;
 mod locks;
 mod outbox;
 mod requests;
+mod server_db;
+mod session;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,11 +20,11 @@ use crate::db::{Context, Db, Delta, Execution, Outcome};
 use crate::error::{ErrorKind, OpError};
 use crate::jsonrpc::Message;
 use crate::log::{Log, LogError};
-use crate::monitor::{Monitor, MonitorVersion};
-use crate::schema::DatabaseSchema;
 use flush::Flush;
 use locks::Locks;
 pub(crate) use outbox::{Outbox, Outgoing, SLOW, outbox};
+use server_db::server_database;
+use session::{Client, Database, Job, Session, SessionMonitor, notification};
 
 /// Tells the clients of one engine apart.
 pub(crate) type SessionId = u64;
@@ -53,41 +55,6 @@ pub(crate) enum Command {
     Close {
         reply: oneshot::Sender<Result<(), LogError>>,
     },
-}
-
-/// A database that is served.
-struct Database {
-    db: Db,
-    log: Option<Log>,
-    read_only: bool,
-}
-
-/// A connected client.
-struct Session {
-    outbox: Outbox,
-    monitors: Vec<SessionMonitor>,
-    change_aware: bool,
-}
-
-struct SessionMonitor {
-    id: Value,
-    database: usize,
-    monitor: Monitor,
-}
-
-/// Who waits for the results of a transaction.
-enum Client {
-    Session { session: SessionId, id: Value },
-    Internal(oneshot::Sender<Vec<Value>>),
-}
-
-/// A transaction on its way.
-struct Job {
-    client: Client,
-    database: usize,
-    operations: Vec<Value>,
-    since: Instant,
-    deadline: Option<Instant>,
 }
 
 /// The databases and their clients.
@@ -369,32 +336,6 @@ impl Engine {
     }
 }
 
-impl Client {
-    fn is(&self, wanted: SessionId) -> bool {
-        matches!(self, Self::Session { session, .. } if *session == wanted)
-    }
-}
-
-impl SessionMonitor {
-    fn notification(&self, updates: Value) -> Message {
-        let id = self.id.clone();
-        match self.monitor.version() {
-            MonitorVersion::V1 => notification("update", vec![id, updates]),
-            MonitorVersion::V2 => notification("update2", vec![id, updates]),
-            MonitorVersion::V3 => {
-                notification("update3", vec![id, json!(Uuid::nil().to_string()), updates])
-            }
-        }
-    }
-}
-
-fn notification(method: &str, params: Vec<Value>) -> Message {
-    Message::Notification {
-        method: method.to_owned(),
-        params,
-    }
-}
-
 /// An error and its causes in one line.
 pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -412,30 +353,4 @@ fn now_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The `_Server` database of a server with one database and `_Server` itself.
-fn server_database(main: &Db) -> Db {
-    let mut db = Db::new(DatabaseSchema::server());
-    let schemas = [
-        main.schema().to_json(),
-        &DatabaseSchema::server().to_json().clone(),
-    ];
-    let rows: Vec<Value> = schemas
-        .iter()
-        .map(|schema| {
-            json!({"op": "insert", "table": "Database", "row": {
-                "name": schema["name"], "model": "standalone", "connected": true, "leader": true,
-                "schema": schema.to_string(),
-            }})
-        })
-        .collect();
-    let mut context = Context {
-        new_uuid: &mut Uuid::new_v4,
-        holds_lock: &|_| false,
-        waited_ms: 0,
-        read_only: false,
-    };
-    db.transact(&rows, &mut context);
-    db
 }

@@ -6,90 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, fcntl_lock, flock};
-use uuid::Uuid;
 
-use super::record::{Fault, Reader, encode, transaction_record};
-use crate::db::{Db, Delta, ReplayError};
-use crate::schema::{DatabaseSchema, SchemaError};
-
-/// A log that can't be used, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// The operating system refused.
-    #[error("{}: can't {action}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// Why it failed.
-        source: std::io::Error,
-    },
-    /// Another process has the database open.
-    #[error("{}: another process has this database open", .0.display())]
-    Locked(PathBuf),
-    /// The file holds something else than a database.
-    #[error("{}: not a standalone OVSDB database ({found})", path.display())]
-    NotADatabase {
-        /// The file.
-        path: PathBuf,
-        /// How it starts.
-        found: String,
-    },
-    /// A record within the file is damaged.
-    #[error(
-        "{}: damaged at byte {offset}; the file is left as it is. \
-         `vswitchd --salvage-db OUT` writes the intact {intact} records before it to a new file",
-        path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where the damaged record starts, in bytes.
-        offset: u64,
-        /// How many records before it are intact.
-        intact: usize,
-        /// What is wrong there.
-        source: Fault,
-    },
-    /// A record is intact but doesn't fit the database.
-    #[error(
-        "{}: the record at byte {offset} doesn't fit the database; the file is left as it is. \
-         `vswitchd --salvage-db OUT` writes the intact {intact} records before it to a new file",
-        path.display()
-    )]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// Where the record starts, in bytes.
-        offset: u64,
-        /// How many records before it can be used.
-        intact: usize,
-        /// What doesn't fit.
-        source: Box<ReplayError>,
-    },
-    /// The first record is no schema.
-    #[error("{}: the schema can't be used", path.display())]
-    Schema {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: SchemaError,
-    },
-    /// The file's schema is another than the one asked for.
-    #[error(
-        "{}: holds {found} where {wanted} is needed; `ovsdb-tool convert` changes it",
-        path.display()
-    )]
-    OtherSchema {
-        /// The file.
-        path: PathBuf,
-        /// Name and version of its schema.
-        found: String,
-        /// Name and version of the schema asked for.
-        wanted: String,
-    },
-}
+use super::error::{LogError, io_error};
+use super::read::read_log;
+use super::record::{encode, transaction_record};
+use crate::db::{Db, Delta};
+use crate::schema::DatabaseSchema;
 
 /// A log opened for appending. The lock is let go when it is dropped.
 #[derive(Debug)]
@@ -259,121 +181,6 @@ impl Log {
     }
 }
 
-/// What is in a file.
-struct Contents {
-    db: Db,
-    /// Offset behind the last intact record.
-    end: u64,
-}
-
-fn read_log(
-    path: &Path,
-    bytes: &[u8],
-    wanted: Option<&Arc<DatabaseSchema>>,
-) -> Result<Contents, LogError> {
-    let mut reader = Reader::new(bytes);
-    let mut db = Db::new(read_schema(path, bytes, &mut reader, wanted)?);
-    let (mut intact, mut start) = (1, reader.offset());
-    let mut new_uuid = Uuid::new_v4;
-    let unusable = |offset, intact, source| LogError::Unusable {
-        source: Box::new(source),
-        path: path.to_owned(),
-        offset,
-        intact,
-    };
-    while let Some(record) = reader.next() {
-        match record {
-            Ok(record) => db
-                .replay(&record.json, &mut new_uuid)
-                .map_err(|source| unusable(record.offset, intact, source))?,
-            Err(Fault::Torn) => break,
-            Err(source) => {
-                let (path, offset) = (path.to_owned(), reader.offset());
-                return Err(LogError::Damaged {
-                    path,
-                    offset,
-                    intact,
-                    source,
-                });
-            }
-        }
-        intact += 1;
-        start = reader.offset();
-    }
-    db.finish_replay(&mut new_uuid)
-        .map_err(|source| unusable(start, intact, source))?;
-    Ok(Contents { db, end: start })
-}
-
-fn read_schema(
-    path: &Path,
-    bytes: &[u8],
-    reader: &mut Reader<'_>,
-    wanted: Option<&Arc<DatabaseSchema>>,
-) -> Result<Arc<DatabaseSchema>, LogError> {
-    let json = match reader.next() {
-        Some(Ok(record)) => record.json,
-        _ => {
-            let head = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-            let found = String::from_utf8_lossy(&head[..head.len().min(40)]).into_owned();
-            return Err(LogError::NotADatabase {
-                path: path.to_owned(),
-                found,
-            });
-        }
-    };
-    let schema = DatabaseSchema::from_json(json).map_err(|source| LogError::Schema {
-        path: path.to_owned(),
-        source,
-    })?;
-    match wanted {
-        Some(wanted) if schema.tables != wanted.tables || schema.name != wanted.name => {
-            let words = |s: &DatabaseSchema| format!("{} {}", s.name, s.version);
-            let (found, wanted) = (words(&schema), words(wanted));
-            Err(LogError::OtherSchema {
-                path: path.to_owned(),
-                found,
-                wanted,
-            })
-        }
-        Some(wanted) => Ok(Arc::clone(wanted)),
-        None => Ok(Arc::new(schema)),
-    }
-}
-
-/// Reads a whole log that is in memory; `path` is for errors alone.
-///
-/// # Errors
-/// If it is damaged or doesn't fit its own schema.
-pub fn parse_log(path: &Path, bytes: &[u8]) -> Result<Db, LogError> {
-    read_log(path, bytes, None).map(|contents| contents.db)
-}
-
-/// Copies the records of `from` up to the first that can't be used to a new file `to`, and tells
-/// how many there were and how many bytes were left behind.
-///
-/// # Errors
-/// If `from` can't be read or has no schema, or if `to` exists or can't be written.
-pub fn salvage(from: &Path, to: &Path) -> Result<(usize, u64), LogError> {
-    let bytes = std::fs::read(from).map_err(io_error(from, "read it"))?;
-    let mut reader = Reader::new(&bytes);
-    let schema = read_schema(from, &bytes, &mut reader, None)?;
-    let (mut db, mut count, mut end) = (Db::new(schema), 1, reader.offset());
-    while let Some(Ok(record)) = reader.next() {
-        if db.replay(&record.json, &mut Uuid::new_v4).is_err() {
-            break;
-        }
-        (count, end) = (count + 1, reader.offset());
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o640);
-    let mut file = options.open(to).map_err(io_error(to, "make it"))?;
-    let intact = &bytes[..usize::try_from(end).unwrap_or(bytes.len())];
-    let written = file.write_all(intact).and_then(|()| file.sync_all());
-    written.map_err(io_error(to, "write it"))?;
-    Ok((count, bytes.len() as u64 - end))
-}
-
 /// Takes the lock beside a database that OVS's tools look at (`.NAME.~lock~`).
 fn take_lock(path: &Path) -> Result<File, LogError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -405,15 +212,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
-}
-
-fn io_error(path: &Path, action: &'static str) -> impl FnOnce(std::io::Error) -> LogError {
-    let path = path.to_owned();
-    move |source| LogError::Io {
-        path,
-        action,
-        source,
-    }
 }
 
 #[cfg(test)]

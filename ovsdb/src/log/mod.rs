@@ -3,8 +3,12 @@
 //! Every record is a line `OVSDB JSON LENGTH SHA1` and one line of JSON of LENGTH bytes, its line
 //! feed included. The first record is the schema; each later one is a transaction:
 //! `{"TABLE": {"UUID": null | {"COLUMN": value}}, "_date": ms, "_comment": text, "_is_diff": true}`.
+mod error;
 mod file;
+mod read;
 mod record;
 
-pub use file::{Log, LogError, parse_log, salvage};
+pub use error::LogError;
+pub use file::Log;
+pub use read::{parse_log, salvage};
 pub use record::{Fault, Reader, Record, encode, transaction_record};

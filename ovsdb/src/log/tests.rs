@@ -1,8 +1,10 @@
 //! Logs on disk.
 use super::*;
 use crate::db::{Context, Execution};
+use crate::log::{Reader, salvage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 struct Lab {
     directory: TempDir,

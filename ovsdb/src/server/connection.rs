@@ -126,3 +126,70 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut outgoing: Outgoing) -> R
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::DuplexStream;
+    use tokio::time::{Instant, advance};
+
+    /// A served connection, without an engine that answers.
+    fn connect(probe: Option<Duration>) -> (DuplexStream, mpsc::Receiver<Command>) {
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let (sender, receiver) = mpsc::channel(16);
+        tokio::spawn(serve(server, 1, sender, probe));
+        (client, receiver)
+    }
+
+    async fn read_some(client: &mut DuplexStream) -> String {
+        let mut buffer = [0; 1024];
+        let count = client.read(&mut buffer).await.unwrap();
+        String::from_utf8_lossy(&buffer[..count]).into_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_is_asked_and_then_sent_away() {
+        let start = Instant::now();
+        let (mut client, _engine) = connect(Some(Duration::from_secs(5)));
+        let probe = r#"{"method":"echo","params":[],"id":"echo"}"#;
+        assert_eq!(read_some(&mut client).await, probe);
+        assert_eq!(start.elapsed().as_secs(), 5);
+        client
+            .write_all(br#"{"id":"echo","result":[],"error":null}"#)
+            .await
+            .unwrap();
+        assert_eq!(read_some(&mut client).await, probe);
+        assert_eq!(read_some(&mut client).await, "");
+        assert_eq!(start.elapsed(), Duration::from_secs(15) + FAREWELL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_asked_where_no_probe_is_wanted() {
+        let (mut client, mut engine) = connect(None);
+        assert!(matches!(engine.recv().await, Some(Command::Connect { .. })));
+        advance(Duration::from_secs(1000)).await;
+        client
+            .write_all(br#"{"method":"echo","params":[],"id":1}"#)
+            .await
+            .unwrap();
+        assert!(matches!(engine.recv().await, Some(Command::Message { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_given_up_is_cut_off_though_it_reads_nothing() {
+        let (mut client, mut engine) = connect(None);
+        let Some(Command::Connect { outbox, .. }) = engine.recv().await else {
+            panic!("silent")
+        };
+        let megabyte = "x".repeat(1 << 20);
+        while outbox.send(megabyte.clone()) {}
+        outbox.cut();
+        assert!(matches!(
+            engine.recv().await,
+            Some(Command::Disconnect { session: 1 })
+        ));
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.len() < 1 << 20, "what was unsent is dropped");
+    }
+}

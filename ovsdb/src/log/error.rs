@@ -1,0 +1,97 @@
+//! What can be wrong with a log.
+use std::path::{Path, PathBuf};
+
+use super::record::Fault;
+use crate::db::ReplayError;
+use crate::schema::SchemaError;
+
+/// A log that can't be used, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The operating system refused.
+    #[error("{}: can't {action}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Another process has the database open.
+    #[error("{}: another process has this database open", .0.display())]
+    Locked(PathBuf),
+    /// The file holds something else than a database.
+    #[error("{}: not a standalone OVSDB database ({found})", path.display())]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+        /// How it starts.
+        found: String,
+    },
+    /// A record within the file is damaged.
+    #[error(
+        "{}: damaged at byte {offset}; the file is left as it is. \
+         `vswitchd --salvage-db OUT` writes the intact {intact} records before it to a new file",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the damaged record starts, in bytes.
+        offset: u64,
+        /// How many records before it are intact.
+        intact: usize,
+        /// What is wrong there.
+        source: Fault,
+    },
+    /// A record is intact but doesn't fit the database.
+    #[error(
+        "{}: the record at byte {offset} doesn't fit the database; the file is left as it is. \
+         `vswitchd --salvage-db OUT` writes the intact {intact} records before it to a new file",
+        path.display()
+    )]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Where the record starts, in bytes.
+        offset: u64,
+        /// How many records before it can be used.
+        intact: usize,
+        /// What doesn't fit.
+        source: Box<ReplayError>,
+    },
+    /// The first record is no schema.
+    #[error("{}: the schema can't be used", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SchemaError,
+    },
+    /// The file's schema is another than the one asked for.
+    #[error(
+        "{}: holds {found} where {wanted} is needed; `ovsdb-tool convert` changes it",
+        path.display()
+    )]
+    OtherSchema {
+        /// The file.
+        path: PathBuf,
+        /// Name and version of its schema.
+        found: String,
+        /// Name and version of the schema asked for.
+        wanted: String,
+    },
+}
+
+pub(super) fn io_error(
+    path: &Path,
+    action: &'static str,
+) -> impl FnOnce(std::io::Error) -> LogError {
+    let path = path.to_owned();
+    move |source| LogError::Io {
+        path,
+        action,
+        source,
+    }
+}

@@ -1,0 +1,128 @@
+//! From the bytes of a log to a database.
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::error::{LogError, io_error};
+use super::record::{Fault, Reader};
+use crate::db::Db;
+use crate::schema::DatabaseSchema;
+
+/// What is in a file.
+pub(super) struct Contents {
+    pub(super) db: Db,
+    /// Offset behind the last intact record.
+    pub(super) end: u64,
+}
+
+pub(super) fn read_log(
+    path: &Path,
+    bytes: &[u8],
+    wanted: Option<&Arc<DatabaseSchema>>,
+) -> Result<Contents, LogError> {
+    let mut reader = Reader::new(bytes);
+    let mut db = Db::new(read_schema(path, bytes, &mut reader, wanted)?);
+    let (mut intact, mut start) = (1, reader.offset());
+    let mut new_uuid = Uuid::new_v4;
+    let unusable = |offset, intact, source| LogError::Unusable {
+        source: Box::new(source),
+        path: path.to_owned(),
+        offset,
+        intact,
+    };
+    while let Some(record) = reader.next() {
+        match record {
+            Ok(record) => db
+                .replay(&record.json, &mut new_uuid)
+                .map_err(|source| unusable(record.offset, intact, source))?,
+            Err(Fault::Torn) => break,
+            Err(source) => {
+                let (path, offset) = (path.to_owned(), reader.offset());
+                return Err(LogError::Damaged {
+                    path,
+                    offset,
+                    intact,
+                    source,
+                });
+            }
+        }
+        intact += 1;
+        start = reader.offset();
+    }
+    db.finish_replay(&mut new_uuid)
+        .map_err(|source| unusable(start, intact, source))?;
+    Ok(Contents { db, end: start })
+}
+
+fn read_schema(
+    path: &Path,
+    bytes: &[u8],
+    reader: &mut Reader<'_>,
+    wanted: Option<&Arc<DatabaseSchema>>,
+) -> Result<Arc<DatabaseSchema>, LogError> {
+    let json = match reader.next() {
+        Some(Ok(record)) => record.json,
+        _ => {
+            let head = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+            let found = String::from_utf8_lossy(&head[..head.len().min(40)]).into_owned();
+            return Err(LogError::NotADatabase {
+                path: path.to_owned(),
+                found,
+            });
+        }
+    };
+    let schema = DatabaseSchema::from_json(json).map_err(|source| LogError::Schema {
+        path: path.to_owned(),
+        source,
+    })?;
+    match wanted {
+        Some(wanted) if schema.tables != wanted.tables || schema.name != wanted.name => {
+            let words = |s: &DatabaseSchema| format!("{} {}", s.name, s.version);
+            let (found, wanted) = (words(&schema), words(wanted));
+            Err(LogError::OtherSchema {
+                path: path.to_owned(),
+                found,
+                wanted,
+            })
+        }
+        Some(wanted) => Ok(Arc::clone(wanted)),
+        None => Ok(Arc::new(schema)),
+    }
+}
+
+/// Reads a whole log that is in memory; `path` is for errors alone.
+///
+/// # Errors
+/// If it is damaged or doesn't fit its own schema.
+pub fn parse_log(path: &Path, bytes: &[u8]) -> Result<Db, LogError> {
+    read_log(path, bytes, None).map(|contents| contents.db)
+}
+
+/// Copies the records of `from` up to the first that can't be used to a new file `to`, and tells
+/// how many there were and how many bytes were left behind.
+///
+/// # Errors
+/// If `from` can't be read or has no schema, or if `to` exists or can't be written.
+pub fn salvage(from: &Path, to: &Path) -> Result<(usize, u64), LogError> {
+    let bytes = std::fs::read(from).map_err(io_error(from, "read it"))?;
+    let mut reader = Reader::new(&bytes);
+    let schema = read_schema(from, &bytes, &mut reader, None)?;
+    let (mut db, mut count, mut end) = (Db::new(schema), 1, reader.offset());
+    while let Some(Ok(record)) = reader.next() {
+        if db.replay(&record.json, &mut Uuid::new_v4).is_err() {
+            break;
+        }
+        (count, end) = (count + 1, reader.offset());
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o640);
+    let mut file = options.open(to).map_err(io_error(to, "make it"))?;
+    let intact = &bytes[..usize::try_from(end).unwrap_or(bytes.len())];
+    let written = file.write_all(intact).and_then(|()| file.sync_all());
+    written.map_err(io_error(to, "write it"))?;
+    Ok((count, bytes.len() as u64 - end))
+}
