@@ -1,11 +1,13 @@
 //! The tests, by tier, counted.
 
+use std::collections::BTreeSet;
 use std::ops::AddAssign;
 
 use clap::ValueEnum;
 
+use crate::check::metadata::{self, Metadata};
 use crate::error::TaskError;
-use crate::proc::{cargo, root, run as run_program, run_seeing, say};
+use crate::proc::{cargo, run as run_program, run_seeing, say};
 use crate::{check, setup};
 
 /// What can be asked for on the command line.
@@ -35,6 +37,12 @@ enum Tier {
 /// Every tier, in the order in which they run.
 const TIERS: [Tier; 4] = [Tier::Unit, Tier::Protocol, Tier::E2e, Tier::Vm];
 
+/// Crate of the tests of the whole switch.
+const INTEGRATION: &str = "aorta-integration";
+
+/// Test programs beside the code of a crate that run clients and servers, in whichever crate.
+const PROTOCOL_PROGRAMS: [&str; 5] = ["cli", "daemon", "protocol", "reference", "tools"];
+
 impl Tier {
     fn name(self) -> &'static str {
         match self {
@@ -45,11 +53,19 @@ impl Tier {
         }
     }
 
-    /// The tier of a file in `integration/tests`, by the start of its name.
-    fn of_test_file(stem: &str) -> Tier {
-        if stem.starts_with("protocol") {
+    /// The tier of a test program: in the integration crate by the start of its name, in
+    /// others by the name itself.
+    fn of(package: &str, program: &str) -> Tier {
+        let starts = |prefix| program.starts_with(prefix);
+        if package != INTEGRATION {
+            if PROTOCOL_PROGRAMS.contains(&program) {
+                Tier::Protocol
+            } else {
+                Tier::Unit
+            }
+        } else if starts("protocol") {
             Tier::Protocol
-        } else if stem.starts_with("vm") || stem.starts_with("lab") {
+        } else if starts("vm") || starts("lab") {
             Tier::Vm
         } else {
             Tier::E2e
@@ -144,11 +160,12 @@ pub fn run(choice: Choice, only_tests: bool) -> Result<(), TaskError> {
         setup::run()?;
         check::sources()?;
     }
+    let metadata = metadata::read()?;
     let results = choice
         .tiers()
         .into_iter()
-        .map(run_tier)
-        .collect::<Result<Vec<TierResult>, _>>()?;
+        .map(|tier| run_tier(tier, &metadata))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut total = Count::default();
     println!();
     for result in &results {
@@ -167,79 +184,67 @@ pub fn run(choice: Choice, only_tests: bool) -> Result<(), TaskError> {
     }
 }
 
-fn run_tier(tier: Tier) -> Result<TierResult, TaskError> {
+fn run_tier(tier: Tier, metadata: &Metadata) -> Result<TierResult, TaskError> {
     say(&format!("tests: {}", tier.name()));
     let mut result = TierResult {
         tier,
         count: Count::default(),
         ended_well: true,
     };
-    for args in commands(tier)? {
-        let mut command = cargo(&args.iter().map(String::as_str).collect::<Vec<_>>());
-        command.env("PATH", setup::test_path());
-        let ended_well = run_seeing(&mut command, |line| {
-            if let Some(count) = Count::parse(line) {
-                result.count += count;
-            }
-        })?;
-        result.ended_well &= ended_well;
+    let Some(args) = arguments(tier, &programs(metadata, tier)) else {
+        return Ok(result);
+    };
+    if tier == Tier::Vm {
+        setup::image()?;
     }
+    if tier != Tier::Unit {
+        run_program(&mut cargo(&[
+            "build",
+            "-p",
+            "aorta-vswitchd",
+            "-p",
+            "aorta-ctl",
+        ]))?;
+    }
+    let mut command = cargo(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    command.env("PATH", setup::test_path());
+    result.ended_well = run_seeing(&mut command, |line| {
+        if let Some(count) = Count::parse(line) {
+            result.count += count;
+        }
+    })?;
     Ok(result)
 }
 
-/// Arguments for cargo, a list for each call.
-fn commands(tier: Tier) -> Result<Vec<Vec<String>>, TaskError> {
-    let owned = |args: &[&str]| args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
+/// Arguments for cargo, none if the tier has no test program.
+fn arguments(tier: Tier, programs: &BTreeSet<String>) -> Option<Vec<String>> {
+    if tier != Tier::Unit && programs.is_empty() {
+        return None;
+    }
+    let mut args = vec!["test", "--no-fail-fast", "--workspace"];
     if tier == Tier::Unit {
-        return Ok(vec![
-            owned(&[
-                "test",
-                "--no-fail-fast",
-                "--workspace",
-                "--exclude",
-                "aorta-integration",
-            ]),
-            owned(&["test", "-p", "aorta-integration", "--lib"]),
-        ]);
+        args.extend(["--lib", "--bins"]);
     }
-    let files: Vec<String> = test_files()?
-        .into_iter()
-        .filter(|stem| Tier::of_test_file(stem) == tier)
-        .collect();
-    if files.is_empty() {
-        return Ok(Vec::new());
+    args.extend(programs.iter().flat_map(|program| ["--test", program]));
+    if matches!(tier, Tier::E2e | Tier::Vm) {
+        // One at a time: they measure time and share few processors.
+        args.extend(["--", "--test-threads=1"]);
     }
-    run_program(&mut cargo(&[
-        "build",
-        "-p",
-        "aorta-vswitchd",
-        "-p",
-        "aorta-ctl",
-    ]))?;
-    let mut args = owned(&["test", "--no-fail-fast", "-p", "aorta-integration"]);
-    for file in files {
-        args.extend(["--test".to_owned(), file]);
-    }
-    // One at a time: they measure time and share two processors.
-    args.extend(owned(&["--", "--test-threads=1"]));
-    Ok(vec![args])
+    Some(args.into_iter().map(str::to_owned).collect())
 }
 
-/// Names of the test programs of the integration crate, sorted.
-fn test_files() -> Result<Vec<String>, TaskError> {
-    let dir = root().join("integration/tests");
-    let mut stems = Vec::new();
-    for entry in std::fs::read_dir(&dir).map_err(TaskError::file("list", &dir))? {
-        let path = entry.map_err(TaskError::file("list", &dir))?.path();
-        if path.extension().is_some_and(|e| e == "rs") {
-            stems.extend(
-                path.file_stem()
-                    .map(|stem| stem.to_string_lossy().into_owned()),
-            );
-        }
-    }
-    stems.sort();
-    Ok(stems)
+/// Names of the workspace's test programs that belong to a tier.
+fn programs(metadata: &Metadata, tier: Tier) -> BTreeSet<String> {
+    metadata
+        .members()
+        .flat_map(|package| {
+            package
+                .test_programs()
+                .map(move |program| (package, program))
+        })
+        .filter(|(package, program)| Tier::of(&package.name, program) == tier)
+        .map(|(_, program)| program.to_owned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -285,11 +290,31 @@ mod tests {
     }
 
     #[test]
-    fn test_files_belong_to_tiers_by_name() {
-        assert_eq!(Tier::of_test_file("protocol_vsctl"), Tier::Protocol);
-        assert_eq!(Tier::of_test_file("vm_guests"), Tier::Vm);
-        assert_eq!(Tier::of_test_file("lab"), Tier::Vm);
-        assert_eq!(Tier::of_test_file("restart"), Tier::E2e);
-        assert!(test_files().unwrap().contains(&"lab".to_owned()));
+    fn test_programs_belong_to_tiers_by_name() {
+        assert_eq!(Tier::of("aorta-ovsdb", "tools"), Tier::Protocol);
+        assert_eq!(Tier::of("aorta-ebpf", "text"), Tier::Unit);
+        assert_eq!(Tier::of(INTEGRATION, "protocol_vsctl"), Tier::Protocol);
+        assert_eq!(Tier::of(INTEGRATION, "vm_guests"), Tier::Vm);
+        assert_eq!(Tier::of(INTEGRATION, "lab"), Tier::Vm);
+        assert_eq!(Tier::of(INTEGRATION, "restart"), Tier::E2e);
+    }
+
+    #[test]
+    fn every_tier_has_a_call_and_its_programs() {
+        let metadata = metadata::read().unwrap();
+        let vm = programs(&metadata, Tier::Vm);
+        assert!(vm.contains("lab"));
+        let args = arguments(Tier::Vm, &vm).unwrap().join(" ");
+        assert!(
+            args.contains("--test lab") && args.ends_with("-- --test-threads=1"),
+            "{args}"
+        );
+        assert!(!args.contains("--lib"));
+        assert_eq!(arguments(Tier::E2e, &BTreeSet::new()), None);
+        assert!(
+            arguments(Tier::Unit, &BTreeSet::new())
+                .unwrap()
+                .contains(&"--lib".to_owned())
+        );
     }
 }

@@ -31,6 +31,26 @@ pub struct Package {
     pub license: Option<String>,
     /// Where its Cargo.toml is.
     pub manifest_path: PathBuf,
+    /// What cargo builds of it.
+    #[serde(default)]
+    targets: Vec<Target>,
+}
+
+impl Package {
+    /// Names of its test programs, those of `tests/`.
+    pub fn test_programs(&self) -> impl Iterator<Item = &str> {
+        let tests = self
+            .targets
+            .iter()
+            .filter(|target| target.kind.iter().any(|k| k == "test"));
+        tests.map(|target| target.name.as_str())
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,6 +203,11 @@ mod tests {
             "needed by tests only"
         );
         assert!(metadata.below(own).contains_key("serde_core"));
+        let lab = metadata
+            .members()
+            .find(|p| p.name == "aorta-integration")
+            .unwrap();
+        assert!(lab.test_programs().any(|name| name == "lab"));
     }
 
     #[test]

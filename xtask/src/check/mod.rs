@@ -2,7 +2,7 @@
 
 mod layers;
 mod licences;
-mod metadata;
+pub mod metadata;
 mod source;
 
 use crate::error::TaskError;
