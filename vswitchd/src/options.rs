@@ -34,7 +34,7 @@ pub struct Options {
 
     /// Log to a file instead of stderr [default: ovs-vswitchd.log in $OVS_LOGDIR or
     /// /var/log/openvswitch]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
     log_file: Option<Option<PathBuf>>,
 
     /// Run in the background; returns when the switch is ready. Logs to the log file
