@@ -11,7 +11,7 @@ up)
     mkdir -p "$OVS_RUNDIR"
     rm -f "$OVS_RUNDIR"/conf.db
     "$bin/vswitchd" --rundir "$OVS_RUNDIR" --db "$OVS_RUNDIR/conf.db" --detach \
-        --log-file "$OVS_RUNDIR/vswitchd.log" </dev/null >/dev/null 2>&1
+        --log-file="$OVS_RUNDIR/vswitchd.log" </dev/null >/dev/null 2>&1
     "$bin/vsctl" --timeout=10 add-br br0 -- add-port br0 "$2" -- add-port br0 "$3"
     ;;
 pids) cat "$OVS_RUNDIR/ovs-vswitchd.pid" ;;
