@@ -1,139 +1,15 @@
 //! Two database servers, two tools, and how their results are compared.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
-use aorta_ctl::session::{Deadline, Session};
-use aorta_ctl::view::View;
-use aorta_ovsdb::{DatabaseSchema, Remote};
-use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const SERVER: &str = "ovsdb-server";
-const TOOL: &str = "ovsdb-tool";
+use super::server::{Server, installed};
+
 const REFERENCE: &str = "/usr/bin/ovs-vsctl";
-
-/// Where a program is.
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    path.split(':')
-        .map(|dir| Path::new(dir).join(program))
-        .find(|file| file.exists())
-}
-
-/// A database server with an empty database.
-struct Server {
-    process: Child,
-    remote: String,
-}
-
-impl Server {
-    fn start(dir: &Path) -> Server {
-        std::fs::create_dir(dir).unwrap();
-        let schema = dir.join("schema");
-        std::fs::write(&schema, DatabaseSchema::vswitch().to_json().to_string()).unwrap();
-        let file = dir.join("conf.db");
-        let tool = find(TOOL).expect(TOOL);
-        let made = Command::new(tool)
-            .arg("create")
-            .args([&file, &schema])
-            .status()
-            .unwrap();
-        assert!(made.success());
-        let socket = dir.join("db.sock");
-        let process = Command::new(find(SERVER).expect(SERVER))
-            .arg(&file)
-            .arg(format!("--remote=punix:{}", socket.display()))
-            .arg(format!("--unixctl={}", dir.join("ctl").display()))
-            .arg("--no-chdir")
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Server {
-            process,
-            remote: format!("unix:{}", socket.display()),
-        };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !socket.exists() {
-            assert!(
-                Instant::now() < deadline,
-                "no {} after 20 s",
-                socket.display()
-            );
-            std::thread::yield_now();
-        }
-        server
-    }
-
-    /// All rows by table, with references replaced by what they refer to.
-    fn dump(&self) -> BTreeMap<String, Vec<String>> {
-        let schema = DatabaseSchema::vswitch();
-        let remote: Remote = self.remote.parse().unwrap();
-        let view = View::new(&schema);
-        let mut session = Session::connect(&remote, true, Some(Deadline::after(20)), view).unwrap();
-        let select = |table: &str| json!({"op": "select", "table": table, "where": []});
-        let selects: Vec<Value> = schema
-            .tables
-            .iter()
-            .map(|table| select(&table.name))
-            .collect();
-        let results = session.transact(&selects).unwrap();
-        let rows = |result: &Value| result["rows"].as_array().unwrap().clone();
-        let all: BTreeMap<String, Value> = results
-            .iter()
-            .flat_map(rows)
-            .map(|row| (row["_uuid"][1].as_str().unwrap().to_owned(), row))
-            .collect();
-        let expanded = |result: &Value| {
-            let mut rows: Vec<String> = rows(result)
-                .iter()
-                .map(|row| expand(row, &all).to_string())
-                .collect();
-            rows.sort();
-            rows
-        };
-        let names = schema.tables.iter().map(|table| table.name.to_string());
-        names.zip(results.iter().map(expanded)).collect()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Replaces each row id by the row, and sorts the sets that this mixes up.
-fn expand(value: &Value, all: &BTreeMap<String, Value>) -> Value {
-    match value {
-        Value::Array(items) => match items.as_slice() {
-            [tag, Value::String(id)] if tag == "uuid" => {
-                all.get(id).map_or(Value::Null, |row| expand(row, all))
-            }
-            [tag, Value::Array(members)] if tag == "set" => {
-                let mut members: Vec<Value> =
-                    members.iter().map(|member| expand(member, all)).collect();
-                members.sort_by_key(Value::to_string);
-                json!(["set", members])
-            }
-            items => items.iter().map(|item| expand(item, all)).collect(),
-        },
-        Value::Object(members) => {
-            let empty = [json!(["set", []]), json!(["map", []])];
-            let kept = members.iter().filter(|(name, value)| {
-                *name != "_uuid" && *name != "_version" && !empty.contains(value)
-            });
-            kept.map(|(name, member)| (name.clone(), expand(member, all)))
-                .collect()
-        }
-        other => other.clone(),
-    }
-}
 
 /// Both tools with a database each.
 pub struct Lab {
@@ -146,8 +22,8 @@ pub struct Lab {
 impl Lab {
     /// Starts the servers; `None` where Open vSwitch is not installed.
     pub fn start() -> Option<Lab> {
-        if !Path::new(REFERENCE).exists() || find(SERVER).is_none() || find(TOOL).is_none() {
-            eprintln!("skipped: {REFERENCE}, {SERVER} and {TOOL} are needed as reference");
+        if !installed() || !Path::new(REFERENCE).exists() {
+            eprintln!("skipped: {REFERENCE} is needed as reference");
             return None;
         }
         let dir = TempDir::new().unwrap();

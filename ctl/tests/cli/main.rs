@@ -1,12 +1,16 @@
-//! The same commands through Open vSwitch's `ovs-vsctl` and through `vsctl` under that name, each
-//! against an `ovsdb-server` of its own: output, exit status and database must be the same.
+//! `vsctl` as a program, against real database servers.
 //!
-//! Needs Debian's `openvswitch-switch`; without it the tests say so and check nothing.
+//! Most tests run the same commands through Open vSwitch's `ovs-vsctl` and through `vsctl` under
+//! that name, each against an `ovsdb-server` of its own: output, exit status and database must be
+//! the same. They need Debian's `openvswitch-switch`; without it they say so and check nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod lab;
 mod libvirt;
+mod manage;
 mod scenarios;
+mod server;
+mod switch;
 
 use lab::Lab;
 

@@ -1,0 +1,148 @@
+//! A real database server, and what is in it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use aorta_ctl::session::{Deadline, Session};
+use aorta_ctl::view::View;
+use aorta_ovsdb::{DatabaseSchema, Remote};
+use serde_json::{Value, json};
+
+const SERVER: &str = "ovsdb-server";
+const TOOL: &str = "ovsdb-tool";
+
+/// Whether Open vSwitch's database programs are installed; says so if they aren't.
+pub fn installed() -> bool {
+    let installed = find(SERVER).is_some() && find(TOOL).is_some();
+    if !installed {
+        eprintln!("skipped: {SERVER} and {TOOL} are needed");
+    }
+    installed
+}
+
+/// Where a program is.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    path.split(':')
+        .map(|dir| Path::new(dir).join(program))
+        .find(|file| file.exists())
+}
+
+/// A database server with an empty database.
+pub struct Server {
+    process: Child,
+    /// How to connect to it.
+    pub remote: String,
+}
+
+impl Server {
+    /// Starts one with its files in a directory that doesn't exist yet.
+    pub fn start(dir: &Path) -> Server {
+        std::fs::create_dir(dir).unwrap();
+        let schema = dir.join("schema");
+        std::fs::write(&schema, DatabaseSchema::vswitch().to_json().to_string()).unwrap();
+        let file = dir.join("conf.db");
+        let tool = find(TOOL).expect(TOOL);
+        let made = Command::new(tool)
+            .arg("create")
+            .args([&file, &schema])
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let socket = dir.join("db.sock");
+        let process = Command::new(find(SERVER).expect(SERVER))
+            .arg(&file)
+            .arg(format!("--remote=punix:{}", socket.display()))
+            .arg(format!("--unixctl={}", dir.join("ctl").display()))
+            .arg("--no-chdir")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Server {
+            process,
+            remote: format!("unix:{}", socket.display()),
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !socket.exists() {
+            assert!(
+                Instant::now() < deadline,
+                "no {} after 20 s",
+                socket.display()
+            );
+            std::thread::yield_now();
+        }
+        server
+    }
+
+    /// Connects to it.
+    pub fn session(&self) -> Session {
+        let remote: Remote = self.remote.parse().unwrap();
+        let view = View::new(&DatabaseSchema::vswitch());
+        Session::connect(&remote, true, Some(Deadline::after(60)), view).unwrap()
+    }
+
+    /// All rows by table, with references replaced by what they refer to.
+    pub fn dump(&self) -> BTreeMap<String, Vec<String>> {
+        let schema = DatabaseSchema::vswitch();
+        let mut session = self.session();
+        let select = |table: &str| json!({"op": "select", "table": table, "where": []});
+        let selects: Vec<Value> = schema
+            .tables
+            .iter()
+            .map(|table| select(&table.name))
+            .collect();
+        let results = session.transact(&selects).unwrap();
+        let rows = |result: &Value| result["rows"].as_array().unwrap().clone();
+        let all: BTreeMap<String, Value> = results
+            .iter()
+            .flat_map(rows)
+            .map(|row| (row["_uuid"][1].as_str().unwrap().to_owned(), row))
+            .collect();
+        let expanded = |result: &Value| {
+            let mut rows: Vec<String> = rows(result)
+                .iter()
+                .map(|row| expand(row, &all).to_string())
+                .collect();
+            rows.sort();
+            rows
+        };
+        let names = schema.tables.iter().map(|table| table.name.to_string());
+        names.zip(results.iter().map(expanded)).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Replaces each row id by the row, and sorts the sets that this mixes up.
+fn expand(value: &Value, all: &BTreeMap<String, Value>) -> Value {
+    match value {
+        Value::Array(items) => match items.as_slice() {
+            [tag, Value::String(id)] if tag == "uuid" => {
+                all.get(id).map_or(Value::Null, |row| expand(row, all))
+            }
+            [tag, Value::Array(members)] if tag == "set" => {
+                let mut members: Vec<Value> =
+                    members.iter().map(|member| expand(member, all)).collect();
+                members.sort_by_key(Value::to_string);
+                json!(["set", members])
+            }
+            items => items.iter().map(|item| expand(item, all)).collect(),
+        },
+        Value::Object(members) => {
+            let empty = [json!(["set", []]), json!(["map", []])];
+            let kept = members.iter().filter(|(name, value)| {
+                *name != "_uuid" && *name != "_version" && !empty.contains(value)
+            });
+            kept.map(|(name, member)| (name.clone(), expand(member, all)))
+                .collect()
+        }
+        other => other.clone(),
+    }
+}
