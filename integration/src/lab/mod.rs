@@ -14,6 +14,7 @@ mod netns;
 mod probe;
 mod switch;
 mod wait;
+mod wire;
 
 pub use accel::Accel;
 pub use binaries::binary;
@@ -24,3 +25,4 @@ pub use netns::{Netns, sweep_stale};
 pub use probe::{ProbeReport, UdpProbe};
 pub use switch::{Switch, SwitchOptions};
 pub use wait::{wait_for, wait_until};
+pub use wire::Wire;

@@ -81,6 +81,11 @@ impl Switch {
         Ok(switch)
     }
 
+    /// Directory of the programs that it runs.
+    pub fn bin_dir(&self) -> &Path {
+        &self.bin_dir
+    }
+
     /// Its run directory.
     pub fn rundir(&self) -> PathBuf {
         self.root.join("run")
