@@ -1,115 +1,11 @@
-//! The command line: global options, then commands separated by `--`, each with its own options
-//! (ovs-vsctl(8), SYNOPSIS).
-//!
-//! Options of the first command may stand among the global ones. Long options before the first
-//! command may be shortened to a unique prefix, as getopt_long(3) allows; those of later commands
-//! may not.
+//! Options before the first command, read as getopt_long(3) would.
 
 use std::collections::BTreeMap;
 
-use crate::commands::{self, OptionSyntax, Syntax};
+use super::{Invocation, Mode, Options};
+use crate::commands::{self, OptionSyntax};
 use crate::error::UsageError;
-use crate::table::{DataFormat, Format, Style};
-
-/// Under which name the program was called, which decides what it accepts and how it exits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// As `vsctl`: with the commands and options that only Aorta has.
-    Vsctl,
-    /// As `ovs-vsctl`: exactly Open vSwitch's commands, options and exit statuses.
-    OvsVsctl,
-}
-
-impl Mode {
-    /// The mode that belongs to the zeroth argument.
-    pub fn of_program(argv0: &str) -> Mode {
-        let name = argv0.rsplit('/').next().unwrap_or(argv0);
-        if name == "ovs-vsctl" {
-            Mode::OvsVsctl
-        } else {
-            Mode::Vsctl
-        }
-    }
-
-    /// The name that messages begin with.
-    pub fn program(self) -> &'static str {
-        match self {
-            Mode::Vsctl => "vsctl",
-            Mode::OvsVsctl => "ovs-vsctl",
-        }
-    }
-}
-
-/// Options that hold for the whole invocation.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Connection method of the database, where not the default.
-    pub db: Option<String>,
-    /// Don't wait until the switch works as the database says.
-    pub no_wait: bool,
-    /// Connect again until the server is there.
-    pub retry: bool,
-    /// Send nothing that changes the database.
-    pub dry_run: bool,
-    /// One line of output per command.
-    pub oneline: bool,
-    /// Seconds after which to give up; `None` waits for ever.
-    pub timeout: Option<u64>,
-    /// Indent JSON.
-    pub pretty: bool,
-    /// Print tables and lists as JSON.
-    pub json: bool,
-    /// How tables are printed.
-    pub style: Style,
-}
-
-/// One command with its options and arguments, checked against its syntax.
-#[derive(Debug, Clone)]
-pub struct Command {
-    /// What it is.
-    pub syntax: &'static Syntax,
-    /// Its options by full name, e.g. `--if-exists`.
-    pub options: BTreeMap<String, Option<String>>,
-    /// Its arguments, without its name.
-    pub args: Vec<String>,
-}
-
-impl Command {
-    /// Whether the option was given.
-    pub fn has(&self, option: &str) -> bool {
-        self.options.contains_key(option)
-    }
-
-    /// Value of an option that takes one.
-    pub fn option(&self, option: &str) -> Option<&str> {
-        self.options.get(option).and_then(|value| value.as_deref())
-    }
-
-    /// Argument number `n`, or the empty string if there are fewer.
-    pub fn arg(&self, n: usize) -> &str {
-        self.args.get(n).map_or("", String::as_str)
-    }
-
-    /// The arguments from number `n` on.
-    pub fn rest(&self, n: usize) -> &[String] {
-        self.args.get(n..).unwrap_or_default()
-    }
-}
-
-/// What the command line asks for.
-#[derive(Debug)]
-pub enum Invocation {
-    /// Print the help text; with a command's name, that command's.
-    Help(Option<String>),
-    /// Print the version.
-    Version,
-    /// Print the names of all commands.
-    ListCommands,
-    /// Print all global options.
-    ListOptions,
-    /// Run commands.
-    Run(Options, Vec<Command>),
-}
+use crate::table::{DataFormat, Format};
 
 /// One global option: its names, and whether it takes a value.
 struct Global {
@@ -161,35 +57,15 @@ const GLOBALS: &[Global] = &[
     global("json", None, Value::None),
 ];
 
-/// Reads a command line, given without the program's name.
-pub fn parse(mode: Mode, argv: &[String]) -> Result<Invocation, UsageError> {
-    let options = Options::default();
-    let mut parser = Parser {
-        mode,
-        argv,
-        at: 0,
-        options,
-        local: BTreeMap::new(),
-    };
-    if let Some(asked) = parser.globals()? {
-        return Ok(asked);
-    }
-    let mut words = argv[parser.at..].to_vec();
-    if mode == Mode::Vsctl && words.iter().any(|word| word == "--json") {
-        // Welcome after a command too: there it can't be anything else.
-        words.retain(|word| word != "--json");
-        parser.apply("json", None)?;
-    }
-    let commands = split_commands(mode, &words, parser.local)?;
-    Ok(Invocation::Run(parser.options, commands))
-}
-
-struct Parser<'a> {
-    mode: Mode,
-    argv: &'a [String],
-    at: usize,
-    options: Options,
-    local: BTreeMap<String, Option<String>>,
+/// Reads options until the first command.
+pub(super) struct Parser<'a> {
+    pub(super) mode: Mode,
+    pub(super) argv: &'a [String],
+    /// Next word to read.
+    pub(super) at: usize,
+    pub(super) options: Options,
+    /// Options of the first command.
+    pub(super) local: BTreeMap<String, Option<String>>,
 }
 
 /// A long option as found by name: a global one or one of some command.
@@ -200,7 +76,7 @@ enum Found {
 
 impl Parser<'_> {
     /// Consumes everything before the first command.
-    fn globals(&mut self) -> Result<Option<Invocation>, UsageError> {
+    pub(super) fn globals(&mut self) -> Result<Option<Invocation>, UsageError> {
         while let Some(arg) = self.argv.get(self.at) {
             if arg == "--" {
                 self.at += 1;
@@ -294,7 +170,7 @@ impl Parser<'_> {
     }
 
     /// Takes note of one global option; the answer is set if it replaces the commands.
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         long: &str,
         value: Option<String>,
@@ -386,103 +262,6 @@ fn find_long(mode: Mode, name: &str) -> Result<Found, UsageError> {
     }
 }
 
-/// Splits at `--` and checks each command; `local` are options that precede the first.
-fn split_commands(
-    mode: Mode,
-    argv: &[String],
-    mut local: BTreeMap<String, Option<String>>,
-) -> Result<Vec<Command>, UsageError> {
-    let mut commands = Vec::new();
-    for words in argv.split(|word| word == "--") {
-        if words.is_empty() {
-            if local.is_empty() {
-                continue;
-            }
-            return Err(UsageError::NoCommand);
-        }
-        commands.push(parse_command(mode, words, std::mem::take(&mut local))?);
-    }
-    if commands.is_empty() {
-        Err(UsageError::NoCommand)
-    } else {
-        Ok(commands)
-    }
-}
-
-fn parse_command(
-    mode: Mode,
-    words: &[String],
-    mut options: BTreeMap<String, Option<String>>,
-) -> Result<Command, UsageError> {
-    let n_options = words
-        .iter()
-        .take_while(|word| word.starts_with('-'))
-        .count();
-    for word in &words[..n_options] {
-        let (name, value) = match word.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (word.as_str(), None),
-        };
-        if options.insert(name.to_owned(), value).is_some() {
-            return Err(UsageError::OptionTwice {
-                option: name.to_owned(),
-            });
-        }
-    }
-    let name = words.get(n_options).ok_or(UsageError::NoCommand)?;
-    let syntax = commands::find(mode, name).ok_or_else(|| UsageError::UnknownCommand {
-        command: name.clone(),
-    })?;
-    check_options(syntax, &options)?;
-    let args = words[n_options + 1..].to_vec();
-    check_arguments(syntax, &args)?;
-    Ok(Command {
-        syntax,
-        options,
-        args,
-    })
-}
-
-fn check_options(
-    syntax: &Syntax,
-    options: &BTreeMap<String, Option<String>>,
-) -> Result<(), UsageError> {
-    for (name, value) in options {
-        let command = syntax.name.to_owned();
-        let option = name.clone();
-        match syntax.options.iter().find(|known| known.name == name) {
-            None => return Err(UsageError::NoSuchOption { command, option }),
-            Some(known) if known.value && value.is_none() => {
-                return Err(UsageError::ValueMissing { option });
-            }
-            Some(known) if !known.value && value.is_some() => {
-                return Err(UsageError::NoValueAllowed { option });
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
-fn check_arguments(syntax: &Syntax, args: &[String]) -> Result<(), UsageError> {
-    let command = syntax.name.to_owned();
-    if args.len() < syntax.min_args {
-        return Err(UsageError::TooFewArguments {
-            command,
-            min: syntax.min_args,
-        });
-    }
-    if args.len() > syntax.max_args {
-        let misplaced = args.iter().any(|arg| arg.starts_with('-'));
-        return Err(UsageError::TooManyArguments {
-            command,
-            max: syntax.max_args,
-            misplaced,
-        });
-    }
-    Ok(())
-}
-
 /// Names of all global options with their short forms, one per line.
 pub fn list_options() -> String {
     let mut text = String::new();
@@ -499,7 +278,3 @@ pub fn list_options() -> String {
     }
     text
 }
-
-#[cfg(test)]
-#[path = "args_tests.rs"]
-mod tests;

@@ -143,5 +143,4 @@ pub fn current_cfg(view: &View) -> Option<i64> {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;

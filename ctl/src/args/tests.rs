@@ -1,6 +1,7 @@
 //! Tests of the command line's grammar.
 
 use super::*;
+use crate::table::{DataFormat, Format};
 
 fn parse_words(mode: Mode, words: &[&str]) -> Result<Invocation, UsageError> {
     let argv: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();

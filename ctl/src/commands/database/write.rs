@@ -1,0 +1,268 @@
+//! Commands that change records.
+
+use std::sync::Arc;
+
+use aorta_ovsdb::{ColumnSchema, ColumnType, Datum, TableSchema, Uuid};
+
+use super::{map_value_type, table_of};
+use crate::args::Command;
+use crate::context::Context;
+use crate::error::Error;
+use crate::records::find_record;
+use crate::schema;
+use crate::value;
+
+/// Sets a column of a row from a `column[:key]=value` argument.
+pub(in crate::commands) fn set_column(
+    ctx: &mut Context<'_>,
+    table: &TableSchema,
+    row: Uuid,
+    argument: &str,
+) -> Result<(), Error> {
+    let arg = value::split_argument(argument)?;
+    let column = schema::column(table, arg.column)?;
+    check_mutable(ctx, table, row, column)?;
+    let Some(key) = arg.key else {
+        let datum = value::datum(arg.rest, &column.ty, &mut ctx.symbols)?;
+        ctx.txn.write(&table.name, row, &column.name, datum);
+        return Ok(());
+    };
+    let value_type = map_value_type(column, "set")?;
+    let key = value::atom(key, &column.ty.key, &mut ctx.symbols)?;
+    let value = value::atom(arg.rest, value_type, &mut ctx.symbols)?;
+    ctx.txn.map_put(&table.name, row, &column.name, key, value);
+    Ok(())
+}
+
+/// Columns that may not change can still be set in a row that is being created.
+fn check_mutable(
+    ctx: &Context<'_>,
+    table: &TableSchema,
+    row: Uuid,
+    column: &ColumnSchema,
+) -> Result<(), Error> {
+    if column.mutable || !ctx.txn.is_known(&table.name, row) {
+        return Ok(());
+    }
+    Err(Error::ReadOnly {
+        column: column.name.to_string(),
+        table: table.name.to_string(),
+    })
+}
+
+/// Table and row of the commands that change one record.
+fn target<'v>(
+    cmd: &Command,
+    ctx: &mut Context<'v>,
+) -> Result<Option<(&'v Arc<TableSchema>, Uuid)>, Error> {
+    let table = table_of(cmd, ctx)?;
+    let row = find_record(ctx, table, cmd.arg(1), !cmd.has("--if-exists"))?;
+    Ok(row.map(|row| (table, row)))
+}
+
+pub(super) fn set(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
+    if let Some((table, row)) = target(cmd, ctx)? {
+        for argument in cmd.rest(2) {
+            set_column(ctx, table, row, argument)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn add(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
+    let Some((table, row)) = target(cmd, ctx)? else {
+        return Ok(());
+    };
+    let column = schema::column(table, cmd.arg(2))?;
+    check_mutable(ctx, table, row, column)?;
+    let any = ColumnType {
+        min: 1,
+        max: usize::MAX,
+        ..column.ty.clone()
+    };
+    let mut result = ctx.txn.get(&table.name, row, &column.name).clone();
+    for argument in cmd.rest(3) {
+        let more = value::datum(argument, &any, &mut ctx.symbols)?;
+        match (&mut result, &more) {
+            (Datum::Set(result), Datum::Set(more)) => {
+                more.iter().for_each(|atom| _ = result.insert(atom.clone()));
+            }
+            (Datum::Map(result), Datum::Map(more)) => {
+                let new = more.iter().filter(|(key, _)| result.get(key).is_none());
+                let new: Vec<_> = new.cloned().collect();
+                new.into_iter()
+                    .for_each(|(key, value)| result.insert(key, value));
+            }
+            _ => {}
+        }
+    }
+    check_count("add", table, column, result.len())?;
+    merge(ctx, table, row, column, result);
+    Ok(())
+}
+
+pub(super) fn remove(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
+    let Some((table, row)) = target(cmd, ctx)? else {
+        return Ok(());
+    };
+    let column = schema::column(table, cmd.arg(2))?;
+    check_mutable(ctx, table, row, column)?;
+    let any = ColumnType {
+        min: 1,
+        max: usize::MAX,
+        ..column.ty.clone()
+    };
+    let keys = ColumnType {
+        value: None,
+        ..any.clone()
+    };
+    let mut result = ctx.txn.get(&table.name, row, &column.name).clone();
+    for argument in cmd.rest(3) {
+        let mut less = value::datum(argument, &any, &mut ctx.symbols);
+        if less.is_err() && column.ty.is_map() {
+            less = value::datum(argument, &keys, &mut ctx.symbols);
+        }
+        match (&mut result, &less?) {
+            (Datum::Set(result), Datum::Set(less)) => result.retain(|atom| !less.contains(atom)),
+            (Datum::Map(result), Datum::Map(less)) => {
+                result.retain(|(key, value)| less.get(key) != Some(value));
+            }
+            (Datum::Map(result), Datum::Set(less)) => {
+                result.retain(|(key, _)| !less.contains(key));
+            }
+            (Datum::Set(_), Datum::Map(_)) => {}
+        }
+    }
+    check_count("remove", table, column, result.len())?;
+    merge(ctx, table, row, column, result);
+    Ok(())
+}
+
+/// Writes a column's new value so that others' elements survive; where that can't be, the old
+/// value must still be there.
+fn merge(
+    ctx: &mut Context<'_>,
+    table: &TableSchema,
+    row: Uuid,
+    column: &ColumnSchema,
+    value: Datum,
+) {
+    if column.ty.max == 1 {
+        ctx.txn.rely(&table.name, row, &column.name);
+    }
+    ctx.txn.merge(&table.name, row, &column.name, value);
+}
+
+fn check_count(
+    verb: &'static str,
+    table: &TableSchema,
+    column: &ColumnSchema,
+    n: usize,
+) -> Result<(), Error> {
+    let (limit, bound) = match () {
+        () if n > column.ty.max => ("maximum", column.ty.max),
+        () if n < column.ty.min => ("minimum", column.ty.min),
+        () => return Ok(()),
+    };
+    Err(Error::ColumnCount {
+        verb,
+        n,
+        what: if column.ty.is_map() {
+            "pairs"
+        } else {
+            "values"
+        },
+        column: column.name.to_string(),
+        table: table.name.to_string(),
+        limit,
+        bound: bound as u64,
+    })
+}
+
+pub(super) fn clear(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
+    let Some((table, row)) = target(cmd, ctx)? else {
+        return Ok(());
+    };
+    for argument in cmd.rest(2) {
+        let column = schema::column(table, argument)?;
+        check_mutable(ctx, table, row, column)?;
+        if column.ty.min > 0 {
+            let (column, table) = (column.name.to_string(), table.name.to_string());
+            return Err(Error::NotClearable { column, table });
+        }
+        ctx.txn.write(
+            &table.name,
+            row,
+            &column.name,
+            Datum::default_for(&column.ty),
+        );
+    }
+    Ok(())
+}
+
+pub(super) fn create(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
+    let table = table_of(cmd, ctx)?;
+    let row = match cmd.option("--id") {
+        Some(id) => match Uuid::try_parse(id) {
+            Ok(row) => ctx.txn.insert_as(&table.name, row),
+            Err(_) => {
+                let row = ctx.symbols.define_new(id, !table.is_root)?;
+                ctx.txn.insert(&table.name, Some(row))
+            }
+        },
+        None => {
+            if !table.is_root {
+                ctx.warnings.push(format!(
+                    "a new {} row without --id has nothing that refers to it, so it will not \
+                     stay in the database",
+                    table.name
+                ));
+            }
+            ctx.txn.insert(&table.name, None)
+        }
+    };
+    for argument in cmd.rest(1) {
+        set_column(ctx, table, row, argument)?;
+    }
+    ctx.out.row = Some(row);
+    Ok(())
+}
+
+pub(super) fn destroy(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
+    let table = table_of(cmd, ctx)?;
+    let (all, may_miss) = (cmd.has("--all"), cmd.has("--if-exists"));
+    if all && cmd.args.len() > 1 {
+        return Err(Error::Exclusive {
+            first: "--all",
+            second: "records",
+        });
+    }
+    if all && may_miss {
+        return Err(Error::Exclusive {
+            first: "--all",
+            second: "--if-exists",
+        });
+    }
+    let mut rows = if all {
+        ctx.txn.rows(&table.name)
+    } else {
+        Vec::new()
+    };
+    for record in cmd.rest(1) {
+        rows.extend(find_record(ctx, table, record, !may_miss)?);
+    }
+    if !table.is_root && !rows.is_empty() {
+        ctx.warnings.push(format!(
+            "rows of table {} are deleted when nothing refers to them; destroy has no effect",
+            table.name
+        ));
+    }
+    for row in rows {
+        if table.is_root {
+            ctx.txn.delete(&table.name, row);
+        } else {
+            ctx.txn.forget(&table.name, row);
+        }
+    }
+    Ok(())
+}
