@@ -144,7 +144,10 @@ fn skeleton(recipe: &Recipe) -> Archive {
 
 fn add_modules(archive: &mut Archive, recipe: &Recipe, dir: &Path) -> Result<(), ImageError> {
     let mut order = String::new();
-    for module in ModuleTree::read(dir)?.closure(recipe.modules)? {
+    let tree = ModuleTree::read(dir)?;
+    let optional = recipe.optional_modules.iter().filter(|name| tree.has(name));
+    let wanted: Vec<&str> = recipe.modules.iter().chain(optional).copied().collect();
+    for module in tree.closure(&wanted)? {
         archive.file(
             &format!("lib/modules/{}.ko", module.name),
             0o644,

@@ -44,6 +44,12 @@ impl ModuleTree {
         })
     }
 
+    /// Whether the kernel has this module, as a file or built in.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let name = name.replace('-', "_");
+        self.builtin.contains(&name) || self.files.contains_key(&name)
+    }
+
     /// The wanted modules and their dependencies, each after what it depends on. Those built
     /// into the kernel need no file and are left out.
     pub(crate) fn closure(&self, wanted: &[&str]) -> Result<Vec<Module>, ImageError> {
@@ -126,6 +132,7 @@ mod tests {
         )
         .unwrap();
         let tree = ModuleTree::read(&tree).unwrap();
+        assert!(tree.has("virtio-pci") && !tree.has("vhost"));
         assert!(tree.closure(&["virtio-pci"]).unwrap().is_empty());
         let e = tree.closure(&["vhost"]).unwrap_err().to_string();
         assert!(e.contains("6.1.0") && e.contains("vhost"), "{e}");

@@ -12,6 +12,8 @@ pub struct Recipe {
     pub name: &'static str,
     /// Kernel modules loaded at boot, in this order, each after its dependencies.
     pub modules: &'static [&'static str],
+    /// Modules that are loaded too if the kernel has them.
+    pub optional_modules: &'static [&'static str],
     /// Packages whose programs are copied, each with the paths it may be found at.
     pub programs: &'static [Program],
     /// The first process.
@@ -37,12 +39,12 @@ impl Recipe {
         name: "guest",
         modules: &[
             "virtio_pci",
-            "virtio_rng",
             "virtio_console",
             "virtio_net",
             "af_packet",
             "8021q",
         ],
+        optional_modules: &["virtio_rng"],
         programs: &[
             Program {
                 package: "busybox-static",
@@ -69,7 +71,7 @@ impl Recipe {
         });
         let texts = [BUILDER_VERSION, self.name, self.init, self.agent]
             .into_iter()
-            .chain(self.modules.iter().copied())
+            .chain(self.modules.iter().chain(self.optional_modules).copied())
             .chain(programs);
         format!("{}-{}", self.name, &sha256_texts(texts)[..16])
     }
