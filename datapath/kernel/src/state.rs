@@ -84,7 +84,11 @@ impl State {
         };
         if let Some(old) = old_before {
             for slot in slots.ports.values() {
-                copy(&old, &counters_before, &slot.to_ne_bytes())?;
+                let key = slot.to_ne_bytes();
+                let mut value = old.get(&key)?.unwrap_or_default();
+                value.resize(counters_before.value_bytes(), 0);
+                // An array has all its keys from the start: nothing is new in it.
+                counters_before.set(&key, &value)?;
             }
         }
         let mut state = State {
