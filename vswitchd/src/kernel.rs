@@ -7,16 +7,20 @@ use aorta_kernel::Datapath as Kernel;
 use tracing::error;
 
 use crate::errors;
+use crate::expedite::Expedite;
 use crate::reconcile::{Applied, Counters, Datapath, DatapathError, Fdb, Hook};
 
 /// The datapath in the kernel.
 #[derive(Debug)]
-pub struct KernelDatapath(Kernel);
+pub struct KernelDatapath {
+    kernel: Kernel,
+    expedite: Expedite,
+}
 
 impl KernelDatapath {
     /// Takes an open datapath.
-    pub fn new(kernel: Kernel) -> KernelDatapath {
-        KernelDatapath(kernel)
+    pub fn new(kernel: Kernel, expedite: Expedite) -> KernelDatapath {
+        KernelDatapath { kernel, expedite }
     }
 }
 
@@ -35,7 +39,10 @@ fn refused(error: aorta_kernel::DatapathError) -> DatapathError {
 
 impl Datapath for KernelDatapath {
     fn apply(&mut self, snapshot: &Snapshot) -> Result<Applied, DatapathError> {
-        let applied = self.0.apply(snapshot).map_err(refused)?;
+        let applied = {
+            let _expedited = self.expedite.begin();
+            self.kernel.apply(snapshot).map_err(refused)?
+        };
         let failed: BTreeMap<PortName, String> = applied
             .failed
             .into_iter()
@@ -53,7 +60,7 @@ impl Datapath for KernelDatapath {
     }
 
     fn counters(&self) -> Result<BTreeMap<PortName, Counters>, DatapathError> {
-        let all = self.0.counters().map_err(refused)?;
+        let all = self.kernel.counters().map_err(refused)?;
         Ok(all
             .into_iter()
             .map(|c| {
@@ -75,7 +82,7 @@ impl Datapath for KernelDatapath {
     }
 
     fn fdb(&self, bridge: &BridgeName) -> Result<Vec<Fdb>, DatapathError> {
-        let entries = self.0.fdb(bridge).map_err(refused)?;
+        let entries = self.kernel.fdb(bridge).map_err(refused)?;
         Ok(entries
             .into_iter()
             .map(|e| Fdb {

@@ -84,6 +84,7 @@ pub struct LogControl(Option<LogFile>);
 
 impl LogControl {
     /// A log that isn't a file.
+    #[cfg(test)]
     pub fn none() -> LogControl {
         LogControl(None)
     }

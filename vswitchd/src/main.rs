@@ -7,6 +7,7 @@ mod daemon;
 mod detach;
 mod devices;
 mod errors;
+mod expedite;
 mod identity;
 mod kernel;
 mod logging;

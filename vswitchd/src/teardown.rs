@@ -5,12 +5,15 @@ use aorta_kernel::{Config, Datapath};
 
 use crate::config::Desired;
 use crate::daemon::DaemonError;
+use crate::expedite::Expedite;
 use crate::place::Place;
 use crate::promisc::PromiscFile;
 use crate::reconcile::{Actual, Effects, HostDevices, settle};
 
 /// Ends forwarding, deletes the switch's devices and gives the others back.
 pub async fn teardown(place: &Place) -> Result<(), DaemonError> {
+    // Puts the kernel's setting back, if a killed daemon left it.
+    Expedite::open(&place.rundir);
     Datapath::teardown(&Config {
         pin_dir: place.pin_dir.clone(),
     })?;

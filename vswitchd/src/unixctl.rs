@@ -213,7 +213,7 @@ pub fn serve(dir: &Path, name: &str, commands: Commands) -> io::Result<ControlSo
 /// A stream socket at a path; one left by an earlier process is replaced.
 pub fn listen(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => UnixListener::bind(path),
     }
 }

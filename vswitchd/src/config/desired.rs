@@ -167,19 +167,18 @@ impl Builder<'_> {
             }
         }
         let local = PortName::from(row.name.as_str());
-        if !ports.contains_key(&local) {
+        ports.entry(local.clone()).or_insert_with(|| {
             let wanted = internal(true, row.uuid, None).checked(&row.name);
             applicants.push(applicant(&local, None, &wanted));
-            let port = DesiredPort {
-                name: local.clone(),
+            DesiredPort {
+                name: local,
                 row: None,
                 ofport: None,
                 vlan: PortVlan::DEFAULT,
                 mtu_request: None,
                 wanted,
-            };
-            ports.insert(local, port);
-        }
+            }
+        });
         let mut ports: Vec<_> = ports.into_values().collect();
         ports.sort_by(|a, b| a.name.cmp(&b.name));
         applicants.retain(|a| {

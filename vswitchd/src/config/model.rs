@@ -104,7 +104,11 @@ mod tests {
         let mut model = Model::default();
         let id = Uuid::from_u128(1);
         let name = ("name", Datum::scalar("tap0"));
-        assert!(model.update("Interface", id, Some(&row("Interface", &[name.clone()]))));
+        assert!(model.update(
+            "Interface",
+            id,
+            Some(&row("Interface", std::slice::from_ref(&name)))
+        ));
         let written = row("Interface", &[name.clone(), ("ofport", Datum::scalar(4))]);
         assert!(!model.update("Interface", id, Some(&written)));
         assert_eq!(model.interfaces[&id].ofport, Some(4));

@@ -21,7 +21,7 @@ pub async fn settle(desired: &Desired, actual: &mut Actual, effects: &mut impl E
         for effect in plan.effects {
             match effects.run(&effect).await {
                 Ok(events) => {
-                    info!(?effect, "device changed");
+                    info!("{effect}");
                     remember(&effect, actual);
                     for event in events {
                         actual.take(event);

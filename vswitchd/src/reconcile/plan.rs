@@ -2,6 +2,7 @@
 //! names are free again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use aorta_flow::{BridgeName, IfIndex};
 use aorta_kernel::netdev::{DeviceRef, Link, VethPair};
@@ -31,6 +32,26 @@ pub enum Effect {
     SetMac(DeviceRef, MacAddr),
     /// Make a NIC take frames for every address.
     BeginPromisc(DeviceRef),
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Effect::DeletePair(device) => write!(f, "{}: deleted, with its peer", device.name),
+            Effect::EndPromisc(name, _) => write!(f, "{name}: no longer promiscuous"),
+            Effect::CreatePair(pair) => {
+                write!(
+                    f,
+                    "{}: made, with {} as the switch's side",
+                    pair.host, pair.hidden
+                )
+            }
+            Effect::Mark(device, _) => write!(f, "{}: adopted and set up", device.name),
+            Effect::SetMtu(device, mtu) => write!(f, "{}: MTU set to {mtu}", device.name),
+            Effect::SetMac(device, mac) => write!(f, "{}: address set to {mac}", device.name),
+            Effect::BeginPromisc(device) => write!(f, "{}: made promiscuous", device.name),
+        }
+    }
 }
 
 impl Effect {

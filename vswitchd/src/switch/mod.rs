@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use aorta_flow::{BridgeName, PortName, Snapshot};
-use aorta_kernel::netdev::{LinkBatch, LinkEvent};
+use aorta_kernel::netdev::{Link, LinkBatch, LinkEvent};
 use aorta_ovsdb::{Row, Uuid};
 use tracing::{info, warn};
 
@@ -111,7 +111,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 }
                 true
             }
-            LinkBatch::Events(events) => self.take_events(events),
+            LinkBatch::Events(events) => self.take_events(events).await,
         };
         if relevant {
             self.converge().await
@@ -120,13 +120,32 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         }
     }
 
-    fn take_events(&mut self, events: Vec<LinkEvent>) -> bool {
-        let mut relevant = false;
-        for event in events {
-            let names = self.actual.take(event);
-            relevant |= names.iter().any(|name| self.interest.contains(name));
+    async fn take_events(&mut self, events: Vec<LinkEvent>) -> bool {
+        let mut changed: Vec<String> = events
+            .into_iter()
+            .flat_map(|event| self.actual.take(event))
+            .collect();
+        changed.retain(|name| self.interest.contains(name));
+        for name in &changed {
+            self.reunite(name).await;
         }
-        relevant
+        !changed.is_empty()
+    }
+
+    /// The kernel doesn't announce that a hidden end has its peer back in this namespace: looks
+    /// again when a device with the port's name turns up.
+    async fn reunite(&mut self, port: &str) {
+        let hidden_name = hidden_name(port);
+        let host = self.actual.by_name(port).map(|host| host.ifindex);
+        let apart = |hidden: &Link| hidden.peer_netns.is_some() || hidden.peer != host;
+        if host.is_none() || !self.actual.by_name(&hidden_name).is_some_and(apart) {
+            return;
+        }
+        match self.effects.link(&hidden_name).await {
+            Ok(Some(link)) => drop(self.actual.insert(link)),
+            Ok(None) => {}
+            Err(error) => warn!("{}", error.line()),
+        }
     }
 
     /// A device may have been made a moment ago, its event still on the way: ask for those that

@@ -6,7 +6,7 @@ use crate::reconcile::{Resolved, bridge_mac, datapath_id, resolve};
 use crate::writeback::{
     BridgeState, Columns, InterfaceState, device_statistics, patch_statistics, statistics_datum,
 };
-use aorta_kernel::netdev::{HardwareInfo, Link};
+use aorta_kernel::netdev::HardwareInfo;
 use aorta_ovsdb::Datum;
 
 /// What was written last, and what the comparison needs to remember.
@@ -139,21 +139,16 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             },
             (None, None) => state,
         };
-        let state = match resolve(port, &self.actual) {
-            Resolved::Nothing(why) => {
-                return InterfaceState {
-                    error: Some(why),
-                    ..state
-                };
-            }
-            Resolved::MissingPair => {
-                let error = format!("{}: its device could not be made", port.name);
-                return InterfaceState {
-                    error: Some(error),
-                    ..state
-                };
-            }
-            Resolved::Patch(_) => return numbered(state),
+        match resolve(port, &self.actual) {
+            Resolved::Nothing(why) => InterfaceState {
+                error: Some(why),
+                ..state
+            },
+            Resolved::MissingPair => InterfaceState {
+                error: Some(format!("{}: its device could not be made", port.name)),
+                ..state
+            },
+            Resolved::Patch(_) => numbered(state),
             Resolved::Pair {
                 host: Some(link), ..
             }
@@ -173,8 +168,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                     ..state
                 }
             }
-        };
-        state
+        }
     }
 
     /// What a device tells about itself.

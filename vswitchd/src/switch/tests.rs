@@ -1,5 +1,4 @@
 use aorta_flow::{Attachment, IfIndex};
-use aorta_kernel::netdev::Link;
 use aorta_ovsdb::{DatabaseSchema, Datum};
 
 use super::*;
@@ -321,4 +320,39 @@ async fn a_deleted_bridge_takes_its_device_along() {
     switch.configure().await;
     assert!(switch.effects.links.is_empty());
     assert_eq!(switch.datapath.snapshots.last(), Some(&Snapshot::default()));
+}
+
+#[tokio::test]
+async fn a_host_end_that_comes_back_from_another_namespace_is_known_again() {
+    let mut switch = switch(&[], &[]).await;
+    switch.configure().await;
+    let host = switch
+        .effects
+        .links
+        .values()
+        .find(|l| l.name == "br0")
+        .unwrap()
+        .clone();
+    let hidden = host.peer.unwrap().get();
+    // It leaves: the kernel tells only that it is gone.
+    switch.effects.links.remove(&host.ifindex.get());
+    switch.effects.links.get_mut(&hidden).unwrap().peer_netns = Some(0);
+    let gone = LinkEvent::Gone(host.ifindex);
+    switch.devices_changed(LinkBatch::Events(vec![gone])).await;
+    assert_eq!(
+        switch.status().0[0].ports[0].ofport,
+        65534,
+        "it goes on switching"
+    );
+    // It comes back under another index.
+    let back = Link {
+        ifindex: IfIndex::new(500).unwrap(),
+        ..host
+    };
+    switch.effects.add(back.clone());
+    let end = switch.effects.links.get_mut(&hidden).unwrap();
+    (end.peer, end.peer_netns) = (Some(back.ifindex), None);
+    let event = LinkEvent::Changed(Box::new(back));
+    switch.devices_changed(LinkBatch::Events(vec![event])).await;
+    assert_eq!(switch.status().0[0].ports[0].ifindex, 500);
 }

@@ -8,6 +8,7 @@ use futures::TryStreamExt;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkMessage};
 use rtnetlink::{Error, Handle, LinkMessageBuilder, LinkUnspec, LinkVeth};
 
+use super::dump::dump;
 use super::{DeviceRef, Link, NetdevError};
 
 /// What a new veth pair should be.
@@ -42,16 +43,7 @@ impl Netdevs {
 
     /// All devices.
     pub async fn links(&self) -> Result<Vec<Link>, NetdevError> {
-        let mut stream = std::pin::pin!(self.handle.link().get().execute());
-        let mut links = Vec::new();
-        while let Some(message) = stream
-            .try_next()
-            .await
-            .map_err(|e| NetdevError::Dump(to_io(e)))?
-        {
-            links.extend(Link::from_message(&message));
-        }
-        Ok(links)
+        dump().await.map_err(NetdevError::Dump)
     }
 
     /// The device of that name, if there is one.

@@ -4,6 +4,7 @@
 //! Every socket belongs to the network namespace of the thread that opened it.
 
 mod driver;
+mod dump;
 mod events;
 mod handle;
 mod link;

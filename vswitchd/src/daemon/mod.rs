@@ -1,32 +1,33 @@
 //! The daemon: opens everything, then reacts until it is told to end.
 
 use std::io;
-use std::path::PathBuf;
+mod error;
+
 use std::sync::Arc;
 
-use aorta_kernel::netdev::{LinkEvents, NetdevError, Netdevs};
+use aorta_kernel::netdev::{LinkEvents, Netdevs};
 use aorta_kernel::{Config, Datapath};
-use aorta_ovsdb::log::LogError;
-use aorta_ovsdb::{
-    Db, Delta, ListenError, Listener, Remote, RemoteError, Store, StoreError, StoreHandle, op,
-};
+use aorta_ovsdb::{Db, Delta, Listener, Remote, RemoteError, Store, StoreError, StoreHandle, op};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+pub use error::DaemonError;
+
 use crate::config::Model;
 use crate::control::{Control, FdbError, Request};
+use crate::expedite::Expedite;
 use crate::identity::Host;
 use crate::kernel::KernelDatapath;
 use crate::logging::LogControl;
 use crate::mgmt::{self, ApiSocket};
 use crate::options::{DatapathKind, Options};
-use crate::pidfile::{Pidfile, PidfileError};
-use crate::place::{Place, PlaceError};
-use crate::promisc::{PromiscError, PromiscFile};
-use crate::reconcile::{Actual, EffectError, HostDevices};
+use crate::pidfile::Pidfile;
+use crate::place::Place;
+use crate::promisc::PromiscFile;
+use crate::reconcile::{Actual, HostDevices};
 use crate::switch::Switch;
 use crate::teardown::teardown;
 use crate::unixctl::{self, Commands, ControlSocket, Target};
@@ -37,59 +38,6 @@ const SWITCH: &str = "ovs-vswitchd";
 const DATABASE: &str = "ovsdb-server";
 /// File name of the database's socket within the rundir.
 const DB_SOCKET: &str = "db.sock";
-
-/// Why the daemon can't run.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    /// There is only one datapath so far.
-    #[error("the sim datapath is not built yet: use --datapath kernel")]
-    NoSim,
-    /// A directory is missing.
-    #[error(transparent)]
-    Place(#[from] PlaceError),
-    /// It runs already, or its pidfile can't be written.
-    #[error(transparent)]
-    Pidfile(#[from] PidfileError),
-    /// The database can't be opened or closed.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// The database refused.
-    #[error("cannot use the database")]
-    Store(#[from] StoreError),
-    /// A remote isn't one.
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
-    /// A socket of the database can't be had.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The kernel's datapath can't be had.
-    #[error(transparent)]
-    Datapath(#[from] aorta_kernel::DatapathError),
-    /// The kernel's list of devices can't be had.
-    #[error(transparent)]
-    Netdev(#[from] NetdevError),
-    /// A device can't be read.
-    #[error(transparent)]
-    Effect(#[from] EffectError),
-    /// The memory of promiscuous NICs can't be had.
-    #[error(transparent)]
-    Promisc(#[from] PromiscError),
-    /// Another socket can't be had.
-    #[error("cannot listen on {path}")]
-    Socket {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Signals can't be received, or the terminal can't be left.
-    #[error("cannot set up the process")]
-    Process(#[source] io::Error),
-    /// Something could not be removed.
-    #[error("not everything was removed: {0}")]
-    Incomplete(String),
-}
 
 /// Removes everything, unless a daemon runs.
 pub async fn tear_down(options: &Options) -> Result<(), DaemonError> {
@@ -191,7 +139,11 @@ impl Daemon {
         let mut actual = Actual::new(place.instance.clone());
         actual.promisc = promisc.names().clone();
         let devices = HostDevices::new(Netdevs::open()?, promisc);
-        let switch = Switch::new(actual, devices, KernelDatapath::new(kernel));
+        let switch = Switch::new(
+            actual,
+            devices,
+            KernelDatapath::new(kernel, Expedite::open(&place.rundir)),
+        );
         let (_, deltas) = store.subscribe().await?;
         let (control, requests) = Control::new();
         Ok(Daemon {

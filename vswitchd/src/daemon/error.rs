@@ -1,0 +1,66 @@
+//! What keeps the daemon from running.
+
+use std::io;
+use std::path::PathBuf;
+
+use aorta_kernel::netdev::NetdevError;
+use aorta_ovsdb::log::LogError;
+use aorta_ovsdb::{ListenError, RemoteError, StoreError};
+
+use crate::pidfile::PidfileError;
+use crate::place::PlaceError;
+use crate::promisc::PromiscError;
+use crate::reconcile::EffectError;
+
+/// Why the daemon can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// There is only one datapath so far.
+    #[error("the sim datapath is not built yet: use --datapath kernel")]
+    NoSim,
+    /// A directory is missing.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// It runs already, or its pidfile can't be written.
+    #[error(transparent)]
+    Pidfile(#[from] PidfileError),
+    /// The database can't be opened or closed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The database refused.
+    #[error("cannot use the database")]
+    Store(#[from] StoreError),
+    /// A remote isn't one.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// A socket of the database can't be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The kernel's datapath can't be had.
+    #[error(transparent)]
+    Datapath(#[from] aorta_kernel::DatapathError),
+    /// The kernel's list of devices can't be had.
+    #[error(transparent)]
+    Netdev(#[from] NetdevError),
+    /// A device can't be read.
+    #[error(transparent)]
+    Effect(#[from] EffectError),
+    /// The memory of promiscuous NICs can't be had.
+    #[error(transparent)]
+    Promisc(#[from] PromiscError),
+    /// Another socket can't be had.
+    #[error("cannot listen on {path}")]
+    Socket {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Signals can't be received, or the terminal can't be left.
+    #[error("cannot set up the process")]
+    Process(#[source] io::Error),
+    /// Something could not be removed.
+    #[error("not everything was removed: {0}")]
+    Incomplete(String),
+}
