@@ -12,7 +12,7 @@ const GROUPS: [(Group, &str); 8] = [
     (Group::Port, "Ports (a bond counts as one port)"),
     (Group::Interface, "Interfaces (a bond has several)"),
     (Group::Controller, "OpenFlow controllers"),
-    (Group::Manager, "Database managers"),
+    (Group::Manager, "Database connections"),
     (Group::Database, "Database records"),
 ];
 
@@ -45,12 +45,11 @@ Examples:
                                               a host interface that can carry an address
   PROG set Port tap0 vlan_mode=native-untagged
   PROG get Interface tap0 ofport error        did the switch take it?
-  PROG --columns=name,ofport find Interface 'error!=\"\"'
+  PROG --columns=name,error find Interface 'error!=[]'
 ";
 
 const EXIT: &str = "\
-Exit status: 0 done; 1 refused or failed; 2 br-exists found no such bridge;
-142 timed out";
+Exit status: 0 done; 1 refused or failed; 2 br-exists found no such bridge; 142 timed out";
 
 /// The text of `--help`; with a command's name, only that command's.
 pub fn text(mode: Mode, topic: Option<&str>) -> String {
@@ -85,7 +84,7 @@ pub fn text(mode: Mode, topic: Option<&str>) -> String {
     }
     let _ = write!(text, "\n{}\n{EXIT}", EXAMPLES.replace("PROG", program));
     if mode == Mode::Vsctl {
-        text.push_str("; 65 written, but an interface could not be set up");
+        text.push_str(";\n65 the database is written, but an interface could not be set up");
     }
     text.push('\n');
     text
@@ -137,7 +136,7 @@ mod tests {
             );
         }
         let widest = text.lines().map(str::len).max();
-        assert!(widest <= Some(104), "{widest:?}");
+        assert!(widest <= Some(100), "{widest:?}");
         assert!(text.contains("vsctl add-br br0"));
     }
 

@@ -1,6 +1,7 @@
 //! The commands, one file per family. Each states what it reads before the database is opened
 //! (`need`) and is then carried out against a view of it (`run`), without any I/O.
 
+pub mod bond;
 pub mod bridge;
 pub mod controller;
 pub mod database;
@@ -8,6 +9,7 @@ pub mod general;
 pub mod manager;
 pub mod port;
 pub mod show;
+pub mod ssl;
 pub mod switch;
 
 use crate::args::{Command, Mode};
@@ -39,7 +41,7 @@ pub enum Group {
     Interface,
     /// OpenFlow controllers.
     Controller,
-    /// Database managers.
+    /// Database managers and keys.
     Manager,
     /// Rows and columns.
     Database,
@@ -103,14 +105,16 @@ pub const MAY_EXIST: &[OptionSyntax] = &[flag("--may-exist")];
 /// No limit on the number of arguments.
 pub const ANY: usize = usize::MAX;
 
-const FAMILIES: [&[Syntax]; 8] = [
+const FAMILIES: [&[Syntax]; 10] = [
     general::COMMANDS,
     show::COMMANDS,
     switch::COMMANDS,
     bridge::COMMANDS,
     port::COMMANDS,
+    bond::COMMANDS,
     controller::COMMANDS,
     manager::COMMANDS,
+    ssl::COMMANDS,
     database::COMMANDS,
 ];
 

@@ -1,6 +1,6 @@
-//! Ports, bonds and their interfaces (ovs-vsctl(8), Port, Bond and Interface Commands).
+//! Ports and their interfaces (ovs-vsctl(8), Port and Interface Commands).
 
-use aorta_ovsdb::Datum;
+use aorta_ovsdb::{Datum, Uuid};
 
 use super::database::set_column;
 use super::{ANY, Action, Group, MAY_EXIST, Syntax, flag};
@@ -23,19 +23,6 @@ pub const COMMANDS: &[Syntax] = &[
         action: Action::Database {
             need: need_named,
             run: add,
-        },
-    },
-    Syntax {
-        name: "add-bond",
-        arguments: "BRIDGE PORT IFACE... [COLUMN[:KEY]=VALUE]...",
-        min_args: 4,
-        max_args: ANY,
-        options: &[flag("--may-exist"), flag("--fake-iface")],
-        group: Group::Port,
-        summary: "add bond PORT, made of IFACEs, to BRIDGE",
-        action: Action::Database {
-            need: need_named,
-            run: add_bond,
         },
     },
     Syntax {
@@ -116,31 +103,13 @@ fn add(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     add_with(cmd, ctx, &[name], cmd.rest(2)).map(|_| ())
 }
 
-fn add_bond(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
-    let rest = cmd.rest(2);
-    let n = rest
-        .iter()
-        .position(|arg| arg.contains('='))
-        .unwrap_or(rest.len());
-    if n < 2 {
-        return Err(Error::BondTooSmall { n });
-    }
-    let interfaces: Vec<&str> = rest[..n].iter().map(String::as_str).collect();
-    let added = add_with(cmd, ctx, &interfaces, &rest[n..])?;
-    if let Some(port) = added.filter(|_| cmd.has("--fake-iface")) {
-        ctx.txn
-            .write("Port", port, "bond_fake_iface", Datum::scalar(true));
-    }
-    Ok(())
-}
-
 /// Adds a port unless it may exist and does; answers its row.
-fn add_with(
+pub(super) fn add_with(
     cmd: &Command,
     ctx: &mut Context<'_>,
     interfaces: &[&str],
     settings: &[String],
-) -> Result<Option<aorta_ovsdb::Uuid>, Error> {
+) -> Result<Option<Uuid>, Error> {
     let (bridge_name, name) = (cmd.arg(0), cmd.arg(1));
     let model = ctx.model();
     if cmd.has("--may-exist")

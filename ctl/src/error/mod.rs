@@ -261,6 +261,20 @@ pub enum Error {
         /// Who has it, if related.
         hint: String,
     },
+    /// The interface belongs to another port.
+    #[error("port {port} does not have an interface {name}")]
+    InterfaceElsewhere {
+        /// The port as given.
+        port: String,
+        /// The interface.
+        name: String,
+    },
+    /// A port keeps at least one interface.
+    #[error("cannot delete last interface from port {port}")]
+    LastInterface {
+        /// The port.
+        port: String,
+    },
     /// A bond needs two interfaces.
     #[error("add-bond requires at least 2 interfaces, but only {n} were specified")]
     BondTooSmall {

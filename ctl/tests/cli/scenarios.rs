@@ -150,6 +150,64 @@ fn bonds() {
 }
 
 #[test]
+fn bond_interfaces() {
+    compare(&[
+        "add-br br0 -- add-port br0 p1 -- add-bond br0 bo i1 i2",
+        "add-bond-iface bo i3",
+        "list-ifaces br0",
+        "add-bond-iface bo i3",
+        "--may-exist add-bond-iface bo i3",
+        "--may-exist add-bond-iface p1 i3",
+        "add-bond-iface nope i9",
+        "add-bond-iface bo p1",
+        "add-bond-iface p1 br0",
+        "del-bond-iface bo i3",
+        "del-bond-iface i2",
+        "list-ifaces br0",
+        "del-bond-iface i1",
+        "del-bond-iface nope",
+        "--if-exists del-bond-iface nope",
+        "--if-exists del-bond-iface bo nope",
+        "del-bond-iface p1 i1",
+        "del-bond-iface bo nope",
+        "del-bond-iface nope i1",
+        "add-bond-iface p1 p2 -- list-ifaces br0",
+        "del-bond-iface p1 p1 -- iface-to-br p2",
+    ]);
+}
+
+#[test]
+fn keys() {
+    compare(&[
+        "get-ssl",
+        "set-ssl /a/key /a/cert /a/ca",
+        "get-ssl",
+        "--bootstrap set-ssl k c ca -- get-ssl",
+        "list ssl",
+        "get ssl . private_key",
+        "set-ssl a b",
+        "del-ssl",
+        "list ssl",
+        "get-ssl",
+    ]);
+}
+
+#[test]
+fn emergency_reset() {
+    compare(&[
+        "add-br br0 -- add-port br0 p1 -- set bridge br0 other_config:hwaddr=00:11:22:33:44:55",
+        "set bridge br0 other_config:x=y fail_mode=secure external_ids:a=b datapath_type=netdev",
+        "set open . other_config:a=b external_ids:c=d -- set-manager ptcp:1 -- set-ssl a b c",
+        "set port p1 other_config:a=b tag=5 -- set interface p1 other_config:a=b type=patch",
+        "-- set-controller br0 tcp:1.1.1.1 -- --id=@m create mirror name=m -- set bridge br0 \
+         mirrors=@m",
+        "emer-reset",
+        "show",
+        "emer-reset",
+    ]);
+}
+
+#[test]
 fn controllers_and_managers() {
     compare(&[
         "add-br br0",

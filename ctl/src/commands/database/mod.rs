@@ -42,7 +42,7 @@ pub const COMMANDS: &[Syntax] = &[
         max_args: ANY,
         options: &[valued("--columns")],
         group: Group::Database,
-        summary: "list the records of TABLE that match; also != < > <= >= {=} {<=} ...",
+        summary: "list the records that match; also != < > <= >= {=} {<=} {in} ...",
         action: Action::Database {
             need: need_find,
             run: find,
