@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use aorta_integration::lab::{Netns, Switch, Wire, run, run_within};
-use common::{Bed, done, eventually, fdb, frame, is_ours, pings, status};
+use common::{Bed, devices, done, eventually, fdb, frame, is_ours, pings, status};
 use serde_json::Value;
 
 /// Time to build the daemon once more, with every crate that it needs.
@@ -226,33 +226,6 @@ fn teardown_is_refused_while_the_daemon_runs() {
         assert!(output.stderr.contains(&pid), "{}", output.stderr);
         assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
     });
-}
-
-/// The devices of a namespace by name: what an administrator can have set on them.
-fn devices(ns: &Netns) -> BTreeMap<String, Value> {
-    let listed = ns.ip(&["-d", "-j", "addr"]).unwrap().stdout;
-    let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
-    let kept = [
-        "flags",
-        "mtu",
-        "promiscuity",
-        "allmulti",
-        "address",
-        "addr_info",
-        "master",
-        "ifalias",
-        "operstate",
-        "xdp",
-    ];
-    let facts = |link: &Value| -> Value {
-        kept.iter()
-            .map(|key| ((*key).to_owned(), link[key].clone()))
-            .collect()
-    };
-    listed
-        .iter()
-        .map(|link| (link["ifname"].as_str().unwrap().to_owned(), facts(link)))
-        .collect()
 }
 
 /// Where the daemon keeps its pins: the one directory whose links are of its devices.

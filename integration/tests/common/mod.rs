@@ -1,11 +1,13 @@
 //! What the end-to-end tests share: a switch between two namespaces, and questions to it.
 #![allow(dead_code)] // no test file needs all of it
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use aorta_api::{FdbEntry, PortStatus, Status};
 use aorta_integration::lab::{Netns, Output, Switch, UdpProbe, wait_until};
+use serde_json::Value;
 
 /// Longest wait for something that takes milliseconds on an idle machine.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -170,4 +172,31 @@ pub fn vlan_of(frame: &[u8]) -> Option<u16> {
 /// Whether a frame is one of [`frame`]'s.
 pub fn is_ours(frame: &[u8]) -> bool {
     frame.windows(7).any(|w| w == b"payload")
+}
+
+/// The devices of a namespace by name: what an administrator can have set on them.
+pub fn devices(ns: &Netns) -> BTreeMap<String, Value> {
+    let listed = ns.ip(&["-d", "-j", "addr"]).unwrap().stdout;
+    let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
+    let kept = [
+        "flags",
+        "mtu",
+        "promiscuity",
+        "allmulti",
+        "address",
+        "addr_info",
+        "master",
+        "ifalias",
+        "operstate",
+        "xdp",
+    ];
+    let facts = |link: &Value| -> Value {
+        kept.iter()
+            .map(|key| ((*key).to_owned(), link[key].clone()))
+            .collect()
+    };
+    listed
+        .iter()
+        .map(|link| (link["ifname"].as_str().unwrap().to_owned(), facts(link)))
+        .collect()
 }
