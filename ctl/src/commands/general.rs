@@ -57,7 +57,7 @@ fn run(_: &Command, _: &mut Context<'_>) -> Result<(), Error> {
 
 /// Columns that a reset empties in every row, by table. Interfaces stay as they are.
 const RESET: [(&str, &[&str]); 3] = [
-    ("Open_vSwitch", &["manager_options", "ssl", "other_config"]),
+    ("Open_vSwitch", &["manager_options", "ssl"]),
     (
         "Bridge",
         &[
