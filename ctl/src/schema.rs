@@ -39,6 +39,9 @@ pub fn column<'a>(table: &'a TableSchema, given: &str) -> Result<&'a ColumnSchem
     }
 }
 
+/// With more conditions than this, the server is faster if it sends all rows.
+const MAX_CONDITIONS: usize = 50;
+
 /// What is wanted of a table.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Wanted {
@@ -95,9 +98,10 @@ impl Needs {
         wanted.all_rows |= whole;
         wanted.columns.insert(column.to_owned());
         let condition = json!([column, "==", value.into()]);
-        if !wanted.conditions.contains(&condition) {
+        if !wanted.all_rows && !wanted.conditions.contains(&condition) {
             wanted.conditions.push(condition);
         }
+        wanted.all_rows |= wanted.conditions.len() > MAX_CONDITIONS;
     }
 
     /// Whether some table is only seen in part.
@@ -198,6 +202,9 @@ mod tests {
         assert_eq!(needs.to_json(), request);
         needs.column("Port", "qos");
         assert!(!needs.is_partial());
+        let mut many = Needs::narrow();
+        (0..=MAX_CONDITIONS).for_each(|n| many.rows("Port", "name", format!("p{n}")));
+        assert!(!many.is_partial());
         let mut whole = Needs::whole();
         whole.rows("Port", "name", "p1");
         assert_eq!(whole.to_json(), json!({"Port": [{"columns": ["name"]}]}));

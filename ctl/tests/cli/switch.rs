@@ -11,6 +11,7 @@ use std::thread;
 use aorta_ctl::schema::Needs;
 use aorta_ctl::session::{Session, SessionError};
 use aorta_ctl::txn::Txn;
+use aorta_ovsdb::jsonrpc::{Framer, Message};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -170,6 +171,73 @@ fn writers_at_the_same_time_lose_nothing() {
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     }
     assert_eq!(site.text("list-ports br0").lines().count(), 24);
+}
+
+/// A server with a bridge `br0` that refuses the first transaction because the database has just
+/// changed, and tells of the change before it says so, or after.
+fn refuse_once(listener: &UnixListener, update_first: bool) -> Vec<Value> {
+    const BRIDGE: &str = "25ebc6f2-7547-4d93-a409-b9f3df050332";
+    const ROOT: &str = "3a4e666f-b52a-4649-97ff-592a0b122623";
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut framer = Framer::default();
+    let mut transactions = Vec::new();
+    while transactions.len() < 2 {
+        let mut buffer = [0; 4096];
+        let n = stream.read(&mut buffer).unwrap();
+        framer.push(&buffer[..n]);
+        while let Some(Message::Request { method, params, id }) = framer.next_message().unwrap() {
+            let rows = json!({
+                "Open_vSwitch": {ROOT: {"initial": {"bridges": ["uuid", BRIDGE]}}},
+                "Bridge": {BRIDGE: {"initial": {"name": "br0"}}},
+            });
+            let reply = |result| {
+                Message::Reply {
+                    id,
+                    result,
+                    error: Value::Null,
+                }
+                .to_text()
+            };
+            if method == "monitor_cond" {
+                stream.write_all(reply(rows).as_bytes()).unwrap();
+                continue;
+            }
+            transactions.push(Value::Array(params));
+            let refusal = json!([{"error": "timed out", "details": "no longer so"}]);
+            let change = json!({"Bridge": {BRIDGE: {"modify": {"name": "br0"}}}});
+            let params = vec![json!("vsctl"), change];
+            let update = Message::Notification {
+                method: "update2".into(),
+                params,
+            }
+            .to_text();
+            let answers = match (transactions.len(), update_first) {
+                (1, true) => update + &reply(refusal),
+                (1, false) => reply(refusal) + &update,
+                _ => reply(json!([{}, {}, {}, {}, {}])),
+            };
+            stream.write_all(answers.as_bytes()).unwrap();
+        }
+    }
+    transactions
+}
+
+#[test]
+fn a_transaction_that_comes_too_late_is_made_anew() {
+    for update_first in [true, false] {
+        let dir = TempDir::new().unwrap();
+        let socket = dir.path().join("db.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = thread::spawn(move || refuse_once(&listener, update_first));
+        let program = Path::new(env!("CARGO_BIN_EXE_vsctl"));
+        let remote = format!("unix:{}", socket.display());
+        let line = "--timeout=60 --no-wait add-port br0 p1";
+        let output = spawn(program, &remote, line).wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let transactions = server.join().unwrap();
+        assert_eq!(transactions[1][1]["op"], "wait");
+        assert_eq!(transactions[0][1], transactions[1][1]);
+    }
 }
 
 #[test]
