@@ -104,13 +104,26 @@ fn by_column(
         None => false,
     };
     let mut rows = ctx.txn.rows_unsorted(table).filter(called);
-    match (rows.next(), rows.next()) {
-        (found, None) => Ok(found),
-        _ => Err(Error::AmbiguousRow {
-            table: table.to_owned(),
-            record: wanted.to_owned(),
-        }),
+    let found = rows.next();
+    // No two rows agree in an indexed column, so the rest needn't be looked at.
+    if is_unique(ctx, table, column) || rows.next().is_none() {
+        return Ok(found);
     }
+    Err(Error::AmbiguousRow {
+        table: table.to_owned(),
+        record: wanted.to_owned(),
+    })
+}
+
+fn is_unique(ctx: &Context<'_>, table: &str, column: &str) -> bool {
+    let Some(table) = ctx.txn.view().schema().table(table) else {
+        return false;
+    };
+    let column = table.position(column);
+    table
+        .indexes
+        .iter()
+        .any(|index| index.len() == 1 && index.first().copied() == column)
 }
 
 /// Whether the text could be a row id or the beginning of one.

@@ -102,19 +102,19 @@ impl<'v> Txn<'v> {
         rows
     }
 
-    /// All rows of a table that exist at this point, in no order.
+    /// All rows of a table that exist at this point: new ones, the latest first, then the others
+    /// in no order.
     pub fn rows_unsorted(&self, table: &str) -> impl Iterator<Item = Uuid> {
         let table = self.position(table).unwrap_or(usize::MAX);
         let gone = move |row: &Uuid| {
             let edit = self.edits.get(&(table, *row));
             edit.is_some_and(|edit| matches!(edit.fate, Fate::Deleted | Fate::Forgotten))
         };
-        let old = self.view.rows(table).filter(move |row| !gone(row));
-        let new = self
-            .order
-            .iter()
-            .filter(move |key| key.0 == table && self.inserts(**key));
-        old.chain(new.map(|key| key.1))
+        let new = self.order.iter().rev();
+        let new = new
+            .filter(move |key| key.0 == table && self.inserts(**key))
+            .map(|key| key.1);
+        new.chain(self.view.rows(table).filter(move |row| !gone(row)))
     }
 
     /// Whether the row exists at this point.
