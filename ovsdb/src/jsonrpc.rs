@@ -6,6 +6,9 @@ pub const MAX_MESSAGE: usize = 32 << 20;
 /// No message nests deeper.
 pub const MAX_DEPTH: usize = 100;
 
+/// How much room for a message is kept, in bytes, when there is none.
+const KEEP: usize = 256 << 10;
+
 /// What makes a stream unusable from here on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
@@ -128,6 +131,9 @@ impl Framer {
         };
         let json = serde_json::from_slice(&self.buffer[..end]);
         self.buffer.drain(..end);
+        if self.buffer.is_empty() && self.buffer.capacity() > KEEP {
+            self.buffer = Vec::new();
+        }
         self.scanned = 0;
         Message::from_json(json.map_err(|e| StreamError::Malformed(e.to_string()))?).map(Some)
     }

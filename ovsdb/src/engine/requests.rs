@@ -133,7 +133,7 @@ impl Engine {
         let [_, id, requests, rest @ ..] = params else {
             return Err(invalid("monitor", params));
         };
-        if rest.len() > usize::from(version == MonitorVersion::V3) {
+        if rest.len() != usize::from(version == MonitorVersion::V3) {
             return Err(invalid("monitor", params));
         }
         let (Some(database), Some(state)) =
