@@ -1,5 +1,6 @@
 //! The switch's daemon: reads the configuration from the database it serves, keeps the datapath
 //! and the host's devices as configured, and writes their state back.
+#![forbid(unsafe_code)]
 
 mod config;
 mod control;
