@@ -7,25 +7,27 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use super::server::{Server, installed};
+use super::server::{Server, find, installed};
 
-const REFERENCE: &str = "/usr/bin/ovs-vsctl";
+const REFERENCE: &str = "ovs-vsctl";
 
 /// Both tools with a database each.
 pub struct Lab {
     reference: Server,
     ours: Server,
     program: PathBuf,
+    reference_program: PathBuf,
     _dir: TempDir,
 }
 
 impl Lab {
     /// Starts the servers; `None` where Open vSwitch is not installed.
     pub fn start() -> Option<Lab> {
-        if !installed() || !Path::new(REFERENCE).exists() {
+        let reference_program = find(REFERENCE).filter(|_| installed());
+        if reference_program.is_none() {
             eprintln!("skipped: {REFERENCE} is needed as reference");
-            return None;
         }
+        let reference_program = reference_program?;
         let dir = TempDir::new().unwrap();
         let program = dir.path().join("ovs-vsctl");
         symlink(env!("CARGO_BIN_EXE_vsctl"), &program).unwrap();
@@ -33,6 +35,7 @@ impl Lab {
             reference: Server::start(&dir.path().join("reference")),
             ours: Server::start(&dir.path().join("ours")),
             program,
+            reference_program,
             _dir: dir,
         })
     }
@@ -51,14 +54,14 @@ impl Lab {
                 line.replace(&format!("{{{table}}}"), id.trim())
             })
         };
-        let reference = filled(&self.reference, Path::new(REFERENCE));
+        let reference = filled(&self.reference, &self.reference_program);
         let ours = filled(&self.ours, &self.program);
         let ours: Vec<&str> = ours.split_whitespace().collect();
         self.step_each(&ours, &reference.split_whitespace().collect::<Vec<_>>());
     }
 
     fn step_each(&self, words: &[&str], reference: &[&str]) {
-        let expected = run(Path::new(REFERENCE), &self.reference, reference);
+        let expected = run(&self.reference_program, &self.reference, reference);
         let found = run(&self.program, &self.ours, words);
         let told = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
         let context = format!(

@@ -8,6 +8,7 @@
 mod lab;
 mod libvirt;
 mod manage;
+mod records;
 mod scenarios;
 mod server;
 mod switch;

@@ -22,12 +22,17 @@ pub fn installed() -> bool {
     installed
 }
 
-/// Where a program is.
+/// Where a program is: on the path, or in the `sbin` beside a directory of the path.
 pub fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    path.split(':')
-        .map(|dir| Path::new(dir).join(program))
-        .find(|file| file.exists())
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let beside = dirs.iter().map(|dir| dir.join("../sbin"));
+    let mut files = dirs
+        .iter()
+        .cloned()
+        .chain(beside)
+        .map(|dir| dir.join(program));
+    files.find(|file| file.is_file())
 }
 
 /// A database server with an empty database.

@@ -1,26 +1,27 @@
 //! From the command line to the exit status: connects, runs the commands, waits for the switch
 //! and prints.
 
+mod failure;
+
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aorta_ovsdb::{DatabaseSchema, Uuid};
-use aorta_ovsdb::{Remote, RemoteError};
+use aorta_ovsdb::{DatabaseSchema, Remote, Uuid};
 use serde_json::{Value, json};
-use thiserror::Error;
 
 use crate::args::{self, Command, Invocation, Mode, Options};
 use crate::commands::Action;
 use crate::commands::switch::Colour;
-use crate::manage::{self, ManageError, Manner};
+use crate::help;
+use crate::manage::{self, Manner};
 use crate::output::Printer;
 use crate::plan::{self, Outcome, Plan, Setting};
 use crate::schema::Needs;
 use crate::session::{Deadline, Session, SessionError};
 use crate::view::View;
-use crate::{error, help};
+use failure::Failure;
 
 /// Done.
 const OK: i32 = 0;
@@ -30,52 +31,6 @@ const FAILED: i32 = 1;
 const INTERFACE_FAILED: i32 = 65;
 /// What a shell shows for a program that SIGALRM ended, as Open vSwitch's does.
 const TIMED_OUT: i32 = 142;
-
-/// Anything that ends the program early.
-#[derive(Debug, Error)]
-enum Failure {
-    #[error(transparent)]
-    Usage(#[from] error::UsageError),
-    #[error(transparent)]
-    Command(#[from] error::Error),
-    #[error("--db: {0}")]
-    Remote(#[from] RemoteError),
-    #[error(transparent)]
-    Session(SessionError),
-    #[error(transparent)]
-    Manage(#[from] ManageError),
-    #[error("transaction error: {0}")]
-    Transaction(Value),
-    #[error("cannot write the output ({0})")]
-    Output(io::Error),
-    #[error(
-        "timed out: the database is written, but vswitchd did not take the change over within \
-         {0} seconds"
-    )]
-    SwitchTimeout(u64),
-    #[error("timed out: the database did not answer, or not as waited for, within {0} seconds")]
-    DatabaseTimeout(u64),
-}
-
-impl From<SessionError> for Failure {
-    fn from(cause: SessionError) -> Failure {
-        match cause {
-            SessionError::TimedOut(secs) => Failure::DatabaseTimeout(secs),
-            cause => Failure::Session(cause),
-        }
-    }
-}
-
-impl Failure {
-    fn timed_out(&self) -> bool {
-        matches!(
-            self,
-            Failure::SwitchTimeout(_)
-                | Failure::DatabaseTimeout(_)
-                | Failure::Manage(ManageError::TimedOut)
-        )
-    }
-}
 
 /// Runs the program with its arguments, the zeroth included; answers the exit status.
 pub fn main(argv: &[String]) -> i32 {
