@@ -14,9 +14,11 @@ pub mod netdev;
 mod pins;
 mod state;
 mod sys;
+mod view;
 
-pub use datapath::{Applied, Config, Datapath, FdbEntry, PortCounters};
+pub use datapath::{Applied, Config, Datapath};
 pub use error::{DatapathError, LoadError, PortError, chain};
 pub use loader::{Loaded, Loader};
 pub use map::Map;
 pub use sys::TestRun;
+pub use view::{FdbEntry, PortCounters};
