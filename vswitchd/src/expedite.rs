@@ -109,7 +109,7 @@ mod tests {
         let (dir, setting) = setup("1\n");
         let expedite = Expedite::with(setting.clone(), dir.path());
         assert!(expedite.begin().is_none());
-        assert_eq!(fs::read_to_string(&setting).unwrap(), "1");
+        assert_eq!(fs::read_to_string(&setting).unwrap(), "1\n");
         let missing = Expedite::with(dir.path().join("none"), dir.path());
         assert!(missing.begin().is_none());
     }
