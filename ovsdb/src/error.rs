@@ -40,6 +40,8 @@ pub enum ErrorKind {
     NotSupported,
     /// A write to a read-only database.
     NotAllowed,
+    /// The client asks for more at once than the server keeps for it.
+    ResourcesExhausted,
     /// The log could not be written.
     Io,
 }
@@ -67,6 +69,7 @@ impl ErrorKind {
             Self::DuplicateUuidName => "duplicate uuid-name",
             Self::NotSupported => "not supported",
             Self::NotAllowed => "not allowed",
+            Self::ResourcesExhausted => "resources exhausted",
             Self::Io => "I/O error",
         }
     }

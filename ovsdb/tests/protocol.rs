@@ -141,6 +141,27 @@ async fn a_blocked_transaction_can_be_cancelled() {
 }
 
 #[tokio::test]
+async fn a_client_may_wait_for_many_things_but_not_without_end() {
+    let lab = Lab::new().await;
+    let wait = |id: usize| {
+        json!({"method": "transact", "id": id, "params": [DB, {"op": "wait", "table": "Queue",
+               "where": [], "columns": [], "until": "!=", "rows": []}]})
+        .to_string()
+    };
+    let requests: String = (0..101).map(wait).collect();
+    let text = last_words(raw(&lab, format!("{requests}{}[]", wait(5)).as_bytes()).await).await;
+    assert!(
+        text.contains(r#"{"id":100,"error":{"error":"resources exhausted""#),
+        "{text}"
+    );
+    assert!(
+        text.contains(r#"{"id":5,"error":{"error":"syntax error""#),
+        "{text}"
+    );
+    assert_eq!(text.matches("\"id\"").count(), 2, "{text}");
+}
+
+#[tokio::test]
 async fn locks_pass_from_client_to_client() {
     let lab = Lab::new().await;
     let [a, b, c] = [lab.client().await, lab.client().await, lab.client().await];

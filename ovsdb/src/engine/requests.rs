@@ -8,6 +8,9 @@ use crate::error::{ErrorKind, OpError};
 use crate::jsonrpc::Message;
 use crate::monitor::{Monitor, MonitorVersion};
 
+/// How many transactions of one client may wait at a time.
+const MAX_BLOCKED: usize = 100;
+
 /// A reply's `result` or `error`; nothing where the reply comes later.
 type Answer = Result<Option<Value>, Value>;
 
@@ -87,13 +90,14 @@ impl Engine {
 
     fn transact(&mut self, session: SessionId, mut params: Vec<Value>, id: &Value) -> Answer {
         let database = self.database("transact", params.get(..1).unwrap_or_default())?;
-        let in_flight = |c: &Client| matches!(c, Client::Session { id: i, .. } if i == id);
-        if self
-            .blocked
-            .iter()
-            .any(|job| job.client.is(session) && in_flight(&job.client))
-        {
+        let mine = self.blocked.iter().filter(|job| job.client.is(session));
+        let ids: Vec<_> = mine.map(|job| job.client.id()).collect();
+        if ids.contains(&Some(id)) {
             return Err(OpError::syntax("a request with this id is under way").to_json());
+        }
+        if ids.len() >= MAX_BLOCKED {
+            let words = format!("{MAX_BLOCKED} transactions wait already");
+            return Err(OpError::new(ErrorKind::ResourcesExhausted, words).to_json());
         }
         let operations = params.split_off(1);
         self.start(
@@ -109,9 +113,8 @@ impl Engine {
 
     fn cancel(&mut self, session: SessionId, params: &[Value]) {
         let [wanted] = params else { return };
-        let cancelled = self.blocked.iter().position(|job| {
-            matches!(&job.client, Client::Session { session: s, id } if *s == session && id == wanted)
-        });
+        let is_wanted = |c: &Client| c.is(session) && c.id() == Some(wanted);
+        let cancelled = self.blocked.iter().position(|job| is_wanted(&job.client));
         let Some(at) = cancelled else { return };
         self.blocked.remove(at);
         // Open vSwitch answers only those clients that know of it.

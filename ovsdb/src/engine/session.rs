@@ -49,6 +49,14 @@ impl Client {
     pub(super) fn is(&self, wanted: SessionId) -> bool {
         matches!(self, Self::Session { session, .. } if *session == wanted)
     }
+
+    /// The id of a session's request.
+    pub(super) fn id(&self) -> Option<&Value> {
+        match self {
+            Self::Session { id, .. } => Some(id),
+            Self::Internal(_) => None,
+        }
+    }
 }
 
 impl SessionMonitor {

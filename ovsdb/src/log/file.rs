@@ -38,17 +38,22 @@ impl Log {
         // A link is followed, so that lock and rename are beside the file itself.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let lock = take_lock(&path)?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o640)
-            .open(&path)
-            .map_err(io_error(&path, "open it"))?;
+        let size = match std::fs::metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            metadata => metadata.map(|m| m.len()),
+        };
+        let size = size.map_err(io_error(&path, "look at it"))?;
+        let mut file = if size == 0 {
+            // At once in its place: a crash leaves no half of a database behind.
+            replace(&path, &encode(schema.to_json()))?
+        } else {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true);
+            options.open(&path).map_err(io_error(&path, "open it"))?
+        };
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)
-            .map_err(io_error(&path, "read it"))?;
+        let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+        read.map_err(io_error(&path, "read it"))?;
         let mut log = Self {
             path,
             file,
@@ -56,12 +61,6 @@ impl Log {
             end: 0,
             compacted: 0,
         };
-        if bytes.is_empty() {
-            log.append_bytes(&encode(schema.to_json()))?;
-            log.sync()?;
-            log.sync_directory()?;
-            return Ok((log, Db::new(Arc::clone(schema))));
-        }
         let contents = read_log(&log.path, &bytes, Some(schema))?;
         log.end = contents.end;
         if log.end < bytes.len() as u64 {
@@ -145,40 +144,46 @@ impl Log {
     /// # Errors
     /// If the new file can't be written; the old one then stays in use.
     pub fn compact(&mut self, db: &Db, date_ms: u64) -> Result<(), LogError> {
-        let temporary = with_suffix(&self.path, ".tmp");
         let mut bytes = encode(db.schema().to_json());
         let mut everything = db.as_delta();
-        everything.comment = Some("compacting database online".to_owned());
+        everything.comment = Some("history dropped".to_owned());
         let record = transaction_record(&everything, date_ms);
         bytes.extend(record.iter().flat_map(encode));
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o640);
-        let mut file = options
-            .open(&temporary)
-            .map_err(io_error(&temporary, "make it"))?;
-        let written = file.write_all(&bytes).and_then(|()| file.sync_all());
-        let renamed = written.and_then(|()| std::fs::rename(&temporary, &self.path));
-        if let Err(error) = renamed {
-            // Only a scrap of what could not be written would stay behind.
-            let _ = std::fs::remove_file(&temporary);
-            return Err(io_error(&temporary, "write it")(error));
-        }
-        self.file = file;
+        self.file = replace(&self.path, &bytes)?;
         self.end = bytes.len() as u64;
         self.compacted = self.end;
-        self.sync_directory()
+        Ok(())
     }
+}
 
-    fn sync_directory(&self) -> Result<(), LogError> {
-        let directory = parent(&self.path);
-        let synced = File::open(directory).and_then(|d| d.sync_all());
-        synced.map_err(io_error(&self.path, "flush its directory"))
+/// Puts a file with new contents in the place of another, or of none, at once and durably.
+fn replace(path: &Path, bytes: &[u8]) -> Result<File, LogError> {
+    let temporary = with_suffix(path, ".tmp");
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o640);
+    let mut file = options
+        .open(&temporary)
+        .map_err(io_error(&temporary, "make it"))?;
+    let kept = match std::fs::metadata(path) {
+        Ok(old) => file.set_permissions(old.permissions()),
+        Err(_) => Ok(()),
+    };
+    let written = kept
+        .and_then(|()| file.write_all(bytes))
+        .and_then(|()| file.sync_all());
+    if let Err(error) = written.and_then(|()| std::fs::rename(&temporary, path)) {
+        // Only a scrap of what could not be written would stay behind.
+        let _ = std::fs::remove_file(&temporary);
+        return Err(io_error(&temporary, "write it")(error));
     }
+    let synced = File::open(parent(path)).and_then(|directory| directory.sync_all());
+    synced.map_err(io_error(path, "flush its directory"))?;
+    Ok(file)
 }
 
 /// Takes the lock beside a database that OVS's tools look at (`.NAME.~lock~`).

@@ -80,7 +80,7 @@ fn read_schema(
         source,
     })?;
     match wanted {
-        Some(wanted) if schema.tables != wanted.tables || schema.name != wanted.name => {
+        Some(wanted) if !schema.covers(wanted) => {
             let words = |s: &DatabaseSchema| format!("{} {}", s.name, s.version);
             let (found, wanted) = (words(&schema), words(wanted));
             Err(LogError::OtherSchema {
@@ -89,8 +89,8 @@ fn read_schema(
                 wanted,
             })
         }
-        Some(wanted) => Ok(Arc::clone(wanted)),
-        None => Ok(Arc::new(schema)),
+        Some(wanted) if schema.tables == wanted.tables => Ok(Arc::clone(wanted)),
+        _ => Ok(Arc::new(schema)),
     }
 }
 

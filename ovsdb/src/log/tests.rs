@@ -151,6 +151,38 @@ fn other_files_are_refused_and_kept() {
 }
 
 #[test]
+fn the_database_of_a_later_version_is_used_with_its_own_schema() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("conf.db");
+    let mut json = DatabaseSchema::vswitch().to_json().clone();
+    json["version"] = json!("8.9.0");
+    json["tables"]["Queue"]["columns"]["novelty"] =
+        json!({"type": {"key": "string", "min": 0, "max": 1}});
+    let row = json!({"Queue": {"00000000-0000-4000-8000-000000000001": {"novelty": "kept"}}});
+    std::fs::write(&path, [encode(&json), encode(&row)].concat()).unwrap();
+    let (_log, db) = Log::open(&path, &DatabaseSchema::vswitch()).unwrap();
+    assert_eq!(&*db.schema().version, "8.9.0");
+    assert_eq!(
+        db.rows("Queue").next().unwrap().str("novelty"),
+        Some("kept")
+    );
+}
+
+#[test]
+fn a_new_database_is_made_whole_or_not_at_all() {
+    let directory = TempDir::new().unwrap();
+    let missing = directory.path().join("missing").join("conf.db");
+    let error = Log::open(&missing, &DatabaseSchema::vswitch()).unwrap_err();
+    assert!(matches!(error, LogError::Io { .. }), "{error}");
+    let empty = directory.path().join("conf.db");
+    std::fs::write(&empty, "").unwrap();
+    let (log, _db) = Log::open(&empty, &DatabaseSchema::vswitch()).unwrap();
+    assert_eq!(log.end, std::fs::metadata(&empty).unwrap().len());
+    let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
+    assert_eq!(left.len(), 2, "the database and its lock: {left:?}");
+}
+
+#[test]
 fn a_database_is_open_once() {
     let lab = Lab::new();
     let again = Log::open(&lab.path(), &DatabaseSchema::vswitch());

@@ -159,6 +159,21 @@ impl DatabaseSchema {
         self.position(name).and_then(|at| self.tables.get(at))
     }
 
+    /// Whether programs written for `other` can use this schema: every table and column is here,
+    /// with elements of the same type and no fewer of them allowed. So it is with the schemas of
+    /// later versions of Open vSwitch.
+    pub fn covers(&self, other: &Self) -> bool {
+        let covered = |theirs: &TableSchema| {
+            self.table(&theirs.name).is_some_and(|ours| {
+                theirs
+                    .columns
+                    .iter()
+                    .all(|c| ours.column(&c.name).is_some_and(|o| fits(o, c)))
+            })
+        };
+        self.name == other.name && other.tables.iter().all(|table| covered(table))
+    }
+
     fn check_references(&self) -> Result<(), SchemaError> {
         for table in &self.tables {
             for column in &table.columns {
@@ -176,6 +191,11 @@ impl DatabaseSchema {
         let table = &base.reference.as_ref()?.table;
         self.table(table).is_none().then(|| Arc::clone(table))
     }
+}
+
+fn fits(ours: &ColumnSchema, theirs: &ColumnSchema) -> bool {
+    let types = |c: &ColumnSchema| (c.ty.key.ty, c.ty.value.as_ref().map(|value| value.ty));
+    types(ours) == types(theirs) && ours.ty.min == theirs.ty.min && ours.ty.max >= theirs.ty.max
 }
 
 /// A schema that is part of this crate; the tests parse each, so it can't fail at run time.
@@ -233,6 +253,17 @@ mod tests {
         let schema = DatabaseSchema::server();
         assert_eq!(&*schema.name, "_Server");
         assert!(schema.table("Database").unwrap().is_root);
+    }
+
+    #[test]
+    fn a_later_schema_covers_an_earlier_one_and_not_the_other_way_round() {
+        let earlier = DatabaseSchema::vswitch();
+        let mut json = earlier.to_json().clone();
+        json["version"] = json!("8.9.0");
+        json["tables"]["Bridge"]["columns"]["novelty"] = json!({"type": "string"});
+        let later = DatabaseSchema::from_json(json).unwrap();
+        assert!(later.covers(&earlier) && earlier.covers(&earlier));
+        assert!(!earlier.covers(&later) && !later.covers(&DatabaseSchema::server()));
     }
 
     #[test]
