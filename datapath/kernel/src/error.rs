@@ -117,10 +117,10 @@ pub enum PortError {
     /// Its program can't be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The device has no hook for programs.
+    /// The device's hook doesn't take the program.
     #[error(
-        "device {ifindex} offers no tcx hook (it needs Linux 6.6 or newer, and a network device \
-         that exists): {source}"
+        "cannot attach to tcx of device {ifindex} (it needs Linux 6.6 or newer, a device that \
+         exists, and fewer than 63 programs there): {source}"
     )]
     Attach {
         /// The device.
