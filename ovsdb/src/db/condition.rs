@@ -65,11 +65,6 @@ impl Condition {
     pub fn matches_any(&self, row: &Row) -> bool {
         self.clauses.is_empty() || self.clauses.iter().any(|clause| clause.holds(row))
     }
-
-    /// Whether [`Condition::matches_any`] is true of every row.
-    pub fn is_always(&self) -> bool {
-        self.clauses.is_empty() || self.clauses.contains(&Clause::Constant(true))
-    }
 }
 
 impl Clause {

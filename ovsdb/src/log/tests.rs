@@ -236,3 +236,32 @@ fn a_full_disk_refuses_the_transaction_and_nothing_else() {
     lab.reopen().unwrap();
     assert_eq!(lab.dscps(), [1, 3]);
 }
+
+#[tokio::test]
+async fn a_full_disk_leaves_memory_as_the_file_is() {
+    use crate::engine::{Command, Engine};
+    use tokio::sync::{mpsc, oneshot};
+
+    let mut lab = Lab::new();
+    lab.insert(1);
+    lab.log().file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (commands, receiver) = mpsc::channel(1);
+    let engine = Engine::new(lab.db.clone(), lab.log.take());
+    tokio::spawn(engine.run(receiver));
+    let (reply, results) = oneshot::channel();
+    let operations = vec![json!({"op": "insert", "table": "Queue", "row": {"dscp": 2}})];
+    commands
+        .send(Command::Transact { operations, reply })
+        .await
+        .unwrap();
+    let results = results.await.unwrap();
+    assert_eq!(
+        (results.len(), &results[1]["error"]),
+        (2, &json!("I/O error"))
+    );
+    let (reply, snapshot) = oneshot::channel();
+    commands.send(Command::Snapshot { reply }).await.unwrap();
+    lab.db = snapshot.await.unwrap();
+    assert_eq!(lab.dscps(), [1]);
+    lab.db.audit().unwrap();
+}
