@@ -80,10 +80,16 @@ fn run(mode: Mode, words: &[String]) -> Result<i32, Failure> {
 }
 
 fn version(mode: Mode) -> String {
-    let (program, version) = (mode.program(), env!("CARGO_PKG_VERSION"));
+    // Scripts look for the product and compare the version: under ovs-vsctl's name both are the
+    // ones whose behaviour and schema this tool has.
+    let (product, version) = match mode {
+        Mode::OvsVsctl => ("Open vSwitch", "3.1.0"),
+        Mode::Vsctl => ("Aorta", env!("CARGO_PKG_VERSION")),
+    };
+    let schema = &DatabaseSchema::vswitch().version;
     format!(
-        "{program} (Aorta) {version}\nDB Schema {}\n",
-        DatabaseSchema::vswitch().version
+        "{} ({product}) {version}\nDB Schema {schema}\n",
+        mode.program()
     )
 }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use super::server::{Server, find, installed};
+use super::server::{Server, need};
 
 const REFERENCE: &str = "ovs-vsctl";
 
@@ -21,23 +21,19 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Starts the servers; `None` where Open vSwitch is not installed.
-    pub fn start() -> Option<Lab> {
-        let reference_program = find(REFERENCE).filter(|_| installed());
-        if reference_program.is_none() {
-            eprintln!("skipped: {REFERENCE} is needed as reference");
-        }
-        let reference_program = reference_program?;
+    /// Starts the servers.
+    pub fn start() -> Lab {
+        let reference_program = need(REFERENCE);
         let dir = TempDir::new().unwrap();
         let program = dir.path().join("ovs-vsctl");
         symlink(env!("CARGO_BIN_EXE_vsctl"), &program).unwrap();
-        Some(Lab {
+        Lab {
             reference: Server::start(&dir.path().join("reference")),
             ours: Server::start(&dir.path().join("ours")),
             program,
             reference_program,
             _dir: dir,
-        })
+        }
     }
 
     /// Runs one command line in both and compares.

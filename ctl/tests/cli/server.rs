@@ -13,17 +13,13 @@ use serde_json::{Value, json};
 const SERVER: &str = "ovsdb-server";
 const TOOL: &str = "ovsdb-tool";
 
-/// Whether Open vSwitch's database programs are installed; says so if they aren't.
-pub fn installed() -> bool {
-    let installed = find(SERVER).is_some() && find(TOOL).is_some();
-    if !installed {
-        eprintln!("skipped: {SERVER} and {TOOL} are needed");
-    }
-    installed
+/// A program of Open vSwitch, which the set-up installs. A test without it would prove nothing.
+pub fn need(program: &str) -> PathBuf {
+    find(program).unwrap_or_else(|| panic!("{program} is not installed: run `cargo xtask setup`"))
 }
 
 /// Where a program is: on the path, or in the `sbin` beside a directory of the path.
-pub fn find(program: &str) -> Option<PathBuf> {
+fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let beside = dirs.iter().map(|dir| dir.join("../sbin"));
@@ -49,7 +45,7 @@ impl Server {
         let schema = dir.join("schema");
         std::fs::write(&schema, DatabaseSchema::vswitch().to_json().to_string()).unwrap();
         let file = dir.join("conf.db");
-        let tool = find(TOOL).expect(TOOL);
+        let tool = need(TOOL);
         let made = Command::new(tool)
             .arg("create")
             .args([&file, &schema])
@@ -57,7 +53,7 @@ impl Server {
             .unwrap();
         assert!(made.success());
         let socket = dir.join("db.sock");
-        let process = Command::new(find(SERVER).expect(SERVER))
+        let process = Command::new(need(SERVER))
             .arg(&file)
             .arg(format!("--remote=punix:{}", socket.display()))
             .arg(format!("--unixctl={}", dir.join("ctl").display()))

@@ -15,7 +15,7 @@ use aorta_ovsdb::jsonrpc::{Framer, Message};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::server::{Server, installed};
+use super::server::Server;
 
 /// A server in a directory that goes with it.
 struct Site {
@@ -24,12 +24,12 @@ struct Site {
 }
 
 impl Site {
-    fn start() -> Option<Site> {
-        let dir = installed().then(|| TempDir::new().unwrap())?;
-        Some(Site {
+    fn start() -> Site {
+        let dir = TempDir::new().unwrap();
+        Site {
             server: Server::start(&dir.path().join("db")),
             dir,
-        })
+        }
     }
 
     /// Starts `vsctl` under a name.
@@ -120,7 +120,7 @@ fn take_over(session: &Session) -> (i64, Vec<Value>) {
 
 #[test]
 fn changes_are_waited_for_until_the_switch_has_taken_them_over() {
-    let Some(site) = Site::start() else { return };
+    let site = Site::start();
     play_switch(&site.server);
     site.text("--timeout=60 add-br br0 -- add-port br0 p1");
     assert_eq!(site.text("get Interface p1 ofport"), "7\n");
@@ -131,7 +131,7 @@ fn changes_are_waited_for_until_the_switch_has_taken_them_over() {
 
 #[test]
 fn an_interface_that_fails_is_told_and_only_strict_mode_exits_with_0() {
-    let Some(site) = Site::start() else { return };
+    let site = Site::start();
     play_switch(&site.server);
     site.text("--timeout=60 add-br br0");
     let ours = site.run("--timeout=60 add-port br0 bad0 -- add-port br0 good0");
@@ -147,7 +147,7 @@ fn an_interface_that_fails_is_told_and_only_strict_mode_exits_with_0() {
 
 #[test]
 fn without_a_switch_the_timeout_says_that_the_database_is_written() {
-    let Some(site) = Site::start() else { return };
+    let site = Site::start();
     let output = site.run("--timeout=1 add-br br0");
     assert_eq!(output.status.code(), Some(142));
     assert!(said(&output).contains("vswitchd did not take the change over within 1 seconds"));
@@ -156,7 +156,7 @@ fn without_a_switch_the_timeout_says_that_the_database_is_written() {
 
 #[test]
 fn writers_at_the_same_time_lose_nothing() {
-    let Some(site) = Site::start() else { return };
+    let site = Site::start();
     site.text("--no-wait add-br br0");
     let started: Vec<Child> = (0..24)
         .map(|n| {
@@ -242,7 +242,7 @@ fn a_transaction_that_comes_too_late_is_made_anew() {
 
 #[test]
 fn wait_until_sees_what_others_do() {
-    let Some(site) = Site::start() else { return };
+    let site = Site::start();
     site.text("--no-wait init");
     let line = "--timeout=60 --no-wait wait-until bridge br0 datapath_type=x -- br-to-parent br0";
     let waiting = site.spawn("vsctl", line);
@@ -257,9 +257,6 @@ fn wait_until_sees_what_others_do() {
 
 #[test]
 fn retry_waits_for_the_server() {
-    if !installed() {
-        return;
-    }
     let dir = TempDir::new().unwrap();
     let socket = dir.path().join("db/db.sock");
     let program = Path::new(env!("CARGO_BIN_EXE_vsctl"));
