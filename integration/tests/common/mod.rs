@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: a switch between two namespaces, and questions to it.
 #![allow(dead_code)] // no test file needs all of it
 
+pub mod client;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
