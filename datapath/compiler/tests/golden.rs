@@ -1,5 +1,6 @@
 //! Programs as text, with their size: a change shows as a difference here. `INSTA_UPDATE=always`
 //! blesses what comes out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use aorta_compiler::{
     EntryFacts, Ingress, Origin, VidCheck, compile_entry, compile_finish, compile_flood,

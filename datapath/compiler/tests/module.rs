@@ -1,4 +1,5 @@
 //! What a snapshot becomes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use aorta_compiler::abi::{FLOOD_DEFAULT_VLAN, jump, port};
 use aorta_compiler::{CompileError, Module, Slots, compile};

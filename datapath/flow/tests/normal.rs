@@ -1,4 +1,5 @@
 //! The interpreter's own examples: each rule of NORMAL once, in words and bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use aorta_flow::{
     Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortVlan, Snapshot,

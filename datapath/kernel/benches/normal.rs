@@ -2,8 +2,10 @@
 //! switch written by hand. Rounds are interleaved. Needs root.
 //!
 //! Prints a table, or one JSON object with `--json`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../tests/lab/mod.rs"]
+#[allow(dead_code, reason = "tests receive, the bench doesn't")]
 mod lab;
 
 use aorta_compiler::abi::{self, MapKind, MapSpec};
