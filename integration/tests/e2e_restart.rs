@@ -147,9 +147,31 @@ fn programs_with_wide_records(usual: &Path) -> tempfile::TempDir {
 fn forwarding_goes_on_while_no_daemon_runs() {
     let mut bed = Bed::new("alone");
     bed.undisturbed(|bed| bed.switch.kill().unwrap());
-    let left = Wire::new(&bed.ns, "tq").unwrap();
+    // Nobody is there to see the stream begin and end.
+    bed.undisturbed(|_| ());
     bed.undisturbed(|bed| bed.switch.restart().unwrap());
-    drop(left);
+}
+
+#[test]
+fn what_changed_while_no_daemon_ran_is_made_true_at_the_next_start() {
+    let mut bed = Bed::new("changed");
+    let silent = Wire::new(&bed.ns, "tq").unwrap();
+    common::vsctl(&bed.switch, "add-port br0 tq -- add-port br0 vc");
+    bed.switch.kill().unwrap();
+    // One device is made anew, one comes, one goes.
+    bed.ns.ip(&["link", "del", "dev", "vb"]).unwrap();
+    bed.right = common::station(&bed.ns, "vb", "192.0.2.2/24");
+    let third = common::station(&bed.ns, "vc", "192.0.2.3/24");
+    drop(silent);
+    bed.switch.restart().unwrap();
+    for station in [&bed.right, &third] {
+        eventually("the new station reaches left", || {
+            pings(station, "192.0.2.1")
+        });
+    }
+    let problems = status(&bed.switch).problems;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("tq"), "{problems:?}");
 }
 
 #[test]
