@@ -106,9 +106,9 @@ pub fn serve(rundir: &Path, control: Control) -> io::Result<ApiSocket> {
 
 #[cfg(test)]
 mod tests {
-    use jsonrpsee::core::client::ClientT;
-    use jsonrpsee::rpc_params;
-    use jsonrpsee::ws_client::WsClientBuilder;
+    use jsonrpsee_core::client::ClientT;
+    use jsonrpsee_core::rpc_params;
+    use jsonrpsee_ws_client::WsClientBuilder;
     use tokio::net::UnixStream;
 
     use super::*;
@@ -141,7 +141,7 @@ mod tests {
         let fdb = client
             .request::<Vec<Fdb>, _>(METHOD_FDB, rpc_params!["br7"])
             .await;
-        let jsonrpsee::core::ClientError::Call(error) = fdb.unwrap_err() else {
+        let jsonrpsee_core::ClientError::Call(error) = fdb.unwrap_err() else {
             panic!()
         };
         assert_eq!(

@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::process::Command;
 
 use common::{Host, fails, run};
 
@@ -198,5 +199,73 @@ fn malformed_rows_disturb_nothing() {
         host.vsctl("get interface vx ofport error"),
         "2\n[]",
         "as OVS numbers them"
+    );
+}
+
+#[test]
+fn a_damaged_database_is_kept_and_its_intact_part_can_be_saved() {
+    let host = Host::new("salvage");
+    let daemon = host.start();
+    host.vsctl("add-br br0");
+    daemon.stop();
+    let db = host.path("etc/conf.db");
+    let mut bytes = fs::read(&db).unwrap();
+    bytes.extend_from_slice(b"OVSDB JSON 5 0000000000000000000000000000000000000000\ngarb\n{}\n");
+    fs::write(&db, &bytes).unwrap();
+    let refused = fails(&mut host.vswitchd(&[]));
+    assert!(
+        refused.contains("--salvage-db") && refused.lines().count() == 1,
+        "{refused}"
+    );
+    assert_eq!(fs::read(&db).unwrap(), bytes, "never overwritten");
+
+    let saved = host.path("etc/saved.db");
+    run(&mut host.vswitchd(&["--salvage-db", saved.to_str().unwrap()]));
+    fs::rename(&saved, &db).unwrap();
+    let _daemon = host.start();
+    assert_eq!(host.vsctl("list-br"), "br0");
+}
+
+#[test]
+fn patch_ports_join_bridges_also_when_a_host_end_is_elsewhere() {
+    let host = Host::new("patch");
+    let guest = Host::new("patch-guest");
+    let daemon = host.start();
+    host.vsctl("add-br br0 -- add-br br1");
+    host.vsctl("add-port br0 p0 -- set interface p0 type=patch options:peer=p1");
+    host.vsctl("add-port br1 p1 -- set interface p1 type=patch options:peer=p0");
+    assert_eq!(
+        host.vsctl("get interface p0 ofport status:aorta-hook"),
+        "1\npatch"
+    );
+    host.ip(&format!("link set br1 netns {}", guest.ns()));
+    host.ip("addr add 10.3.0.1/24 dev br0");
+    host.ip("link set br0 up");
+    guest.ip("addr add 10.3.0.2/24 dev br1");
+    guest.ip("link set br1 up");
+    let ping = || {
+        run(Command::new("ip").args([
+            "netns",
+            "exec",
+            host.ns(),
+            "ping",
+            "-q",
+            "-c",
+            "1",
+            "-w",
+            "10",
+            "10.3.0.2",
+        ]))
+    };
+    ping();
+    daemon.stop();
+    ping();
+    let _daemon = host.start();
+    ping();
+    assert_eq!(host.vsctl("get interface br1 ofport error"), "65534\n[]");
+    host.vsctl("del-br br1");
+    assert!(
+        !guest.ip("link").contains("br1"),
+        "the pair goes with the port, wherever it is"
     );
 }

@@ -23,6 +23,10 @@ impl Host {
         }
     }
 
+    pub fn ns(&self) -> &str {
+        &self.ns
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
