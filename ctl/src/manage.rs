@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aorta_api::{ERROR_NO_BRIDGE, FdbEntry, METHOD_FDB, METHOD_STATUS, SOCKET_NAME, Status};
-use jsonrpsee::core::ClientError;
-use jsonrpsee::core::client::ClientT;
-use jsonrpsee::rpc_params;
-use jsonrpsee::ws_client::WsClientBuilder;
+use jsonrpsee_core::ClientError;
+use jsonrpsee_core::client::ClientT;
+use jsonrpsee_core::rpc_params;
+use jsonrpsee_ws_client::WsClientBuilder;
 use serde_json::Value;
 use thiserror::Error;
 

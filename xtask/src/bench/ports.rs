@@ -124,13 +124,13 @@ impl Bed {
             (&sender, &receiver, "192.0.2.2"),
             (&receiver, &sender, "192.0.2.1"),
         ] {
-            let mac = to.run(&["cat", "/sys/class/net/v/address"])?.ok()?.stdout;
+            let mac = mac_of(to)?;
             from.ip(&[
                 "neigh",
                 "replace",
                 address,
                 "lladdr",
-                mac.trim(),
+                &mac,
                 "dev",
                 "v",
             ])?
@@ -230,6 +230,12 @@ impl Bed {
         }
         Ok(total_ns / 1e6)
     }
+}
+
+/// Address of a namespace's end of its pair.
+fn mac_of(ns: &Netns) -> Result<String, TaskError> {
+    let shown = ns.ip(&["-brief", "link", "show", "dev", "v"])?.ok()?.stdout;
+    Ok(shown.split_whitespace().nth(2).unwrap_or_default().to_owned())
 }
 
 /// Makes taps in one go.
