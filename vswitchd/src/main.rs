@@ -33,8 +33,9 @@ use clap::Parser;
 
 use crate::options::Options;
 
-/// Tasks of clients run on so many threads; the switch itself has the main one.
-const WORKERS: usize = 2;
+/// Tasks of clients run on so many threads; the switch itself has the main one. One is enough for
+/// serialised transactions, and each more keeps its own pool of freed memory.
+const WORKERS: usize = 1;
 
 fn main() -> ExitCode {
     let options = Options::parse();

@@ -12,11 +12,12 @@ use crate::reconcile::{Actual, Effects, HostDevices, settle};
 
 /// Ends forwarding, deletes the switch's devices and gives the others back.
 pub async fn teardown(place: &Place) -> Result<(), DaemonError> {
-    // Puts the kernel's setting back, if a killed daemon left it.
-    Expedite::open(&place.rundir);
+    let expedite = Expedite::open(&place.rundir);
+    let expedited = expedite.begin();
     Datapath::teardown(&Config {
         pin_dir: place.pin_dir.clone(),
     })?;
+    drop(expedited);
     let promisc = PromiscFile::open(&place.rundir)?;
     let mut actual = Actual::new(place.instance.clone());
     actual.promisc = promisc.names().clone();

@@ -317,6 +317,8 @@ impl Daemon {
     async fn clean_up(&mut self) -> Result<(), DaemonError> {
         self.cleaned = true;
         self.switch.clean_up().await;
+        let expedite = Expedite::open(&self.place.rundir);
+        let _expedited = expedite.begin();
         Datapath::teardown(&Config {
             pin_dir: self.place.pin_dir.clone(),
         })?;
