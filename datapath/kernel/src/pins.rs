@@ -176,11 +176,20 @@ pub fn unpin(path: &Path) -> Result<(), DatapathError> {
     }
 }
 
-/// Pins an object, in place of what is there.
+/// Pins an object, in place of what is there: at any moment one of the two is.
 pub fn pin(object: BorrowedFd<'_>, path: &Path) -> Result<(), DatapathError> {
-    unpin(path)?;
-    let name = c_path(path)?;
-    sys::pin(object, &name).map_err(|source| pin_error("pin an object at", path, source))
+    let last = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = path.with_file_name(format!("new-{last}"));
+    // An earlier daemon may have died in between.
+    unpin(&new)?;
+    let name = c_path(&new)?;
+    sys::pin(object, &name).map_err(|source| pin_error("pin an object at", path, source))?;
+    rename(&new, path)
+}
+
+/// Gives what is pinned at `from` the place `to`.
+pub fn rename(from: &Path, to: &Path) -> Result<(), DatapathError> {
+    std::fs::rename(from, to).map_err(|source| pin_error("rename", from, source))
 }
 
 /// Opens a pinned object; `None` if there is none.

@@ -56,8 +56,8 @@ pub struct State {
     /// Per-CPU counters that programs write.
     pub counters: Map,
     counters_before: Map,
-    /// Counters of another size that programs still write until all are exchanged.
-    old_counters: Option<Map>,
+    /// Counters of other sizes that programs still write until all are exchanged.
+    old_counters: Vec<Map>,
     fdbs: BTreeMap<u32, Fdb>,
 }
 
@@ -73,24 +73,14 @@ pub struct Fdb {
 impl State {
     /// Adopts what is pinned, and makes what is missing.
     pub fn open(pins: &PinDir) -> Result<State, DatapathError> {
-        let port_names = adopt_or_create(pins, &PORT_NAMES, "port_names")?.0;
-        let bridge_names = adopt_or_create(pins, &BRIDGE_NAMES, "bridge_names")?.0;
-        let (counters_before, old_before) =
-            adopt_or_create(pins, &COUNTERS_BEFORE, "counters_before")?;
-        let (counters, old_counters) = adopt_or_create(pins, &COUNTERS, "counters")?;
+        let port_names = adopt_or_create(pins, &PORT_NAMES)?;
+        let bridge_names = adopt_or_create(pins, &BRIDGE_NAMES)?;
         let slots = Slots {
             ports: read_names(&port_names)?,
             bridges: read_names(&bridge_names)?,
         };
-        if let Some(old) = old_before {
-            for slot in slots.ports.values() {
-                let key = slot.to_ne_bytes();
-                let mut value = old.get(&key)?.unwrap_or_default();
-                value.resize(counters_before.value_bytes(), 0);
-                // An array has all its keys from the start: nothing is new in it.
-                counters_before.set(&key, &value)?;
-            }
-        }
+        let counters_before = open_counters_before(pins, &slots)?;
+        let (counters, old_counters) = open_counters(pins)?;
         let mut state = State {
             pins: pins.clone(),
             slots,
@@ -151,6 +141,9 @@ impl State {
             .set(&key, &vec![0; self.counters.value_bytes()])?;
         self.counters_before
             .set(&key, &vec![0; self.counters_before.value_bytes()])?;
+        for old in &self.old_counters {
+            old.set(&key, &vec![0; old.value_bytes()])?;
+        }
         self.port_names.set(&key, &[0; NAME_BYTES])?;
         self.slots.ports.retain(|_, s| *s != slot);
         Ok(())
@@ -208,12 +201,19 @@ impl State {
                 copy_all(&old, &fdb.map)?;
             }
         }
-        let Some(old) = self.old_counters.take() else {
-            return Ok(());
-        };
+        // The last first, so that those which are left count up from 0 at any moment.
+        while let Some(old) = self.old_counters.pop() {
+            self.take_over(&old)?;
+            pins::unpin(&self.pins.state(&old_name(self.old_counters.len())))?;
+        }
+        Ok(())
+    }
+
+    /// Adds what a map of another size has counted to what was counted before.
+    fn take_over(&self, old: &Map) -> Result<(), DatapathError> {
         for slot in self.slots.ports.values() {
             let key = slot.to_ne_bytes();
-            let mut total = read_words(&old, &key)?;
+            let mut total = read_words(old, &key)?;
             for (word, before) in total
                 .iter_mut()
                 .zip(read_words(&self.counters_before, &key)?)
@@ -231,13 +231,10 @@ impl State {
     pub fn words(&self, port_slot: u32) -> Result<Words, DatapathError> {
         let key = port_slot.to_ne_bytes();
         let mut total = read_words(&self.counters, &key)?;
-        let before = read_words(&self.counters_before, &key)?;
-        let old = match &self.old_counters {
-            Some(old) => read_words(old, &key)?,
-            None => [0; counter::WORDS],
-        };
-        for (n, word) in total.iter_mut().enumerate() {
-            *word = word.wrapping_add(before[n]).wrapping_add(old[n]);
+        for map in self.old_counters.iter().chain([&self.counters_before]) {
+            for (word, more) in total.iter_mut().zip(read_words(map, &key)?) {
+                *word = word.wrapping_add(more);
+            }
         }
         Ok(total)
     }
@@ -247,22 +244,65 @@ fn fdb_name(bridge_slot: u32) -> String {
     format!("fdb-{bridge_slot}")
 }
 
-/// The pinned map if it has today's sizes; else a new one, pinned in its place, and the old one.
-fn adopt_or_create(
-    pins: &PinDir,
-    spec: &MapSpec,
-    name: &str,
-) -> Result<(Map, Option<Map>), DatapathError> {
-    let path = pins.state(name);
-    let old = Map::open(&path, name, spec.kind)?;
-    match old {
-        Some(map) if map.matches(spec) => Ok((map, None)),
-        old => {
-            let map = Map::create(spec, name)?;
-            map.pin(&path)?;
-            Ok((map, old))
-        }
+/// Name of the pin of counters that were set aside.
+fn old_name(number: usize) -> String {
+    format!("counters_old-{number}")
+}
+
+/// Today's counters, and those of other sizes. Those are pinned, too: they are needed again if the
+/// daemon dies before it has exchanged all programs.
+fn open_counters(pins: &PinDir) -> Result<(Map, Vec<Map>), DatapathError> {
+    let open = |name: &str| Map::open(&pins.state(name), name, COUNTERS.kind);
+    let mut aside = Vec::new();
+    while let Some(map) = open(&old_name(aside.len()))? {
+        aside.push(map);
     }
+    match open(COUNTERS.name)? {
+        Some(map) if map.matches(&COUNTERS) => return Ok((map, aside)),
+        Some(old) => {
+            let path = pins.state(&old_name(aside.len()));
+            pins::rename(&pins.state(COUNTERS.name), &path)?;
+            aside.push(old);
+        }
+        None => {}
+    }
+    let map = Map::create(&COUNTERS, COUNTERS.name)?;
+    map.pin(&pins.state(COUNTERS.name))?;
+    Ok((map, aside))
+}
+
+/// What was counted before, in a map of today's size.
+fn open_counters_before(pins: &PinDir, slots: &Slots) -> Result<Map, DatapathError> {
+    let name = COUNTERS_BEFORE.name;
+    let path = pins.state(name);
+    let old = match Map::open(&path, name, COUNTERS_BEFORE.kind)? {
+        Some(map) if map.matches(&COUNTERS_BEFORE) => return Ok(map),
+        old => old,
+    };
+    let map = Map::create(&COUNTERS_BEFORE, name)?;
+    for slot in slots.ports.values().filter(|_| old.is_some()) {
+        let key = slot.to_ne_bytes();
+        let value = old.as_ref().map(|old| old.get(&key)).transpose()?;
+        let mut value = value.flatten().unwrap_or_default();
+        value.resize(map.value_bytes(), 0);
+        map.set(&key, &value)?;
+    }
+    // Only now that it is complete.
+    map.pin(&path)?;
+    Ok(map)
+}
+
+/// The pinned map if it has today's sizes; else a new one, pinned in its place.
+fn adopt_or_create(pins: &PinDir, spec: &MapSpec) -> Result<Map, DatapathError> {
+    let path = pins.state(spec.name);
+    if let Some(map) = Map::open(&path, spec.name, spec.kind)?
+        && map.matches(spec)
+    {
+        return Ok(map);
+    }
+    let map = Map::create(spec, spec.name)?;
+    map.pin(&path)?;
+    Ok(map)
 }
 
 fn read_names<N: From<String> + Ord>(map: &Map) -> Result<BTreeMap<N, u32>, DatapathError> {
