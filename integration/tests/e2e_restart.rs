@@ -5,8 +5,8 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use aorta_integration::lab::{Netns, Switch, Wire, run, run_within};
 use common::{Bed, devices, done, eventually, fdb, frame, is_ours, pings, status};
@@ -110,6 +110,50 @@ fn an_upgrade_to_another_layout_and_back_loses_no_packet_and_forgets_nothing() {
         switch.kill().unwrap();
         switch.restart_from(new.path()).unwrap();
     });
+}
+
+#[test]
+fn upgrades_that_die_half_way_lose_no_packet_and_forget_nothing() {
+    let (mut bed, _wire) = bed_with_a_past("half");
+    let old = bed.switch.bin_dir().to_owned();
+    let new = programs_with_wide_records(&old);
+    let (ns, pins) = (bed.ns.path(), pin_dir(&bed.switch));
+    nothing_is_lost(&mut bed, |switch| {
+        switch.terminate().unwrap();
+        for programs in [new.path(), new.path(), &old, new.path()] {
+            die_half_way(&ns, programs, switch, &pins);
+        }
+        switch.restart_from(new.path()).unwrap();
+    });
+    let state = std::fs::read_dir(pins.join("state")).unwrap().flatten();
+    let names = state.map(|entry| entry.file_name().into_string().unwrap());
+    let aside: Vec<String> = names.filter(|name| name.contains("old")).collect();
+    assert!(aside.is_empty(), "{aside:?}");
+}
+
+/// Starts the daemon and kills it as soon as it has made its own maps, before its programs are
+/// all in place.
+fn die_half_way(ns: &Path, programs: &Path, switch: &Switch, pins: &Path) {
+    let generations = || -> BTreeSet<_> {
+        let entries = std::fs::read_dir(pins).unwrap().flatten();
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("gen-")).collect()
+    };
+    let before = generations();
+    let mut daemon = Command::new("nsenter");
+    daemon.arg(format!("--net={}", ns.display())).arg("--");
+    daemon.arg(programs.join("vswitchd"));
+    daemon.arg("--rundir").arg(switch.rundir());
+    daemon.arg("--db").arg(switch.db());
+    daemon.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut daemon = daemon.spawn().unwrap();
+    let started = Instant::now();
+    // Without a pause between looks: the moment is short.
+    while generations().is_subset(&before) {
+        assert!(started.elapsed() < common::LIMIT, "no generation appears");
+    }
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
 }
 
 /// The daemon built with larger map records, as a later version may have them.
