@@ -7,10 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
+
 use super::{LabError, Netns, wait_until};
 
 /// How long the receiver waits for a datagram after the sender has stopped.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// Receive buffer in bytes: a busy machine may keep the receiver waiting for seconds, and what
+/// its own socket drops would count as lost on the way.
+const RECEIVE_BUFFER: usize = 16 << 20;
 
 /// What came of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +62,8 @@ impl UdpProbe {
         receive
             .set_read_timeout(Some(LINGER))
             .map_err(LabError::system("set a time limit"))?;
+        set_socket_recv_buffer_size_force(&receive, RECEIVE_BUFFER)
+            .map_err(LabError::system("enlarge a receive buffer"))?;
         let any: SocketAddr = if to.is_ipv4() {
             ([0, 0, 0, 0], 0).into()
         } else {

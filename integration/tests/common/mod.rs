@@ -61,7 +61,13 @@ impl Bed {
         let result = what(self);
         probe.wait_received(50, LIMIT).unwrap();
         let report = probe.finish().unwrap();
-        assert_eq!((report.lost(), report.duplicates), (0, 0), "{report:?}");
+        let kernel = self.right.run(&["cat", "/proc/net/snmp"]).unwrap().stdout;
+        assert_eq!(
+            (report.lost(), report.duplicates),
+            (0, 0),
+            "{report:?}, {:?}\n{kernel}",
+            status(&self.switch)
+        );
         result
     }
 }
