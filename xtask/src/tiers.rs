@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::check::metadata::{self, Metadata};
 use crate::error::TaskError;
 use crate::proc::{cargo, run as run_program, run_seeing, say};
-use crate::{check, setup};
+use crate::{bench, check, setup};
 
 /// What can be asked for on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -166,6 +166,10 @@ pub fn run(choice: Choice, only_tests: bool) -> Result<(), TaskError> {
         .into_iter()
         .map(|tier| run_tier(tier, &metadata))
         .collect::<Result<Vec<_>, _>>()?;
+    if choice == Choice::All && !only_tests {
+        say("benches, in short");
+        bench::short_form()?;
+    }
     let mut total = Count::default();
     println!();
     for result in &results {

@@ -61,6 +61,16 @@ const BENCHES: &[Bench] = &[
     },
 ];
 
+/// Runs the quickest bench briefly, to show that benches work; what it finds on a busy machine
+/// proves nothing.
+///
+/// # Errors
+/// When the measurement fails.
+pub fn short_form() -> Result<(), TaskError> {
+    print!("{}", normal::run(1)?);
+    Ok(())
+}
+
 /// Runs one bench, all, or lists them.
 ///
 /// # Errors

@@ -8,6 +8,9 @@ use super::{Report, Series};
 use crate::error::TaskError;
 use crate::proc::{cargo, output};
 
+/// One turn takes a tenth of a second: there is time for several.
+const TURNS_PER_ROUND: u32 = 4;
+
 #[derive(Deserialize)]
 struct Outcome {
     compiled: Side,
@@ -24,16 +27,15 @@ struct Side {
 ///
 /// # Errors
 /// When it fails or prints something else.
-pub fn run(_rounds: u32) -> Result<Report, TaskError> {
-    let mut bench = cargo(&[
-        "bench",
-        "--quiet",
-        "-p",
-        "aorta-kernel",
-        "--bench",
-        "normal",
-    ]);
-    let json = output(bench.args(["--", "--json"]))?;
+pub fn run(rounds: u32) -> Result<Report, TaskError> {
+    // A build for tests will do: the kernel takes the time, not this program.
+    let build = ["--quiet", "--profile", "dev", "-p", "aorta-kernel"];
+    let rounds = (rounds * TURNS_PER_ROUND).to_string();
+    let mut bench = cargo(&["bench"]);
+    bench
+        .args(build)
+        .args(["--bench", "normal", "--", "--json", "--rounds", &rounds]);
+    let json = output(&mut bench)?;
     let outcome: Outcome = serde_json::from_slice(&json).map_err(|source| TaskError::Json {
         what: "report of the bench",
         source,

@@ -125,16 +125,8 @@ impl Bed {
             (&receiver, &sender, "192.0.2.1"),
         ] {
             let mac = mac_of(to)?;
-            from.ip(&[
-                "neigh",
-                "replace",
-                address,
-                "lladdr",
-                &mac,
-                "dev",
-                "v",
-            ])?
-            .ok()?;
+            from.ip(&["neigh", "replace", address, "lladdr", &mac, "dev", "v"])?
+                .ok()?;
         }
         taps(&middle, ports)?;
         let bin_dir = Some(root().join("target/release"));
@@ -235,7 +227,11 @@ impl Bed {
 /// Address of a namespace's end of its pair.
 fn mac_of(ns: &Netns) -> Result<String, TaskError> {
     let shown = ns.ip(&["-brief", "link", "show", "dev", "v"])?.ok()?.stdout;
-    Ok(shown.split_whitespace().nth(2).unwrap_or_default().to_owned())
+    Ok(shown
+        .split_whitespace()
+        .nth(2)
+        .unwrap_or_default()
+        .to_owned())
 }
 
 /// Makes taps in one go.
