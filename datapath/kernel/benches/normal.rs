@@ -8,19 +8,22 @@
 #[path = "../tests/lab/mod.rs"]
 #[allow(dead_code, reason = "tests receive, the bench doesn't")]
 mod lab;
+mod steps;
 
 use aorta_compiler::abi::{self, MapKind, MapSpec};
 use aorta_compiler::{EntryFacts, Ingress, Origin, compile_entry};
 use aorta_ebpf::{MapId, Program};
 use aorta_flow::{Bridge, OfPort, Port, PortVlan, Snapshot};
 use aorta_kernel::{Datapath, Loaded, Loader, Map};
-use aorta_packet::Vid;
+use aorta_packet::{MacAddr, Vid};
 use lab::{Lab, Tap};
 
 const ROUNDS: usize = 21;
 const RUNS_PER_ROUND: u32 = 2_000_000;
 const VLAN: u16 = 10;
 const MTU: u16 = 1500;
+/// The hand-written program's table of stations.
+const STATIONS: MapId = MapId(3);
 const A: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const B: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
@@ -49,15 +52,26 @@ fn main() {
         }
     }
     let entry = compile_entry(&facts()).unwrap();
+    let steps = |program: &Program, stations: MapId| {
+        let vid = Vid::new(VLAN).unwrap();
+        let keys = [A, B].map(|mac| abi::fdb::key(vid, MacAddr(mac)));
+        steps::executed(program, stations, keys, &record(1), &frame)
+    };
+    let executed = [
+        steps(&entry, abi::fdb_id(0)),
+        steps(&hand_written(), STATIONS),
+    ];
     report(
         json,
         Side {
             samples_ns: ours,
             insns: entry.len(),
+            executed: executed[0],
         },
         Side {
             samples_ns: theirs,
             insns: by_hand.insns,
+            executed: executed[1],
         },
     );
 }
@@ -65,6 +79,7 @@ fn main() {
 struct Side {
     samples_ns: Vec<u32>,
     insns: usize,
+    executed: u64,
 }
 
 impl Side {
@@ -80,8 +95,8 @@ impl Side {
 
     fn json(&self) -> String {
         format!(
-            r#"{{"samples_ns":{:?},"instructions":{}}}"#,
-            self.samples_ns, self.insns
+            r#"{{"samples_ns":{:?},"instructions":{},"executed":{}}}"#,
+            self.samples_ns, self.insns, self.executed
         )
     }
 }
@@ -103,8 +118,9 @@ fn report(json: bool, ours: Side, hand: Side) {
         let sorted = side.sorted();
         let (min, max) = (sorted[0], sorted[sorted.len() - 1]);
         println!(
-            "  {name:<9} {:>4} ({min}-{max})  {} instructions",
+            "  {name:<9} {:>4} ({min}-{max})  {} of {} instructions executed",
             side.median(),
+            side.executed,
             side.insns
         );
     }
@@ -161,6 +177,22 @@ fn compiled(lab: &Lab, taps: &[Tap; 2]) -> Datapath {
     datapath
 }
 
+fn hand_written() -> Program {
+    Program::parse(include_str!("learning_switch.ebpf")).unwrap()
+}
+
+/// Record of an access port.
+fn record(ifindex: u32) -> [u8; abi::port::BYTES] {
+    let (max_len, untagged_vlan) = (u32::from(MTU) + 18, VLAN);
+    abi::port::Record {
+        ifindex,
+        max_len,
+        untagged_vlan,
+        ..abi::port::Record::FREE
+    }
+    .encode()
+}
+
 struct ByHand {
     program: Loaded,
     insns: usize,
@@ -168,9 +200,9 @@ struct ByHand {
 }
 
 fn by_hand(taps: &[Tap; 2]) -> ByHand {
-    let program = Program::parse(include_str!("learning_switch.ebpf")).unwrap();
+    let program = hand_written();
     let stations = MapSpec {
-        id: MapId(3),
+        id: STATIONS,
         name: "stations",
         kind: MapKind::LruHash,
         key_bytes: 8,
@@ -182,11 +214,10 @@ fn by_hand(taps: &[Tap; 2]) -> ByHand {
         .iter()
         .map(|(id, spec)| (*id, Map::create(spec, spec.name).unwrap()))
         .collect();
-    let mut record = [0; abi::port::BYTES];
-    record[..4].copy_from_slice(&taps[1].ifindex.get().to_ne_bytes());
-    record[4..8].copy_from_slice(&1518u32.to_ne_bytes());
-    record[8..10].copy_from_slice(&VLAN.to_ne_bytes());
-    maps[1].1.set(&1u32.to_ne_bytes(), &record).unwrap();
+    maps[1]
+        .1
+        .set(&1u32.to_ne_bytes(), &record(taps[1].ifindex.get()))
+        .unwrap();
     let mut key = [0; 8];
     key[..6].copy_from_slice(&B);
     key[6..].copy_from_slice(&VLAN.to_ne_bytes());

@@ -21,6 +21,7 @@ struct Outcome {
 struct Side {
     samples_ns: Vec<f64>,
     instructions: usize,
+    executed: usize,
 }
 
 /// Runs the bench and reads what it found.
@@ -40,9 +41,11 @@ pub fn run(rounds: u32) -> Result<Report, TaskError> {
         what: "report of the bench",
         source,
     })?;
+    let note = |side: &Side| format!("{} of {}", side.executed, side.instructions);
     let note = format!(
-        "instructions in the program: {} compiled, {} by hand",
-        outcome.compiled.instructions, outcome.by_hand.instructions
+        "instructions executed: {} compiled, {} by hand",
+        note(&outcome.compiled),
+        note(&outcome.by_hand)
     );
     let series = |name: &str, side: Side| Series {
         name: name.to_owned(),
