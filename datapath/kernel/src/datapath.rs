@@ -83,17 +83,29 @@ impl Datapath {
         let mut applied = Applied::default();
         self.remove_ports(&module)?;
         let renewed = self.size_fdbs(&module)?;
+        let mut changed: Vec<(u32, &PortModule)> = Vec::new();
         for (slot, port) in &module.ports {
-            let before = self.installed.ports.get(slot);
-            if before == Some(port) && !renewed.contains(&port.bridge_slot) {
-                continue;
+            let same = self.installed.ports.get(slot) == Some(port);
+            if !same || renewed.contains(&port.bridge_slot) {
+                changed.push((*slot, port));
             }
-            if let Err(error) = self.install_port(*slot, port, before.cloned().as_ref(), &renewed) {
-                self.generation.set_port(*slot, &port::Record::FREE, None)?;
+        }
+        // No frame may find a gap: records and lists come before the programs that read them,
+        // patch ports before those from which frames jump to them.
+        for (slot, port) in &changed {
+            self.generation
+                .set_port(*slot, &port.record, port.vlans.as_deref())?;
+        }
+        self.set_floods(&module)?;
+        changed.sort_by_key(|(_, port)| !is_patch(port));
+        for (slot, port) in changed {
+            let before = self.installed.ports.get(&slot).cloned();
+            if let Err(error) = self.install_program(slot, port, before.as_ref(), &renewed) {
+                self.generation.set_port(slot, &port::Record::FREE, None)?;
                 applied.failed.insert(port.name.clone(), error);
             }
         }
-        self.set_floods(&module)?;
+        self.remove_floods(&module)?;
         self.remove_bridges(&module)?;
         module
             .ports
@@ -156,16 +168,13 @@ impl Datapath {
         Ok(renewed)
     }
 
-    fn install_port(
+    fn install_program(
         &mut self,
         slot: u32,
         port: &PortModule,
         before: Option<&PortModule>,
         renewed: &BTreeSet<u32>,
     ) -> Result<(), PortError> {
-        self.generation
-            .set_port(slot, &port.record, port.vlans.as_deref())
-            .map_err(|e| PortError::Pin(Box::new(e)))?;
         let Some(facts) = &port.entry else {
             return Ok(());
         };
@@ -204,6 +213,11 @@ impl Datapath {
                 self.generation.set_flood(*key, members, now)?;
             }
         }
+        Ok(())
+    }
+
+    fn remove_floods(&mut self, module: &Module) -> Result<(), DatapathError> {
+        let now = Instant::now();
         for key in self
             .installed
             .floods

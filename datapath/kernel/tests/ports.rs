@@ -117,6 +117,42 @@ fn forwarding_outlives_the_daemon_and_its_successor_adopts_it() {
 }
 
 #[test]
+fn no_frame_finds_a_gap_while_a_successor_takes_over() {
+    let lab = Lab::new("gap");
+    let (a, b) = (lab.tap("pa", TAP_MTU), lab.tap("pb", TAP_MTU));
+    let near = vec![port(&a, 1), patch("near", "far", 2)];
+    let far = vec![port(&b, 1), patch("far", "near", 2)];
+    let bridges = vec![named_bridge("left", near), named_bridge("right", far)];
+    let snapshot = Snapshot { bridges };
+    let mut datapath = lab.datapath();
+    apply(&mut datapath, &snapshot);
+    b.send(&frame(MacAddr::BROADCAST, station(2))).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let sent = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut sent = 0u64;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                a.send(&frame(station(2), station(1))).unwrap();
+                a.send(&frame(MacAddr::BROADCAST, station(1))).unwrap();
+                b.receive_all();
+                sent += 2;
+            }
+            sent
+        });
+        for _ in 0..20 {
+            datapath = lab.datapath();
+            apply(&mut datapath, &snapshot);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        sender.join().unwrap()
+    });
+    assert_eq!(all_drops(&datapath), 0, "{:?}", datapath.counters());
+    let counters = datapath.counters().unwrap();
+    let out = counters.iter().find(|c| c.port == b.name).unwrap();
+    assert_eq!(out.tx_packets, sent);
+}
+
+#[test]
 fn a_port_removed_while_the_daemon_was_down_is_let_go() {
     let lab = Lab::new("gone");
     let (a, b, c) = (
