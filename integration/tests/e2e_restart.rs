@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use aorta_integration::lab::{Netns, Switch, Wire, run, run_within};
+use aorta_integration::lab::{Netns, Switch, Wire, own_bin_dir, run, run_within};
 use common::{Bed, devices, done, eventually, fdb, frame, is_ours, pings, status};
 use serde_json::Value;
 
@@ -100,9 +100,10 @@ fn a_restart_and_a_crash_lose_no_packet_and_forget_nothing() {
 
 #[test]
 fn an_upgrade_to_another_layout_and_back_loses_no_packet_and_forgets_nothing() {
-    let (mut bed, _wire) = bed_with_a_past("upgrade");
-    let old = bed.switch.bin_dir().to_owned();
+    let old = own_bin_dir().unwrap();
+    // Before the bed, which needs them to the end of its life.
     let new = programs_with_wide_records(&old);
+    let (mut bed, _wire) = bed_with_a_past("upgrade");
     nothing_is_lost(&mut bed, |switch| switch.restart_from(new.path()).unwrap());
     nothing_is_lost(&mut bed, |switch| switch.restart_from(&old).unwrap());
     // After a crash, too.
@@ -114,9 +115,10 @@ fn an_upgrade_to_another_layout_and_back_loses_no_packet_and_forgets_nothing() {
 
 #[test]
 fn upgrades_that_die_half_way_lose_no_packet_and_forget_nothing() {
-    let (mut bed, _wire) = bed_with_a_past("half");
-    let old = bed.switch.bin_dir().to_owned();
+    let old = own_bin_dir().unwrap();
+    // Before the bed, which needs them to the end of its life.
     let new = programs_with_wide_records(&old);
+    let (mut bed, _wire) = bed_with_a_past("half");
     let (ns, pins) = (bed.ns.path(), pin_dir(&bed.switch));
     nothing_is_lost(&mut bed, |switch| {
         switch.terminate().unwrap();

@@ -21,7 +21,10 @@ pub fn binary(dir: &Path, name: &str) -> Result<PathBuf, LabError> {
 
 /// `AORTA_BIN_DIR`, or the directory that cargo built this very program into
 /// (`target/debug/deps/test-…` belongs to `target/debug`).
-pub(super) fn own_bin_dir() -> Result<PathBuf, LabError> {
+///
+/// # Errors
+/// When the system doesn't tell where this program is.
+pub fn own_bin_dir() -> Result<PathBuf, LabError> {
     if let Some(dir) = std::env::var_os("AORTA_BIN_DIR") {
         return Ok(PathBuf::from(dir));
     }

@@ -17,7 +17,7 @@ mod wait;
 mod wire;
 
 pub use accel::Accel;
-pub use binaries::binary;
+pub use binaries::{binary, own_bin_dir};
 pub use error::LabError;
 pub use exec::{Output, run, run_within};
 pub use guest::{Guest, GuestConfig, Nic};
