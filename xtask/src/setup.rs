@@ -9,9 +9,9 @@ use aorta_vm_images::{Image, cache_root, unpack_packages};
 use crate::error::TaskError;
 use crate::proc::{self, has_program, output, root, say};
 
-/// Programs and the packages that bring them; the names are the same on Debian 12, 13 and
-/// Ubuntu 24.04.
-const PROGRAMS: [(&str, &str); 14] = [
+/// Programs and the packages that bring them; but for bpftool's, the names are the same on
+/// Debian 12, 13 and Ubuntu 24.04.
+const PROGRAMS: [(&str, &str); 16] = [
     ("cc", "gcc"),
     ("make", "make"),
     ("dpkg-deb", "dpkg"),
@@ -23,10 +23,21 @@ const PROGRAMS: [(&str, &str); 14] = [
     ("ping", "iputils-ping"),
     ("ethtool", "ethtool"),
     ("tcpdump", "tcpdump"),
+    ("bpftool", "bpftool"),
+    ("/usr/bin/python3", "python3"),
     ("iperf3", "iperf3"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("ovsdb-client", "openvswitch-common"),
 ];
+
+/// Files that no program stands for, and the packages that bring them.
+const FILES: [(&str, &str); 1] = [(
+    "/usr/lib/python3/dist-packages/ovs/db/idl.py",
+    "python3-openvswitch",
+)];
+
+/// Ubuntu's packages of bpftool: the program, and the one for its kernel.
+const UBUNTU_BPFTOOL: [&str; 2] = ["linux-tools-common", "linux-tools-generic"];
 
 /// Package whose clients the tests use. Installed, it would start daemons of its own, so it is
 /// only unpacked.
@@ -117,19 +128,28 @@ fn is_root() -> bool {
 }
 
 fn install_missing() -> Result<(), TaskError> {
-    let missing: Vec<(&str, &str)> = PROGRAMS
+    let programs = PROGRAMS
         .into_iter()
-        .filter(|(program, _)| !has_program(program))
-        .collect();
+        .filter(|(program, _)| !has_program(program));
+    let files = FILES
+        .into_iter()
+        .filter(|(file, _)| !Path::new(file).is_file());
+    let missing: Vec<(&str, &str)> = programs.chain(files).collect();
     if missing.is_empty() {
         println!("packages: all there");
         return Ok(());
     }
-    let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    let packages: Vec<&str> = missing
+        .iter()
+        .flat_map(|(_, package)| match *package {
+            "bpftool" if is_ubuntu() => UBUNTU_BPFTOOL.to_vec(),
+            package => vec![package],
+        })
+        .collect();
     if !has_program("apt-get") {
         let programs = missing
             .iter()
-            .map(|(program, _)| format!("the program {program}"));
+            .map(|(program, package)| format!("{program}, of the package {package}"));
         return Err(TaskError::Lacking(programs.collect()));
     }
     if !is_root() {
@@ -142,6 +162,11 @@ fn install_missing() -> Result<(), TaskError> {
     apt(&["update", "-q"])?;
     let args = ["install", "-y", "-q", "--no-install-recommends"];
     apt(&[&args, packages.as_slice()].concat())
+}
+
+fn is_ubuntu() -> bool {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    release.lines().any(|line| line == "ID=ubuntu")
 }
 
 fn apt(args: &[&str]) -> Result<(), TaskError> {

@@ -14,7 +14,7 @@ mod flood;
 mod module;
 mod skb;
 
-pub use entry::compile_entry;
+pub use entry::{ENTRY_PREFIX, compile_entry};
 pub use error::CompileError;
 pub use facts::{EntryFacts, Ingress, Origin, VidCheck};
 pub use finish::{compile_finish, compile_stub};

@@ -128,6 +128,12 @@ pub enum PortError {
         /// Why.
         source: io::Error,
     },
+    /// Another switch has the device.
+    #[error("device {ifindex} is already a port of another switch on this machine")]
+    Taken {
+        /// The device.
+        ifindex: u32,
+    },
     /// Its program can't be kept over a restart.
     #[error("its program could not be pinned")]
     Pin(#[source] Box<DatapathError>),

@@ -3,6 +3,12 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+use aorta_compiler::ENTRY_PREFIX;
+use aya::programs::tc::TcAttachType;
+use aya::programs::{ProgramInfo, SchedClassifier};
+use rustix::net::netdevice::index_to_name;
+use rustix::net::{AddressFamily, SocketType, socket};
+
 use crate::error::{DatapathError, PortError};
 use crate::{pins, sys};
 
@@ -18,9 +24,31 @@ pub fn attach(path: &Path, ifindex: u32, program: BorrowedFd<'_>) -> Result<(), 
         }
         detach(path).map_err(pin_error)?;
     }
+    if has_entry(ifindex) {
+        return Err(PortError::Taken { ifindex });
+    }
     let link = sys::attach_tcx_ingress(program, ifindex)
         .map_err(|source| PortError::Attach { ifindex, source })?;
     pins::pin(link.as_fd(), path).map_err(pin_error)
+}
+
+/// Whether an entry program is at the device's ingress already. This switch's own was exchanged or
+/// detached before.
+fn has_entry(ifindex: u32) -> bool {
+    let ours = |program: ProgramInfo| {
+        program
+            .name_as_str()
+            .is_some_and(|name| name.starts_with(ENTRY_PREFIX))
+    };
+    // A device without a name or a kernel that can't tell: attaching finds out.
+    device_name(ifindex)
+        .and_then(|name| SchedClassifier::query_tcx(&name, TcAttachType::Ingress).ok())
+        .is_some_and(|(_, programs)| programs.into_iter().any(ours))
+}
+
+fn device_name(ifindex: u32) -> Option<String> {
+    let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
+    index_to_name(&socket, ifindex).ok()
 }
 
 /// Ends the link pinned at `path`, if there is one. Its program runs no more when this returns;

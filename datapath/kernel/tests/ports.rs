@@ -6,7 +6,7 @@ mod lab;
 use aorta_flow::{
     Attachment, Bridge, DropReason, IfIndex, OfPort, Port, PortName, PortVlan, Snapshot,
 };
-use aorta_kernel::{Datapath, PortError};
+use aorta_kernel::{Config, Datapath, PortError};
 use aorta_packet::{MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
 use lab::{Lab, Tap};
 
@@ -364,4 +364,26 @@ fn jumbo_frames_pass_where_they_fit_and_are_counted_where_not() {
     a.send(&jumbo).unwrap();
     assert_eq!(b.receive_all().len(), 0);
     assert_eq!(drops(&datapath, &a.name, DropReason::ExceedsMtu), 1);
+}
+
+#[test]
+fn a_device_of_another_switch_is_refused_and_taken_when_it_is_free() {
+    let lab = Lab::new("taken");
+    let (a, b) = (lab.tap("xa", TAP_MTU), lab.tap("xb", TAP_MTU));
+    let snapshot = bridge(vec![port(&a, 1), port(&b, 2)]);
+    let mut first = lab.datapath();
+    apply(&mut first, &bridge(vec![port(&a, 1)]));
+    let other = Config {
+        pin_dir: lab.config().pin_dir.with_file_name("other-switch"),
+    };
+    let mut second = Datapath::open(&other).unwrap();
+    let applied = second.apply(&snapshot).unwrap();
+    let errors: Vec<_> = applied.failed.iter().collect();
+    let [(name, PortError::Taken { .. })] = errors[..] else {
+        panic!("{errors:?}")
+    };
+    assert_eq!(*name, a.name);
+    apply(&mut first, &bridge(vec![]));
+    apply(&mut second, &snapshot);
+    Datapath::teardown(&other).unwrap();
 }

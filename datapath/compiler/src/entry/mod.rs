@@ -29,9 +29,12 @@ const TAG_NOW: i16 = -24;
 const VALUE: i16 = -24 - fdb::BYTES as i16;
 const JUMP_TAG: i16 = VALUE;
 
+/// What the names of all entry programs begin with, in the kernel too.
+pub const ENTRY_PREFIX: &str = "entry_";
+
 /// Compiles the entry program of one port.
 pub fn compile_entry(facts: &EntryFacts) -> Result<Program, CompileError> {
-    let name = format!("entry_{}", facts.port_slot);
+    let name = format!("{ENTRY_PREFIX}{}", facts.port_slot);
     let mut entry = Entry::new(facts, &name);
     entry.arrive();
     entry.classify();
