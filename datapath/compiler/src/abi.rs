@@ -91,8 +91,27 @@ map! {
     JUMPS, 7, "jumps", ProgArray, 4, 4, jump::FIRST_PATCH + MAX_PORTS
 }
 
+map! {
+    /// Generation: the [`recent`] record of each port slot, per CPU.
+    RECENT, 8, "recent", PerCpuArray, 4, recent::BYTES as u32, MAX_PORTS
+}
+map! {
+    /// Generation: one u64 that changes whenever a known station turns up behind another port or
+    /// is forgotten by order: what is remembered of lookups before is void.
+    EPOCH, 9, "epoch", Array, 4, 8, 1
+}
+
 /// Maps that each generation makes anew.
-pub const GENERATION_MAPS: &[MapSpec] = &[PORTS, VLANS, FLOOD_SETS, FLOOD_PLACES, SCRATCH, JUMPS];
+pub const GENERATION_MAPS: &[MapSpec] = &[
+    PORTS,
+    VLANS,
+    FLOOD_SETS,
+    FLOOD_PLACES,
+    SCRATCH,
+    JUMPS,
+    RECENT,
+    EPOCH,
+];
 
 /// State: MAC addresses of one bridge, see [`fdb`].
 pub const fn fdb_spec(bridge_slot: u32, max_entries: u32) -> MapSpec {
@@ -242,6 +261,23 @@ pub mod fdb {
         let [a, b, c, d, e, f, g, h] = key;
         (u16::from_ne_bytes([g, h]), MacAddr([a, b, c, d, e, f]))
     }
+}
+
+/// The newest pair of stations that a port's program looked up on this CPU. It spares the lookups
+/// for frames of the same pair within the same tick and epoch.
+pub mod recent {
+    /// u64: `jiffies_64` of the lookup.
+    pub const TICK: i16 = 0;
+    /// u64: epoch, read before the lookup.
+    pub const EPOCH: i16 = 8;
+    /// u64: key of the source.
+    pub const SRC: i16 = 16;
+    /// u64: key of the destination.
+    pub const DST: i16 = 24;
+    /// u32: slot of the destination's port.
+    pub const EGRESS: i16 = 32;
+    /// Bytes of a record.
+    pub const BYTES: usize = 40;
 }
 
 /// Indices in the jumps.

@@ -18,7 +18,7 @@ fn entry(ingress: Ingress, origin: Origin) -> Program {
         bridge_slot: 1,
         ingress,
         forward_bpdu: false,
-        mac_aging_s: 300,
+        mac_aging_s: 360,
         hz: 250,
         origin,
     };
@@ -39,7 +39,7 @@ fn access_port() {
     bless(
         "access",
         &entry(Ingress::Access(vid(10)), Origin::Device),
-        300,
+        360,
     );
 }
 
@@ -49,7 +49,7 @@ fn trunk_port_with_few_vlans() {
     bless(
         "trunk_few",
         &entry(Ingress::Trunk(few), Origin::Device),
-        300,
+        360,
     );
 }
 
@@ -59,7 +59,7 @@ fn native_port_with_many_vlans() {
     bless(
         "native_many",
         &entry(Ingress::Native(vid(7), many), Origin::Device),
-        320,
+        380,
     );
 }
 
@@ -68,7 +68,7 @@ fn patch_port() {
     bless(
         "patch",
         &entry(Ingress::Trunk(VidCheck::All), Origin::Patch),
-        330,
+        390,
     );
 }
 

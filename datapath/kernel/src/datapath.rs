@@ -154,7 +154,7 @@ impl Datapath {
                 _ => {}
             }
         }
-        Ok(())
+        self.generation.next_epoch()
     }
 
     /// Slots of the bridges whose MAC table is a new one.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aorta_compiler::abi::{
-    self, FLOOD_PLACES, FLOOD_SETS, GENERATION_MAPS, JUMPS, MAX_FLOOD_PLACES, PORTS, VLANS, jump,
-    port,
+    self, EPOCH, FLOOD_PLACES, FLOOD_SETS, GENERATION_MAPS, JUMPS, MAX_FLOOD_PLACES, PORTS, VLANS,
+    jump, port,
 };
 use aorta_compiler::{compile_finish, compile_flood, compile_stub};
 use aorta_ebpf::MapId;
@@ -127,6 +127,16 @@ impl Generation {
         self.map(FLOOD_SETS.id)?.remove(&set_key(key))?;
         self.places.release(key, now);
         Ok(())
+    }
+
+    /// Voids what programs remember of lookups: to be called once addresses were forgotten.
+    pub fn next_epoch(&self) -> Result<(), DatapathError> {
+        let map = self.map(EPOCH.id)?;
+        let key = 0u32.to_ne_bytes();
+        let value = map.get(&key)?.unwrap_or_default();
+        let now = value.try_into().map_or(0, u64::from_ne_bytes);
+        // A program may add at the same time: either way the value is another than before.
+        map.set(&key, &now.wrapping_add(1).to_ne_bytes())
     }
 
     fn map(&self, id: MapId) -> Result<&Map, DatapathError> {

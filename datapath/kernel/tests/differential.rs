@@ -47,6 +47,8 @@ struct FrameSpec {
     tags: Vec<VlanTag>,
     len: usize,
     test_run: bool,
+    /// Sent so many times in a row: programs remember the newest pair of stations.
+    times: usize,
 }
 
 fn vid() -> impl Strategy<Value = Vid> {
@@ -105,14 +107,16 @@ fn frame() -> impl Strategy<Value = FrameSpec> {
         tags,
         len,
         proptest::bool::weighted(0.25),
+        1usize..4,
     )
-        .prop_map(|(tap, dst, src, tags, len, test_run)| FrameSpec {
+        .prop_map(|(tap, dst, src, tags, len, test_run, times)| FrameSpec {
             tap,
             dst,
             src,
             tags,
             len,
             test_run,
+            times,
         })
 }
 
@@ -218,7 +222,8 @@ impl Bench {
         let mut interpreter = Interpreter::new(&snapshot);
         let mut drops: BTreeMap<(PortName, DropReason), u64> = BTreeMap::new();
         let (before, balance) = (self.drops(), self.balance());
-        for (n, spec) in scenario.frames.iter().enumerate() {
+        let repeated = |spec: &'_ FrameSpec| vec![spec.clone(); spec.times];
+        for (n, spec) in scenario.frames.iter().flat_map(repeated).enumerate() {
             let frame = spec.bytes();
             let name = self.taps[spec.tap].name.clone();
             let expected = interpreter.receive(&name, &frame, 0);

@@ -7,7 +7,7 @@ use aorta_ebpf::{Assembler, Cond, Helper, Label, Program, Reg, Size};
 use aorta_flow::{DropReason, MAX_PATCH_DEPTH};
 use aorta_packet::{ETH_HEADER_LEN, TPID_8021AD, TPID_8021Q};
 
-use crate::abi::{COUNTERS, PORTS, counter, fdb, fdb_id, port, scratch};
+use crate::abi::{COUNTERS, EPOCH, PORTS, RECENT, counter, fdb, fdb_id, port, recent, scratch};
 use crate::emit::{
     CTX, TAG_EMPTY_8021Q, count_frame, jump_finish, load_scratch, lookup, lookup_index,
 };
@@ -28,6 +28,12 @@ const TAG_NOW: i16 = -24;
 /// Stack frame: value of the MAC table; also the tag state for a jump.
 const VALUE: i16 = -24 - fdb::BYTES as i16;
 const JUMP_TAG: i16 = VALUE;
+/// Stack frame: key of the source.
+const SRC: i16 = VALUE - 8;
+/// Stack frame: epoch before any lookup.
+const EPOCH_NOW: i16 = VALUE - 16;
+/// Stack frame: address of the recent pair's record.
+const RECENT_AT: i16 = VALUE - 24;
 
 /// What the names of all entry programs begin with, in the kernel too.
 pub const ENTRY_PREFIX: &str = "entry_";
@@ -39,6 +45,7 @@ pub fn compile_entry(facts: &EntryFacts) -> Result<Program, CompileError> {
     entry.arrive();
     entry.classify();
     entry.parse();
+    entry.recall();
     entry.learn();
     entry.find();
     entry.send();
@@ -60,7 +67,10 @@ struct Entry<'f> {
     addressed: Label,
     flood: Label,
     find: Label,
+    learn: Label,
     learn_new: Label,
+    moved: Label,
+    egress: Label,
     no_device: Label,
     have_device: Label,
     tagged_egress: Label,
@@ -86,7 +96,10 @@ impl<'f> Entry<'f> {
             addressed: a.label("addressed"),
             flood: a.label("flood"),
             find: a.label("find"),
+            learn: a.label("learn"),
             learn_new: a.label("learn_new"),
+            moved: a.label("moved"),
+            egress: a.label("egress"),
             no_device: a.label("no_device"),
             have_device: a.label("have_device"),
             tagged_egress: a.label("tagged_egress"),
@@ -189,17 +202,46 @@ impl<'f> Entry<'f> {
         a.or(R1, R4);
     }
 
+    /// Spares the lookups if the newest frame on this CPU was of the same pair, in this tick. The
+    /// source was learned then, and nothing has moved since.
+    fn recall(&mut self) {
+        let (lost, learn) = (self.lost, self.learn);
+        let slot = self.slot();
+        let a = &mut self.a;
+        a.store(Size::Dw, R10, SRC, R1);
+        a.load_map_value(R2, EPOCH.id, 0);
+        a.load(Size::Dw, R1, R2, 0);
+        a.store(Size::Dw, R10, EPOCH_NOW, R1);
+        lookup_index(a, RECENT.id, INDEX, slot);
+        a.jump_if(Cond::Eq, R0, 0, lost);
+        a.store(Size::Dw, R10, RECENT_AT, R0);
+        a.load(Size::Dw, R1, R0, recent::TICK);
+        a.jump_if(Cond::Ne, R1, R7, learn);
+        a.load(Size::Dw, R1, R0, recent::DST);
+        a.jump_if(Cond::Ne, R1, R9, learn);
+        for (at, field) in [(SRC, recent::SRC), (EPOCH_NOW, recent::EPOCH)] {
+            a.load(Size::Dw, R1, R0, field);
+            a.load(Size::Dw, R2, R10, at);
+            a.jump_if(Cond::Ne, R1, R2, learn);
+        }
+        a.load(Size::W, R1, R0, recent::EGRESS);
+        a.jump(self.egress);
+    }
+
     /// Remembers that the source is behind this port, now.
     fn learn(&mut self) {
         let (find, learn_new, slot) = (self.find, self.learn_new, self.slot());
         let fdb_map = fdb_id(self.facts.bridge_slot);
+        let (learn, moved) = (self.learn, self.moved);
         let a = &mut self.a;
+        a.bind(learn);
+        a.load(Size::Dw, R1, R10, SRC);
         a.jump_if(Cond::Set, R1, 1, find);
         a.store(Size::Dw, R10, KEY, R1);
         lookup(a, fdb_map, KEY);
         a.jump_if(Cond::Eq, R0, 0, learn_new);
         a.load(Size::W, R1, R0, fdb::PORT);
-        a.jump_if(Cond::Ne, R1, slot, learn_new);
+        a.jump_if(Cond::Ne, R1, slot, moved);
         a.load(Size::Dw, R1, R0, fdb::SEEN);
         a.jump_if(Cond::Eq, R1, R7, find);
         a.store(Size::Dw, R0, fdb::SEEN, R7);
@@ -224,10 +266,20 @@ impl<'f> Entry<'f> {
         a.jump_if(Cond::Eq, R0, 0, flood);
         // Signed: another CPU may have seen the station after this one read the time.
         a.load(Size::Dw, R1, R0, fdb::SEEN);
-        a.sub(R7, R1);
-        a.jump_if(Cond::Sgt, R7, aging_ticks as i32, flood);
+        a.mov(R2, R7);
+        a.sub(R2, R1);
+        a.jump_if(Cond::Sgt, R2, aging_ticks as i32, flood);
         a.load(Size::W, R1, R0, fdb::PORT);
         a.jump_if(Cond::Eq, R1, slot, same);
+        a.load(Size::Dw, R3, R10, RECENT_AT);
+        a.store(Size::Dw, R3, recent::TICK, R7);
+        a.store(Size::Dw, R3, recent::DST, R9);
+        a.store(Size::W, R3, recent::EGRESS, R1);
+        for (at, field) in [(SRC, recent::SRC), (EPOCH_NOW, recent::EPOCH)] {
+            a.load(Size::Dw, R2, R10, at);
+            a.store(Size::Dw, R3, field, R2);
+        }
+        a.bind(self.egress);
         lookup_index(a, PORTS.id, INDEX, R1);
         a.jump_if(Cond::Eq, R0, 0, down);
         a.mov(R9, R0);

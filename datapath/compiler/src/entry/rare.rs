@@ -5,7 +5,7 @@ use aorta_flow::DropReason;
 use aorta_packet::Vid;
 
 use super::{Entry, INDEX, JUMP_TAG, KEY, TAG_NOW, TARGET, VALUE};
-use crate::abi::{COUNTERS, JUMPS, VLANS, counter, fdb, fdb_id, jump, port, scratch};
+use crate::abi::{COUNTERS, EPOCH, JUMPS, VLANS, counter, fdb, fdb_id, jump, port, scratch};
 use crate::emit::{
     CTX, count, jump_finish, load_scratch, load_tag, lookup, lookup_index, push_jump, retag,
 };
@@ -19,7 +19,8 @@ impl Entry<'_> {
         self.tagged_ingress();
         self.in_band_tag();
         self.group_address();
-        self.learn_new_station();
+        self.remember_station(self.learn_new, false);
+        self.remember_station(self.moved, true);
         self.rare_egress();
         self.hand_to_flood();
         self.hand_to_patch();
@@ -151,11 +152,13 @@ impl Entry<'_> {
         self.a.jump(self.addressed);
     }
 
-    fn learn_new_station(&mut self) {
+    /// Writes the source into the MAC table. If it was behind another port, what is remembered of
+    /// lookups is void.
+    fn remember_station(&mut self, label: Label, moved: bool) {
         let (find, slot) = (self.find, self.slot());
         let fdb_map = fdb_id(self.facts.bridge_slot);
         let a = &mut self.a;
-        a.bind(self.learn_new);
+        a.bind(label);
         for at in (0..fdb::BYTES as i16).step_by(8) {
             a.store(Size::Dw, R10, VALUE + at, 0);
         }
@@ -168,6 +171,11 @@ impl Entry<'_> {
         a.mov(R4, 0);
         a.load_map(R1, fdb_map);
         a.call(Helper::MapUpdateElem);
+        if moved {
+            a.load_map_value(R1, EPOCH.id, 0);
+            a.mov(R2, 1);
+            a.atomic_add(Size::Dw, R1, 0, R2);
+        }
         a.jump(find);
     }
 

@@ -1,6 +1,6 @@
 //! How many instructions a program executes for one frame, counted in the interpreter.
 
-use aorta_compiler::abi::{COUNTERS, PORTS, fdb};
+use aorta_compiler::abi::{COUNTERS, EPOCH, PORTS, RECENT, fdb};
 use aorta_ebpf::interp::{Machine, MapKind, MapSpec};
 use aorta_ebpf::{Helper, MapId, Program};
 
@@ -33,6 +33,12 @@ pub fn executed(
     machine
         .maps
         .create(stations, shape(MapKind::LruHash, 8, fdb::BYTES));
+    for spec in [RECENT, EPOCH] {
+        let value = spec.value_bytes as usize;
+        machine
+            .maps
+            .create(spec.id, shape(MapKind::Array, 4, value));
+    }
     let mut put = |map, key: &[u8], value: &[u8]| {
         let Machine { memory, maps, .. } = &mut machine;
         // An array's element is there once it has been looked up.
