@@ -43,7 +43,7 @@ pub fn run(rounds: u32) -> Result<Report, TaskError> {
     })?;
     let note = |side: &Side| format!("{} of {}", side.executed, side.instructions);
     let note = format!(
-        "instructions executed: {} compiled, {} by hand",
+        "instructions executed for the first frame of a pair: {} compiled, {} by hand",
         note(&outcome.compiled),
         note(&outcome.by_hand)
     );
