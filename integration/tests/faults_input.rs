@@ -3,15 +3,21 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
 
-use aorta_flow::{Attachment, Bridge, IfIndex, OfPort, Port, PortVlan, Snapshot};
+use aorta_ebpf::Program;
 use aorta_integration::lab::{Netns, Switch, Wire};
-use aorta_kernel::{Config, Datapath};
+use aorta_kernel::Loader;
 use common::{
     Bed, column, devices, done, eventually, frame, is_ours, pings, port, station, status, vsctl,
     wait_interface,
 };
+
+/// A program that leaves each frame to the next one (`TCX_NEXT`).
+const PASS_ON: &str = "program pass_on
+    r0 = -1
+    exit
+";
 
 /// More programs than the kernel takes at one hook of one device.
 const MANY_PROGRAMS: usize = 100;
@@ -207,45 +213,23 @@ fn fifty_taps_come_and_go_in_one_transaction_each() {
 }
 
 /// Attaches so many programs to a device that its hook is full. They go with the value.
-struct FullHook(Vec<Config>);
+struct FullHook(Vec<OwnedFd>);
 
 impl FullHook {
     fn of(ns: &Netns, device: &str) -> FullHook {
         let shown = ns.ip(&["-j", "link", "show", "dev", device]).unwrap();
         let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
         let index = u32::try_from(shown[0]["ifindex"].as_u64().unwrap()).unwrap();
-        let port = Port {
-            name: device.into(),
-            ofport: OfPort(1),
-            vlan: PortVlan::DEFAULT,
-            attachment: Attachment::Netdev {
-                ifindex: IfIndex::new(index).unwrap(),
-                up: true,
-                mtu_bytes: 1500,
-            },
-        };
-        let snapshot = Snapshot {
-            bridges: vec![Bridge {
-                name: "other".into(),
-                mac_aging_s: 300,
-                mac_table_size: 10,
-                forward_bpdu: false,
-                ports: vec![port],
-            }],
-        };
         let mut hook = FullHook(Vec::new());
         std::thread::scope(|scope| {
             let attach = || {
                 ns.enter().unwrap();
-                for number in 0..MANY_PROGRAMS {
-                    let name = format!("/sys/fs/bpf/aorta/full-{}-{number}", ns.name());
-                    let config = Config {
-                        pin_dir: PathBuf::from(name),
-                    };
-                    let applied = Datapath::open(&config).unwrap().apply(&snapshot).unwrap();
-                    hook.0.push(config);
-                    if !applied.failed.is_empty() {
-                        return;
+                let program = Program::parse(PASS_ON).unwrap();
+                let program = Loader::new().load(&program, |_| None).unwrap();
+                for _ in 0..MANY_PROGRAMS {
+                    match program.attach(index) {
+                        Ok(link) => hook.0.push(link),
+                        Err(_) => return,
                     }
                 }
                 panic!("{device} takes {MANY_PROGRAMS} programs");
@@ -253,16 +237,6 @@ impl FullHook {
             scope.spawn(attach).join().unwrap();
         });
         hook
-    }
-}
-
-impl Drop for FullHook {
-    fn drop(&mut self) {
-        for config in &self.0 {
-            if let Err(error) = Datapath::teardown(config) {
-                eprintln!("{error}");
-            }
-        }
     }
 }
 

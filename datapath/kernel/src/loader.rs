@@ -1,6 +1,6 @@
 //! Programs into the kernel: through aya, each as a small object file made in memory.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aorta_ebpf::{MapId, Program, refusal};
 use aya::programs::{ProgramError, ProgramFd, SchedClassifier};
@@ -21,6 +21,12 @@ impl Loaded {
     /// Its descriptor.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+
+    /// Attaches it to the ingress of a device, behind the programs that are there, for as long as
+    /// the descriptor is open.
+    pub fn attach(&self, ifindex: u32) -> std::io::Result<OwnedFd> {
+        sys::attach_tcx_ingress(self.fd(), ifindex)
     }
 
     /// Runs it on a frame, outside of any traffic.
