@@ -225,9 +225,11 @@ impl FullHook {
             let attach = || {
                 ns.enter().unwrap();
                 let program = Program::parse(PASS_ON).unwrap();
-                let program = Loader::new().load(&program, |_| None).unwrap();
+                let mut loader = Loader::new();
                 for _ in 0..MANY_PROGRAMS {
-                    match program.attach(index) {
+                    // A device takes each program once.
+                    let loaded = loader.load(&program, |_| None).unwrap();
+                    match loaded.attach(index) {
                         Ok(link) => hook.0.push(link),
                         Err(_) => return,
                     }
