@@ -42,8 +42,8 @@ pub struct Options {
     pub detach: bool,
 
     /// Accepted for compatibility: the pidfiles are always written
-    #[arg(long)]
-    pidfile: bool,
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pidfile: Option<Option<PathBuf>>,
 
     /// Remove all that the switch ever attached or made on this machine for this rundir, and exit.
     /// Refused while the switch runs
