@@ -2,7 +2,7 @@
 //! packet lost.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use aorta_compiler::abi::port;
@@ -111,6 +111,8 @@ impl Datapath {
             .ports
             .retain(|_, port| !applied.failed.contains_key(&port.name));
         self.installed = module;
+        // All programs use today's maps now.
+        self.state.retire_old_maps()?;
         if !self.settled {
             self.settle()?;
         }
@@ -128,7 +130,8 @@ impl Datapath {
         } else {
             slots.extend(self.pins.links()?);
         }
-        for slot in slots {
+        let mut forgotten = BTreeSet::new();
+        for &slot in &slots {
             let port = wanted.ports.get(&slot);
             let before = self.installed.ports.get(&slot);
             if port.is_none_or(|port| port.device.is_none()) {
@@ -142,19 +145,19 @@ impl Datapath {
             if was_patch && !port.is_some_and(is_patch) {
                 self.generation.clear_jump(slot)?;
             }
-            match (before, port) {
-                (Some(before), Some(port)) if before.bridge_slot != port.bridge_slot => {
-                    self.state.flush_port(before.bridge_slot, slot)?;
-                }
-                // A station that is behind a port in a VLAN may not be in the port's new ones.
-                (Some(before), Some(port)) if vlans_differ(before, port) => {
-                    self.state.flush_port(port.bridge_slot, slot)?;
-                }
-                (_, None) => self.state.release_port(slot)?,
-                _ => {}
+            if port.is_none_or(|port| before.is_some_and(|before| stations_differ(before, port))) {
+                forgotten.insert(slot);
             }
         }
-        self.generation.next_epoch()
+        if forgotten.is_empty() {
+            return Ok(());
+        }
+        self.state.forget_stations(&forgotten)?;
+        self.generation.next_epoch()?;
+        for slot in slots.iter().filter(|slot| !wanted.ports.contains_key(slot)) {
+            self.state.release_port(*slot)?;
+        }
+        Ok(())
     }
 
     /// Slots of the bridges whose MAC table is a new one.
@@ -240,9 +243,8 @@ impl Datapath {
         Ok(())
     }
 
-    /// All programs are this daemon's: earlier ones' maps can go.
+    /// All programs are this daemon's: earlier ones' generations can go.
     fn settle(&mut self) -> Result<(), DatapathError> {
-        self.state.retire_old_maps()?;
         for number in self.pins.generations()? {
             if number != self.generation.number() {
                 self.pins.remove_generation(number)?;
@@ -276,11 +278,6 @@ impl Datapath {
             .load(&program, |id| generation.map_fd(state, id))?;
         program.test_run(frame, repeat).map_err(failed)
     }
-
-    /// Whether anything is left of a datapath in `pin_dir`.
-    pub fn exists(pin_dir: &Path) -> bool {
-        pin_dir.join("state").exists()
-    }
 }
 
 fn is_patch(port: &PortModule) -> bool {
@@ -289,10 +286,13 @@ fn is_patch(port: &PortModule) -> bool {
         .is_some_and(|facts| facts.origin == Origin::Patch)
 }
 
-fn vlans_differ(before: &PortModule, after: &PortModule) -> bool {
+/// Whether a station that was behind the port may not be there any more: the port is in another
+/// bridge, or in other VLANs.
+fn stations_differ(before: &PortModule, after: &PortModule) -> bool {
     let ingress = |port: &PortModule| port.entry.as_ref().map(|facts| facts.ingress.clone());
     let egress = |port: &PortModule| (port.record.untagged_vlan, port.record.tagged);
-    ingress(before) != ingress(after)
+    before.bridge_slot != after.bridge_slot
+        || ingress(before) != ingress(after)
         || egress(before) != egress(after)
         || before.vlans != after.vlans
 }

@@ -3,7 +3,7 @@
 //! Its maps are adopted as they are if their sizes are today's. If an upgrade has other sizes,
 //! new maps are made and the old contents copied: records only ever grow at their end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_compiler::Slots;
 use aorta_compiler::abi::{self, COUNTERS, MapKind, MapSpec, counter, fdb_spec};
@@ -131,11 +131,8 @@ impl State {
         )
     }
 
-    /// Forgets a port: its addresses, counters and name. Its programs must be gone.
+    /// Forgets a port: its counters and name. Its programs and stations must be gone.
     pub fn release_port(&mut self, slot: u32) -> Result<(), DatapathError> {
-        for fdb in self.fdbs.values() {
-            forget_port(&fdb.map, slot)?;
-        }
         let key = slot.to_ne_bytes();
         self.counters
             .set(&key, &vec![0; self.counters.value_bytes()])?;
@@ -149,12 +146,18 @@ impl State {
         Ok(())
     }
 
-    /// Forgets the addresses behind a port.
-    pub fn flush_port(&self, bridge_slot: u32, port_slot: u32) -> Result<(), DatapathError> {
-        match self.fdbs.get(&bridge_slot) {
-            Some(fdb) => forget_port(&fdb.map, port_slot),
-            None => Ok(()),
+    /// Forgets the stations behind these ports, in one walk through each table.
+    pub fn forget_stations(&self, port_slots: &BTreeSet<u32>) -> Result<(), DatapathError> {
+        for fdb in self.fdbs.values() {
+            for key in fdb.map.keys()? {
+                let value = fdb.map.get(&key)?;
+                let port = value.as_deref().and_then(|v| v.first_chunk());
+                if port.is_some_and(|port| port_slots.contains(&u32::from_ne_bytes(*port))) {
+                    fdb.map.remove(&key)?;
+                }
+            }
         }
+        Ok(())
     }
 
     /// Forgets a bridge and what it learned. Its programs must be gone.
@@ -363,16 +366,6 @@ fn read_words(map: &Map, key: &[u8]) -> Result<Words, DatapathError> {
         }
     }
     Ok(words)
-}
-
-fn forget_port(fdb: &Map, port_slot: u32) -> Result<(), DatapathError> {
-    for key in fdb.keys()? {
-        let value = fdb.get(&key)?;
-        if value.is_some_and(|value| value[..4] == port_slot.to_ne_bytes()) {
-            fdb.remove(&key)?;
-        }
-    }
-    Ok(())
 }
 
 /// Copies what `to` doesn't have yet.
