@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use aorta_integration::lab::command_line;
+
 use crate::error::TaskError;
 
 /// Root of the workspace.
@@ -97,14 +99,6 @@ pub fn output(command: &mut Command) -> Result<Vec<u8>, TaskError> {
         command: line,
         status: output.status,
     })
-}
-
-fn command_line(command: &Command) -> String {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|part| part.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ fn shell_status(status: ExitStatus) -> i32 {
 }
 
 /// The command as a person would type it, roughly.
-pub(super) fn command_line(command: &Command) -> String {
+pub fn command_line(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|part| part.to_string_lossy())

@@ -19,7 +19,7 @@ mod wire;
 pub use accel::Accel;
 pub use binaries::{binary, own_bin_dir};
 pub use error::LabError;
-pub use exec::{Output, run, run_within};
+pub use exec::{Output, command_line, run, run_within};
 pub use guest::{Guest, GuestConfig, Nic};
 pub use netns::{Netns, sweep_stale};
 pub use probe::{ProbeReport, UdpProbe};
