@@ -69,10 +69,14 @@ pub(super) fn set(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn add(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
-    let Some((table, row)) = target(cmd, ctx)? else {
-        return Ok(());
-    };
+/// The column that `add` and `remove` change, and the type of their arguments: any number of its
+/// elements.
+fn changed_column<'t>(
+    cmd: &Command,
+    ctx: &Context<'_>,
+    table: &'t TableSchema,
+    row: Uuid,
+) -> Result<(&'t ColumnSchema, ColumnType), Error> {
     let column = schema::column(table, cmd.arg(2))?;
     check_mutable(ctx, table, row, column)?;
     let any = ColumnType {
@@ -80,6 +84,14 @@ pub(super) fn add(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
         max: usize::MAX,
         ..column.ty.clone()
     };
+    Ok((column, any))
+}
+
+pub(super) fn add(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
+    let Some((table, row)) = target(cmd, ctx)? else {
+        return Ok(());
+    };
+    let (column, any) = changed_column(cmd, ctx, table, row)?;
     let mut result = ctx.txn.get(&table.name, row, &column.name).clone();
     for argument in cmd.rest(3) {
         let more = value::datum(argument, &any, &mut ctx.symbols)?;
@@ -105,13 +117,7 @@ pub(super) fn remove(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> 
     let Some((table, row)) = target(cmd, ctx)? else {
         return Ok(());
     };
-    let column = schema::column(table, cmd.arg(2))?;
-    check_mutable(ctx, table, row, column)?;
-    let any = ColumnType {
-        min: 1,
-        max: usize::MAX,
-        ..column.ty.clone()
-    };
+    let (column, any) = changed_column(cmd, ctx, table, row)?;
     let keys = ColumnType {
         value: None,
         ..any.clone()
