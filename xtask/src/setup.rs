@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use aorta_integration::lab::Guest;
+use aorta_integration::lab::{self, Guest};
 use aorta_vm_images::{Image, cache_root, unpack_packages};
 
 use crate::error::TaskError;
@@ -55,7 +55,9 @@ pub fn run() -> Result<(), TaskError> {
     check_rust()?;
     install_missing()?;
     unpack_ovs_clients()?;
-    check_kernel()
+    check_kernel()?;
+    println!("python:   {}", lab::python()?.display());
+    Ok(())
 }
 
 /// The guest image, built now if the cache doesn't have it.
@@ -134,7 +136,8 @@ fn install_missing() -> Result<(), TaskError> {
     let files = FILES
         .into_iter()
         .filter(|(file, _)| !Path::new(file).is_file());
-    let missing: Vec<(&str, &str)> = programs.chain(files).collect();
+    let venv = (!has_venv()).then_some(("python3 -m venv", "python3-venv"));
+    let missing: Vec<(&str, &str)> = programs.chain(files).chain(venv).collect();
     if missing.is_empty() {
         println!("packages: all there");
         return Ok(());
@@ -162,6 +165,11 @@ fn install_missing() -> Result<(), TaskError> {
     apt(&["update", "-q"])?;
     let args = ["install", "-y", "-q", "--no-install-recommends"];
     apt(&[&args, packages.as_slice()].concat())
+}
+
+/// Whether environments for Python packages can be made; Debian has that apart from Python.
+fn has_venv() -> bool {
+    output(Command::new(lab::SYSTEM_PYTHON).args(["-c", "import ensurepip, venv"])).is_ok()
 }
 
 fn is_ubuntu() -> bool {

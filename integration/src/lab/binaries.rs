@@ -32,7 +32,7 @@ pub fn own_bin_dir() -> Result<PathBuf, LabError> {
     Ok(profile_dir(&exe))
 }
 
-fn profile_dir(exe: &Path) -> PathBuf {
+pub(super) fn profile_dir(exe: &Path) -> PathBuf {
     let dir = exe.parent().unwrap_or(exe);
     if dir.ends_with("deps") {
         dir.parent().unwrap_or(dir).to_owned()

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // no test file needs all of it
 
 pub mod client;
+pub mod python;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
