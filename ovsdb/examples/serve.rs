@@ -3,7 +3,8 @@ use std::path::PathBuf;
 
 use aorta_ovsdb::{Remote, Store};
 
-#[tokio::main]
+// With as many threads as the daemon has for its clients.
+#[tokio::main(worker_threads = 1)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let path = PathBuf::from(args.next().ok_or("usage: serve FILE REMOTE…")?);
