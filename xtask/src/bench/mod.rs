@@ -4,6 +4,7 @@
 
 mod lab;
 mod normal;
+mod ovsdb;
 mod peers;
 mod ports;
 mod report;
@@ -18,7 +19,7 @@ pub use rounds::{Variant, interleaved};
 /// What a bench is told.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
-    /// Which bench, or `all`.
+    /// Which bench, or the first part of several's names (`ovsdb`), or `all`.
     name: Option<String>,
     /// Rounds in which every variant is measured once, in turns.
     #[arg(long, default_value_t = 5)]
@@ -50,6 +51,21 @@ const BENCHES: &[Bench] = &[
         run: ports::idle,
     },
     Bench {
+        name: "ovsdb-commits",
+        about: "transactions of 64 connections, against ovsdb-server",
+        run: ovsdb::commits,
+    },
+    Bench {
+        name: "ovsdb-initial",
+        about: "a monitor's first reply with 10,000 ports, against ovsdb-server",
+        run: ovsdb::initial,
+    },
+    Bench {
+        name: "ovsdb-fan-out",
+        about: "CPU time while 1,000 ports are added and 100 clients watch, against ovsdb-server",
+        run: ovsdb::fan_out,
+    },
+    Bench {
         name: "peers",
         about: "side by side with a Linux bridge and the bare hooks (needs AORTA_PEERS_BENCH)",
         run: peers::run,
@@ -71,20 +87,27 @@ pub fn short_form() -> Result<(), TaskError> {
     Ok(())
 }
 
-/// Runs one bench, all, or lists them.
+/// Whether a bench is meant by its name, or by all of it before a dash.
+fn is_part_of(bench: &str, name: &str) -> bool {
+    bench
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+/// Runs one bench, a group, all, or lists them.
 ///
 /// # Errors
 /// When a measurement fails or no bench has that name.
 pub fn run(args: &BenchArgs) -> Result<(), TaskError> {
     let Some(name) = &args.name else {
         for bench in BENCHES {
-            println!("{:<10} {}", bench.name, bench.about);
+            println!("{:<14} {}", bench.name, bench.about);
         }
         return Ok(());
     };
     let chosen: Vec<&Bench> = BENCHES
         .iter()
-        .filter(|bench| name == "all" || bench.name == *name)
+        .filter(|bench| name == "all" || is_part_of(bench.name, name))
         .collect();
     if chosen.is_empty() {
         return Err(TaskError::NoBench(name.clone()));
