@@ -40,19 +40,17 @@ impl Names<'_> {
         (self.new_uuid)()
     }
 
-    /// Gives `name` to the row that is being inserted under `wanted`, or under the uuid that an
-    /// earlier mention of the name made up; `None` if another row has the name.
+    /// Gives `name` to the row that is being inserted under `wanted`, or else under the uuid that
+    /// an earlier mention of the name made up; `None` if another row has the name. A mention
+    /// before an insert with a wanted uuid refers to no row, as with ovsdb-server.
     pub(super) fn declare(&mut self, name: &str, wanted: Option<Uuid>) -> Option<Uuid> {
         if !self.inserted.insert(name.to_owned()) {
             return None;
         }
-        match (wanted, self.known.contains_key(name)) {
-            (Some(uuid), false) => {
-                self.known.insert(name.to_owned(), uuid);
-                Some(uuid)
-            }
-            _ => self.resolve(name),
+        if let Some(uuid) = wanted {
+            self.known.insert(name.to_owned(), uuid);
         }
+        self.resolve(name)
     }
 }
 
