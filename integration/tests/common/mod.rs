@@ -2,7 +2,9 @@
 #![allow(dead_code)] // no test file needs all of it
 
 pub mod client;
+pub mod pair;
 pub mod python;
+pub mod reference;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
