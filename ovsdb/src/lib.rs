@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod coverage;
 pub mod db;
 mod engine;
 pub mod error;
@@ -24,11 +25,13 @@ mod remote;
 mod row;
 pub mod schema;
 mod server;
+mod session;
 mod store;
 pub mod value;
 
 pub use client::{Client, ClientError, Notification};
 pub use db::{Change, Condition, Context, Db, Delta, Execution, Outcome, Table};
+pub use engine::Usage;
 pub use error::{ErrorKind, OpError};
 pub use monitor::{Monitor, MonitorVersion};
 pub use remote::{DEFAULT_PORT, Remote, RemoteError};
@@ -37,6 +40,7 @@ pub use schema::{
     BaseType, ColumnSchema, ColumnType, DatabaseSchema, RefTable, SchemaError, TableSchema,
 };
 pub use server::{ListenError, Listener};
+pub use session::{LocalSession, SessionError};
 pub use store::{Store, StoreError, StoreHandle};
 pub use uuid::Uuid;
 pub use value::{Atom, AtomMap, AtomSet, AtomType, Datum, NoSymbols, Real, Symbols};

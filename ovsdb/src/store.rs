@@ -1,17 +1,18 @@
 //! The database as part of a daemon: open it, read it, change it, hear of changes, let clients in.
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::db::{Db, Delta};
-use crate::engine::{Command, Engine};
+use crate::engine::{Command, Engine, Usage};
 use crate::log::{Log, LogError};
 use crate::remote::Remote;
 use crate::schema::DatabaseSchema;
 use crate::server::{ListenError, Listener, listen};
+use crate::session::{LocalSession, SessionError};
 
 /// Opens databases.
 #[derive(Debug)]
@@ -114,6 +115,23 @@ impl StoreHandle {
     /// If the database is closed.
     pub async fn subscribe(&self) -> Result<(Db, mpsc::UnboundedReceiver<Arc<Delta>>), StoreError> {
         self.ask(|reply| Command::Subscribe { reply }).await
+    }
+
+    /// Lets a part of this process be a client like those that connect.
+    ///
+    /// # Errors
+    /// If the database is closed.
+    pub async fn connect(&self) -> Result<LocalSession, SessionError> {
+        let session = self.sessions.fetch_add(1, Ordering::Relaxed);
+        LocalSession::open(&self.engine, session).await
+    }
+
+    /// How much the store holds.
+    ///
+    /// # Errors
+    /// If the database is closed.
+    pub async fn usage(&self) -> Result<Usage, StoreError> {
+        self.ask(|reply| Command::Usage { reply }).await
     }
 
     /// Lets clients connect, to a `punix:` socket (mode 0600) or by `ptcp:`, until the listener is

@@ -41,6 +41,7 @@ impl Datapath for KernelDatapath {
     fn apply(&mut self, snapshot: &Snapshot) -> Result<Applied, DatapathError> {
         let applied = {
             let _expedited = self.expedite.begin();
+            crate::coverage::DATAPATH_APPLY.hit();
             self.kernel.apply(snapshot).map_err(refused)?
         };
         let failed: BTreeMap<PortName, String> = applied

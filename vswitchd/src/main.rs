@@ -4,6 +4,7 @@
 
 mod config;
 mod control;
+mod coverage;
 mod daemon;
 mod detach;
 mod devices;

@@ -65,7 +65,8 @@ Examples:
 
 SIGTERM and SIGINT stop the daemon and leave forwarding as it is; the next start takes over
 without losing a packet. `ovs-appctl exit --cleanup` stops forwarding, too.
-The environment variable AORTA_LOG sets what is logged (error, warn, info, debug, trace).";
+The environment variable AORTA_LOG sets what is logged at the start (error, warn, info, debug,
+trace); `ovs-appctl vlog/set` changes it while the switch runs, `vlog/list` shows it.";
 
 /// What switches the frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

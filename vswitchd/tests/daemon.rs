@@ -123,7 +123,7 @@ fn control_sockets_serve_ovs_appctl() {
     assert_eq!(appctl("ofproto/list"), "br0");
     assert_eq!(
         appctl("-t ovsdb-server ovsdb-server/list-dbs"),
-        "Open_vSwitch"
+        "Open_vSwitch\n_Server"
     );
     assert_eq!(appctl("fdb/show br0"), "port  VLAN  MAC                Age");
     let bad = fails(&mut host.client("ovs-appctl", "fdb/show br7"));

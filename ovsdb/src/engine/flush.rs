@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::Client;
+use crate::coverage;
 use crate::log::Log;
 
 type Held = Vec<(Client, Vec<Value>)>;
@@ -45,6 +46,7 @@ impl Flush {
             let result = file
                 .map_err(io::Error::other)
                 .and_then(|file| file.sync_data());
+            coverage::LOG_FLUSHED.hit();
             // The engine may have stopped; it flushes once more as it does.
             let _ = sender.send(result);
         });

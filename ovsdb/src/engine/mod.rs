@@ -6,6 +6,7 @@ mod outbox;
 mod requests;
 mod server_db;
 mod session;
+mod usage;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::coverage;
 use crate::db::{Context, Db, Delta, Execution, Outcome};
 use crate::error::{ErrorKind, OpError};
 use crate::jsonrpc::Message;
@@ -25,6 +27,7 @@ use locks::Locks;
 pub(crate) use outbox::{Outbox, Outgoing, SLOW, outbox};
 use server_db::server_database;
 use session::{Client, Database, Job, Session, SessionMonitor, notification};
+pub use usage::Usage;
 
 /// Tells the clients of one engine apart.
 pub(crate) type SessionId = u64;
@@ -42,6 +45,8 @@ pub(crate) enum Command {
     },
     /// Hand out the main database.
     Snapshot { reply: oneshot::Sender<Db> },
+    /// Tell how much there is.
+    Usage { reply: oneshot::Sender<Usage> },
     /// A client has connected.
     Connect { session: SessionId, outbox: Outbox },
     /// A client has sent a message.
@@ -149,7 +154,10 @@ impl Engine {
                     let _ = reply.send(main.db.clone());
                 }
             }
+            // Whoever asked may have gone.
+            Command::Usage { reply } => drop(reply.send(self.usage())),
             Command::Connect { session, outbox } => {
+                coverage::SESSION_OPENED.hit();
                 let new = Session {
                     outbox,
                     monitors: Vec::new(),
@@ -157,7 +165,10 @@ impl Engine {
                 };
                 self.sessions.insert(session, new);
             }
-            Command::Message { session, message } => self.message(session, message),
+            Command::Message { session, message } => {
+                coverage::REQUEST_RECEIVED.hit();
+                self.message(session, message);
+            }
             Command::Disconnect { session } => self.disconnect(session),
             Command::Close { .. } => {}
         }
@@ -207,6 +218,7 @@ impl Engine {
             durable,
         } = outcome;
         let delta = Arc::new(delta);
+        count(&results);
         if let Err(error) = self.write(job.database, &delta) {
             tracing::error!("transaction refused: {}", describe(&error));
             if let Some(database) = self.databases.get_mut(job.database) {
@@ -253,10 +265,10 @@ impl Engine {
         for (session, state) in &self.sessions {
             let monitors = state.monitors.iter().filter(|m| m.database == database);
             let updates = monitors.filter_map(|m| Some(m.notification(m.monitor.update(delta)?)));
-            if !updates
-                .into_iter()
-                .all(|update| state.outbox.send(update.to_text()))
-            {
+            if !updates.into_iter().all(|update| {
+                coverage::MONITOR_UPDATE.hit();
+                state.outbox.send(update.to_text())
+            }) {
                 gone.push(*session);
             }
         }
@@ -334,6 +346,16 @@ impl Engine {
             self.send(next, &notification("locked", vec![json!(lock)]));
         }
     }
+}
+
+fn count(results: &[Value]) {
+    let failed = results.iter().any(|result| result.get("error").is_some());
+    let counter = if failed {
+        &coverage::TXN_FAILED
+    } else {
+        &coverage::TXN_COMMITTED
+    };
+    counter.hit();
 }
 
 /// An error and its causes in one line.

@@ -52,6 +52,11 @@ impl Outbox {
         *self.backlog.borrow() <= TOO_SLOW && self.texts.send(text).is_ok()
     }
 
+    /// Bytes that are unsent.
+    pub(crate) fn backlog(&self) -> usize {
+        *self.backlog.borrow()
+    }
+
     /// Ends the connection, whatever is unsent.
     pub(crate) fn cut(&self) {
         self.backlog.send_replace(usize::MAX);

@@ -10,6 +10,7 @@ use rustix::fs::{FlockOperation, fcntl_lock, flock};
 use super::error::{LogError, io_error};
 use super::read::read_log;
 use super::record::{encode, transaction_record};
+use crate::coverage;
 use crate::db::{Db, Delta};
 use crate::schema::DatabaseSchema;
 
@@ -110,6 +111,7 @@ impl Log {
             return Err(io_error(&self.path, "write to it")(error));
         }
         self.end += bytes.len() as u64;
+        coverage::LOG_BYTES.add(bytes.len() as u64);
         Ok(())
     }
 
@@ -152,6 +154,7 @@ impl Log {
         self.file = replace(&self.path, &bytes)?;
         self.end = bytes.len() as u64;
         self.compacted = self.end;
+        coverage::LOG_COMPACTED.hit();
         Ok(())
     }
 }

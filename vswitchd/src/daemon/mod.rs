@@ -18,6 +18,7 @@ pub use error::DaemonError;
 
 use crate::config::Model;
 use crate::control::{Control, FdbError, Request};
+use crate::coverage;
 use crate::expedite::Expedite;
 use crate::identity::Host;
 use crate::kernel::KernelDatapath;
@@ -220,16 +221,8 @@ impl Daemon {
         };
         let control = |target, name| {
             let (control, log) = (self.control.clone(), log.clone());
-            unixctl::serve(
-                rundir,
-                name,
-                Commands {
-                    target,
-                    control,
-                    log,
-                },
-            )
-            .map_err(failed)
+            let commands = Commands::new(target, control, self.store.clone(), log);
+            unixctl::serve(rundir, name, commands).map_err(failed)
         };
         let controls = [
             control(Target::Switch, SWITCH)?,
@@ -249,6 +242,7 @@ impl Daemon {
                 },
                 batch = self.events.next() => {
                     let batch = batch?;
+                    coverage::NETLINK_EVENT.hit();
                     if !self.cleaned {
                         let updates = self.switch.devices_changed(batch).await;
                         self.write(updates).await;
@@ -263,7 +257,9 @@ impl Daemon {
                 _ = self.signals.terminate.recv() => return Ok(()),
                 _ = self.signals.interrupt.recv() => return Ok(()),
                 _ = self.signals.hangup.recv() => {
-                    if let Err(error) = log.reopen() {
+                    if log.has_file()
+                        && let Err(error) = log.reopen()
+                    {
                         warn!("{}", crate::errors::line(&error));
                     }
                 }

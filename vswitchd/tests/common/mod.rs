@@ -1,4 +1,5 @@
 //! A daemon in a network namespace of its own (needs root), and unmodified clients.
+#![allow(dead_code)]
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -57,7 +58,12 @@ impl Host {
 
     /// Starts the daemon in the foreground and waits until it is ready.
     pub fn start(&self) -> Daemon {
-        let mut command = self.vswitchd(&[]);
+        self.start_with(&[])
+    }
+
+    /// Starts it with more options.
+    pub fn start_with(&self, more: &[&str]) -> Daemon {
+        let mut command = self.vswitchd(more);
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -1,0 +1,32 @@
+//! Counters of what the switch does (`coverage/show`).
+
+use aorta_ovsdb::coverage::{COUNTERS, Counter, Reading};
+
+/// Calls of the management API.
+pub static API_CALL: Counter = Counter::new("api_call");
+/// Connections that were refused because there were too many.
+pub static CONNECTION_REFUSED: Counter = Counter::new("connection_refused");
+/// Configurations handed to the datapath.
+pub static DATAPATH_APPLY: Counter = Counter::new("datapath_apply");
+/// Events of network devices.
+pub static NETLINK_EVENT: Counter = Counter::new("netlink_event");
+/// Commands taken from control sockets.
+pub static UNIXCTL_RECEIVED: Counter = Counter::new("unixctl_received");
+/// Answers given to them.
+pub static UNIXCTL_REPLIED: Counter = Counter::new("unixctl_replied");
+
+/// Every counter of the process now.
+pub fn read() -> Vec<Reading> {
+    let own: [&Counter; 6] = [
+        &API_CALL,
+        &CONNECTION_REFUSED,
+        &DATAPATH_APPLY,
+        &NETLINK_EVENT,
+        &UNIXCTL_RECEIVED,
+        &UNIXCTL_REPLIED,
+    ];
+    own.iter()
+        .chain(COUNTERS)
+        .map(|counter| counter.read())
+        .collect()
+}

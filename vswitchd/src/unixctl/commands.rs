@@ -1,0 +1,90 @@
+//! Which commands there are. Pure.
+
+use std::fmt::Write as _;
+
+use super::Target;
+
+/// A command: its name, its arguments as `list-commands` has them, their least and greatest
+/// number.
+type Command = (&'static str, &'static str, usize, usize);
+
+const ANY: usize = usize::MAX;
+
+const COMMON: &[Command] = &[
+    ("coverage/read-counter", "COUNTER", 1, 1),
+    ("coverage/show", "", 0, 0),
+    ("list-commands", "", 0, 0),
+    ("memory/show", "", 0, 0),
+    ("version", "", 0, 0),
+    ("vlog/close", "", 0, 0),
+    ("vlog/disable-rate-limit", "[module]...", 0, ANY),
+    ("vlog/enable-rate-limit", "[module]...", 0, ANY),
+    ("vlog/list", "", 0, 0),
+    ("vlog/list-pattern", "", 0, 0),
+    ("vlog/reopen", "", 0, 0),
+    ("vlog/set", "{spec | PATTERN:destination:pattern}", 0, ANY),
+];
+
+const SWITCH: &[Command] = &[
+    ("exit", "[--cleanup]", 0, 1),
+    ("fdb/show", "bridge", 1, 1),
+    ("ofproto/list", "", 0, 0),
+];
+
+const DATABASE: &[Command] = &[
+    ("exit", "", 0, 0),
+    ("ovsdb-server/add-db", "DB", 1, 1),
+    ("ovsdb-server/connect-active-ovsdb-server", "", 0, 0),
+    ("ovsdb-server/disconnect-active-ovsdb-server", "", 0, 0),
+    ("ovsdb-server/get-active-ovsdb-server", "", 0, 0),
+    ("ovsdb-server/list-dbs", "", 0, 0),
+    ("ovsdb-server/memory-trim-on-compaction", "on|off", 1, 1),
+    ("ovsdb-server/perf-counters-clear", "", 0, 0),
+    ("ovsdb-server/perf-counters-show", "", 0, 0),
+    ("ovsdb-server/remove-db", "DB", 1, 1),
+    ("ovsdb-server/set-active-ovsdb-server", "", 1, 1),
+    ("ovsdb-server/sync-status", "", 0, 0),
+    ("ovsdb-server/tlog-list", "", 0, 0),
+    ("ovsdb-server/tlog-set", "DB:TABLE on|off", 2, 2),
+];
+
+fn commands(target: Target) -> Vec<Command> {
+    let own = match target {
+        Target::Switch => SWITCH,
+        Target::Database => DATABASE,
+    };
+    let mut all = [COMMON, own].concat();
+    all.sort_unstable();
+    all
+}
+
+/// Whether there is such a command and it takes so many arguments.
+///
+/// # Errors
+/// With Open vSwitch's words for why not.
+pub fn check(target: Target, name: &str, arguments: usize) -> Result<(), String> {
+    let all = commands(target);
+    let Some((_, _, least, most)) = all.iter().find(|(known, ..)| *known == name) else {
+        return Err(format!(
+            "{name:?} is not a valid command (use \"list-commands\" to see a list of valid commands)"
+        ));
+    };
+    if arguments < *least {
+        return Err(format!(
+            "\"{name}\" command requires at least {least} arguments"
+        ));
+    }
+    if arguments > *most {
+        return Err(format!("\"{name}\" command takes at most {most} arguments"));
+    }
+    Ok(())
+}
+
+/// The answer to `list-commands`.
+pub fn list(target: Target) -> String {
+    let mut text = "The available commands are:\n".to_owned();
+    for (name, usage, ..) in commands(target) {
+        let _ = writeln!(text, "  {name:<23} {usage}");
+    }
+    text
+}

@@ -1,0 +1,267 @@
+//! The control sockets, by the real `ovs-appctl`, beside those of Open vSwitch's own daemons
+//! (needs root and Open vSwitch installed).
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Host, run};
+
+/// Open vSwitch's ovsdb-server in a rundir of its own; ended with the value.
+struct Reference {
+    dir: tempfile::TempDir,
+    server: std::process::Child,
+}
+
+impl Reference {
+    fn start() -> Reference {
+        let dir = tempfile::tempdir().unwrap();
+        let db = dir.path().join("conf.db");
+        let schema = "/usr/share/openvswitch/vswitch.ovsschema";
+        run(Command::new("ovsdb-tool")
+            .arg("create")
+            .arg(&db)
+            .arg(schema));
+        let mut command = Command::new("ovsdb-server");
+        command
+            .arg(&db)
+            .args(["--pidfile", "--log-file", "-vconsole:off"]);
+        command.arg(format!("--remote=punix:{}/db.sock", dir.path().display()));
+        let environment = ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"];
+        command.envs(environment.map(|name| (name, dir.path())));
+        let server = command.stderr(Stdio::null()).spawn().unwrap();
+        let reference = Reference { dir, server };
+        let start = Instant::now();
+        while !appctl(reference.dir.path(), &["-t", "ovsdb-server", "version"])
+            .status
+            .success()
+        {
+            assert!(
+                start.elapsed() < Duration::from_secs(30),
+                "ovsdb-server doesn't start"
+            );
+        }
+        reference
+    }
+}
+
+impl Drop for Reference {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+fn appctl(rundir: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new("ovs-appctl");
+    command.env("OVS_RUNDIR", rundir).arg("--timeout=20");
+    command.args(arguments).output().unwrap()
+}
+
+/// Exit status, standard output and standard error.
+fn all(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+#[test]
+fn answers_are_those_of_ovsdb_server() {
+    let host = Host::new("appctl-same");
+    let log = format!("--log-file={}", host.path("log").display());
+    let _daemon = host.start_with(&[&log]);
+    let reference = Reference::start();
+    for line in [
+        "nonsense",
+        "version x",
+        "exit --cleanup",
+        "coverage/read-counter",
+        "coverage/read-counter nope",
+        "ovsdb-server/list-dbs",
+        "ovsdb-server/sync-status",
+        "ovsdb-server/get-active-ovsdb-server",
+        "ovsdb-server/set-active-ovsdb-server",
+        "ovsdb-server/remove-db",
+        "ovsdb-server/remove-db nope",
+        "ovsdb-server/remove-db _Server",
+        "ovsdb-server/memory-trim-on-compaction on",
+        "ovsdb-server/memory-trim-on-compaction maybe",
+        "ovsdb-server/perf-counters-clear",
+        "ovsdb-server/tlog-list",
+        "ovsdb-server/tlog-set Open_vSwitch:Bridge on",
+        "ovsdb-server/tlog-list",
+        "ovsdb-server/tlog-set Open_vSwitch:Bridge off",
+        "ovsdb-server/tlog-set Open_vSwitch:Bridge maybe",
+        "ovsdb-server/tlog-set Open_vSwitch:Nope on",
+        "ovsdb-server/tlog-set Nope:Bridge on",
+        "ovsdb-server/tlog-set Bridge on",
+        "ovsdb-server/tlog-set Bridge",
+        "vlog/set",
+        "vlog/set nope",
+        "vlog/set jsonrpc:file:nope",
+        "vlog/set jsonrpc:unixctl:dbg",
+        "vlog/set console:file:dbg",
+        "vlog/set info:dbg",
+        "vlog/set any:any:off",
+        "vlog/set ANY:file:info",
+        "vlog/set PATTERN",
+        "vlog/set PATTERN:nope:%m",
+        "vlog/set FACILITY:nope",
+        "vlog/set FACILITY:local3",
+        "vlog/list-pattern",
+        "vlog/set PATTERN:file:%p|%m",
+        "vlog/set pattern:console:%m%n",
+        "vlog/list-pattern",
+        "vlog/enable-rate-limit",
+        "vlog/disable-rate-limit nope",
+        "vlog/disable-rate-limit jsonrpc",
+        "vlog/close",
+        "vlog/close x",
+        "vlog/reopen",
+    ] {
+        let words = ["-t", "ovsdb-server"].into_iter().chain(line.split(' '));
+        let arguments: Vec<&str> = words.collect();
+        let (ours, theirs) = (host.rundir(), reference.dir.path());
+        let (ours, theirs) = (appctl(&ours, &arguments), appctl(theirs, &arguments));
+        assert_eq!(all(&ours), all(&theirs), "{line}");
+    }
+}
+
+#[test]
+fn lists_have_the_layout_of_open_vswitch() {
+    let host = Host::new("appctl-lists");
+    let _daemon = host.start();
+    let reference = Reference::start();
+    let lines = |rundir: &Path, command: &str| {
+        let output = appctl(rundir, &["-t", "ovsdb-server", command]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let theirs = lines(reference.dir.path(), "list-commands");
+    let ours = lines(&host.rundir(), "list-commands");
+    for line in &ours {
+        assert!(theirs.contains(line), "{line:?} is not in {theirs:?}");
+    }
+    // Modules that both have, by the same levels.
+    let log_off = ["-t", "ovsdb-server", "vlog/set", "any:any:off"];
+    for rundir in [&*host.rundir(), reference.dir.path()] {
+        assert!(appctl(rundir, &log_off).status.success());
+    }
+    let (ours, theirs) = (
+        lines(&host.rundir(), "vlog/list"),
+        lines(reference.dir.path(), "vlog/list"),
+    );
+    let common: Vec<_> = ours.iter().filter(|line| theirs.contains(line)).collect();
+    let names = [
+        "jsonrpc ",
+        "ovsdb_log ",
+        "ovsdb_server ",
+        "unixctl ",
+        "vlog ",
+    ];
+    for name in names {
+        assert!(
+            common.iter().any(|line| line.starts_with(name)),
+            "{name}: {ours:?}"
+        );
+    }
+    let header = |rundir| lines(rundir, "coverage/show").first().unwrap()[..70].to_owned();
+    assert_eq!(header(&host.rundir()), header(reference.dir.path()));
+}
+
+#[test]
+fn each_way_to_name_a_target_works() {
+    let host = Host::new("appctl-target");
+    let daemon = host.start();
+    host.vsctl("add-br br0");
+    let says = |arguments: &[&str]| {
+        let output = appctl(&host.rundir(), arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let memory = says(&["memory/show"]);
+    assert_eq!(memory, "bridges:1 mac-entries:0 ports:1\n");
+    assert_eq!(says(&["-t", "ovs-vswitchd", "memory/show"]), memory);
+    assert_eq!(says(&["--target=ovs-vswitchd", "memory/show"]), memory);
+    let socket = |name: &str| {
+        let file = format!("{name}.{}.ctl", daemon.pid());
+        host.rundir().join(file).to_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        says(&["--target", &socket("ovs-vswitchd"), "memory/show"]),
+        memory
+    );
+    let database = says(&["-t", &socket("ovsdb-server"), "memory/show"]);
+    assert!(
+        database.starts_with("atoms:") && database.contains(" cells:"),
+        "{database}"
+    );
+    assert_eq!(
+        says(&["-T", "9", "-t", "ovsdb-server", "ovsdb-server/sync-status"]),
+        "state: active\n"
+    );
+    let unlocked = host.rundir().join("copy.pid");
+    fs::copy(host.rundir().join("ovsdb-server.pid"), unlocked).unwrap();
+    let refused = appctl(&host.rundir(), &["-t", "copy", "version"]);
+    assert!(
+        !refused.status.success(),
+        "a pidfile that nobody locks names nobody"
+    );
+}
+
+#[test]
+fn levels_and_transactions_reach_the_log_file() {
+    let host = Host::new("appctl-vlog");
+    let log = host.path("log");
+    let _daemon = host.start_with(&[&format!("--log-file={}", log.display())]);
+    let ok = |arguments: &[&str]| {
+        let output = appctl(&host.rundir(), arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    };
+    let text = || fs::read_to_string(&log).unwrap();
+    let line = text().lines().next().unwrap().to_owned();
+    let fields: Vec<&str> = line.splitn(5, '|').collect();
+    assert!(
+        fields[0].ends_with('Z') && fields[1] == "00001" && fields[3] == "INFO",
+        "{line}"
+    );
+
+    ok(&[
+        "-t",
+        "ovsdb-server",
+        "ovsdb-server/tlog-set",
+        "Open_vSwitch:QoS",
+        "on",
+    ]);
+    ok(&["vlog/set", "PATTERN:file:<%c %p>%m"]);
+    host.vsctl("--no-wait create qos type=one");
+    assert!(
+        text().contains("<transaction INFO>table:QoS,op:inserted"),
+        "{}",
+        text()
+    );
+    ok(&["vlog/set", "transaction:file:off"]);
+    host.vsctl("--no-wait create qos type=two");
+    ok(&[
+        "-t",
+        "ovsdb-server",
+        "ovsdb-server/tlog-set",
+        "Open_vSwitch:QoS",
+        "off",
+    ]);
+    assert!(!text().contains("type:two"));
+
+    fs::rename(&log, host.path("old")).unwrap();
+    ok(&["vlog/reopen"]);
+    ok(&["vlog/set", "any:file:dbg"]);
+    host.vsctl("add-br br0");
+    assert!(!text().is_empty());
+}
