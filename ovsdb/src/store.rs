@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::db::{Db, Delta};
 use crate::engine::{Command, Engine, Usage};
+use crate::error::ErrorKind;
 use crate::log::{Log, LogError};
 use crate::remote::Remote;
 use crate::schema::DatabaseSchema;
@@ -56,6 +57,15 @@ impl Store {
     /// If the file is in use, unreadable or damaged; it is not changed then.
     pub fn open(path: &Path) -> Result<StoreHandle, LogError> {
         let (log, db) = Log::open(path, &DatabaseSchema::vswitch())?;
+        Ok(StoreHandle::start(Engine::new(db, Some(log))))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn open_on(
+        disk: Arc<dyn crate::log::Disk>,
+        path: &Path,
+    ) -> Result<StoreHandle, LogError> {
+        let (log, db) = Log::open_on(disk, path, &DatabaseSchema::vswitch())?;
         Ok(StoreHandle::start(Engine::new(db, Some(log))))
     }
 
@@ -141,6 +151,19 @@ impl StoreHandle {
     /// If the socket can't be had.
     pub async fn listen(&self, remote: &Remote) -> Result<Listener, ListenError> {
         listen(remote, self.engine.clone(), Arc::clone(&self.sessions)).await
+    }
+
+    /// Rewrites the database file without its history, while clients go on. It happens by itself
+    /// when the file has doubled and is over 10 MB. Without a file there is nothing to do.
+    ///
+    /// # Errors
+    /// If the new file can't be written; the old one stays in use.
+    pub async fn compact(&self) -> Result<(), StoreError> {
+        let ended = self.ask(|reply| Command::Compact { reply }).await?;
+        ended.map_err(|details| {
+            let error = ErrorKind::Io.as_str().to_owned();
+            StoreError::Refused { error, details }
+        })
     }
 
     /// Puts everything on stable storage and stops; every handle is closed then.

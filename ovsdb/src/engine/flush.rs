@@ -1,21 +1,19 @@
 //! Replies that wait for the disk. One flush is under way at a time; all transactions that come
 //! in the meantime share the next.
-use std::io;
-
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::Client;
 use crate::coverage;
-use crate::log::Log;
+use crate::log::{Log, LogError};
 
 type Held = Vec<(Client, Vec<Value>)>;
 
 pub(super) struct Flush {
     waiting: Held,
     under_way: Held,
-    sender: mpsc::UnboundedSender<io::Result<()>>,
-    receiver: mpsc::UnboundedReceiver<io::Result<()>>,
+    sender: mpsc::UnboundedSender<Result<(), LogError>>,
+    receiver: mpsc::UnboundedReceiver<Result<(), LogError>>,
 }
 
 impl Flush {
@@ -41,24 +39,34 @@ impl Flush {
             return;
         }
         self.under_way = std::mem::take(&mut self.waiting);
-        let (file, sender) = (log.sync_handle(), self.sender.clone());
+        let (handle, sender) = (log.sync_handle(), self.sender.clone());
         tokio::task::spawn_blocking(move || {
-            let result = file
-                .map_err(io::Error::other)
-                .and_then(|file| file.sync_data());
+            let flushed = handle.sync();
             coverage::LOG_FLUSHED.hit();
             // The engine may have stopped; it flushes once more as it does.
-            let _ = sender.send(result);
+            let _ = sender.send(flushed);
         });
     }
 
     /// The end of the flush under way.
-    pub(super) async fn done(&mut self) -> io::Result<()> {
+    pub(super) async fn done(&mut self) -> Result<(), LogError> {
         match self.receiver.recv().await {
             Some(result) => result,
             // Not reached: a sender is kept here.
             None => std::future::pending().await,
         }
+    }
+
+    /// The flush just ended failed: its replies wait on.
+    pub(super) fn put_back(&mut self) {
+        let later = std::mem::take(&mut self.waiting);
+        self.waiting = std::mem::take(&mut self.under_way);
+        self.waiting.extend(later);
+    }
+
+    /// The replies for which no flush is under way.
+    pub(super) fn take_waiting(&mut self) -> Held {
+        std::mem::take(&mut self.waiting)
     }
 
     /// The replies that the flush just ended was for.

@@ -1,5 +1,6 @@
 //! The task that owns the databases. Everyone else sends it commands; it executes transactions
 //! one after the other, writes the log, and tells monitors and subscribers what changed.
+mod compaction;
 mod flush;
 mod locks;
 mod outbox;
@@ -22,6 +23,8 @@ use crate::db::{Context, Db, Delta, Execution, Outcome};
 use crate::error::{ErrorKind, OpError};
 use crate::jsonrpc::Message;
 use crate::log::{Log, LogError};
+pub(crate) use compaction::CompactReply;
+use compaction::Compactor;
 use flush::Flush;
 use locks::Locks;
 pub(crate) use outbox::{Outbox, Outgoing, SLOW, outbox};
@@ -56,6 +59,8 @@ pub(crate) enum Command {
     },
     /// A client has gone.
     Disconnect { session: SessionId },
+    /// Rewrite the log of the main database without its history.
+    Compact { reply: CompactReply },
     /// Flush the log, and stop.
     Close {
         reply: oneshot::Sender<Result<(), LogError>>,
@@ -72,6 +77,7 @@ pub(crate) struct Engine {
     changed: bool,
     subscribers: Vec<mpsc::UnboundedSender<Arc<Delta>>>,
     flush: Flush,
+    compactor: Compactor,
     server_id: Uuid,
 }
 
@@ -99,6 +105,7 @@ impl Engine {
             changed: false,
             subscribers: Vec::new(),
             flush: Flush::new(),
+            compactor: Compactor::new(),
             server_id: Uuid::new_v4(),
         }
     }
@@ -119,6 +126,7 @@ impl Engine {
                     Some(command) => self.handle(command),
                 },
                 flushed = self.flush.done() => self.flushed(&flushed),
+                event = self.compactor.event() => self.compaction_event(event),
                 () = tokio::time::sleep_until(deadline.unwrap_or(far)) => self.changed = true,
             }
             self.retry_blocked();
@@ -128,10 +136,10 @@ impl Engine {
         }
     }
 
-    fn sync(&self) -> Result<(), LogError> {
+    fn sync(&mut self) -> Result<(), LogError> {
         self.databases
-            .iter()
-            .filter_map(|d| d.log.as_ref())
+            .iter_mut()
+            .filter_map(|d| d.log.as_mut())
             .try_for_each(Log::sync)
     }
 
@@ -170,6 +178,7 @@ impl Engine {
                 self.message(session, message);
             }
             Command::Disconnect { session } => self.disconnect(session),
+            Command::Compact { reply } => self.compact(reply),
             Command::Close { .. } => {}
         }
     }
@@ -225,6 +234,7 @@ impl Engine {
                 database.db.revert(&delta);
             }
             results.push(OpError::new(ErrorKind::Io, describe(&error)).to_json());
+            self.flush_or_cure();
             return self.reply(job.client, results);
         }
         if !delta.is_empty() {
@@ -248,14 +258,8 @@ impl Engine {
         let Some(log) = &mut database.log else {
             return Ok(());
         };
-        let now = now_ms();
-        log.append(delta, now)?;
-        if log.wants_compaction()
-            && let Err(error) = log.compact(&database.db, now)
-        {
-            // The log goes on as it is: nothing is lost but space.
-            tracing::warn!("not compacted: {}", describe(&error));
-        }
+        log.append(delta, now_ms())?;
+        self.compact_if_due();
         Ok(())
     }
 
@@ -308,16 +312,29 @@ impl Engine {
         }
     }
 
-    fn flushed(&mut self, result: &std::io::Result<()>) {
-        for (client, mut results) in self.flush.take_done() {
-            if let Err(error) = result {
-                tracing::error!("the log could not be flushed: {error}");
-                results.push(OpError::new(ErrorKind::Io, error.to_string()).to_json());
+    fn flushed(&mut self, result: &Result<(), LogError>) {
+        if let Err(error) = result {
+            tracing::error!("{}", describe(error));
+            self.flush.put_back();
+            if let Some(log) = self.databases.get_mut(MAIN).and_then(|d| d.log.as_mut()) {
+                log.flush_failed();
             }
+        }
+        for (client, results) in self.flush.take_done() {
             self.reply(client, results);
         }
-        if let Some(log) = self.databases.get(MAIN).and_then(|d| d.log.as_ref()) {
-            self.flush.start(log);
+        self.flush_or_cure();
+    }
+
+    /// Tells those who wait for the disk that it did not take their changes.
+    fn refuse_held(&mut self, why: &str) {
+        for (client, mut results) in self.flush.take_waiting() {
+            let words = format!(
+                "{why}; the change is in effect, and lost if the power fails or the switch ends \
+                 before the disk works again"
+            );
+            results.push(OpError::new(ErrorKind::Io, words).to_json());
+            self.reply(client, results);
         }
     }
 

@@ -18,6 +18,18 @@ pub enum LogError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// A flush has failed, and the log has not been written anew since.
+    #[error(
+        "{}: can't be relied on since a flush failed ({reason}); changes are refused until it \
+         could be written anew, which is tried again every second",
+        path.display()
+    )]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said of the flush.
+        reason: String,
+    },
     /// Another process has the database open.
     #[error("{}: another process has this database open", .0.display())]
     Locked(PathBuf),

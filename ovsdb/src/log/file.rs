@@ -1,15 +1,15 @@
 //! A log on disk: opened under a lock, appended to, compacted, never overwritten unread.
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::any::Any;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, fcntl_lock, flock};
-
+use super::compact::{Compaction, replace, temporary};
+use super::disk::{Disk, RealDisk, parent, with_suffix};
 use super::error::{LogError, io_error};
-use super::read::read_log;
-use super::record::{encode, transaction_record};
+use super::read::{Contents, read_log};
+use super::record::{encode, snapshot, transaction_record};
+use super::target::{SyncHandle, Target};
 use crate::coverage;
 use crate::db::{Db, Delta};
 use crate::schema::DatabaseSchema;
@@ -17,17 +17,47 @@ use crate::schema::DatabaseSchema;
 /// A log opened for appending. The lock is let go when it is dropped.
 #[derive(Debug)]
 pub struct Log {
-    path: PathBuf,
-    file: File,
-    _lock: File,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) path: PathBuf,
+    _lock: Box<dyn Any + Send + Sync>,
+    current: Arc<Target>,
     /// Where the next record goes.
-    end: u64,
-    /// How long the file was when it was last compacted.
-    compacted: u64,
+    pub(super) end: u64,
+    /// Part of a record that was refused may be behind the end.
+    has_scrap: bool,
+    growth: Growth,
+    pub(super) compaction: Option<Compaction>,
 }
 
-/// Below this size no log is worth compacting.
+/// How much history a log has.
+#[derive(Debug, Default)]
+struct Growth {
+    /// How long the file was when it was last compacted.
+    base: u64,
+    /// How many records were added since it was compacted or opened.
+    records: u64,
+    /// When that was, in milliseconds since 1970.
+    since_ms: u64,
+}
+
+// When a log is compacted by itself, as ovsdb-server(1) has it.
+/// Below this size none is for its size.
 const COMPACT_FROM: u64 = 10 << 20;
+/// None is with fewer new records.
+const COMPACT_RECORDS: u64 = 100;
+/// None is so soon after the last time.
+const COMPACT_AFTER_MS: u64 = 10 * 60 * 1000;
+/// After so long any is.
+const COMPACT_DAILY_MS: u64 = 24 * 60 * 60 * 1000;
+
+impl Growth {
+    fn wants_compaction(&self, length: u64, now_ms: u64) -> bool {
+        let age_ms = now_ms.saturating_sub(self.since_ms);
+        let has_doubled = length > COMPACT_FROM && length / 2 > self.base;
+        self.records >= COMPACT_RECORDS
+            && (age_ms >= COMPACT_DAILY_MS || has_doubled && age_ms >= COMPACT_AFTER_MS)
+    }
+}
 
 impl Log {
     /// Opens a database file, or makes an empty one (mode 0640), and reads it. An incomplete last
@@ -38,45 +68,78 @@ impl Log {
     pub fn open(path: &Path, schema: &Arc<DatabaseSchema>) -> Result<(Self, Db), LogError> {
         // A link is followed, so that lock and rename are beside the file itself.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let lock = take_lock(&path)?;
-        let size = match std::fs::metadata(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-            metadata => metadata.map(|m| m.len()),
-        };
-        let size = size.map_err(io_error(&path, "look at it"))?;
-        let mut file = if size == 0 {
-            // At once in its place: a crash leaves no half of a database behind.
-            replace(&path, &encode(schema.to_json()))?
-        } else {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true);
-            options.open(&path).map_err(io_error(&path, "open it"))?
-        };
-        let mut bytes = Vec::new();
-        let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
-        read.map_err(io_error(&path, "read it"))?;
-        let mut log = Self {
-            path,
-            file,
+        Self::open_on(Arc::new(RealDisk), &path, schema)
+    }
+
+    /// As [`Log::open`], on another file system than the real one.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        schema: &Arc<DatabaseSchema>,
+    ) -> Result<(Self, Db), LogError> {
+        let lock = take_lock(&*disk, path)?;
+        let removed = disk.remove(&temporary(path));
+        removed.map_err(io_error(path, "remove what a compaction left beside it"))?;
+        let length = disk.len(path).map_err(io_error(path, "look at it"))?;
+        let start = |current, end| Self {
+            disk: Arc::clone(&disk),
+            path: path.to_owned(),
             _lock: lock,
-            end: 0,
-            compacted: 0,
+            current,
+            end,
+            has_scrap: false,
+            growth: Growth::default(),
+            compaction: None,
         };
-        let contents = read_log(&log.path, &bytes, Some(schema))?;
-        log.end = contents.end;
-        if log.end < bytes.len() as u64 {
-            let lost = bytes.len() as u64 - log.end;
-            tracing::warn!(
-                "{}: cut off an incomplete record of {lost} bytes at byte {}",
-                log.path.display(),
-                log.end
-            );
-            log.file
-                .set_len(log.end)
-                .map_err(io_error(&log.path, "cut off its torn end"))?;
-            log.sync()?;
+        if length.unwrap_or(0) == 0 {
+            // At once in its place: a crash leaves no half of a database behind.
+            let db = Db::new(Arc::clone(schema));
+            let bytes = snapshot(&db, 0);
+            let current = replace(&disk, path, &bytes)?;
+            current.sync()?;
+            return Ok((start(current, bytes.len() as u64), db));
         }
+        let file = disk.open(path).map_err(io_error(path, "open it"))?;
+        let current = Arc::new(Target::new(&disk, path, file));
+        let bytes = current.read().map_err(io_error(path, "read it"))?;
+        let contents = read_log(path, &bytes, Some(schema))?;
+        let mut log = start(current, contents.end);
+        log.cut_off(&contents, &bytes)?;
         Ok((log, contents.db))
+    }
+
+    /// Cuts off what is behind the last record. More than the beginning of one record is kept in
+    /// a file of its own.
+    fn cut_off(&mut self, contents: &Contents, bytes: &[u8]) -> Result<(), LogError> {
+        let lost = bytes.len() as u64 - contents.end;
+        if lost == 0 {
+            return Ok(());
+        }
+        let (path, end) = (self.path.display(), contents.end);
+        if contents.has_more {
+            let kept = with_suffix(&self.path, &format!(".cut-at-{end}"));
+            let from = usize::try_from(end).unwrap_or(bytes.len());
+            let file = self.disk.create(&kept, &self.path);
+            let file = file.map_err(io_error(&kept, "make it"))?;
+            let target = Target::new(&self.disk, &kept, file);
+            let written = target.write(bytes.get(from..).unwrap_or_default(), 0);
+            written.map_err(|failed| io_error(&kept, "write it")(failed.source))?;
+            target.renamed();
+            target.sync()?;
+            tracing::warn!(
+                "{path}: blocks from byte {end} on were never written, as after a power failure; \
+                 cut off {lost} bytes and kept them in {}",
+                kept.display()
+            );
+        } else {
+            tracing::warn!("{path}: cut off an incomplete record of {lost} bytes at byte {end}");
+        }
+        let cut = self.current.set_len(end);
+        cut.map_err(io_error(&self.path, "cut off its torn end"))?;
+        self.current.sync()
     }
 
     /// The file's path.
@@ -89,7 +152,8 @@ impl Log {
     /// not a power failure before [`Log::sync`].
     ///
     /// # Errors
-    /// If the record can't be written completely; the file then ends where it did before.
+    /// If the record can't be written completely, or the log can't be relied on since a flush
+    /// failed; the file then ends where it did before.
     pub fn append(&mut self, delta: &Delta, date_ms: u64) -> Result<bool, LogError> {
         let Some(record) = transaction_record(delta, date_ms) else {
             return Ok(false);
@@ -99,127 +163,143 @@ impl Log {
     }
 
     fn append_bytes(&mut self, bytes: &[u8]) -> Result<(), LogError> {
-        let seek = self.file.seek(SeekFrom::Start(self.end));
-        let written = seek.and_then(|_| self.file.write_all(bytes));
-        if let Err(error) = written {
-            if let Err(e) = self.file.set_len(self.end) {
-                tracing::error!(
-                    "{}: can't cut off a partial record: {e}",
-                    self.path.display()
-                );
+        self.check()?;
+        self.clear_scrap()?;
+        if let Err(failed) = self.current.write(bytes, self.end) {
+            self.has_scrap = failed.written > 0;
+            if let Err(error) = self.clear_scrap() {
+                tracing::error!("{error}: {:?}", std::error::Error::source(&error));
             }
-            return Err(io_error(&self.path, "write to it")(error));
+            return Err(io_error(&self.path, "write to it")(failed.source));
         }
         self.end += bytes.len() as u64;
         coverage::LOG_BYTES.add(bytes.len() as u64);
+        self.growth.records += 1;
+        if let Some(compaction) = &mut self.compaction
+            && let Err(failed) = compaction.record(bytes)
+        {
+            let temporary = temporary(&self.path);
+            tracing::warn!("{}: can't write it: {}", temporary.display(), failed.source);
+            self.abandon_compaction();
+        }
         Ok(())
+    }
+
+    /// Cuts off what a write that failed has left behind the end. It is off the disk, too, before
+    /// the next record takes its place: a mixture of both would look like damage.
+    fn clear_scrap(&mut self) -> Result<(), LogError> {
+        if !self.has_scrap {
+            return Ok(());
+        }
+        let cut = self.current.set_len(self.end);
+        cut.map_err(io_error(&self.path, "cut off a partial record"))?;
+        self.current.sync()?;
+        self.has_scrap = false;
+        Ok(())
+    }
+
+    /// Whether the log can be relied on: no flush of the file in use has failed.
+    ///
+    /// # Errors
+    /// [`LogError::Untrusted`]. Only writing the log anew, by [`Log::begin_compaction`] or
+    /// [`Log::rewrite`], makes it good.
+    pub fn check(&self) -> Result<(), LogError> {
+        self.current.check()
     }
 
     /// Waits until everything appended is on stable storage.
     ///
     /// # Errors
     /// If the disk says no.
-    pub fn sync(&self) -> Result<(), LogError> {
-        self.file
-            .sync_data()
-            .map_err(io_error(&self.path, "flush it"))
+    pub fn sync(&mut self) -> Result<(), LogError> {
+        if self.sync_handle().sync().is_ok() {
+            return Ok(());
+        }
+        self.flush_failed();
+        self.current.sync()
     }
 
-    /// A second handle on the file, to [`File::sync_data`] elsewhere than in the writing task.
-    ///
-    /// # Errors
-    /// If the process has no file descriptor left.
-    pub fn sync_handle(&self) -> Result<File, LogError> {
-        self.file
-            .try_clone()
-            .map_err(io_error(&self.path, "duplicate its descriptor"))
+    /// Takes note that a flush failed. If it was the file of a compaction that could not be
+    /// flushed, the compaction is given up.
+    pub fn flush_failed(&mut self) {
+        let target = self.compaction.as_ref().and_then(Compaction::mirror);
+        if target.is_some_and(|target| target.check().is_err()) {
+            self.abandon_compaction();
+        }
     }
 
-    /// Whether most of the log is history.
-    pub fn wants_compaction(&self) -> bool {
-        self.end > COMPACT_FROM && self.end > 2 * self.compacted
+    /// What it takes to flush the log elsewhere than in the writing task.
+    pub fn sync_handle(&self) -> SyncHandle {
+        SyncHandle {
+            current: Arc::clone(&self.current),
+            next: self.compaction.as_ref().and_then(Compaction::mirror),
+        }
     }
 
-    /// Rewrites the log as a schema and one record with the database's present contents, by way
-    /// of a temporary file that replaces it at once.
-    ///
-    /// # Errors
-    /// If the new file can't be written; the old one then stays in use.
-    pub fn compact(&mut self, db: &Db, date_ms: u64) -> Result<(), LogError> {
-        let mut bytes = encode(db.schema().to_json());
-        let mut everything = db.as_delta();
-        everything.comment = Some("history dropped".to_owned());
-        let record = transaction_record(&everything, date_ms);
-        bytes.extend(record.iter().flat_map(encode));
-        self.file = replace(&self.path, &bytes)?;
-        self.end = bytes.len() as u64;
-        self.compacted = self.end;
+    /// Whether enough of the log is history: it has doubled since it was last compacted and is
+    /// over 10 MB, or a day has gone by.
+    pub fn wants_compaction(&mut self, now_ms: u64) -> bool {
+        if self.growth.since_ms == 0 {
+            self.growth.since_ms = now_ms;
+        }
+        self.compaction.is_none() && self.growth.wants_compaction(self.end, now_ms)
+    }
+
+    /// Puts the next compaction off, after one that failed.
+    pub fn put_off_compaction(&mut self, now_ms: u64) {
+        self.growth.since_ms = now_ms;
+    }
+
+    /// Goes on with another file.
+    pub(super) fn switched(&mut self, target: &Arc<Target>, end: u64, base: u64) {
+        self.current = Arc::clone(target);
+        self.end = end;
+        self.has_scrap = false;
         coverage::LOG_COMPACTED.hit();
-        Ok(())
+        self.growth = Growth {
+            base,
+            ..Growth::default()
+        };
     }
-}
-
-/// Puts a file with new contents in the place of another, or of none, at once and durably.
-fn replace(path: &Path, bytes: &[u8]) -> Result<File, LogError> {
-    let temporary = with_suffix(path, ".tmp");
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o640);
-    let mut file = options
-        .open(&temporary)
-        .map_err(io_error(&temporary, "make it"))?;
-    let kept = match std::fs::metadata(path) {
-        Ok(old) => file.set_permissions(old.permissions()),
-        Err(_) => Ok(()),
-    };
-    let written = kept
-        .and_then(|()| file.write_all(bytes))
-        .and_then(|()| file.sync_all());
-    if let Err(error) = written.and_then(|()| std::fs::rename(&temporary, path)) {
-        // Only a scrap of what could not be written would stay behind.
-        let _ = std::fs::remove_file(&temporary);
-        return Err(io_error(&temporary, "write it")(error));
-    }
-    let synced = File::open(parent(path)).and_then(|directory| directory.sync_all());
-    synced.map_err(io_error(path, "flush its directory"))?;
-    Ok(file)
 }
 
 /// Takes the lock beside a database that OVS's tools look at (`.NAME.~lock~`).
-fn take_lock(path: &Path) -> Result<File, LogError> {
+fn take_lock(disk: &dyn Disk, path: &Path) -> Result<Box<dyn Any + Send + Sync>, LogError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let lock_path = parent(path).join(format!(".{name}.~lock~"));
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600);
-    let file = options
-        .open(&lock_path)
-        .map_err(io_error(&lock_path, "open it"))?;
-    // OVS's tools look at the first kind of lock; the second keeps a process from itself.
-    let locked = fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)
-        .and_then(|()| flock(&file, FlockOperation::NonBlockingLockExclusive));
-    locked.map_err(|_| LogError::Locked(path.to_owned()))?;
-    Ok(file)
+    disk.lock(&lock_path).map_err(|error| {
+        if error.kind() == ErrorKind::WouldBlock {
+            LogError::Locked(path.to_owned())
+        } else {
+            io_error(&lock_path, "open it")(error)
+        }
+    })
 }
 
-fn parent(path: &Path) -> &Path {
-    path.parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
+#[cfg(test)]
+mod growth_tests {
+    use super::*;
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+    /// As ovsdb-server(1) has it.
+    #[test]
+    fn a_log_is_compacted_when_it_has_doubled_or_daily() {
+        let wants = |base, length, records, age_ms| {
+            let growth = Growth {
+                base,
+                records,
+                since_ms: 1,
+            };
+            growth.wants_compaction(length, 1 + age_ms)
+        };
+        let (mb, minute, day) = (1 << 20, 60_000, COMPACT_DAILY_MS);
+        assert!(wants(0, 11 * mb, 100, 10 * minute));
+        assert!(!wants(0, 11 * mb, 99, 10 * minute), "few records");
+        assert!(!wants(0, 11 * mb, 100, 9 * minute), "a moment ago");
+        assert!(!wants(0, 9 * mb, 100, 10 * minute), "small");
+        assert!(!wants(6 * mb, 11 * mb, 100, 10 * minute), "not doubled");
+        assert!(wants(5 * mb, 11 * mb, 100, 10 * minute));
+        assert!(wants(mb, mb, 100, day) && !wants(mb, mb, 99, day));
+    }
 }
 
 #[cfg(test)]

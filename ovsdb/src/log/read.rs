@@ -17,6 +17,8 @@ pub(super) struct Contents {
     pub(super) db: Db,
     /// Offset behind the last intact record.
     pub(super) end: u64,
+    /// Behind it is more than the beginning of one record.
+    pub(super) has_more: bool,
 }
 
 pub(super) fn read_log(
@@ -27,6 +29,7 @@ pub(super) fn read_log(
     let mut reader = Reader::new(bytes);
     let mut db = Db::new(read_schema(path, bytes, &mut reader, wanted)?);
     let (mut intact, mut start) = (1, reader.offset());
+    let mut has_more = false;
     let mut new_uuid = Uuid::new_v4;
     let unusable = |offset, intact, source| LogError::Unusable {
         source: Box::new(source),
@@ -40,6 +43,10 @@ pub(super) fn read_log(
                 .replay(&record.json, &mut new_uuid)
                 .map_err(|source| unusable(record.offset, intact, source))?,
             Err(Fault::Torn) => break,
+            Err(Fault::Unwritten) => {
+                has_more = true;
+                break;
+            }
             Err(source) => {
                 let (path, offset) = (path.to_owned(), reader.offset());
                 return Err(LogError::Damaged {
@@ -55,7 +62,11 @@ pub(super) fn read_log(
     }
     db.finish_replay(&mut new_uuid)
         .map_err(|source| unusable(start, intact, source))?;
-    Ok(Contents { db, end: start })
+    Ok(Contents {
+        db,
+        end: start,
+        has_more,
+    })
 }
 
 fn read_schema(

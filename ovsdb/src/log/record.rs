@@ -1,8 +1,11 @@
 //! Records of a log as bytes. Pure.
+use std::fmt::Write;
+
 use serde_json::{Map, Value, json};
 use sha1::{Digest, Sha1};
 
-use crate::db::{Change, Delta};
+use crate::db::{Change, Db, Delta};
+use crate::row::Row;
 use crate::value::Datum;
 
 /// What every header starts with.
@@ -28,6 +31,10 @@ pub enum Fault {
     /// This is not a record's header.
     #[error("no record starts here")]
     Header,
+    /// Blocks of this record were never written, as can happen when the power fails: the bytes
+    /// there are NULs, which no record has.
+    #[error("blocks of the record were never written")]
+    Unwritten,
     /// The contents are not what was written.
     #[error("the record's checksum doesn't match its contents")]
     Checksum,
@@ -61,28 +68,38 @@ impl<'a> Reader<'a> {
 
     fn read(&mut self) -> Result<Record, Fault> {
         let rest = self.bytes.get(self.offset..).unwrap_or_default();
-        let header = match rest.iter().take(MAX_HEADER).position(|b| *b == b'\n') {
-            Some(end) => &rest[..end],
+        let head = &rest[..rest.len().min(MAX_HEADER)];
+        let header = match head.iter().position(|b| *b == b'\n') {
+            Some(end) => &head[..end],
             None if is_unwritten(rest) || rest.len() < MAX_HEADER && is_prefix(rest) => {
                 return Err(Fault::Torn);
             }
-            None => return Err(Fault::Header),
+            None => head,
         };
-        let (length, sha1) = parse_header(header).ok_or(Fault::Header)?;
+        let header_fault = || {
+            if header.contains(&0) {
+                Fault::Unwritten
+            } else {
+                Fault::Header
+            }
+        };
+        let (length, sha1) = parse_header(header).ok_or_else(header_fault)?;
         let start = header.len() + 1;
         let end = start.checked_add(length).ok_or(Fault::Header)?;
         let Some(body) = rest.get(start..end) else {
             // A record is one line: with a second one in sight, it is the length that is wrong.
-            let lines = rest.get(start..).unwrap_or_default().contains(&b'\n');
-            return Err(if lines { Fault::Header } else { Fault::Torn });
+            let rest = rest.get(start..).unwrap_or_default();
+            return Err(match rest.contains(&b'\n') {
+                true if rest.contains(&0) => Fault::Unwritten,
+                true => Fault::Header,
+                false => Fault::Torn,
+            });
         };
         if hex_sha1(body) != sha1 {
-            // Blocks that were allocated but never written read as NULs, which JSON never has.
-            let unwritten = end == rest.len() && body.last() == Some(&0);
-            return Err(if unwritten {
-                Fault::Torn
-            } else {
-                Fault::Checksum
+            return Err(match body.contains(&0) {
+                true if end == rest.len() => Fault::Torn,
+                true => Fault::Unwritten,
+                false => Fault::Checksum,
             });
         }
         let json = serde_json::from_slice(body).map_err(|e| Fault::Json(e.to_string()))?;
@@ -127,7 +144,6 @@ fn parse_header(line: &[u8]) -> Option<(usize, &str)> {
 }
 
 fn hex_sha1(body: &[u8]) -> String {
-    use std::fmt::Write;
     let mut hex = String::with_capacity(40);
     for byte in Sha1::digest(body) {
         // Writing to a string doesn't fail.
@@ -138,7 +154,10 @@ fn hex_sha1(body: &[u8]) -> String {
 
 /// A record's bytes.
 pub fn encode(json: &Value) -> Vec<u8> {
-    let body = format!("{json}\n");
+    record(&format!("{json}\n"))
+}
+
+fn record(body: &str) -> Vec<u8> {
     let mut bytes = format!("{MAGIC}{} {}\n", body.len(), hex_sha1(body.as_bytes())).into_bytes();
     bytes.extend_from_slice(body.as_bytes());
     bytes
@@ -170,21 +189,46 @@ pub fn transaction_record(delta: &Delta, date_ms: u64) -> Option<Value> {
     Some(Value::Object(tables))
 }
 
+/// A whole log without history: the schema, and one record with everything that lasts.
+pub(super) fn snapshot(db: &Db, date_ms: u64) -> Vec<u8> {
+    let mut bytes = encode(db.schema().to_json());
+    // One row after the other: a tree of all of them would take many times the space.
+    let mut body = String::new();
+    for table in db.tables().filter(|table| !table.is_empty()) {
+        let name = Value::from(&*table.schema().name);
+        let _ = write!(body, ",{name}:{{");
+        for (n, row) in table.rows().enumerate() {
+            let comma = if n == 0 { "" } else { "," };
+            let _ = write!(body, "{comma}\"{}\":{}", row.uuid(), columns(row, None));
+        }
+        body.push('}');
+    }
+    if !body.is_empty() {
+        let comment = "\"_comment\":\"compacting database online\"";
+        let head = format!("{{{comment},\"_date\":{date_ms},\"_is_diff\":true");
+        bytes.extend(record(&format!("{head}{body}}}\n")));
+    }
+    bytes
+}
+
 /// What a record says of a row; `None` if nothing that lasts has changed.
 fn changed_columns(change: &Change) -> Option<Value> {
     let Some(new) = &change.new else {
         return Some(Value::Null);
     };
+    let columns = columns(new, change.old.as_deref());
+    let is_new = change.old.is_none();
+    (is_new || columns.as_object().is_some_and(|c| !c.is_empty())).then_some(columns)
+}
+
+/// The columns of a row that last and are not at their default, or those that differ from an
+/// older state, as differences.
+fn columns(row: &Row, old: Option<&Row>) -> Value {
     let mut columns = Map::new();
-    for (at, column) in new
-        .schema()
-        .columns
-        .iter()
-        .enumerate()
-        .filter(|(_, c)| !c.ephemeral)
-    {
-        let value: &Datum = new.at(at);
-        let json = match &change.old {
+    let all = row.schema().columns.iter().enumerate();
+    for (at, column) in all.filter(|(_, c)| !c.ephemeral) {
+        let value: &Datum = row.at(at);
+        let json = match old {
             None if value.is_default(&column.ty) => continue,
             None => value.to_json(),
             Some(old) if old.at(at) == value => continue,
@@ -192,7 +236,7 @@ fn changed_columns(change: &Change) -> Option<Value> {
         };
         columns.insert(column.name.to_string(), json);
     }
-    (change.old.is_none() || !columns.is_empty()).then_some(Value::Object(columns))
+    Value::Object(columns)
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 //! Logs on disk.
+use std::fs::OpenOptions;
+
 use super::*;
 use crate::db::{Context, Execution};
 use crate::log::{Reader, salvage};
@@ -202,66 +204,11 @@ fn compaction_keeps_the_contents_and_drops_the_history() {
     }
     let before = std::fs::metadata(lab.path()).unwrap().len();
     let db = lab.db.clone();
-    lab.log().compact(&db, 0).unwrap();
+    lab.log().rewrite(&db, 0).unwrap();
     let bytes = std::fs::read(lab.path()).unwrap();
     assert_eq!(Reader::new(&bytes).count(), 2);
     assert!((bytes.len() as u64) < before);
     lab.insert(2);
     lab.reopen().unwrap();
     assert_eq!(lab.dscps(), [1, 2]);
-}
-
-#[test]
-fn a_full_disk_refuses_the_transaction_and_nothing_else() {
-    let mut lab = Lab::new();
-    lab.insert(1);
-    let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let real = std::mem::replace(&mut lab.log().file, file);
-    let op = json!([{"op": "insert", "table": "Queue", "row": {"dscp": 2}}]);
-    let delta = lab.transact(op);
-    let error = lab.log().append(&delta, 0).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            LogError::Io {
-                action: "write to it",
-                ..
-            }
-        ),
-        "{error}"
-    );
-    lab.log().file = real;
-    lab.db.revert(&delta);
-    lab.insert(3);
-    lab.reopen().unwrap();
-    assert_eq!(lab.dscps(), [1, 3]);
-}
-
-#[tokio::test]
-async fn a_full_disk_leaves_memory_as_the_file_is() {
-    use crate::engine::{Command, Engine};
-    use tokio::sync::{mpsc, oneshot};
-
-    let mut lab = Lab::new();
-    lab.insert(1);
-    lab.log().file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let (commands, receiver) = mpsc::channel(1);
-    let engine = Engine::new(lab.db.clone(), lab.log.take());
-    tokio::spawn(engine.run(receiver));
-    let (reply, results) = oneshot::channel();
-    let operations = vec![json!({"op": "insert", "table": "Queue", "row": {"dscp": 2}})];
-    commands
-        .send(Command::Transact { operations, reply })
-        .await
-        .unwrap();
-    let results = results.await.unwrap();
-    assert_eq!(
-        (results.len(), &results[1]["error"]),
-        (2, &json!("I/O error"))
-    );
-    let (reply, snapshot) = oneshot::channel();
-    commands.send(Command::Snapshot { reply }).await.unwrap();
-    lab.db = snapshot.await.unwrap();
-    assert_eq!(lab.dscps(), [1]);
-    lab.db.audit().unwrap();
 }
