@@ -112,15 +112,12 @@ impl Stream {
     fn connect(remote: &Remote, limit: Option<Duration>) -> io::Result<Option<Stream>> {
         Ok(match remote {
             Remote::Unix(path) => Some(Stream::Unix(UnixStream::connect(path)?)),
-            Remote::Tcp(ip, port) => {
-                let stream = match limit {
-                    Some(limit) => TcpStream::connect_timeout(&(*ip, *port).into(), limit)?,
-                    None => TcpStream::connect((*ip, *port))?,
-                };
+            Remote::Tcp(endpoint) => {
+                let stream = endpoint.connect(limit)?;
                 stream.set_nodelay(true)?;
                 Some(Stream::Tcp(stream))
             }
-            Remote::ListenUnix(_) | Remote::ListenTcp(..) => None,
+            _ => None,
         })
     }
 

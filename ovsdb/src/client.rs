@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -14,6 +14,7 @@ use crate::jsonrpc::{Framer, Message, StreamError};
 use crate::remote::{Remote, RemoteError};
 use crate::schema::{DatabaseSchema, SchemaError};
 use crate::store::{StoreError, check_results};
+use crate::tls::{Tls, TlsError};
 
 /// A request that got no result.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,14 @@ pub enum ClientError {
         remote: Remote,
         /// Why it failed.
         source: io::Error,
+    },
+    /// The server can't be reached by TLS.
+    #[error("{remote}: can't connect")]
+    Tls {
+        /// Where.
+        remote: Remote,
+        /// Why it failed.
+        source: Arc<TlsError>,
     },
     /// The connection broke.
     #[error("the connection to the server broke")]
@@ -91,11 +100,19 @@ impl Drop for Client {
 }
 
 impl Client {
-    /// Connects to `unix:PATH` or `tcp:IP:PORT`.
+    /// Connects to `unix:PATH` or `tcp:HOST:PORT`.
     ///
     /// # Errors
     /// If the address makes no sense or nobody answers there.
     pub async fn connect(remote: &str) -> Result<Self, ClientError> {
+        Self::connect_with(remote, &Tls::default()).await
+    }
+
+    /// Connects to `unix:PATH`, `tcp:HOST:PORT` or `ssl:HOST:PORT`.
+    ///
+    /// # Errors
+    /// If the address makes no sense or nobody answers there, or one side doesn't trust the other.
+    pub async fn connect_with(remote: &str, tls: &Tls) -> Result<Self, ClientError> {
         let remote: Remote = remote.parse()?;
         let failed = |source| ClientError::Connect {
             remote: remote.clone(),
@@ -105,9 +122,13 @@ impl Client {
             Remote::Unix(path) => Ok(Self::start(
                 UnixStream::connect(path).await.map_err(failed)?,
             )),
-            Remote::Tcp(ip, port) => {
-                let stream = TcpStream::connect((*ip, *port)).await.map_err(failed)?;
-                stream.set_nodelay(true).map_err(failed)?;
+            Remote::Tcp(endpoint) => Ok(Self::start(endpoint.dial().await.map_err(failed)?)),
+            Remote::Tls(endpoint) => {
+                let stream = tls.connect(endpoint.dial().await.map_err(failed)?).await;
+                let stream = stream.map_err(|source| ClientError::Tls {
+                    remote: remote.clone(),
+                    source,
+                })?;
                 Ok(Self::start(stream))
             }
             _ => Err(ClientError::NotActive(remote)),

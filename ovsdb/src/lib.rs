@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod connect;
 pub mod coverage;
 pub mod db;
 mod engine;
@@ -27,20 +28,25 @@ pub mod schema;
 mod server;
 mod session;
 mod store;
+pub mod tls;
 pub mod value;
 
 pub use client::{Client, ClientError, Notification};
 pub use db::{Change, Condition, Context, Db, Delta, Execution, Outcome, Table};
-pub use engine::Usage;
+pub use engine::{LockStatus, Usage};
 pub use error::{ErrorKind, OpError};
 pub use monitor::{Monitor, MonitorVersion};
-pub use remote::{DEFAULT_PORT, Remote, RemoteError};
+pub use remote::{DEFAULT_PORT, Endpoint, Host, Remote, RemoteError};
 pub use row::Row;
 pub use schema::{
     BaseType, ColumnSchema, ColumnType, DatabaseSchema, RefTable, SchemaError, TableSchema,
 };
-pub use server::{ListenError, Listener};
+pub use server::{
+    DialState, Dialer, DialerStatus, ListenError, Listener, ListenerStatus, MAX_CLIENTS,
+    RemoteOptions, Setup,
+};
 pub use session::{LocalSession, SessionError};
 pub use store::{Store, StoreError, StoreHandle};
+pub use tls::{Tls, TlsError, TlsFiles};
 pub use uuid::Uuid;
 pub use value::{Atom, AtomMap, AtomSet, AtomType, Datum, NoSymbols, Real, Symbols};

@@ -1,18 +1,17 @@
 //! The database as part of a daemon: open it, read it, change it, hear of changes, let clients in.
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::db::{Db, Delta};
-use crate::engine::{Command, Engine, Usage};
+use crate::engine::{Command, Engine, LockStatus, Usage};
 use crate::error::ErrorKind;
 use crate::log::{Log, LogError};
 use crate::remote::Remote;
 use crate::schema::DatabaseSchema;
-use crate::server::{ListenError, Listener, listen};
+use crate::server::{Access, Dialer, ListenError, Listener, Setup, dial, listen};
 use crate::session::{LocalSession, SessionError};
 
 /// Opens databases.
@@ -24,7 +23,7 @@ pub struct Store;
 #[derive(Debug, Clone)]
 pub struct StoreHandle {
     engine: mpsc::Sender<Command>,
-    sessions: Arc<AtomicU64>,
+    access: Access,
 }
 
 /// A transaction that did not happen.
@@ -80,8 +79,8 @@ impl StoreHandle {
         let (sender, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(engine.run(receiver));
         Self {
+            access: Access::new(sender.clone()),
             engine: sender,
-            sessions: Arc::new(AtomicU64::new(1)),
         }
     }
 
@@ -132,7 +131,7 @@ impl StoreHandle {
     /// # Errors
     /// If the database is closed.
     pub async fn connect(&self) -> Result<LocalSession, SessionError> {
-        let session = self.sessions.fetch_add(1, Ordering::Relaxed);
+        let session = self.access.session();
         LocalSession::open(&self.engine, session).await
     }
 
@@ -150,7 +149,37 @@ impl StoreHandle {
     /// # Errors
     /// If the socket can't be had.
     pub async fn listen(&self, remote: &Remote) -> Result<Listener, ListenError> {
-        listen(remote, self.engine.clone(), Arc::clone(&self.sessions)).await
+        self.listen_with(remote, Setup::usual(remote)).await
+    }
+
+    /// Lets clients connect by `punix:`, `ptcp:` or `pssl:`, until the listener is dropped.
+    /// Missing certificates don't keep it from listening, but clients from connecting.
+    ///
+    /// # Errors
+    /// If the socket can't be had.
+    pub async fn listen_with(
+        &self,
+        remote: &Remote,
+        setup: Setup,
+    ) -> Result<Listener, ListenError> {
+        listen(remote, self.access.clone(), setup).await
+    }
+
+    /// Connects by `unix:`, `tcp:` or `ssl:`, again and again, and serves whoever answers, until
+    /// the dialer is dropped.
+    pub fn dial(&self, remote: &Remote, setup: Setup) -> Dialer {
+        dial(remote, self.access.clone(), setup)
+    }
+
+    /// How the locks of a dialer's peer stand.
+    ///
+    /// # Errors
+    /// If the database is closed.
+    pub async fn locks(&self, dialer: &Dialer) -> Result<LockStatus, StoreError> {
+        match dialer.session() {
+            Some(session) => self.ask(|reply| Command::Locks { session, reply }).await,
+            None => Ok(LockStatus::default()),
+        }
     }
 
     /// Rewrites the database file without its history, while clients go on. It happens by itself

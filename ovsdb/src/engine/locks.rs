@@ -1,11 +1,26 @@
 //! Locks that clients agree on (RFC 7047 §4.1.8 to §4.1.10). Pure.
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::SessionId;
 
 /// Who has each lock, and who waits for it.
 #[derive(Debug, Default)]
-pub(super) struct Locks(BTreeMap<String, VecDeque<SessionId>>);
+pub(super) struct Locks(
+    BTreeMap<String, VecDeque<SessionId>>,
+    /// Who has asked for a lock by stealing it.
+    BTreeSet<(SessionId, String)>,
+);
+
+/// The locks that a client has asked for, in alphabetical order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LockStatus {
+    /// It has these.
+    pub held: Vec<String>,
+    /// It waits for these.
+    pub waiting: Vec<String>,
+    /// It stole these, and another client stole them from it.
+    pub lost: Vec<String>,
+}
 
 impl Locks {
     pub(super) fn holds(&self, name: &str, session: SessionId) -> bool {
@@ -31,11 +46,13 @@ impl Locks {
         let queue = self.0.entry(name.to_owned()).or_default();
         let victim = queue.front().copied();
         queue.push_front(session);
+        self.1.insert((session, name.to_owned()));
         victim
     }
 
     /// Gives up the lock, and returns the session that has it now because of that.
     pub(super) fn unlock(&mut self, name: &str, session: SessionId) -> Option<SessionId> {
+        self.1.remove(&(session, name.to_owned()));
         let queue = self.0.get_mut(name)?;
         let had = queue.front() == Some(&session);
         queue.retain(|waiting| *waiting != session);
@@ -44,6 +61,22 @@ impl Locks {
             self.0.remove(name);
         }
         next
+    }
+
+    /// How a session's locks stand.
+    pub(super) fn status(&self, session: SessionId) -> LockStatus {
+        let mut status = LockStatus::default();
+        for name in self.of(session) {
+            let thief = self.1.contains(&(session, name.clone()));
+            if self.holds(&name, session) {
+                status.held.push(name);
+            } else if thief {
+                status.lost.push(name);
+            } else {
+                status.waiting.push(name);
+            }
+        }
+        status
     }
 
     /// Every lock that a session has asked for.
@@ -68,5 +101,23 @@ mod tests {
         assert_eq!(locks.unlock("l", 4), Some(2));
         assert_eq!((locks.unlock("l", 2), locks.holds("l", 2)), (None, false));
         assert!(locks.of(2).is_empty());
+    }
+
+    #[test]
+    fn what_was_stolen_from_a_thief_is_lost() {
+        let mut locks = Locks::default();
+        locks.lock("a", 1);
+        locks.steal("b", 1);
+        assert_eq!(locks.status(1).held, ["a", "b"]);
+        locks.steal("a", 2);
+        locks.steal("b", 2);
+        let status = locks.status(1);
+        assert_eq!(
+            (&*status.waiting, &*status.lost),
+            (&["a".to_owned()][..], &["b".to_owned()][..])
+        );
+        locks.unlock("b", 1);
+        assert!(locks.status(1).lost.is_empty() && !locks.lock("b", 1));
+        assert_eq!(locks.status(1).waiting, ["a", "b"]);
     }
 }

@@ -26,6 +26,7 @@ use crate::log::{Log, LogError};
 pub(crate) use compaction::CompactReply;
 use compaction::Compactor;
 use flush::Flush;
+pub use locks::LockStatus;
 use locks::Locks;
 pub(crate) use outbox::{Outbox, Outgoing, SLOW, outbox};
 use server_db::server_database;
@@ -61,6 +62,11 @@ pub(crate) enum Command {
     Disconnect { session: SessionId },
     /// Rewrite the log of the main database without its history.
     Compact { reply: CompactReply },
+    /// Tell how a client's locks stand.
+    Locks {
+        session: SessionId,
+        reply: oneshot::Sender<LockStatus>,
+    },
     /// Flush the log, and stop.
     Close {
         reply: oneshot::Sender<Result<(), LogError>>,
@@ -179,6 +185,10 @@ impl Engine {
             }
             Command::Disconnect { session } => self.disconnect(session),
             Command::Compact { reply } => self.compact(reply),
+            Command::Locks { session, reply } => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.locks.status(session));
+            }
             Command::Close { .. } => {}
         }
     }

@@ -1,120 +1,252 @@
 //! One client's connection.
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
-use crate::engine::{Command, Outgoing, SLOW, SessionId, outbox};
+use super::RemoteOptions;
+use crate::engine::{Command, Outbox, Outgoing, SLOW, SessionId, outbox};
 use crate::jsonrpc::{Framer, Message, StreamError};
 
 /// Why a connection ended, other than by the client's will.
 #[derive(Debug, thiserror::Error)]
-enum End {
+pub(super) enum End {
     #[error(transparent)]
     Stream(#[from] StreamError),
     #[error(transparent)]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     #[error("no sign of life")]
     Silent,
+    #[error("the rest of a message did not come within {} s", STALLED.as_secs())]
+    Stalled,
     #[error("the client doesn't read what it asked for")]
     Cut,
 }
 
 /// How long a client that has finished may take to read its last replies.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a message may take from its first byte to its last.
+const STALLED: Duration = Duration::from_secs(120);
+/// Room for what is read at a time from a client that says little, in bytes.
+const SMALL: usize = 1 << 10;
+/// The same for one that says much.
+const LARGE: usize = 64 << 10;
 
-/// Serves a client until it goes or has to be sent away. With `probe`, a client that is silent
-/// for so long is asked for a sign of life, and given as long again to answer.
+/// What is agreed on with a client.
+pub(super) struct Terms {
+    /// Who it is, for the log.
+    pub(super) name: String,
+    pub(super) options: watch::Receiver<RemoteOptions>,
+    /// Set while it owes a sign of life.
+    pub(super) asked: Arc<AtomicBool>,
+}
+
+/// Serves a client until it goes or has to be sent away, which is logged.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     stream: S,
     session: SessionId,
     engine: mpsc::Sender<Command>,
-    probe: Option<Duration>,
-) {
+    terms: Terms,
+) -> Result<(), End> {
     let (reader, writer) = tokio::io::split(stream);
     let (outbox, outgoing) = outbox();
     let mut backlog = outgoing.backlog.subscribe();
+    let unsent = outgoing.backlog.subscribe();
     let probes = outbox.clone();
     if engine
         .send(Command::Connect { session, outbox })
         .await
         .is_err()
     {
-        return;
+        return Ok(());
     }
-    let unsent = outgoing.backlog.subscribe();
-    let ask = || {
-        let (method, id) = ("echo".to_owned(), "echo".into());
-        probes.send(
-            Message::Request {
-                method,
-                params: Vec::new(),
-                id,
-            }
-            .to_text(),
-        );
+    let farewell = Farewell {
+        engine,
+        session,
+        said: false,
     };
+    let name = terms.name.clone();
     let write = write(writer, outgoing);
     tokio::pin!(write);
+    let listening = Reading::new(&farewell, probes, unsent, terms);
     let (end, unsent) = tokio::select! {
-        end = read(reader, session, &engine, unsent, probe, ask) => (end, true),
+        end = listening.run(reader) => (end, true),
         end = &mut write => (end, false),
         _ = backlog.wait_for(|backlog| *backlog == usize::MAX) => (Err(End::Cut), false),
     };
-    if let Err(end) = end {
-        tracing::info!("OVSDB client {session} is cut off: {end}");
+    if let Err(end) = &end {
+        tracing::info!("OVSDB client {name} is cut off: {end}");
     }
-    // The engine may have stopped.
-    let _ = engine.send(Command::Disconnect { session }).await;
-    drop(probes);
+    farewell.say().await;
     if unsent {
         // What was asked for before the end is still answered, if the client takes it.
         let _ = tokio::time::timeout(FAREWELL, write).await;
     }
+    end
 }
 
-async fn read(
-    mut reader: impl AsyncRead + Unpin,
+/// Tells the engine that a client has gone, however that comes.
+struct Farewell {
+    engine: mpsc::Sender<Command>,
     session: SessionId,
-    engine: &mpsc::Sender<Command>,
-    mut backlog: tokio::sync::watch::Receiver<usize>,
-    probe: Option<Duration>,
-    ask: impl Fn(),
-) -> Result<(), End> {
-    let (mut framer, mut buffer) = (Framer::default(), vec![0; 64 << 10]);
-    let mut asked = false;
-    loop {
-        let read = reader.read(&mut buffer);
-        let count = match probe {
-            None => read.await?,
-            Some(limit) => match tokio::time::timeout(limit, read).await {
-                Ok(count) => count?,
-                Err(_) if asked => return Err(End::Silent),
-                Err(_) => {
-                    ask();
-                    asked = true;
+    said: bool,
+}
+
+impl Farewell {
+    async fn say(mut self) {
+        let session = self.session;
+        // The engine may have stopped.
+        let _ = self.engine.send(Command::Disconnect { session }).await;
+        self.said = true;
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        if self.said {
+            return;
+        }
+        let (engine, session) = (self.engine.clone(), self.session);
+        let sent = engine.try_send(Command::Disconnect { session });
+        if let Err(mpsc::error::TrySendError::Full(command)) = sent
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move { engine.send(command).await.is_ok() });
+        }
+    }
+}
+
+/// What comes from a client.
+struct Reading<'a> {
+    to: &'a Farewell,
+    probes: Outbox,
+    backlog: watch::Receiver<usize>,
+    terms: Terms,
+    framer: Framer,
+    heard: Instant,
+    /// When the message under way began.
+    begun: Option<Instant>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(
+        to: &'a Farewell,
+        probes: Outbox,
+        backlog: watch::Receiver<usize>,
+        terms: Terms,
+    ) -> Self {
+        Self {
+            to,
+            probes,
+            backlog,
+            terms,
+            framer: Framer::default(),
+            heard: Instant::now(),
+            begun: None,
+        }
+    }
+
+    async fn run(mut self, mut reader: impl AsyncRead + Unpin) -> Result<(), End> {
+        let mut buffer = vec![0; SMALL];
+        let mut told = true;
+        loop {
+            let due = self.due();
+            let count = tokio::select! {
+                count = reader.read(&mut buffer) => count,
+                changed = self.terms.options.changed(), if told => {
+                    told = changed.is_ok();
                     continue;
                 }
-            },
-        };
-        asked = false;
-        if count == 0 {
-            return Ok(());
-        }
-        framer.push(buffer.get(..count).unwrap_or_default());
-        while let Some(message) = framer.next_message()? {
-            // What a client asks for it must read before it may ask for more.
-            if backlog.wait_for(|backlog| *backlog <= SLOW).await.is_err() {
+                () = sleep_until(due), if due.is_some() => {
+                    self.late()?;
+                    continue;
+                }
+            };
+            let count = match count {
+                // Many peers end TLS connections without saying so; a message is whole or not.
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => 0,
+                count => count?,
+            };
+            if count == 0 {
                 return Ok(());
             }
-            if engine
-                .send(Command::Message { session, message })
+            self.heard = Instant::now();
+            self.terms.asked.store(false, Ordering::Relaxed);
+            if !self.take(buffer.get(..count).unwrap_or_default()).await? {
+                return Ok(());
+            }
+            if count == buffer.len() && count < LARGE {
+                buffer = vec![0; LARGE];
+            } else if buffer.len() > SMALL && self.begun.is_none() {
+                buffer = vec![0; SMALL];
+            }
+        }
+    }
+
+    /// Hands on what is complete; false if the engine has stopped.
+    async fn take(&mut self, bytes: &[u8]) -> Result<bool, End> {
+        self.framer.push(bytes);
+        while let Some(message) = self.framer.next_message()? {
+            self.begun = None;
+            // What a client asks for it must read before it may ask for more.
+            if self
+                .backlog
+                .wait_for(|backlog| *backlog <= SLOW)
                 .await
                 .is_err()
             {
-                return Ok(());
+                return Ok(false);
+            }
+            let session = self.to.session;
+            let command = Command::Message { session, message };
+            if self.to.engine.send(command).await.is_err() {
+                return Ok(false);
             }
         }
+        if self.framer.is_empty() {
+            self.begun = None;
+        } else {
+            self.begun.get_or_insert(self.heard);
+        }
+        Ok(true)
+    }
+
+    /// When patience ends.
+    fn due(&self) -> Option<Instant> {
+        let probe = self.terms.options.borrow().probe;
+        let turns = 1 + u32::from(self.terms.asked.load(Ordering::Relaxed));
+        let silent = probe.map(|probe| self.heard + probe * turns);
+        let stalled = self.begun.map(|begun| begun + STALLED);
+        silent.into_iter().chain(stalled).min()
+    }
+
+    /// Patience has ended.
+    fn late(&self) -> Result<(), End> {
+        let now = Instant::now();
+        if self.begun.is_some_and(|begun| begun + STALLED <= now) {
+            return Err(End::Stalled);
+        }
+        if self.terms.asked.swap(true, Ordering::Relaxed) {
+            return Err(End::Silent);
+        }
+        let probe = Message::Request {
+            method: "echo".to_owned(),
+            params: Vec::new(),
+            id: "echo".into(),
+        };
+        self.probes.send(probe.to_text());
+        Ok(())
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -124,6 +256,7 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut outgoing: Outgoing) -> R
         writer.flush().await?;
         outgoing.sent(text.len());
     }
+    writer.shutdown().await?;
     Ok(())
 }
 
@@ -131,14 +264,33 @@ async fn write(mut writer: impl AsyncWrite + Unpin, mut outgoing: Outgoing) -> R
 mod tests {
     use super::*;
     use tokio::io::DuplexStream;
-    use tokio::time::{Instant, advance};
+    use tokio::time::advance;
+
+    struct Peer {
+        client: DuplexStream,
+        engine: mpsc::Receiver<Command>,
+        options: watch::Sender<RemoteOptions>,
+    }
 
     /// A served connection, without an engine that answers.
-    fn connect(probe: Option<Duration>) -> (DuplexStream, mpsc::Receiver<Command>) {
+    fn connect(probe: Option<Duration>) -> Peer {
         let (client, server) = tokio::io::duplex(1 << 16);
-        let (sender, receiver) = mpsc::channel(16);
-        tokio::spawn(serve(server, 1, sender, probe));
-        (client, receiver)
+        let (sender, engine) = mpsc::channel(16);
+        let (options, receiver) = watch::channel(RemoteOptions {
+            probe,
+            max_backoff: Duration::from_secs(8),
+        });
+        let terms = Terms {
+            name: "x".to_owned(),
+            options: receiver,
+            asked: Arc::default(),
+        };
+        tokio::spawn(async move { serve(server, 1, sender, terms).await.is_ok() });
+        Peer {
+            client,
+            engine,
+            options,
+        }
     }
 
     async fn read_some(client: &mut DuplexStream) -> String {
@@ -147,49 +299,70 @@ mod tests {
         String::from_utf8_lossy(&buffer[..count]).into_owned()
     }
 
+    const PROBE: &str = r#"{"method":"echo","params":[],"id":"echo"}"#;
+
     #[tokio::test(start_paused = true)]
     async fn a_silent_client_is_asked_and_then_sent_away() {
         let start = Instant::now();
-        let (mut client, _engine) = connect(Some(Duration::from_secs(5)));
-        let probe = r#"{"method":"echo","params":[],"id":"echo"}"#;
-        assert_eq!(read_some(&mut client).await, probe);
+        let mut peer = connect(Some(Duration::from_secs(5)));
+        assert_eq!(read_some(&mut peer.client).await, PROBE);
         assert_eq!(start.elapsed().as_secs(), 5);
-        client
-            .write_all(br#"{"id":"echo","result":[],"error":null}"#)
-            .await
-            .unwrap();
-        assert_eq!(read_some(&mut client).await, probe);
-        assert_eq!(read_some(&mut client).await, "");
+        let answer = br#"{"id":"echo","result":[],"error":null}"#;
+        peer.client.write_all(answer).await.unwrap();
+        assert_eq!(read_some(&mut peer.client).await, PROBE);
+        assert_eq!(read_some(&mut peer.client).await, "");
         assert_eq!(start.elapsed(), Duration::from_secs(15) + FAREWELL);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_is_asked_where_no_probe_is_wanted() {
-        let (mut client, mut engine) = connect(None);
-        assert!(matches!(engine.recv().await, Some(Command::Connect { .. })));
+    async fn nobody_is_asked_where_no_probe_is_wanted_until_it_is() {
+        let mut peer = connect(None);
+        let connected = peer.engine.recv().await;
+        assert!(matches!(connected, Some(Command::Connect { .. })));
         advance(Duration::from_secs(1000)).await;
-        client
-            .write_all(br#"{"method":"echo","params":[],"id":1}"#)
-            .await
-            .unwrap();
-        assert!(matches!(engine.recv().await, Some(Command::Message { .. })));
+        let echo = br#"{"method":"echo","params":[],"id":1}"#;
+        peer.client.write_all(echo).await.unwrap();
+        let message = peer.engine.recv().await;
+        assert!(matches!(message, Some(Command::Message { .. })));
+        let start = Instant::now();
+        peer.options
+            .send_modify(|o| o.probe = Some(Duration::from_secs(7)));
+        assert_eq!(read_some(&mut peer.client).await, PROBE);
+        assert_eq!(start.elapsed().as_secs(), 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_message_is_not_waited_for_without_end() {
+        let mut peer = connect(None);
+        let start = Instant::now();
+        let echo = br#"{"method":"echo","params":[],"id":1}{"meth"#;
+        peer.client.write_all(echo).await.unwrap();
+        let trickle = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                if peer.client.write_all(b" ").await.is_err() {
+                    break;
+                }
+            }
+        };
+        trickle.await;
+        assert!(start.elapsed() >= STALLED);
+        assert!(start.elapsed() <= STALLED + Duration::from_secs(50) + FAREWELL);
     }
 
     #[tokio::test]
     async fn a_client_that_is_given_up_is_cut_off_though_it_reads_nothing() {
-        let (mut client, mut engine) = connect(None);
-        let Some(Command::Connect { outbox, .. }) = engine.recv().await else {
+        let mut peer = connect(None);
+        let Some(Command::Connect { outbox, .. }) = peer.engine.recv().await else {
             panic!("silent")
         };
         let megabyte = "x".repeat(1 << 20);
         while outbox.send(megabyte.clone()) {}
         outbox.cut();
-        assert!(matches!(
-            engine.recv().await,
-            Some(Command::Disconnect { session: 1 })
-        ));
+        let gone = peer.engine.recv().await;
+        assert!(matches!(gone, Some(Command::Disconnect { session: 1 })));
         let mut rest = Vec::new();
-        client.read_to_end(&mut rest).await.unwrap();
+        peer.client.read_to_end(&mut rest).await.unwrap();
         assert!(rest.len() < 1 << 20, "what was unsent is dropped");
     }
 }

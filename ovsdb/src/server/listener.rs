@@ -2,21 +2,28 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{Mode, fchmod};
-use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::connection::serve;
-use crate::engine::{Command, SessionId};
+use super::connection::{Terms, serve};
+use super::{Access, MAX_CLIENTS, RemoteOptions, Setup};
+use crate::engine::describe;
 use crate::remote::Remote;
+use crate::tls::Tls;
 
-/// Silent TCP clients are asked for a sign of life after this long.
-const PROBE: Duration = Duration::from_secs(5);
+/// How long a client may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Refused clients are logged at most so often.
+const QUIET: Duration = Duration::from_secs(10);
+/// How many clients wait to be accepted before the kernel refuses more.
+const PENDING: u32 = 1024;
 
 /// A socket that can't be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -43,24 +50,77 @@ pub enum ListenError {
     },
 }
 
+/// How a listener does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListenerStatus {
+    /// How many clients are connected.
+    pub clients: usize,
+    /// The TCP port.
+    pub bound_port: Option<u16>,
+    /// Why clients can't connect, or the last of them could not.
+    pub problem: Option<String>,
+}
+
 /// A socket that is being listened on; dropping it closes it and its connections.
 #[derive(Debug)]
 pub struct Listener {
     task: JoinHandle<()>,
-    clients: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
+    options: watch::Sender<RemoteOptions>,
     address: Option<SocketAddr>,
     path: Option<PathBuf>,
+    tls: Option<Tls>,
+}
+
+/// What the listener and its connections have in common.
+#[derive(Debug)]
+struct Shared {
+    clients: AtomicUsize,
+    refused: Mutex<Refused>,
+    restart: Notify,
+    activity: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct Refused {
+    why: Option<String>,
+    logged: Option<tokio::time::Instant>,
 }
 
 impl Listener {
     /// How many clients are connected through it.
     pub fn clients(&self) -> usize {
-        self.clients.load(Ordering::Relaxed)
+        self.shared.clients.load(Ordering::Relaxed)
     }
 
     /// The address of a TCP socket.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// How it does.
+    pub fn status(&self) -> ListenerStatus {
+        let tls = self.tls.as_ref().and_then(Tls::problem);
+        let refused = || self.shared.lock().why.clone();
+        ListenerStatus {
+            clients: self.clients(),
+            bound_port: self.address.map(|a| a.port()),
+            problem: tls.map(|e| describe(&*e)).or_else(refused),
+        }
+    }
+
+    /// Treats its clients otherwise from now on.
+    pub fn set_options(&self, options: RemoteOptions) {
+        self.options.send_if_modified(|known| {
+            let changed = *known != options;
+            *known = options;
+            changed
+        });
+    }
+
+    /// Closes all its connections.
+    pub fn disconnect(&self) {
+        self.shared.restart.notify_one();
     }
 }
 
@@ -74,56 +134,90 @@ impl Drop for Listener {
     }
 }
 
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note that a client was sent away, and why.
+    fn refuse(&self, remote: &Remote, name: &str, why: &str) {
+        let now = tokio::time::Instant::now();
+        let mut refused = self.lock();
+        refused.why = Some(why.to_owned());
+        if refused.logged.is_none_or(|logged| logged + QUIET <= now) {
+            refused.logged = Some(now);
+            tracing::warn!("{remote}: client {name} is refused: {why}");
+        }
+    }
+}
+
 /// What every accepted connection gets.
-#[derive(Clone)]
 struct Acceptor {
-    engine: mpsc::Sender<Command>,
-    sessions: Arc<AtomicU64>,
-    clients: Arc<AtomicUsize>,
+    remote: Remote,
+    access: Access,
+    shared: Arc<Shared>,
+    options: watch::Receiver<RemoteOptions>,
+    tls: Option<Tls>,
 }
 
 /// Starts to listen.
 pub(crate) async fn listen(
     remote: &Remote,
-    engine: mpsc::Sender<Command>,
-    sessions: Arc<AtomicU64>,
+    access: Access,
+    setup: Setup,
 ) -> Result<Listener, ListenError> {
-    let clients = Arc::new(AtomicUsize::new(0));
-    let acceptor = Acceptor {
-        engine,
-        sessions,
-        clients: Arc::clone(&clients),
+    let socket = bind(remote, setup.group).await?;
+    let (options, receiver) = watch::channel(setup.options);
+    let shared = Arc::new(Shared {
+        clients: AtomicUsize::new(0),
+        refused: Mutex::default(),
+        restart: Notify::new(),
+        activity: setup.activity,
+    });
+    let tls = remote.is_tls().then_some(setup.tls);
+    let (address, path) = match &socket {
+        Socket::Tcp(listener) => (listener.local_addr().ok(), None),
+        Socket::Unix(_, path) => (None, Some(path.clone())),
     };
+    let acceptor = Acceptor {
+        remote: remote.clone(),
+        access,
+        shared: Arc::clone(&shared),
+        options: receiver,
+        tls: tls.clone(),
+    };
+    Ok(Listener {
+        task: tokio::spawn(acceptor.run(socket)),
+        shared,
+        options,
+        address,
+        path,
+        tls,
+    })
+}
+
+enum Socket {
+    Unix(UnixListener, PathBuf),
+    Tcp(TcpListener),
+}
+
+async fn bind(remote: &Remote, group: Option<u32>) -> Result<Socket, ListenError> {
     let failed = |source| ListenError::Io {
         remote: remote.clone(),
         source,
     };
     match remote {
         Remote::ListenUnix(path) => {
-            if tokio::net::UnixStream::connect(path).await.is_ok() {
-                return Err(ListenError::InUse {
-                    remote: remote.clone(),
-                });
+            if UnixStream::connect(path).await.is_ok() {
+                let remote = remote.clone();
+                return Err(ListenError::InUse { remote });
             }
-            let listener = bind_unix(path).map_err(failed)?;
-            let task = tokio::spawn(accept_unix(listener, acceptor));
-            Ok(Listener {
-                task,
-                clients,
-                address: None,
-                path: Some(path.clone()),
-            })
+            let listener = bind_unix(path, group).map_err(failed)?;
+            Ok(Socket::Unix(listener, path.clone()))
         }
-        Remote::ListenTcp(ip, port) => {
+        Remote::ListenTcp(ip, port) | Remote::ListenTls(ip, port) => {
             let listener = bind_tcp(SocketAddr::new(*ip, *port)).map_err(failed)?;
-            let address = listener.local_addr().ok();
-            let task = tokio::spawn(accept_tcp(listener, acceptor));
-            Ok(Listener {
-                task,
-                clients,
-                address,
-                path: None,
-            })
+            Ok(Socket::Tcp(listener))
         }
         _ => Err(ListenError::NotPassive {
             remote: remote.clone(),
@@ -131,9 +225,10 @@ pub(crate) async fn listen(
     }
 }
 
-/// Binds a socket that only its owner may connect to, in place of one that a dead server left.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    use std::os::unix::fs::FileTypeExt;
+/// Binds a socket that only its owner, and the group's members if there is one, may connect to, in
+/// place of one that a dead server left.
+fn bind_unix(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
+    use std::os::unix::fs::{FileTypeExt, chown};
     if std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket()) {
         std::fs::remove_file(path)?;
     }
@@ -141,7 +236,11 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     // The file inherits the mode from the socket: there is no moment at which others may connect.
     fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     socket.bind(path)?;
-    socket.listen(64)
+    if group.is_some() {
+        chown(path, None, group)?;
+        rustix::fs::chmod(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP)?;
+    }
+    socket.listen(PENDING)
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
@@ -152,68 +251,130 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(64)
-}
-
-async fn accept_unix(listener: UnixListener, acceptor: Acceptor) {
-    let mut connections = JoinSet::new();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => acceptor.spawn(&mut connections, stream, None),
-            Err(error) => acceptor.pause(&error).await,
-        }
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn accept_tcp(listener: TcpListener, acceptor: Acceptor) {
-    let mut connections = JoinSet::new();
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!("TCP_NODELAY: {error}");
-                }
-                acceptor.spawn(&mut connections, stream, Some(PROBE));
-            }
-            Err(error) => acceptor.pause(&error).await,
-        }
-        while connections.try_join_next().is_some() {}
-    }
+    socket.listen(PENDING)
 }
 
 impl Acceptor {
-    fn spawn<S>(&self, connections: &mut JoinSet<()>, stream: S, probe: Option<Duration>)
+    async fn run(self, socket: Socket) {
+        let mut clients = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.accept(&socket, &mut clients) => accepted,
+                () = self.shared.restart.notified() => {
+                    clients.shutdown().await;
+                    continue;
+                }
+            };
+            if let Err(error) = accepted {
+                // Such as for want of file descriptors: others may go meanwhile.
+                tracing::warn!("{}: a client can't be accepted: {error}", self.remote);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            while clients.try_join_next().is_some() {}
+        }
+    }
+
+    async fn accept(&self, socket: &Socket, clients: &mut JoinSet<()>) -> io::Result<()> {
+        match socket {
+            Socket::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+                let name = pid.map_or("unix".to_owned(), |pid| format!("process {pid}"));
+                self.admit(stream, name, clients);
+            }
+            Socket::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!("TCP_NODELAY: {error}");
+                }
+                match &self.tls {
+                    None => self.admit(stream, peer.to_string(), clients),
+                    Some(tls) => self.admit_tls(stream, peer.to_string(), tls.clone(), clients),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn guest(&self, name: String) -> Option<Guest> {
+        let Some(place) = self.access.place() else {
+            let why = format!("there are {MAX_CLIENTS} already");
+            self.shared.refuse(&self.remote, &name, &why);
+            return None;
+        };
+        Some(Guest {
+            name,
+            remote: self.remote.clone(),
+            access: self.access.clone(),
+            shared: Arc::clone(&self.shared),
+            options: self.options.clone(),
+            _place: place,
+        })
+    }
+
+    fn admit<S>(&self, stream: S, name: String, clients: &mut JoinSet<()>)
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
+        S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let session: SessionId = self.sessions.fetch_add(1, Ordering::Relaxed);
-        let (engine, guest) = (self.engine.clone(), Guest::new(&self.clients));
-        connections.spawn(async move {
-            serve(stream, session, engine, probe).await;
-            drop(guest);
+        if let Some(guest) = self.guest(name) {
+            clients.spawn(guest.serve(stream));
+        }
+    }
+
+    fn admit_tls(&self, stream: TcpStream, name: String, tls: Tls, clients: &mut JoinSet<()>) {
+        let Some(guest) = self.guest(name) else {
+            return;
+        };
+        clients.spawn(async move {
+            let why = match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                Ok(Ok(stream)) => return guest.serve(stream).await,
+                Ok(Err(error)) => describe(&*error),
+                Err(_) => "TLS handshake took too long".to_owned(),
+            };
+            guest.shared.refuse(&guest.remote, &guest.name, &why);
         });
     }
-
-    /// Waits a little after a failure to accept, such as for want of file descriptors.
-    async fn pause(&self, error: &io::Error) {
-        tracing::warn!("a client could not be accepted: {error}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
-/// Counts a client for as long as it exists.
-struct Guest(Arc<AtomicUsize>);
+/// A client for as long as it is connected.
+struct Guest {
+    name: String,
+    remote: Remote,
+    access: Access,
+    shared: Arc<Shared>,
+    options: watch::Receiver<RemoteOptions>,
+    _place: OwnedSemaphorePermit,
+}
 
 impl Guest {
-    fn new(clients: &Arc<AtomicUsize>) -> Self {
-        clients.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(clients))
+    async fn serve<S: AsyncRead + AsyncWrite>(self, stream: S) {
+        let _count = Count::new(&self.shared);
+        self.shared.lock().why = None;
+        let terms = Terms {
+            name: format!("{} of {}", self.name, self.remote),
+            options: self.options.clone(),
+            asked: Arc::default(),
+        };
+        let session = self.access.session();
+        // Whatever ended it has been logged.
+        let _ = serve(stream, session, self.access.engine.clone(), terms).await;
     }
 }
 
-impl Drop for Guest {
+/// Counts a client for as long as it is served.
+struct Count(Arc<Shared>);
+
+impl Count {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.clients.fetch_add(1, Ordering::Relaxed);
+        shared.activity.notify_one();
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Count {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.clients.fetch_sub(1, Ordering::Relaxed);
+        self.0.activity.notify_one();
     }
 }
