@@ -52,7 +52,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     engine: mpsc::Sender<Command>,
     terms: Terms,
 ) -> Result<(), End> {
-    let (reader, writer) = tokio::io::split(stream);
+    let (mut reader, writer) = tokio::io::split(stream);
     let (outbox, outgoing) = outbox();
     let mut backlog = outgoing.backlog.subscribe();
     let unsent = outgoing.backlog.subscribe();
@@ -74,7 +74,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     tokio::pin!(write);
     let listening = Reading::new(&farewell, probes, unsent, terms);
     let (end, unsent) = tokio::select! {
-        end = listening.run(reader) => (end, true),
+        end = listening.run(&mut reader) => (end, true),
         end = &mut write => (end, false),
         _ = backlog.wait_for(|backlog| *backlog == usize::MAX) => (Err(End::Cut), false),
     };
@@ -85,6 +85,10 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     if unsent {
         // What was asked for before the end is still answered, if the client takes it.
         let _ = tokio::time::timeout(FAREWELL, write).await;
+    }
+    if matches!(end, Err(End::Stream(_))) {
+        // Closing on something unread would take these answers away from the client.
+        let _ = tokio::time::timeout(FAREWELL, discard(reader)).await;
     }
     end
 }
@@ -248,6 +252,12 @@ async fn sleep_until(due: Option<Instant>) {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
+}
+
+async fn discard(mut reader: impl AsyncRead + Unpin) -> io::Result<()> {
+    let mut buffer = vec![0; LARGE];
+    while reader.read(&mut buffer).await? > 0 {}
+    Ok(())
 }
 
 async fn write(mut writer: impl AsyncWrite + Unpin, mut outgoing: Outgoing) -> Result<(), End> {

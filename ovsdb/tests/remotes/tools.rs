@@ -93,7 +93,7 @@ async fn ovs_programs_connect_by_tls() {
     assert_eq!(first.status.code(), Some(1));
     let listed = vsctl(&remote, &options, &bootstrap, &["list-br"]).await;
     assert_eq!(success("ovs-vsctl", &["list-br"], listed), "br0\n");
-    let (text, original) = (read(&learned), read(&pki.ca()));
+    let (text, original) = (read(&learned), read(pki.ca()));
     let body = text.trim();
     assert!(original.contains(body), "{text}");
 }
