@@ -1,5 +1,7 @@
 //! JSON-RPC 1.0 over a byte stream (RFC 7047 §4): concatenated JSON objects, no delimiter. Pure.
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::value::{write_array, write_string, write_value};
 
 /// No message is longer, in bytes: room for tens of thousands of ports in one transaction.
 pub const MAX_MESSAGE: usize = 32 << 20;
@@ -88,20 +90,36 @@ impl Message {
 
     /// The message as text.
     pub fn to_text(&self) -> String {
-        let json = match self {
-            Self::Request { method, params, id } => {
-                json!({"method": method, "params": params, "id": id})
-            }
+        let mut text = String::new();
+        match self {
+            Self::Request { method, params, id } => write_call(method, params, id, &mut text),
             Self::Notification { method, params } => {
-                json!({"method": method, "params": params, "id": null})
+                write_call(method, params, &Value::Null, &mut text);
             }
-            Self::Reply { id, result, error } if error.is_null() => {
-                json!({"id": id, "result": result, "error": null})
+            Self::Reply { id, result, error } => {
+                text.push_str("{\"id\":");
+                write_value(id, &mut text);
+                if error.is_null() {
+                    text.push_str(",\"result\":");
+                    write_value(result, &mut text);
+                }
+                text.push_str(",\"error\":");
+                write_value(error, &mut text);
+                text.push('}');
             }
-            Self::Reply { id, error, .. } => json!({"id": id, "error": error}),
-        };
-        json.to_string()
+        }
+        text
     }
+}
+
+fn write_call(method: &str, params: &[Value], id: &Value, out: &mut String) {
+    out.push_str("{\"method\":");
+    write_string(method, out);
+    out.push_str(",\"params\":");
+    write_array(params, out);
+    out.push_str(",\"id\":");
+    write_value(id, out);
+    out.push('}');
 }
 
 /// Finds the objects in a stream.

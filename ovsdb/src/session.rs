@@ -128,7 +128,8 @@ impl LocalSession {
             });
         };
         self.outgoing.sent(text.len());
-        let json = serde_json::from_str(&text).map_err(|_| SessionError::Closed)?;
+        let json =
+            serde_json::from_str(&text.parts().concat()).map_err(|_| SessionError::Closed)?;
         Message::from_json(json).map_err(|_| SessionError::Closed)
     }
 }

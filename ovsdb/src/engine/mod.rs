@@ -4,6 +4,7 @@ mod compaction;
 mod flush;
 mod locks;
 mod outbox;
+mod publish;
 mod requests;
 mod server_db;
 mod session;
@@ -28,7 +29,8 @@ use compaction::Compactor;
 use flush::Flush;
 pub use locks::LockStatus;
 use locks::Locks;
-pub(crate) use outbox::{Outbox, Outgoing, SLOW, outbox};
+pub(crate) use outbox::{Outbox, Outgoing, SLOW, Text, outbox};
+use publish::Audience;
 use server_db::server_database;
 use session::{Client, Database, Job, Session, SessionMonitor, notification};
 pub use usage::Usage;
@@ -82,6 +84,7 @@ pub(crate) struct Engine {
     /// Whether a database has changed since the blocked transactions were last tried.
     changed: bool,
     subscribers: Vec<mpsc::UnboundedSender<Arc<Delta>>>,
+    audience: Audience,
     flush: Flush,
     compactor: Compactor,
     server_id: Uuid,
@@ -110,6 +113,7 @@ impl Engine {
             blocked: Vec::new(),
             changed: false,
             subscribers: Vec::new(),
+            audience: Audience::default(),
             flush: Flush::new(),
             compactor: Compactor::new(),
             server_id: Uuid::new_v4(),
@@ -119,8 +123,7 @@ impl Engine {
     /// Serves commands until it is closed or nobody is left to send any.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
-            let deadline = self.blocked.iter().filter_map(|job| job.deadline).min();
-            let far = Instant::now() + Duration::from_secs(86_400);
+            let due = self.due();
             tokio::select! {
                 command = commands.recv() => match command {
                     None => break,
@@ -133,13 +136,28 @@ impl Engine {
                 },
                 flushed = self.flush.done() => self.flushed(&flushed),
                 event = self.compactor.event() => self.compaction_event(event),
-                () = tokio::time::sleep_until(deadline.unwrap_or(far)) => self.changed = true,
+                () = sleep_until(due), if due.is_some() => self.time_passed(),
             }
             self.retry_blocked();
         }
         if let Err(error) = self.sync() {
             tracing::error!("{error}");
         }
+    }
+
+    /// When something has to be done though nothing happens.
+    fn due(&self) -> Option<Instant> {
+        let deadlines = self.blocked.iter().filter_map(|job| job.deadline);
+        deadlines.chain(self.audience.due).min()
+    }
+
+    fn time_passed(&mut self) {
+        let now = Instant::now();
+        let is_over = |deadline: Option<Instant>| deadline.is_some_and(|d| d <= now);
+        if is_over(self.audience.due) {
+            self.tell_lingering();
+        }
+        self.changed |= self.blocked.iter().any(|job| is_over(job.deadline));
     }
 
     fn sync(&mut self) -> Result<(), LogError> {
@@ -172,12 +190,7 @@ impl Engine {
             Command::Usage { reply } => drop(reply.send(self.usage())),
             Command::Connect { session, outbox } => {
                 coverage::SESSION_OPENED.hit();
-                let new = Session {
-                    outbox,
-                    monitors: Vec::new(),
-                    change_aware: false,
-                };
-                self.sessions.insert(session, new);
+                self.sessions.insert(session, Session::new(outbox));
             }
             Command::Message { session, message } => {
                 coverage::REQUEST_RECEIVED.hit();
@@ -209,10 +222,7 @@ impl Engine {
             return;
         };
         let locks = &self.locks;
-        let owner = match &job.client {
-            Client::Session { session, .. } => Some(*session),
-            Client::Internal(_) => None,
-        };
+        let owner = job.client.session();
         let mut context = Context {
             new_uuid: &mut Uuid::new_v4,
             holds_lock: &|name| owner.is_some_and(|session| locks.holds(name, session)),
@@ -249,7 +259,7 @@ impl Engine {
         }
         if !delta.is_empty() {
             self.changed = true;
-            self.publish(job.database, &delta);
+            self.publish(job.database, &delta, job.client.session());
         }
         match self
             .databases
@@ -273,28 +283,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells monitors and subscribers.
-    fn publish(&mut self, database: usize, delta: &Arc<Delta>) {
-        let mut gone = Vec::new();
-        for (session, state) in &self.sessions {
-            let monitors = state.monitors.iter().filter(|m| m.database == database);
-            let updates = monitors.filter_map(|m| Some(m.notification(m.monitor.update(delta)?)));
-            if !updates.into_iter().all(|update| {
-                coverage::MONITOR_UPDATE.hit();
-                state.outbox.send(update.to_text())
-            }) {
-                gone.push(*session);
-            }
-        }
-        for session in gone {
-            self.disconnect(session);
-        }
-        if database == MAIN {
-            self.subscribers
-                .retain(|s| s.send(Arc::clone(delta)).is_ok());
-        }
-    }
-
     fn reply(&mut self, client: Client, results: Vec<Value>) {
         match client {
             // Whoever asked may have gone.
@@ -314,10 +302,12 @@ impl Engine {
     }
 
     fn send(&mut self, session: SessionId, message: &Message) {
-        let Some(state) = self.sessions.get(&session) else {
-            return;
-        };
-        if !state.outbox.send(message.to_text()) {
+        self.send_text(session, message.to_text());
+    }
+
+    fn send_text(&mut self, session: SessionId, text: impl Into<Text>) {
+        let state = self.sessions.get(&session);
+        if state.is_some_and(|state| !state.outbox.send(text)) {
             self.disconnect(session);
         }
     }
@@ -395,6 +385,13 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn now_ms() -> u64 {

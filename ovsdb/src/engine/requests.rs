@@ -2,11 +2,13 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::session::UpdateText;
 use super::{Client, Engine, SessionId, SessionMonitor, notification};
 use crate::db::is_id;
 use crate::error::{ErrorKind, OpError};
 use crate::jsonrpc::Message;
 use crate::monitor::{Monitor, MonitorVersion};
+use crate::value::{write_uuid, write_value};
 
 /// How many transactions of one client may wait at a time.
 const MAX_BLOCKED: usize = 100;
@@ -54,9 +56,9 @@ impl Engine {
             }
             "get_server_id" => Ok(Some(json!(self.server_id.to_string()))),
             "transact" => self.transact(session, params, id),
-            "monitor" => self.monitor(session, &params, MonitorVersion::V1),
-            "monitor_cond" => self.monitor(session, &params, MonitorVersion::V2),
-            "monitor_cond_since" => self.monitor(session, &params, MonitorVersion::V3),
+            "monitor" => self.monitor(session, &params, MonitorVersion::V1, id),
+            "monitor_cond" => self.monitor(session, &params, MonitorVersion::V2, id),
+            "monitor_cond_since" => self.monitor(session, &params, MonitorVersion::V3, id),
             "monitor_cond_change" => self.monitor_cond_change(session, &params),
             "monitor_cancel" => self.monitor_cancel(session, &params),
             "lock" | "steal" | "unlock" => self.lock(session, method, &params),
@@ -131,7 +133,13 @@ impl Engine {
         }
     }
 
-    fn monitor(&mut self, session: SessionId, params: &[Value], version: MonitorVersion) -> Answer {
+    fn monitor(
+        &mut self,
+        session: SessionId,
+        params: &[Value],
+        version: MonitorVersion,
+        request: &Value,
+    ) -> Answer {
         let at = self.database("monitor", params)?;
         let [_, id, requests, rest @ ..] = params else {
             return Err(invalid("monitor", params));
@@ -139,8 +147,7 @@ impl Engine {
         if rest.len() != usize::from(version == MonitorVersion::V3) {
             return Err(invalid("monitor", params));
         }
-        let (Some(database), Some(state)) =
-            (self.databases.get(at), self.sessions.get_mut(&session))
+        let (Some(database), Some(state)) = (self.databases.get(at), self.sessions.get(&session))
         else {
             return Ok(None);
         };
@@ -152,23 +159,20 @@ impl Engine {
         let monitor =
             Monitor::from_json(requests, version, database.db.schema()).map_err(|e| e.to_json())?;
         let initial = monitor.initial(&database.db);
-        state.monitors.push(SessionMonitor {
-            id: id.clone(),
-            database: at,
-            monitor,
-        });
-        Ok(Some(match version {
-            // No history is kept: the client starts anew whatever it has seen before.
-            MonitorVersion::V3 => json!([false, Uuid::nil().to_string(), initial]),
-            _ => initial,
-        }))
+        let monitor = self.share_monitor(session, monitor);
+        if let Some(state) = self.sessions.get_mut(&session) {
+            let monitor = SessionMonitor::new(id.clone(), at, monitor);
+            state.monitors.push(monitor);
+        }
+        self.send_text(session, initial_reply(request, version, &initial));
+        Ok(None)
     }
 
     fn monitor_cond_change(&mut self, session: SessionId, params: &[Value]) -> Answer {
         let [old, new, requests] = params else {
             return Err(invalid("monitor_cond_change", params));
         };
-        let Some(state) = self.sessions.get_mut(&session) else {
+        let Some(state) = self.sessions.get(&session) else {
             return Ok(None);
         };
         let Some(at) = state.monitors.iter().position(|m| m.id == *old) else {
@@ -181,18 +185,24 @@ impl Engine {
                 .with_syntax(new)
                 .to_json());
         }
-        let Some(monitor) = state.monitors.get_mut(at) else {
+        let Some(watched) = state.monitors.get(at) else {
             return Ok(None);
         };
-        let Some(database) = self.databases.get(monitor.database) else {
+        let Some(database) = self.databases.get(watched.database) else {
             return Ok(None);
         };
-        let updates = monitor.monitor.change_conditions(requests, &database.db);
+        let (number, mut monitor) = (watched.database, Monitor::clone(&watched.monitor));
+        let updates = monitor.change_conditions(requests, &database.db);
         let updates = updates.map_err(|e| e.to_json())?;
-        monitor.id = new.clone();
-        if let Some(updates) = updates {
-            let update = monitor.notification(updates);
-            self.send(session, &update);
+        let monitor = self.share_monitor(session, monitor);
+        let monitor = SessionMonitor::new(new.clone(), number, monitor);
+        let update = updates.map(|updates| monitor.notification(&UpdateText::new(updates)));
+        let state = self.sessions.get_mut(&session);
+        if let Some(watched) = state.and_then(|state| state.monitors.get_mut(at)) {
+            *watched = monitor;
+        }
+        if let Some(update) = update {
+            self.send_text(session, update);
         }
         Ok(Some(json!({})))
     }
@@ -247,6 +257,26 @@ impl Engine {
         }
         Ok(Some(json!({})))
     }
+}
+
+/// The reply to a request for a monitor. Most of it may be megabytes of text already.
+fn initial_reply(request: &Value, version: MonitorVersion, initial: &str) -> String {
+    let mut reply = String::with_capacity(initial.len() + 200);
+    reply.push_str("{\"id\":");
+    write_value(request, &mut reply);
+    reply.push_str(",\"result\":");
+    if version == MonitorVersion::V3 {
+        // No history is kept: the client starts anew whatever it has seen before.
+        reply.push_str("[false,");
+        write_uuid(Uuid::nil(), &mut reply);
+        reply.push(',');
+    }
+    reply.push_str(initial);
+    if version == MonitorVersion::V3 {
+        reply.push(']');
+    }
+    reply.push_str(",\"error\":null}");
+    reply
 }
 
 fn invalid(method: &str, params: &[Value]) -> Value {

@@ -1,14 +1,17 @@
 //! What the engine keeps of its databases and clients.
-use serde_json::{Value, json};
+use std::sync::Arc;
+
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Outbox, SessionId};
+use super::{Outbox, SessionId, Text};
 use crate::db::Db;
 use crate::jsonrpc::Message;
 use crate::log::Log;
 use crate::monitor::{Monitor, MonitorVersion};
+use crate::value::{write_uuid, write_value};
 
 /// A database that is served.
 pub(super) struct Database {
@@ -22,12 +25,32 @@ pub(super) struct Session {
     pub(super) outbox: Outbox,
     pub(super) monitors: Vec<SessionMonitor>,
     pub(super) change_aware: bool,
+    /// When it was last sent what others did.
+    pub(super) told: Option<Instant>,
+    /// Whether more of that is held for it.
+    pub(super) lingers: bool,
 }
 
+impl Session {
+    pub(super) fn new(outbox: Outbox) -> Self {
+        Self {
+            outbox,
+            monitors: Vec::new(),
+            change_aware: false,
+            told: None,
+            lingers: false,
+        }
+    }
+}
+
+/// A monitor of a client.
 pub(super) struct SessionMonitor {
     pub(super) id: Value,
     pub(super) database: usize,
-    pub(super) monitor: Monitor,
+    /// The same for all clients that watch the same.
+    pub(super) monitor: Arc<Monitor>,
+    /// Every update up to the changes.
+    head: Arc<str>,
 }
 
 /// Who waits for the results of a transaction.
@@ -47,7 +70,15 @@ pub(super) struct Job {
 
 impl Client {
     pub(super) fn is(&self, wanted: SessionId) -> bool {
-        matches!(self, Self::Session { session, .. } if *session == wanted)
+        self.session() == Some(wanted)
+    }
+
+    /// Who it is, unless it is in this process.
+    pub(super) fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Session { session, .. } => Some(*session),
+            Self::Internal(_) => None,
+        }
     }
 
     /// The id of a session's request.
@@ -60,15 +91,44 @@ impl Client {
 }
 
 impl SessionMonitor {
-    pub(super) fn notification(&self, updates: Value) -> Message {
-        let id = self.id.clone();
-        match self.monitor.version() {
-            MonitorVersion::V1 => notification("update", vec![id, updates]),
-            MonitorVersion::V2 => notification("update2", vec![id, updates]),
-            MonitorVersion::V3 => {
-                notification("update3", vec![id, json!(Uuid::nil().to_string()), updates])
-            }
+    pub(super) fn new(id: Value, database: usize, monitor: Arc<Monitor>) -> Self {
+        let (method, transaction) = match monitor.version() {
+            MonitorVersion::V1 => ("update", None),
+            MonitorVersion::V2 => ("update2", None),
+            MonitorVersion::V3 => ("update3", Some(Uuid::nil())),
+        };
+        let mut head = format!("{{\"method\":\"{method}\",\"params\":[");
+        write_value(&id, &mut head);
+        head.push(',');
+        if let Some(transaction) = transaction {
+            write_uuid(transaction, &mut head);
+            head.push(',');
         }
+        Self {
+            id,
+            database,
+            monitor,
+            head: head.into(),
+        }
+    }
+
+    /// The notification of some updates.
+    pub(super) fn notification(&self, updates: &UpdateText) -> Text {
+        Text::Update {
+            head: Arc::clone(&self.head),
+            body: Arc::clone(&updates.0),
+        }
+    }
+}
+
+/// Updates, and the end of the notification that tells of them.
+#[derive(Clone)]
+pub(super) struct UpdateText(Arc<str>);
+
+impl UpdateText {
+    pub(super) fn new(mut updates: String) -> Self {
+        updates.push_str("],\"id\":null}");
+        Self(updates.into())
     }
 }
 

@@ -1,15 +1,18 @@
 //! Monitors: what a client wants to hear of, and how changes are told to it (RFC 7047 §4.1.5,
 //! §4.1.6; `update2` and `update3` as Open vSwitch extends it). Pure.
+mod encode;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use crate::db::{Change, ColumnRef, Condition, Db, Delta, Members, parse_columns};
+use crate::db::{ColumnRef, Condition, Db, Members, parse_columns};
 use crate::error::OpError;
-use crate::row::Row;
 use crate::schema::{DatabaseSchema, TableSchema};
-use crate::value::{Datum, NoSymbols};
+use crate::value::NoSymbols;
+pub(crate) use encode::News;
+use encode::Updates;
 
 /// Which of the three encodings a monitor speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +42,14 @@ enum Kind {
     Modify,
 }
 
-/// A client's view of some tables.
-#[derive(Debug, Clone)]
+/// A client's view of some tables. Equal ones are told the same.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Monitor {
     version: MonitorVersion,
     tables: BTreeMap<usize, TableMonitor>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 struct TableMonitor {
     schema: Arc<TableSchema>,
     columns: Vec<(ColumnRef, Select)>,
@@ -88,54 +91,12 @@ impl Monitor {
         self.version
     }
 
-    /// The rows that the client starts with, as `<table-updates>`.
-    pub fn initial(&self, db: &Db) -> Value {
-        let mut updates = Updates::default();
-        for (at, monitor) in self.tables.iter().filter(|(_, m)| m.select.initial) {
-            let Some(table) = db.table_at(*at) else {
-                continue;
-            };
-            for row in table
-                .rows()
-                .filter(|row| monitor.condition.matches_any(row))
-            {
-                let update = match self.version {
-                    MonitorVersion::V1 => json!({"new": monitor.full(row, Kind::Initial)}),
-                    _ => json!({"initial": monitor.sparse(row, Kind::Initial)}),
-                };
-                updates.add(&monitor.schema, row, update);
-            }
-        }
-        updates.into_json()
-    }
-
-    /// What a transaction means to the client, as `<table-updates>`; `None` if nothing.
-    pub fn update(&self, delta: &Delta) -> Option<Value> {
-        let mut updates = Updates::default();
-        for change in &delta.changes {
-            let Some(monitor) = self.tables.get(&change.table_at) else {
-                continue;
-            };
-            let Some(row) = change.new.as_ref().or(change.old.as_ref()) else {
-                continue;
-            };
-            let update = match self.version {
-                MonitorVersion::V1 => monitor.update1(change),
-                _ => monitor.update2(change),
-            };
-            if let Some(update) = update {
-                updates.add(&monitor.schema, row, update);
-            }
-        }
-        (!updates.0.is_empty()).then(|| updates.into_json())
-    }
-
     /// Changes conditions (`monitor_cond_change`) and tells which rows come and go thereby.
     ///
     /// # Errors
     /// If the request doesn't fit what is monitored; nothing is changed then.
-    pub fn change_conditions(&mut self, json: &Value, db: &Db) -> Result<Option<Value>, OpError> {
-        let mut conditions = Vec::new();
+    pub fn change_conditions(&mut self, json: &Value, db: &Db) -> Result<Option<String>, OpError> {
+        let mut conditions = BTreeMap::new();
         for (at, requests) in requested_tables(json, db.schema())? {
             let monitor = self
                 .tables
@@ -152,7 +113,7 @@ impl Monitor {
                 }
                 members.finish()?;
             }
-            conditions.push((at, condition));
+            conditions.insert(at, condition);
         }
         let mut updates = Updates::default();
         for (at, condition) in conditions {
@@ -160,19 +121,23 @@ impl Monitor {
                 continue;
             };
             for row in table.rows() {
-                let update = match (
-                    monitor.condition.matches_any(row),
-                    condition.matches_any(row),
-                ) {
-                    (false, true) => json!({"insert": monitor.sparse(row, Kind::Insert)}),
-                    (true, false) => json!({"delete": null}),
-                    _ => continue,
-                };
-                updates.add(&monitor.schema, row, update);
+                let seen = monitor.condition.matches_any(row);
+                let sees = condition.matches_any(row);
+                if seen != sees {
+                    updates.row(at, monitor, row.uuid(), |out| {
+                        if sees {
+                            monitor.write_sparse("insert", row, Kind::Insert, out);
+                        } else {
+                            out.push_str("{\"delete\":null");
+                        }
+                        out.push('}');
+                        true
+                    });
+                }
             }
             monitor.condition = condition;
         }
-        Ok((!updates.0.is_empty()).then(|| updates.into_json()))
+        Ok(updates.finish())
     }
 }
 
@@ -258,91 +223,6 @@ impl TableMonitor {
             .iter()
             .filter(move |(_, s)| s.has(kind))
             .map(|(column, _)| *column)
-    }
-
-    /// Every column asked for.
-    fn full(&self, row: &Row, kind: Kind) -> Value {
-        let columns = self
-            .columns_for(kind)
-            .map(|c| self.member(c, &c.value(row)));
-        Value::Object(columns.collect())
-    }
-
-    /// The columns asked for that are not at their default.
-    fn sparse(&self, row: &Row, kind: Kind) -> Value {
-        let columns = self.columns_for(kind).map(|c| (c, c.value(row)));
-        let set = columns.filter(|(c, value)| !value.is_default(c.ty(&self.schema)));
-        Value::Object(set.map(|(c, value)| self.member(c, &value)).collect())
-    }
-
-    fn member(&self, column: ColumnRef, value: &Datum) -> (String, Value) {
-        (column.name(&self.schema).to_owned(), value.to_json())
-    }
-
-    fn update1(&self, change: &Change) -> Option<Value> {
-        match (&change.old, &change.new) {
-            (None, Some(new)) if self.select.insert => {
-                Some(json!({"new": self.full(new, Kind::Insert)}))
-            }
-            (Some(old), None) if self.select.delete => {
-                Some(json!({"old": self.full(old, Kind::Delete)}))
-            }
-            (Some(old), Some(new)) if self.select.modify => {
-                let changed = self.columns_for(Kind::Modify);
-                let changed = changed.filter(|c| c.value(old) != c.value(new));
-                let changed: Map<_, _> = changed.map(|c| self.member(c, &c.value(old))).collect();
-                let only_version = changed.keys().all(|name| name == "_version");
-                (!only_version)
-                    .then(|| json!({"old": changed, "new": self.full(new, Kind::Modify)}))
-            }
-            _ => None,
-        }
-    }
-
-    fn update2(&self, change: &Change) -> Option<Value> {
-        let seen = |row: &&Arc<Row>| self.condition.matches_any(row);
-        match (
-            change.old.as_ref().filter(seen),
-            change.new.as_ref().filter(seen),
-        ) {
-            (None, Some(new)) if self.select.insert => {
-                Some(json!({"insert": self.sparse(new, Kind::Insert)}))
-            }
-            (Some(_), None) if self.select.delete => Some(json!({"delete": null})),
-            (Some(old), Some(new)) if self.select.modify => {
-                let changed = self.columns_for(Kind::Modify);
-                let changed = changed.filter(|c| c.value(old) != c.value(new));
-                let differences: Map<_, _> = changed
-                    .map(|c| {
-                        let diff = c.value(new).diff_from(&c.value(old), c.ty(&self.schema));
-                        self.member(c, &diff)
-                    })
-                    .collect();
-                let only_version = differences.keys().all(|name| name == "_version");
-                (!only_version).then(|| json!({"modify": differences}))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// `<table-updates>` in the making.
-#[derive(Default)]
-struct Updates(Map<String, Value>);
-
-impl Updates {
-    fn add(&mut self, table: &TableSchema, row: &Row, update: Value) {
-        let rows = self
-            .0
-            .entry(&*table.name)
-            .or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(rows) = rows {
-            rows.insert(row.uuid().to_string(), update);
-        }
-    }
-
-    fn into_json(self) -> Value {
-        Value::Object(self.0)
     }
 }
 

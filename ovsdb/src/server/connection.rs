@@ -36,6 +36,9 @@ const SMALL: usize = 1 << 10;
 /// The same for one that says much.
 const LARGE: usize = 64 << 10;
 
+/// So many bytes of short messages are sent at a time.
+const GATHERED: usize = 32 << 10;
+
 /// What is agreed on with a client.
 pub(super) struct Terms {
     /// Who it is, for the log.
@@ -262,9 +265,25 @@ async fn discard(mut reader: impl AsyncRead + Unpin) -> io::Result<()> {
 
 async fn write(mut writer: impl AsyncWrite + Unpin, mut outgoing: Outgoing) -> Result<(), End> {
     while let Some(text) = outgoing.texts.recv().await {
-        writer.write_all(text.as_bytes()).await?;
+        let (mut gathered, mut length) = (Vec::new(), 0);
+        let mut next = Some(text);
+        // What is short goes out together, what is long without being copied.
+        while let Some(text) = next.take() {
+            length += text.len();
+            if text.len() > GATHERED {
+                for part in text.parts() {
+                    writer.write_all(part.as_bytes()).await?;
+                }
+                break;
+            }
+            for part in text.parts() {
+                gathered.extend_from_slice(part.as_bytes());
+            }
+            next = outgoing.texts.next_within(GATHERED - gathered.len());
+        }
+        writer.write_all(&gathered).await?;
         writer.flush().await?;
-        outgoing.sent(text.len());
+        outgoing.sent(length);
     }
     writer.shutdown().await?;
     Ok(())

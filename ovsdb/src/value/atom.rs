@@ -156,6 +156,17 @@ impl Atom {
         }
     }
 
+    /// Whether this is [`AtomType::default_atom`] of its type.
+    pub fn is_default(&self) -> bool {
+        match self {
+            Self::Integer(i) => *i == 0,
+            Self::Real(r) => *r == Real::default(),
+            Self::Boolean(b) => !b,
+            Self::String(s) => s.is_empty(),
+            Self::Uuid(u) => u.is_nil(),
+        }
+    }
+
     /// Parses RFC 7047 §5.1 `<atom>` of a known type; no constraint is checked.
     ///
     /// # Errors

@@ -53,10 +53,10 @@ impl Datum {
 
     /// Whether this is [`Datum::default_for`] the type; cheaper than building that.
     pub fn is_default(&self, ty: &ColumnType) -> bool {
-        if ty.min == 0 {
-            self.is_empty()
-        } else {
-            *self == Self::default_for(ty)
+        match self.as_atom() {
+            _ if ty.min == 0 => self.is_empty(),
+            Some(atom) if !ty.is_map() => atom.is_default(),
+            _ => *self == Self::default_for(ty),
         }
     }
 

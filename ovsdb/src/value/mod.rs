@@ -3,8 +3,10 @@ mod atom;
 mod collections;
 mod datum;
 mod diff;
+mod text;
 
 pub use atom::{Atom, AtomType, NoSymbols, Real, Symbols};
 pub use collections::{AtomMap, AtomSet};
 pub use datum::Datum;
 pub(crate) use diff::differences;
+pub(crate) use text::{write_array, write_string, write_uuid, write_value};

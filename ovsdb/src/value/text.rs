@@ -1,0 +1,176 @@
+//! Values as JSON text, written without building a tree first: what monitors and the log send
+//! and store is nothing else.
+use std::fmt::Write;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Atom, Datum};
+
+/// Writes a string as JSON (RFC 8259 §7). Escapes what must be escaped, as serde_json does.
+pub(crate) fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(must_escape) {
+        let (plain, special) = rest.split_at(at);
+        out.push_str(plain);
+        let mut special = special.chars();
+        escape(special.next().unwrap_or_default(), out);
+        rest = special.as_str();
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+fn must_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+fn escape(special: char, out: &mut String) {
+    match special {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        // Writing to a string doesn't fail.
+        other => drop(write!(out, "\\u{:04x}", u32::from(other))),
+    }
+}
+
+/// Writes a uuid with its quotes.
+pub(crate) fn write_uuid(uuid: Uuid, out: &mut String) {
+    let mut buffer = Uuid::encode_buffer();
+    out.push('"');
+    out.push_str(uuid.hyphenated().encode_lower(&mut buffer));
+    out.push('"');
+}
+
+/// Writes elements with commas between them.
+fn write_all<T>(
+    elements: impl IntoIterator<Item = T>,
+    out: &mut String,
+    mut write: impl FnMut(T, &mut String),
+) {
+    for (at, element) in elements.into_iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write(element, out);
+    }
+}
+
+/// Writes any JSON.
+pub(crate) fn write_value(json: &Value, out: &mut String) {
+    match json {
+        Value::Null => out.push_str("null"),
+        Value::Bool(b) => write_bool(*b, out),
+        // Writing to a string doesn't fail.
+        Value::Number(number) => drop(write!(out, "{number}")),
+        Value::String(text) => write_string(text, out),
+        Value::Array(elements) => write_array(elements, out),
+        Value::Object(members) => {
+            out.push('{');
+            write_all(members, out, |(name, value), out| {
+                write_string(name, out);
+                out.push(':');
+                write_value(value, out);
+            });
+            out.push('}');
+        }
+    }
+}
+
+/// Writes an array.
+pub(crate) fn write_array(elements: &[Value], out: &mut String) {
+    out.push('[');
+    write_all(elements, out, write_value);
+    out.push(']');
+}
+
+fn write_bool(value: bool, out: &mut String) {
+    out.push_str(if value { "true" } else { "false" });
+}
+
+impl Atom {
+    /// Appends the text of [`Atom::to_json`].
+    pub fn write_json(&self, out: &mut String) {
+        match self {
+            // Writing to a string doesn't fail.
+            Self::Integer(i) => drop(write!(out, "{i}")),
+            Self::Boolean(b) => write_bool(*b, out),
+            Self::String(s) => write_string(s, out),
+            Self::Uuid(u) => {
+                out.push_str("[\"uuid\",");
+                write_uuid(*u, out);
+                out.push(']');
+            }
+            Self::Real(_) => drop(write!(out, "{}", self.to_json())),
+        }
+    }
+}
+
+impl Datum {
+    /// Appends the text of [`Datum::to_json`].
+    pub fn write_json(&self, out: &mut String) {
+        match self {
+            Self::Set(set) => match set.as_slice() {
+                [one] => one.write_json(out),
+                atoms => {
+                    out.push_str("[\"set\",[");
+                    write_all(atoms, out, Atom::write_json);
+                    out.push_str("]]");
+                }
+            },
+            Self::Map(map) => {
+                out.push_str("[\"map\",[");
+                write_all(map, out, |(key, value), out| {
+                    out.push('[');
+                    key.write_json(out);
+                    out.push(',');
+                    value.write_json(out);
+                    out.push(']');
+                });
+                out.push_str("]]");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Real;
+    use proptest::prelude::*;
+
+    fn atom() -> impl Strategy<Value = Atom> {
+        prop_oneof![
+            any::<i64>().prop_map(Atom::Integer),
+            any::<f64>().prop_filter_map("finite", |r| Real::new(r).map(Atom::Real)),
+            any::<bool>().prop_map(Atom::Boolean),
+            any::<String>().prop_map(Atom::from),
+            "[\\x00-\\x7f]{0,20}".prop_map(Atom::from),
+            any::<u128>().prop_map(|u| Atom::Uuid(Uuid::from_u128(u))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn text_is_that_of_the_tree(
+            set in prop::collection::vec(atom(), 0..4),
+            map in prop::collection::vec((atom(), atom()), 0..4),
+        ) {
+            for datum in [Datum::set(set), Datum::map(map)] {
+                let mut text = String::new();
+                datum.write_json(&mut text);
+                let tree = serde_json::json!({"a\n": datum.to_json(), "b": null});
+                prop_assert_eq!(text, datum.to_json().to_string());
+                let mut text = String::new();
+                write_value(&tree, &mut text);
+                prop_assert_eq!(text, tree.to_string());
+            }
+        }
+    }
+}
