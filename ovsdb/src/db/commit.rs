@@ -24,6 +24,7 @@ impl Transaction<'_> {
                 Ok(Delta {
                     changes,
                     comment: None,
+                    converted: None,
                 })
             }
             Err(error) => {

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Db;
 use super::transaction::Transaction;
+use super::{Change, Db, Delta};
 use crate::error::OpError;
 use crate::row::Row;
 use crate::schema::{ColumnType, DatabaseSchema, TableSchema};
@@ -54,6 +54,26 @@ impl Db {
         }
         transaction.commit().map_err(ConvertError::Inconsistent)?;
         Ok(fresh)
+    }
+
+    /// What a conversion from `old` changed: every row.
+    pub(crate) fn delta_since_conversion(&self, old: &Self) -> Delta {
+        let rows = old
+            .tables
+            .iter()
+            .flat_map(|table| table.rows().map(|row| (&table.schema.name, row)));
+        let changes = rows.map(|(name, row)| Change {
+            table: Arc::clone(name),
+            uuid: row.uuid(),
+            old: Some(Arc::clone(row)),
+            new: self.row(name, row.uuid()).cloned(),
+            table_at: self.schema.position(name).unwrap_or(usize::MAX),
+        });
+        Delta {
+            changes: changes.collect(),
+            comment: None,
+            converted: Some(Arc::clone(&self.schema)),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::row::Row;
+use crate::schema::DatabaseSchema;
 
 /// One row before and after a transaction.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,10 @@ pub struct Delta {
     pub changes: Vec<Change>,
     /// The texts of the `comment` operations, one a line.
     pub comment: Option<String>,
+    /// The database's new schema, if it was converted. Every row is told then, as it was and as
+    /// it is; whatever was made for the old schema (a [`crate::Monitor`], positions of columns)
+    /// must be made anew.
+    pub converted: Option<Arc<DatabaseSchema>>,
 }
 
 impl Delta {

@@ -149,6 +149,7 @@ impl Db {
         super::Delta {
             changes: rows.collect(),
             comment: None,
+            converted: None,
         }
     }
 }

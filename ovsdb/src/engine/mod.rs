@@ -1,6 +1,7 @@
 //! The task that owns the databases. Everyone else sends it commands; it executes transactions
 //! one after the other, writes the log, and tells monitors and subscribers what changed.
 mod compaction;
+mod convert;
 mod flush;
 mod locks;
 mod outbox;
@@ -348,14 +349,19 @@ impl Engine {
     }
 
     fn disconnect(&mut self, session: SessionId) {
-        let Some(state) = self.sessions.remove(&session) else {
-            return;
-        };
-        state.outbox.cut();
+        if let Some(state) = self.forget(session) {
+            state.outbox.cut();
+        }
+    }
+
+    /// Lets go of a client whose connection goes on.
+    fn forget(&mut self, session: SessionId) -> Option<Session> {
+        let state = self.sessions.remove(&session)?;
         self.blocked.retain(|job| !job.client.is(session));
         for lock in self.locks.of(session) {
             self.unlock(&lock, session);
         }
+        Some(state)
     }
 
     fn unlock(&mut self, lock: &str, session: SessionId) {

@@ -1,13 +1,18 @@
 //! What is on its way to a client, with a bound.
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// With more than this unsent, in bytes, no further request of the client is read.
 pub(crate) const SLOW: usize = 1 << 20;
 /// With more than this unsent, in bytes, the client is cut off.
 const TOO_SLOW: usize = 64 << 20;
+
+/// How long a client may take to read the last that it is sent.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A message as it is sent. What many clients are told is in memory once.
 #[derive(Debug, Clone)]
@@ -177,6 +182,19 @@ impl Outbox {
     /// Bytes that are unsent.
     pub(crate) fn backlog(&self) -> usize {
         *self.backlog.borrow()
+    }
+
+    /// Ends the connection once everything is sent, or the client has had time enough to read it.
+    pub(crate) fn end(&self) {
+        let outbox = self.clone();
+        tokio::spawn(async move {
+            let end = Instant::now() + FAREWELL;
+            // So rare that it may be looked for.
+            while outbox.backlog() > 0 && Instant::now() < end {
+                tokio::time::sleep(FAREWELL / 100).await;
+            }
+            outbox.cut();
+        });
     }
 
     /// Ends the connection, whatever is unsent.

@@ -14,7 +14,7 @@ use crate::value::{write_uuid, write_value};
 const MAX_BLOCKED: usize = 100;
 
 /// A reply's `result` or `error`; nothing where the reply comes later.
-type Answer = Result<Option<Value>, Value>;
+pub(super) type Answer = Result<Option<Value>, Value>;
 
 impl Engine {
     pub(super) fn message(&mut self, session: SessionId, message: Message) {
@@ -63,16 +63,13 @@ impl Engine {
             "monitor_cancel" => self.monitor_cancel(session, &params),
             "lock" | "steal" | "unlock" => self.lock(session, method, &params),
             "set_db_change_aware" => self.set_db_change_aware(session, &params),
-            "convert" => {
-                let words = "the schema of this database is fixed";
-                Err(OpError::new(ErrorKind::NotSupported, words).to_json())
-            }
+            "convert" => self.convert(session, &params, id),
             _ => Err(json!("unknown method")),
         }
     }
 
     /// The database that the first parameter names.
-    fn database(&self, method: &str, params: &[Value]) -> Result<usize, Value> {
+    pub(super) fn database(&self, method: &str, params: &[Value]) -> Result<usize, Value> {
         let json = Value::Array(params.to_vec());
         let Some(Value::String(name)) = params.first() else {
             let words = format!("{method}: the first parameter is the name of a database");
@@ -279,7 +276,7 @@ fn initial_reply(request: &Value, version: MonitorVersion, initial: &str) -> Str
     reply
 }
 
-fn invalid(method: &str, params: &[Value]) -> Value {
+pub(super) fn invalid(method: &str, params: &[Value]) -> Value {
     let words = format!("{method}: wrong parameters");
     OpError::syntax(words)
         .with_syntax(&Value::Array(params.to_vec()))

@@ -2,7 +2,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::db::{Context, Db};
+use crate::db::{Context, Db, Delta, Execution};
 use crate::schema::DatabaseSchema;
 
 /// The `_Server` database of a server with one database and `_Server` itself.
@@ -19,12 +19,27 @@ pub(super) fn server_database(main: &Db) -> Db {
             }})
         })
         .collect();
+    transact(&mut db, &rows);
+    db
+}
+
+/// Tells that a database has another schema.
+pub(super) fn set_schema(db: &mut Db, schema: &DatabaseSchema) -> Delta {
+    let row = json!({"schema": schema.to_json().to_string()});
+    let of_it = json!([["name", "==", &*schema.name]]);
+    let update = json!({"op": "update", "table": "Database", "where": of_it, "row": row});
+    transact(db, &[update])
+}
+
+fn transact(db: &mut Db, operations: &[Value]) -> Delta {
     let mut context = Context {
         new_uuid: &mut Uuid::new_v4,
         holds_lock: &|_| false,
         waited_ms: 0,
         read_only: false,
     };
-    db.transact(&rows, &mut context);
-    db
+    match db.transact(operations, &mut context) {
+        Execution::Done(outcome) => outcome.delta,
+        Execution::Blocked { .. } => Delta::default(),
+    }
 }

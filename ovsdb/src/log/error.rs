@@ -2,7 +2,7 @@
 use std::path::{Path, PathBuf};
 
 use super::record::Fault;
-use crate::db::ReplayError;
+use crate::db::{ConvertError, ReplayError};
 use crate::schema::SchemaError;
 
 /// A log that can't be used, and what to do about it.
@@ -83,7 +83,8 @@ pub enum LogError {
     },
     /// The file's schema is another than the one asked for.
     #[error(
-        "{}: holds {found} where {wanted} is needed; `ovsdb-tool convert` changes it",
+        "{}: holds {found} where {wanted} is needed, and lacks {missing}; the file is left as it \
+         is. `ovsdb-tool convert FILE SCHEMA` gives it another schema",
         path.display()
     )]
     OtherSchema {
@@ -93,6 +94,24 @@ pub enum LogError {
         found: String,
         /// Name and version of the schema asked for.
         wanted: String,
+        /// The first thing that is needed and not there.
+        missing: String,
+    },
+    /// A database of an earlier schema has contents that the present one has no place for.
+    #[error(
+        "{}: can't be upgraded from {from} to {to}; the file is left as it is. Change what is named \
+         with a switch of the earlier version, or start with another file (`--db`)",
+        path.display()
+    )]
+    Upgrade {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        from: String,
+        /// The version needed.
+        to: String,
+        /// What has no place.
+        source: Box<ConvertError>,
     },
 }
 

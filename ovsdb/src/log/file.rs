@@ -10,6 +10,7 @@ use super::error::{LogError, io_error};
 use super::read::{Contents, read_log};
 use super::record::{encode, snapshot, transaction_record};
 use super::target::{SyncHandle, Target};
+use super::upgrade::upgrade;
 use crate::coverage;
 use crate::db::{Db, Delta};
 use crate::schema::DatabaseSchema;
@@ -61,7 +62,8 @@ impl Growth {
 
 impl Log {
     /// Opens a database file, or makes an empty one (mode 0640), and reads it. An incomplete last
-    /// record is cut off.
+    /// record is cut off. A database of an earlier version of the schema is upgraded; what was in
+    /// the file is kept beside it as `NAME.backupVERSION-CHECKSUM`, as OVS's scripts do it.
     ///
     /// # Errors
     /// If the file is in use, unreadable, damaged, or of another schema; it is not changed then.
@@ -108,7 +110,14 @@ impl Log {
         let contents = read_log(path, &bytes, Some(schema))?;
         let mut log = start(current, contents.end);
         log.cut_off(&contents, &bytes)?;
-        Ok((log, contents.db))
+        let whole = usize::try_from(log.end).unwrap_or(bytes.len());
+        let db = upgrade(
+            &mut log,
+            contents.db,
+            bytes.get(..whole).unwrap_or_default(),
+            schema,
+        )?;
+        Ok((log, db))
     }
 
     /// Cuts off what is behind the last record. More than the beginning of one record is kept in
@@ -122,13 +131,7 @@ impl Log {
         if contents.has_more {
             let kept = with_suffix(&self.path, &format!(".cut-at-{end}"));
             let from = usize::try_from(end).unwrap_or(bytes.len());
-            let file = self.disk.create(&kept, &self.path);
-            let file = file.map_err(io_error(&kept, "make it"))?;
-            let target = Target::new(&self.disk, &kept, file);
-            let written = target.write(bytes.get(from..).unwrap_or_default(), 0);
-            written.map_err(|failed| io_error(&kept, "write it")(failed.source))?;
-            target.renamed();
-            target.sync()?;
+            self.keep(&kept, bytes.get(from..).unwrap_or_default())?;
             tracing::warn!(
                 "{path}: blocks from byte {end} on were never written, as after a power failure; \
                  cut off {lost} bytes and kept them in {}",
@@ -140,6 +143,16 @@ impl Log {
         let cut = self.current.set_len(end);
         cut.map_err(io_error(&self.path, "cut off its torn end"))?;
         self.current.sync()
+    }
+
+    /// Writes a file beside the log.
+    pub(super) fn keep(&self, path: &Path, bytes: &[u8]) -> Result<(), LogError> {
+        let file = self.disk.create(path, &self.path);
+        let target = Target::new(&self.disk, path, file.map_err(io_error(path, "make it"))?);
+        let written = target.write(bytes, 0);
+        written.map_err(|failed| io_error(path, "write it")(failed.source))?;
+        target.renamed();
+        target.sync()
     }
 
     /// The file's path.

@@ -12,6 +12,7 @@ mod file;
 mod read;
 mod record;
 mod target;
+mod upgrade;
 
 pub use compact::{CompactionJob, CompactionJobDone, CompactionStep};
 pub use disk::{Disk, DiskFile};
@@ -25,3 +26,5 @@ pub use target::SyncHandle;
 mod crash_tests;
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod upgrade_tests;

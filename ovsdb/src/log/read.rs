@@ -24,10 +24,10 @@ pub(super) struct Contents {
 pub(super) fn read_log(
     path: &Path,
     bytes: &[u8],
-    wanted: Option<&Arc<DatabaseSchema>>,
+    known: Option<&Arc<DatabaseSchema>>,
 ) -> Result<Contents, LogError> {
     let mut reader = Reader::new(bytes);
-    let mut db = Db::new(read_schema(path, bytes, &mut reader, wanted)?);
+    let mut db = Db::new(read_schema(path, bytes, &mut reader, known)?);
     let (mut intact, mut start) = (1, reader.offset());
     let mut has_more = false;
     let mut new_uuid = Uuid::new_v4;
@@ -73,7 +73,7 @@ fn read_schema(
     path: &Path,
     bytes: &[u8],
     reader: &mut Reader<'_>,
-    wanted: Option<&Arc<DatabaseSchema>>,
+    known: Option<&Arc<DatabaseSchema>>,
 ) -> Result<Arc<DatabaseSchema>, LogError> {
     let json = match reader.next() {
         Some(Ok(record)) => record.json,
@@ -90,19 +90,13 @@ fn read_schema(
         path: path.to_owned(),
         source,
     })?;
-    match wanted {
-        Some(wanted) if !schema.covers(wanted) => {
-            let words = |s: &DatabaseSchema| format!("{} {}", s.name, s.version);
-            let (found, wanted) = (words(&schema), words(wanted));
-            Err(LogError::OtherSchema {
-                path: path.to_owned(),
-                found,
-                wanted,
-            })
-        }
-        Some(wanted) if schema.tables == wanted.tables => Ok(Arc::clone(wanted)),
-        _ => Ok(Arc::new(schema)),
-    }
+    let known = known.filter(|known| {
+        known.tables == schema.tables
+            && known.name == schema.name
+            && known.version == schema.version
+    });
+    // A schema that is in memory already needs no second copy.
+    Ok(known.map_or_else(|| Arc::new(schema), Arc::clone))
 }
 
 /// Reads a whole log that is in memory; `path` is for errors alone.

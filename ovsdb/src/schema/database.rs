@@ -163,15 +163,33 @@ impl DatabaseSchema {
     /// with elements of the same type and no fewer of them allowed. So it is with the schemas of
     /// later versions of Open vSwitch.
     pub fn covers(&self, other: &Self) -> bool {
-        let covered = |theirs: &TableSchema| {
-            self.table(&theirs.name).is_some_and(|ours| {
-                theirs
-                    .columns
-                    .iter()
-                    .all(|c| ours.column(&c.name).is_some_and(|o| fits(o, c)))
+        self.lacks(other).is_none()
+    }
+
+    /// In words, the first thing because of which this schema doesn't cover `other`.
+    pub fn lacks(&self, other: &Self) -> Option<String> {
+        if self.name != other.name {
+            return Some(format!("the name {}", other.name));
+        }
+        other.tables.iter().find_map(|theirs| {
+            let Some(ours) = self.table(&theirs.name) else {
+                return Some(format!("table {}", theirs.name));
+            };
+            theirs.columns.iter().find_map(|column| {
+                let words = format!("column {} of table {}", column.name, theirs.name);
+                match ours.column(&column.name) {
+                    None => Some(words),
+                    Some(own) if !fits(own, column) => Some(format!("{words} with its type")),
+                    Some(_) => None,
+                }
             })
-        };
-        self.name == other.name && other.tables.iter().all(|table| covered(table))
+        })
+    }
+
+    /// The version's three numbers, 0 for what is none.
+    pub fn version_numbers(&self) -> [u64; 3] {
+        let mut numbers = self.version.split('.').map(|n| n.parse().unwrap_or(0));
+        std::array::from_fn(|_| numbers.next().unwrap_or(0))
     }
 
     fn check_references(&self) -> Result<(), SchemaError> {
@@ -264,6 +282,9 @@ mod tests {
         let later = DatabaseSchema::from_json(json).unwrap();
         assert!(later.covers(&earlier) && earlier.covers(&earlier));
         assert!(!earlier.covers(&later) && !later.covers(&DatabaseSchema::server()));
+        let lacks = earlier.lacks(&later);
+        assert_eq!(lacks.as_deref(), Some("column novelty of table Bridge"));
+        assert!(earlier.version_numbers() < later.version_numbers());
     }
 
     #[test]
