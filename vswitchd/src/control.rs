@@ -16,6 +16,14 @@ pub enum Request {
     Bridges(oneshot::Sender<Vec<String>>),
     /// End forwarding and give all devices back; nothing is switched any more until the end.
     CleanUp(oneshot::Sender<Result<(), String>>),
+    /// One more remote for clients of the database.
+    AddRemote(String, oneshot::Sender<Result<(), String>>),
+    /// One remote less.
+    RemoveRemote(String, oneshot::Sender<Result<(), String>>),
+    /// All remotes, as they were given, in alphabetical order.
+    ListRemotes(oneshot::Sender<Vec<String>>),
+    /// Close all connections of clients of the database.
+    Reconnect(oneshot::Sender<()>),
     /// End the daemon.
     End(oneshot::Sender<()>),
 }

@@ -19,6 +19,7 @@ mod pidfile;
 mod place;
 mod promisc;
 mod reconcile;
+mod remotes;
 mod switch;
 mod teardown;
 #[cfg(test)]

@@ -3,7 +3,16 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use aorta_ovsdb::Remote;
 use clap::{Parser, ValueEnum};
+
+use crate::daemon::DaemonError;
+use crate::remotes::{ColumnSpec, FileSpec, FileSpecs, RemotesConfig, RemotesError, anchored, gid};
+
+/// File name of the database's socket within the rundir.
+const DB_SOCKET: &str = "db.sock";
+/// Where `ovs-vsctl set-manager` puts remotes.
+const MANAGERS: &str = "db:Open_vSwitch,Open_vSwitch,manager_options";
 
 /// Switches frames between virtual machines, containers and NICs with eBPF programs compiled from
 /// its configuration. A drop-in for ovs-vswitchd and ovsdb-server in one process.
@@ -20,9 +29,16 @@ pub struct Options {
     db: Option<PathBuf>,
 
     /// One more way to reach the database, for instance ptcp:6640:127.0.0.1 (repeat for more);
-    /// db.sock in the rundir is always there
+    /// db.sock in the rundir and the managers that `ovs-vsctl set-manager` names are always there
     #[arg(long, value_name = "METHOD")]
-    pub remote: Vec<String>,
+    remote: Vec<String>,
+
+    #[command(flatten)]
+    tls: TlsOptions,
+
+    /// Let the members of this group, too, connect to db.sock [default: only its owner]
+    #[arg(long, value_name = "GROUP")]
+    db_group: Option<String>,
 
     /// What switches the frames
     #[arg(long, value_enum, default_value_t = DatapathKind::Kernel)]
@@ -55,11 +71,39 @@ pub struct Options {
     pub salvage_db: Option<PathBuf>,
 }
 
+/// Who we are and whom we trust on ssl: and pssl: remotes. Each file may be given as
+/// db:DB,TABLE,COLUMN, and is by default what `ovs-vsctl set-ssl` says.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "TLS (by default as `ovs-vsctl set-ssl` says)")]
+struct TlsOptions {
+    /// Our private key, in PEM
+    #[arg(long, short = 'p', value_name = "FILE")]
+    private_key: Option<String>,
+
+    /// Our certificate, in PEM
+    #[arg(long, short = 'c', value_name = "FILE")]
+    certificate: Option<String>,
+
+    /// Certificate of the CA that peers must have theirs from
+    #[arg(long, short = 'C', value_name = "FILE")]
+    ca_cert: Option<String>,
+
+    /// The same, but if the file isn't there, trust the CA of the first peer we connect to, and
+    /// keep its certificate there. Whoever intercepts this first connection is trusted for good
+    #[arg(long, value_name = "FILE", conflicts_with = "ca_cert")]
+    bootstrap_ca_cert: Option<String>,
+
+    /// A CA certificate to send to peers, for those that bootstrap theirs
+    #[arg(long, value_name = "FILE")]
+    peer_ca_cert: Option<String>,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   vswitchd --detach                        start; ovs-vsctl and vsctl find it with no option
   vsctl add-br br0 -- add-port br0 tap0    configure it
   vsctl status                             health, ports, drops
+  ovs-vsctl set-manager ptcp:6640:127.0.0.1   let clients connect by TCP
   vswitchd --rundir /tmp/x --db /tmp/x/db  a second switch, apart from the first
   vswitchd --teardown                      after it was stopped: give all devices back
 
@@ -96,6 +140,42 @@ impl Options {
             "/etc/openvswitch",
             Some("conf.db"),
         )
+    }
+
+    /// The remotes of the database, and what they need.
+    ///
+    /// # Errors
+    /// If something is not what it should be.
+    pub fn remotes(&self) -> Result<RemotesConfig, DaemonError> {
+        let rundir = self.rundir();
+        let own = Remote::ListenUnix(rundir.join(DB_SOCKET));
+        let mut remotes = vec![own.to_string(), MANAGERS.to_owned()];
+        for text in &self.remote {
+            // OVS's scripts name the socket, too.
+            if text.parse::<Remote>().ok().map(|r| anchored(r, &rundir)) != Some(own.clone()) {
+                remotes.push(text.clone());
+            }
+        }
+        let file = |given: &Option<String>, column: &str| match given {
+            Some(text) => text.parse(),
+            None => Ok(FileSpec::Column(ColumnSpec::own("SSL", column))),
+        };
+        let tls = &self.tls;
+        let ca_cert = tls.ca_cert.clone().or(tls.bootstrap_ca_cert.clone());
+        let peer = tls.peer_ca_cert.as_deref().map(str::parse).transpose();
+        let files = FileSpecs {
+            private_key: file(&tls.private_key, "private_key").map_err(RemotesError::Spec)?,
+            certificate: file(&tls.certificate, "certificate").map_err(RemotesError::Spec)?,
+            ca_cert: file(&ca_cert, "ca_cert").map_err(RemotesError::Spec)?,
+            peer_ca_cert: peer.map_err(RemotesError::Spec)?,
+            bootstrap: tls.bootstrap_ca_cert.is_some(),
+        };
+        Ok(RemotesConfig {
+            remotes,
+            files,
+            group: self.db_group.as_deref().map(gid).transpose()?,
+            rundir,
+        })
     }
 
     /// The log file, if the log goes to a file.

@@ -4,13 +4,14 @@ use std::io;
 use std::path::PathBuf;
 
 use aorta_kernel::netdev::NetdevError;
+use aorta_ovsdb::StoreError;
 use aorta_ovsdb::log::LogError;
-use aorta_ovsdb::{ListenError, RemoteError, StoreError};
 
 use crate::pidfile::PidfileError;
 use crate::place::PlaceError;
 use crate::promisc::PromiscError;
 use crate::reconcile::EffectError;
+use crate::remotes::{GroupError, RemotesError};
 
 /// Why the daemon can't run.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +31,12 @@ pub enum DaemonError {
     /// The database refused.
     #[error("cannot use the database")]
     Store(#[from] StoreError),
-    /// A remote isn't one.
+    /// A remote of the database can't be had.
     #[error(transparent)]
-    Remote(#[from] RemoteError),
-    /// A socket of the database can't be had.
+    Remotes(#[from] RemotesError),
+    /// There is no such group.
     #[error(transparent)]
-    Listen(#[from] ListenError),
+    Group(#[from] GroupError),
     /// The kernel's datapath can't be had.
     #[error(transparent)]
     Datapath(#[from] aorta_kernel::DatapathError),

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use aorta_kernel::netdev::{LinkEvents, Netdevs};
 use aorta_kernel::{Config, Datapath};
-use aorta_ovsdb::{Db, Delta, Listener, Remote, RemoteError, Store, StoreError, StoreHandle, op};
+use aorta_ovsdb::{Db, Delta, Store, StoreError, StoreHandle, op};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -29,6 +30,7 @@ use crate::pidfile::Pidfile;
 use crate::place::Place;
 use crate::promisc::PromiscFile;
 use crate::reconcile::{Actual, HostDevices};
+use crate::remotes::{Order, Remotes, RemotesConfig};
 use crate::switch::Switch;
 use crate::teardown::teardown;
 use crate::unixctl::{self, Commands, ControlSocket, Target};
@@ -37,8 +39,6 @@ use crate::writeback::RowUpdate;
 /// Names under which OVS's tools look for the daemon.
 const SWITCH: &str = "ovs-vswitchd";
 const DATABASE: &str = "ovsdb-server";
-/// File name of the database's socket within the rundir.
-const DB_SOCKET: &str = "db.sock";
 
 /// Removes everything, unless a daemon runs.
 pub async fn tear_down(options: &Options) -> Result<(), DaemonError> {
@@ -60,7 +60,8 @@ pub async fn run(
     if options.datapath == DatapathKind::Sim {
         return Err(DaemonError::NoSim);
     }
-    let remotes = remotes(options)?;
+    let remotes = options.remotes()?;
+    raise_open_files();
     let signals = Signals::new().map_err(DaemonError::Process)?;
     let place = Place::of(options);
     place.make()?;
@@ -89,8 +90,16 @@ pub async fn run(
     end
 }
 
-fn remotes(options: &Options) -> Result<Vec<Remote>, RemoteError> {
-    options.remote.iter().map(|remote| remote.parse()).collect()
+/// Lets clients have as many connections as the system grants.
+fn raise_open_files() {
+    let files = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: files.maximum,
+        ..files
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, all) {
+        warn!("the number of open files stays limited: {error}");
+    }
 }
 
 /// What ends the daemon from outside.
@@ -120,13 +129,15 @@ struct Daemon {
     switch: Switch<HostDevices, KernelDatapath>,
     control: Control,
     requests: mpsc::Receiver<Request>,
+    /// Where clients of the database connect, once they may.
+    remotes: Option<Remotes>,
     next_statistics: Instant,
     /// Everything was given back; only the end is to come.
     cleaned: bool,
 }
 
 /// Sockets that live as long as the daemon.
-type Sockets = (Vec<Listener>, [ControlSocket; 2], ApiSocket);
+type Sockets = ([ControlSocket; 2], ApiSocket);
 
 impl Daemon {
     async fn open(place: Place, signals: Signals) -> Result<Daemon, DaemonError> {
@@ -156,6 +167,7 @@ impl Daemon {
             switch,
             control,
             requests,
+            remotes: None,
             next_statistics: Instant::now(),
             cleaned: false,
         })
@@ -206,14 +218,10 @@ impl Daemon {
 
     async fn listen(
         &mut self,
-        mut remotes: Vec<Remote>,
+        remotes: RemotesConfig,
         log: &LogControl,
     ) -> Result<Sockets, DaemonError> {
-        remotes.insert(0, Remote::ListenUnix(self.place.rundir.join(DB_SOCKET)));
-        let mut listeners = Vec::new();
-        for remote in &remotes {
-            listeners.push(self.store.listen(remote).await?);
-        }
+        self.remotes = Some(Remotes::start(&self.store, remotes).await?);
         let rundir = &self.place.rundir;
         let failed = |source| DaemonError::Socket {
             path: rundir.clone(),
@@ -229,7 +237,7 @@ impl Daemon {
             control(Target::Database, DATABASE)?,
         ];
         let api = mgmt::serve(rundir, self.control.clone()).map_err(failed)?;
-        Ok((listeners, controls, api))
+        Ok((controls, api))
     }
 
     /// Reacts until the end.
@@ -302,12 +310,22 @@ impl Daemon {
                 let result = self.clean_up().await;
                 drop(to.send(result.map_err(|error| crate::errors::line(&error))));
             }
+            Request::AddRemote(remote, to) => self.order(Order::Add(remote, to)).await,
+            Request::RemoveRemote(remote, to) => self.order(Order::Remove(remote, to)).await,
+            Request::ListRemotes(to) => self.order(Order::List(to)).await,
+            Request::Reconnect(to) => self.order(Order::Reconnect(to)).await,
             Request::End(to) => {
                 let _ = to.send(());
                 return true;
             }
         }
         false
+    }
+
+    async fn order(&self, order: Order) {
+        if let Some(remotes) = &self.remotes {
+            remotes.order(order).await;
+        }
     }
 
     async fn clean_up(&mut self) -> Result<(), DaemonError> {

@@ -1,6 +1,7 @@
 //! Commands about the database.
 
 use super::{Answer, Commands};
+use crate::control::Request;
 
 /// The database that the switch lives from, and the one that tells about it.
 const MAIN: &str = "Open_vSwitch";
@@ -21,6 +22,27 @@ impl Commands {
                 MAIN => format!("{MAIN} stays: the switch is configured by it"),
                 _ => "Failed to find the database.".to_owned(),
             }),
+            ("add-remote", [remote]) => {
+                let order = |to| Request::AddRemote(remote.clone(), to);
+                let done = self.control.ask(order).await;
+                done.map_err(|gone| gone.to_string())?
+                    .map(|()| String::new())
+            }
+            ("remove-remote", [remote]) => {
+                let order = |to| Request::RemoveRemote(remote.clone(), to);
+                let done = self.control.ask(order).await;
+                done.map_err(|gone| gone.to_string())?
+                    .map(|()| String::new())
+            }
+            ("list-remotes", _) => {
+                let all = self.control.ask(Request::ListRemotes).await;
+                Ok(all.map_err(|gone| gone.to_string())?.join("\n"))
+            }
+            ("reconnect", _) => {
+                let done = self.control.ask(Request::Reconnect).await;
+                done.map(|()| String::new())
+                    .map_err(|gone| gone.to_string())
+            }
             ("sync-status", _) => Ok("state: active".to_owned()),
             ("get-active-ovsdb-server", _) => nothing,
             (
