@@ -74,6 +74,14 @@ impl Tls {
         state.problem.clone()
     }
 
+    /// Whether everything is there that connecting needs on our side.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged.
+    pub fn check_client(&self) -> Result<(), Arc<TlsError>> {
+        self.client().map(drop)
+    }
+
     /// Makes an accepted connection one with TLS, and demands a certificate of the client.
     ///
     /// # Errors
