@@ -249,6 +249,11 @@ impl Log {
         }
     }
 
+    /// Whether a compaction is under way.
+    pub fn is_compacting(&self) -> bool {
+        self.compaction.is_some()
+    }
+
     /// Whether enough of the log is history: it has doubled since it was last compacted and is
     /// over 10 MB, or a day has gone by.
     pub fn wants_compaction(&mut self, now_ms: u64) -> bool {
