@@ -171,8 +171,11 @@ impl Engine {
                 self.retry_blocked();
             }
             if let Command::Close { reply } = command {
-                // Whoever asked may have gone; the log is flushed all the same.
-                let _ = reply.send(self.sync());
+                let flushed = self.sync();
+                // The file's lock is free before anybody is told.
+                self.databases.clear();
+                // Whoever asked may have gone.
+                let _ = reply.send(flushed);
                 return ControlFlow::Break(());
             }
             self.handle(command);

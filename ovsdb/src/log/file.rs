@@ -272,9 +272,9 @@ impl Log {
         self.growth.since_ms = now_ms;
     }
 
-    /// Goes on with another file.
-    pub(super) fn switched(&mut self, target: &Arc<Target>, end: u64, base: u64) {
-        self.current = Arc::clone(target);
+    /// Goes on with another file; returns the one so far.
+    pub(super) fn switched(&mut self, target: &Arc<Target>, end: u64, base: u64) -> Arc<Target> {
+        let old = std::mem::replace(&mut self.current, Arc::clone(target));
         self.end = end;
         self.has_scrap = false;
         coverage::LOG_COMPACTED.hit();
@@ -282,6 +282,7 @@ impl Log {
             base,
             ..Growth::default()
         };
+        old
     }
 }
 
