@@ -73,10 +73,10 @@ fn check_options(
         match syntax.options.iter().find(|known| known.name == name) {
             None => return Err(UsageError::NoSuchOption { command, option }),
             Some(known) if known.value && value.is_none() => {
-                return Err(UsageError::CommandValueMissing { command, option });
+                return Err(UsageError::ValueMissing { option });
             }
             Some(known) if !known.value && value.is_some() => {
-                return Err(UsageError::CommandValueNotAllowed { command, option });
+                return Err(UsageError::NoValueAllowed { option });
             }
             Some(_) => {}
         }

@@ -10,7 +10,7 @@ fn parse_words(mode: Mode, words: &[&str]) -> Result<Invocation, UsageError> {
 
 fn run(words: &[&str]) -> (Options, Vec<Command>) {
     match parse_words(Mode::Vsctl, words) {
-        Ok(Invocation::Run(options, commands)) => (*options, commands),
+        Ok(Invocation::Run(options, commands)) => (options, commands),
         other => panic!("{words:?}: {other:?}"),
     }
 }
@@ -130,11 +130,17 @@ fn bad_command_lines_are_told_apart() {
         (&[], "missing command name (use --help for help)"),
         (&["--", "--"], "missing command name (use --help for help)"),
         (&["foo"], "unknown command 'foo'; use --help for help"),
-        (&["--foo", "list-br"], "unrecognized option '--foo'"),
-        (&["-Z", "list-br"], "invalid option -- 'Z'"),
+        (
+            &["--foo", "list-br"],
+            "unrecognized option '--foo'; use --help for help",
+        ),
+        (
+            &["-Z", "list-br"],
+            "invalid option -- 'Z'; use --help for help",
+        ),
         (
             &["--timeout=x", "list-br"],
-            "value x on -t or --timeout is invalid",
+            "--timeout: \"x\" is not a number",
         ),
         (&["--timeout"], "option '--timeout' requires an argument"),
         (
@@ -151,8 +157,8 @@ fn bad_command_lines_are_told_apart() {
         ),
         (
             &["list-br", "-x"],
-            "'list-br' command takes at most 0 arguments (note that options must precede command \
-             names and follow a \"--\" argument)",
+            "'list-br' command takes at most 0 arguments (options go before the command's name, \
+             after a \"--\")",
         ),
         (&["-f", "xml", "list-br"], "unknown output format \"xml\""),
     ];

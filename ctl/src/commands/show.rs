@@ -4,7 +4,7 @@ use aorta_ovsdb::Uuid;
 use serde_json::{Map, Value, json};
 
 use super::{Action, Group, Syntax};
-use crate::args::{Command, Mode};
+use crate::args::Command;
 use crate::context::Context;
 use crate::error::Error;
 use crate::schema::{Needs, Schema};
@@ -77,18 +77,17 @@ fn run(_: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     let mut text = String::new();
     let mut rows = Vec::new();
     for row in ctx.txn.rows(SHOWN[0].table) {
-        let from = (ctx.mode, &ctx.txn);
-        push_row(from, &SHOWN[0], row, 0, &mut text);
-        rows.push(row_json(from, &SHOWN[0], row));
+        push_row(&ctx.txn, &SHOWN[0], row, 0, &mut text);
+        rows.push(row_json(&ctx.txn, &SHOWN[0], row));
     }
     ctx.out.text = text;
     ctx.out.json = rows.pop();
     Ok(())
 }
 
-/// Rows that a column refers to, with how they are shown, by name or id.
+/// Rows that a column refers to, with how they are shown, in the order of their names.
 fn children<'a>(
-    (mode, txn): (Mode, &Txn<'_>),
+    txn: &Txn<'_>,
     shown: &Shown,
     row: Uuid,
     column: &str,
@@ -97,15 +96,11 @@ fn children<'a>(
     let table = &schema.ty.key.reference.as_ref()?.table;
     let child = SHOWN.iter().find(|shown| shown.table == &**table)?;
     let mut rows = txn.refs(shown.table, row, column);
-    // Open vSwitch's tool shows them by row id.
-    if mode == Mode::Vsctl {
-        rows.sort_by_key(|row| child.name.and_then(|name| txn.str(child.table, *row, name)));
-    }
+    rows.sort_by_key(|row| child.name.and_then(|name| txn.str(child.table, *row, name)));
     Some((child, rows))
 }
 
-fn push_row(from: (Mode, &Txn<'_>), shown: &Shown, row: Uuid, level: usize, text: &mut String) {
-    let txn = from.1;
+fn push_row(txn: &Txn<'_>, shown: &Shown, row: Uuid, level: usize, text: &mut String) {
     let indent = "    ".repeat(level);
     let head = match shown
         .name
@@ -116,9 +111,9 @@ fn push_row(from: (Mode, &Txn<'_>), shown: &Shown, row: Uuid, level: usize, text
     };
     text.push_str(&format!("{indent}{head}\n"));
     for column in shown.columns {
-        if let Some((child, rows)) = children(from, shown, row, column) {
+        if let Some((child, rows)) = children(txn, shown, row, column) {
             for row in rows {
-                push_row(from, child, row, level + 1, text);
+                push_row(txn, child, row, level + 1, text);
             }
             continue;
         }
@@ -139,17 +134,16 @@ fn push_row(from: (Mode, &Txn<'_>), shown: &Shown, row: Uuid, level: usize, text
     }
 }
 
-fn row_json(from: (Mode, &Txn<'_>), shown: &Shown, row: Uuid) -> Value {
-    let txn = from.1;
+fn row_json(txn: &Txn<'_>, shown: &Shown, row: Uuid) -> Value {
     let mut members = Map::new();
     if shown.name.is_none() {
         members.insert("_uuid".to_owned(), row.to_string().into());
     }
     for column in shown.name.iter().chain(shown.columns) {
-        let value = match children(from, shown, row, column) {
+        let value = match children(txn, shown, row, column) {
             Some((child, rows)) => rows
                 .into_iter()
-                .map(|row| row_json(from, child, row))
+                .map(|row| row_json(txn, child, row))
                 .collect(),
             None => plain_json(txn, shown.table, row, column),
         };

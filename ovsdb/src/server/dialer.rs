@@ -215,7 +215,9 @@ impl Work {
             Remote::Tcp(endpoint) => Ok(Box::new(endpoint.dial().await.map_err(text)?)),
             Remote::Tls(endpoint) => {
                 // What is wrong with our own files needs no peer.
-                self.tls.check_client().map_err(|e| describe(&*e))?;
+                if let Some(problem) = self.tls.problem() {
+                    tracing::debug!("{}: {}", self.remote, describe(&*problem));
+                }
                 let stream = endpoint.dial().await.map_err(text)?;
                 let stream = self.tls.connect(stream).await;
                 Ok(Box::new(stream.map_err(|e| describe(&*e))?))
