@@ -1,21 +1,103 @@
 //! What `vswitchd` tells about its running state, and `vsctl` prints: the values of the
 //! management API (JSON-RPC 2.0 on `aorta.sock` in the rundir).
 //!
-//! Methods: `switch_status` → [`Status`]; `switch_fdb` (params: `[bridge]`) → `Vec<`[`FdbEntry`]`>`.
+//! `docs/openrpc.json` tells all methods; [`OPENRPC`] is its text, which `rpc.discover` answers.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// File name of the management socket within the rundir.
 pub const SOCKET_NAME: &str = "aorta.sock";
+/// The description of the API (OpenRPC 1.3).
+pub const OPENRPC: &str = include_str!("../../docs/openrpc.json");
+
+/// Method that answers [`OPENRPC`].
+pub const METHOD_DISCOVER: &str = "rpc.discover";
+/// Method that answers the names of the databases.
+pub const METHOD_DB_LIST: &str = "db_list";
+/// Method that answers the schema of a database ([`DatabaseParams`]; RFC 7047 §3.2).
+pub const METHOD_DB_SCHEMA: &str = "db_schema";
+/// Method that runs operations as one transaction ([`TransactParams`]) and answers their results
+/// (RFC 7047 §5.2).
+pub const METHOD_DB_TRANSACT: &str = "db_transact";
+/// Method that subscribes to the contents of tables ([`MonitorParams`]).
+pub const METHOD_DB_MONITOR: &str = "db_monitor";
+/// Method that ends the subscription.
+pub const METHOD_DB_UNMONITOR: &str = "db_unmonitor";
+/// Notification of the subscription ([`MonitorUpdate`]).
+pub const NOTIFICATION_DB_UPDATE: &str = "db_update";
 /// Method that answers a [`Status`].
 pub const METHOD_STATUS: &str = "switch_status";
 /// Method that answers the learned MAC addresses of one bridge.
 pub const METHOD_FDB: &str = "switch_fdb";
 /// JSON-RPC error code of "no such bridge".
 pub const ERROR_NO_BRIDGE: i32 = 1;
+/// JSON-RPC error code of what the database refuses. The data is the `<error>` object of RFC 7047
+/// §3.1, of a transaction with a member `operation`: the position of the operation at fault, or
+/// null if the transaction as a whole is.
+pub const ERROR_DATABASE: i32 = 2;
+/// JSON-RPC error code of "more at once than is served".
+pub const ERROR_BUSY: i32 = 3;
+
+/// The database that is meant where none is named.
+pub const DATABASE: &str = "Open_vSwitch";
+
+fn database() -> String {
+    DATABASE.to_owned()
+}
+
+/// Which database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseParams {
+    /// Its name, [`DATABASE`] by default.
+    #[serde(default = "database")]
+    pub database: String,
+}
+
+/// A transaction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactParams {
+    /// The operations (RFC 7047 §5.2 and Open vSwitch's extensions).
+    pub operations: Vec<Value>,
+    /// The database's name, [`DATABASE`] by default.
+    #[serde(default = "database")]
+    pub database: String,
+}
+
+/// What a subscriber wants to hear of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MonitorParams {
+    /// For each table a `<monitor-request>` (RFC 7047 §4.1.5); `{}` is all columns.
+    pub tables: Map<String, Value>,
+    /// The database's name, [`DATABASE`] by default.
+    #[serde(default = "database")]
+    pub database: String,
+}
+
+/// What a subscriber hears.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MonitorUpdate {
+    /// True for the first one, which has all rows that there are; each later one is what one
+    /// transaction changed.
+    pub initial: bool,
+    /// By table and row: `new` with the columns asked for unless the row is gone, `old` with the
+    /// columns that had other values unless the row is new (RFC 7047 §4.1.6 `<table-updates>`).
+    pub tables: Map<String, Value>,
+}
+
+/// Whose learned addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FdbParams {
+    /// Name of the bridge.
+    pub bridge: String,
+}
 
 /// Health of the whole switch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use aorta_ovsdb::Uuid;
 
 use crate::args::Mode;
+use crate::error::Warning;
 use crate::model::Model;
 use crate::output::Output;
 use crate::symbols::Symbols;
@@ -24,7 +25,7 @@ pub struct Context<'v> {
     /// Interfaces that were added, to be checked once the switch has taken them over.
     pub new_interfaces: Vec<(Uuid, String)>,
     /// Warnings for the user.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// Whether the commands have to run again when the database has changed.
     pub try_again: bool,
     /// Status to exit with at once, without any further command.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::args::Mode;
 use crate::commands::{self, Group, Syntax};
 
-const GROUPS: [(Group, &str); 8] = [
+const GROUPS: [(Group, &str); 10] = [
     (Group::General, "Switch configuration"),
     (Group::Switch, "Running switch"),
     (Group::Bridge, "Bridges"),
@@ -13,6 +13,8 @@ const GROUPS: [(Group, &str); 8] = [
     (Group::Interface, "Interfaces (a bond has several)"),
     (Group::Controller, "OpenFlow controllers"),
     (Group::Manager, "Database connections"),
+    (Group::AutoAttach, "Auto-Attach"),
+    (Group::Datapath, "Datapaths and conntrack zones"),
     (Group::Database, "Database records"),
 ];
 

@@ -12,6 +12,7 @@ pub mod context;
 pub mod error;
 pub mod fuzz;
 pub mod help;
+pub mod log;
 pub mod manage;
 pub mod model;
 pub mod names;

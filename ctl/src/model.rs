@@ -266,6 +266,14 @@ impl Model {
     }
 }
 
+/// Checks that something that is to be created has a name.
+pub fn check_name(kind: &'static str, name: &str) -> Result<(), Error> {
+    if name.is_empty() {
+        return Err(Error::EmptyName { kind });
+    }
+    Ok(())
+}
+
 /// The VLAN that a port makes a fake bridge for.
 fn fake_vlan(txn: &Txn<'_>, port: Uuid) -> Option<i64> {
     let tag = txn.get("Port", port, "tag").as_int_opt()?;

@@ -17,7 +17,11 @@ pub fn table<'a>(schema: &'a Schema, given: &str) -> Result<&'a Arc<TableSchema>
     let name = given.to_owned();
     match lookup(schema.tables.iter().map(|table| &*table.name), given) {
         Match::One(full) => schema.table(full).ok_or(Error::UnknownTable { name }),
-        Match::Many(_) => Err(Error::AmbiguousTable { name }),
+        Match::Many(mut candidates) => {
+            candidates.sort_unstable();
+            let candidates = candidates.into_iter().map(str::to_owned).collect();
+            Err(Error::AmbiguousTable { name, candidates })
+        }
         Match::None => Err(Error::UnknownTable { name }),
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aorta_integration::lab::{Netns, Output, Switch, SwitchOptions, run};
-use common::{Bed, LIMIT, done, pings};
+use common::{Bed, LIMIT, done, pings, vsctl};
 
 /// Sends bytes to the database's socket; true if the daemon closed the connection.
 fn is_hung_up_on(switch: &Switch, bytes: &[u8], ends: bool) -> bool {
@@ -328,4 +328,105 @@ fn options_and_remotes_that_are_none_are_named() {
         assert!(first.contains(word), "{args:?}: {}", output.stderr);
     }
     assert!(!place.db().exists(), "nothing is made");
+}
+
+/// A file system of its own, so small that it is full soon.
+struct SmallDisk {
+    dir: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn new() -> SmallDisk {
+        let disk = SmallDisk {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=1m", "none"]);
+        run(mount.arg(disk.dir.path())).unwrap().ok().unwrap();
+        disk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn fill(&self) {
+        let mut filler = fs::File::create(self.path("filler")).unwrap();
+        let full = loop {
+            if let Err(error) = filler.write_all(&[7; 512]) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), ErrorKind::StorageFull);
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.path("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let mut umount = Command::new("umount");
+        // Detached at once, and gone with the last who uses it.
+        let _ = run(umount.arg("-l").arg(self.dir.path()));
+    }
+}
+
+/// The disk takes nothing more: changes are refused with the reason, and taken once it is well.
+fn refused_until(
+    disk: &SmallDisk,
+    switch: &Switch,
+    bridge: &str,
+    reason: &str,
+    cure: impl FnOnce(),
+) {
+    // What fits into the last block is still taken.
+    let mut number = 0;
+    let output = loop {
+        number += 1;
+        let words = format!(
+            "--timeout=10 br-set-external-id br0 {bridge}{number} {}",
+            "x".repeat(200)
+        );
+        let output = vsctl(switch, &words);
+        if output.status != 0 {
+            break output;
+        }
+        assert!(number < 100, "never refused");
+    };
+    let db = disk.path("conf.db").display().to_string();
+    for word in [&db, reason] {
+        assert!(output.stderr.contains(word), "{word}: {}", output.stderr);
+    }
+    // It is readable meanwhile, and refuses what comes next as well.
+    assert!(done(switch, "list-br").starts_with("br0"));
+    let output = vsctl(switch, &format!("--timeout=10 add-br {bridge}"));
+    assert!(output.stderr.contains(reason), "{}", output.stderr);
+    cure();
+    done(switch, &format!("add-br {bridge}"));
+}
+
+#[test]
+fn a_disk_that_takes_nothing_is_told_and_survived() {
+    let ns = Netns::new("full").unwrap();
+    let disk = SmallDisk::new();
+    let mut switch = Switch::start(&ns).unwrap();
+    done(&switch, "add-br br0");
+    switch.terminate().unwrap();
+    fs::copy(switch.db(), disk.path("conf.db")).unwrap();
+    fs::remove_file(switch.db()).unwrap();
+    std::os::unix::fs::symlink(disk.path("conf.db"), switch.db()).unwrap();
+    switch.restart().unwrap();
+    disk.fill();
+    refused_until(&disk, &switch, "br1", "No space left", || disk.free());
+    assert_eq!(done(&switch, "list-br"), "br0\nbr1");
+    switch.kill().unwrap();
+    switch.restart().unwrap();
+    assert_eq!(done(&switch, "list-br"), "br0\nbr1");
+    assert_eq!(
+        fs::read_dir(disk.dir.path()).unwrap().count(),
+        2,
+        "the database and its lock"
+    );
 }

@@ -79,7 +79,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         start.elapsed() / u32::try_from(uuids.len())?
     );
     let start = Instant::now();
-    let text = log::transaction_record(&db.as_delta(), 0).map(|r| log::encode(&r).len());
+    let text = log::encode_transaction(&db.as_delta(), 0).map(|bytes| bytes.len());
     println!(
         "everything as one record: {:?}, {text:?} bytes",
         start.elapsed()

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::db::{Context, Db, Execution};
 use crate::jsonrpc::{Framer, Message, StreamError};
-use crate::log::{Reader, encode, parse_log, transaction_record};
+use crate::log::{Reader, Record, encode, encode_transaction, parse_log};
 use crate::monitor::{Monitor, MonitorVersion};
 use crate::schema::DatabaseSchema;
 use crate::value::Datum;
@@ -85,10 +85,11 @@ pub fn transact(bytes: &[u8]) {
             before,
             "a transaction can't be taken back"
         );
-        if let Some(record) = transaction_record(&outcome.delta, 0) {
-            let read = Reader::new(&encode(&record)).next();
-            let read = read.and_then(Result::ok).map(|r| r.json);
-            assert_eq!(read.as_ref(), Some(&record), "a record changes on its way");
+        if let Some(bytes) = encode_transaction(&outcome.delta, 0) {
+            let Some(Ok(Record { json: record, .. })) = Reader::new(&bytes).next() else {
+                panic!("own record unreadable: {}", String::from_utf8_lossy(&bytes));
+            };
+            assert_eq!(encode(&record), bytes, "a record changes on its way");
             if let Err(error) = logged.replay(&record, &mut Uuid::new_v4) {
                 panic!("own record refused: {error}: {record}");
             }

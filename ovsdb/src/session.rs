@@ -106,14 +106,10 @@ impl LocalSession {
         }
     }
 
-    /// Waits until the engine has given the session up, because too much is unread.
-    pub async fn cut(&self) {
+    /// Waits until more than so many bytes are unread, or the session is ended because of that.
+    pub async fn behind(&self, bytes: usize) {
         let mut backlog = self.outgoing.backlog.subscribe();
-        if backlog
-            .wait_for(|backlog| *backlog == usize::MAX)
-            .await
-            .is_err()
-        {
+        if backlog.wait_for(|backlog| *backlog > bytes).await.is_err() {
             std::future::pending().await
         }
     }
@@ -221,7 +217,7 @@ mod tests {
         for _ in 0..8 {
             store.transact(json!([megabytes])).await.unwrap();
         }
-        session.cut().await;
+        session.behind(64 << 20).await;
         let end = loop {
             if let Err(end) = session.notified().await {
                 break end;

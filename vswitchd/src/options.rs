@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::env;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use aorta_ovsdb::Remote;
@@ -39,6 +40,16 @@ pub struct Options {
     /// Let the members of this group, too, connect to db.sock [default: only its owner]
     #[arg(long, value_name = "GROUP")]
     db_group: Option<String>,
+
+    /// Serve the management API on TCP, too, for instance 127.0.0.1:6650. It asks nobody for a
+    /// password: every local user can change the switch by it then. Port 0 takes any
+    #[arg(long, value_name = "IP:PORT")]
+    pub api_listen: Option<SocketAddr>,
+
+    /// Let --api-listen take an address that other machines reach. Without a firewall in front,
+    /// whoever can send to it owns the switch
+    #[arg(long, requires = "api_listen")]
+    pub api_allow_remote: bool,
 
     /// What switches the frames
     #[arg(long, value_enum, default_value_t = DatapathKind::Kernel)]

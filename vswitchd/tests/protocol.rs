@@ -86,6 +86,16 @@ fn answers_are_those_of_ovsdb_server() {
         "coverage/read-counter",
         "coverage/read-counter nope",
         "ovsdb-server/list-dbs",
+        "ovsdb-server/compact",
+        "ovsdb-server/compact Open_vSwitch",
+        "ovsdb-server/compact _Server",
+        "ovsdb-server/compact nope",
+        "ovsdb-server/compact a b",
+        "ovsdb-server/add-remote",
+        "ovsdb-server/add-remote ptcp:0:127.0.0.1",
+        "ovsdb-server/remove-remote ptcp:0:127.0.0.1",
+        "ovsdb-server/remove-remote ptcp:0:127.0.0.1",
+        "ovsdb-server/reconnect",
         "ovsdb-server/sync-status",
         "ovsdb-server/get-active-ovsdb-server",
         "ovsdb-server/set-active-ovsdb-server",
@@ -150,6 +160,19 @@ fn lists_have_the_layout_of_open_vswitch() {
     for line in &ours {
         assert!(theirs.contains(line), "{line:?} is not in {theirs:?}");
     }
+    let of = |lines: &[String], rundir: &Path| -> Vec<String> {
+        let place = rundir.display().to_string();
+        lines
+            .iter()
+            .map(|line| line.replace(&place, "RUNDIR"))
+            .collect()
+    };
+    let ours = of(
+        &lines(&host.rundir(), "ovsdb-server/list-remotes"),
+        &host.rundir(),
+    );
+    let db = "db:Open_vSwitch,Open_vSwitch,manager_options";
+    assert_eq!(ours, [db, "punix:RUNDIR/db.sock"]);
     // Modules that both have, by the same levels.
     let log_off = ["-t", "ovsdb-server", "vlog/set", "any:any:off"];
     for rundir in [&*host.rundir(), reference.dir.path()] {

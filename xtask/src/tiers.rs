@@ -41,7 +41,16 @@ const TIERS: [Tier; 4] = [Tier::Unit, Tier::Protocol, Tier::E2e, Tier::Vm];
 const INTEGRATION: &str = "aorta-integration";
 
 /// Test programs beside the code of a crate that run clients and servers, in whichever crate.
-const PROTOCOL_PROGRAMS: [&str; 6] = ["cli", "daemon", "protocol", "reference", "remotes", "tools"];
+const PROTOCOL_PROGRAMS: [&str; 8] = [
+    "cli",
+    "crash",
+    "daemon",
+    "files",
+    "protocol",
+    "reference",
+    "remotes",
+    "tools",
+];
 
 impl Tier {
     fn name(self) -> &'static str {

@@ -5,15 +5,21 @@
 //! command may be shortened to a unique prefix, as getopt_long(3) allows; those of later commands
 //! may not.
 
+mod apply;
+mod globals;
 mod options;
 mod split;
 
-pub use options::list_options;
+pub use apply::log_dir;
+pub use globals::list_options;
 
 use std::collections::BTreeMap;
 
+use aorta_ovsdb::TlsFiles;
+
 use crate::commands::Syntax;
 use crate::error::UsageError;
+use crate::log;
 use crate::table::Style;
 use options::Parser;
 use split::split_commands;
@@ -68,6 +74,21 @@ pub struct Options {
     pub json: bool,
     /// How tables are printed.
     pub style: Style,
+    /// What is logged where.
+    pub log: log::Settings,
+    /// Keys and certificates for `ssl:` and `pssl:`.
+    pub tls: TlsOptions,
+}
+
+/// Options of encrypted connections.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// Where keys and certificates are.
+    pub files: TlsFiles,
+    /// Versions of the protocol to allow, as given.
+    pub protocols: Option<String>,
+    /// Ciphers to allow, as given.
+    pub ciphers: Option<String>,
 }
 
 /// One command with its options and arguments, checked against its syntax.
@@ -115,7 +136,7 @@ pub enum Invocation {
     /// Print all global options.
     ListOptions,
     /// Run commands.
-    Run(Options, Vec<Command>),
+    Run(Box<Options>, Vec<Command>),
 }
 
 /// Reads a command line, given without the program's name.
@@ -138,7 +159,7 @@ pub fn parse(mode: Mode, argv: &[String]) -> Result<Invocation, UsageError> {
         parser.apply("json", None)?;
     }
     let commands = split_commands(mode, &words, parser.local)?;
-    Ok(Invocation::Run(parser.options, commands))
+    Ok(Invocation::Run(Box::new(parser.options), commands))
 }
 
 #[cfg(test)]

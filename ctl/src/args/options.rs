@@ -2,60 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::globals::{GLOBALS, Global, JSON, Value};
 use super::{Invocation, Mode, Options};
 use crate::commands::{self, OptionSyntax};
 use crate::error::UsageError;
-use crate::table::{DataFormat, Format};
-
-/// One global option: its names, and whether it takes a value.
-struct Global {
-    long: &'static str,
-    short: Option<char>,
-    value: Value,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Value {
-    None,
-    Required,
-    Optional,
-}
-
-const fn global(long: &'static str, short: Option<char>, value: Value) -> Global {
-    Global { long, short, value }
-}
-
-const GLOBALS: &[Global] = &[
-    global("db", None, Value::Required),
-    global("no-wait", None, Value::None),
-    global("no-syslog", None, Value::None),
-    global("retry", None, Value::None),
-    global("dry-run", None, Value::None),
-    global("oneline", None, Value::None),
-    global("timeout", Some('t'), Value::Required),
-    global("format", Some('f'), Value::Required),
-    global("data", Some('d'), Value::Required),
-    global("no-headings", None, Value::None),
-    global("pretty", None, Value::None),
-    global("bare", None, Value::None),
-    global("max-column-width", None, Value::Required),
-    global("verbose", Some('v'), Value::Optional),
-    global("log-file", None, Value::Optional),
-    global("syslog-method", None, Value::Required),
-    global("syslog-target", None, Value::Required),
-    global("private-key", Some('p'), Value::Required),
-    global("certificate", Some('c'), Value::Required),
-    global("ca-cert", Some('C'), Value::Required),
-    global("bootstrap-ca-cert", None, Value::Required),
-    global("peer-ca-cert", None, Value::Required),
-    global("ssl-protocols", None, Value::Required),
-    global("ssl-ciphers", None, Value::Required),
-    global("commands", None, Value::None),
-    global("options", None, Value::None),
-    global("help", Some('h'), Value::None),
-    global("version", Some('V'), Value::None),
-    global("json", None, Value::None),
-];
 
 /// Reads options until the first command.
 pub(super) struct Parser<'a> {
@@ -116,7 +66,7 @@ impl Parser<'_> {
                     Value::None
                 };
                 let value = self.value(option.name, takes, given)?;
-                self.local.insert(option.name.to_owned(), value);
+                self.local.entry(option.name.to_owned()).or_insert(value);
                 Ok(None)
             }
         }
@@ -135,7 +85,10 @@ impl Parser<'_> {
                 Value::None => None,
                 _ if !attached.is_empty() => Some(attached.to_owned()),
                 Value::Optional => None,
-                Value::Required => self.value(&format!("-{letter}"), Value::Required, None)?,
+                Value::Required => {
+                    let next = self.next_word();
+                    Some(next.ok_or(UsageError::ShortValueMissing { letter })?)
+                }
             };
             let consumed = option.value != Value::None;
             if let Some(asked) = self.apply(option.long, value)? {
@@ -146,6 +99,12 @@ impl Parser<'_> {
             }
         }
         Ok(None)
+    }
+
+    fn next_word(&mut self) -> Option<String> {
+        let word = self.argv.get(self.at).cloned();
+        self.at += 1;
+        word
     }
 
     fn value(
@@ -159,122 +118,40 @@ impl Parser<'_> {
                 option: option.to_owned(),
             }),
             (Value::Required, None) => {
-                let next = self.argv.get(self.at).cloned();
-                self.at += 1;
-                next.map(Some).ok_or_else(|| UsageError::ValueMissing {
-                    option: option.to_owned(),
-                })
+                self.next_word()
+                    .map(Some)
+                    .ok_or_else(|| UsageError::ValueMissing {
+                        option: option.to_owned(),
+                    })
             }
             (_, given) => Ok(given),
         }
     }
-
-    /// Takes note of one global option; the answer is set if it replaces the commands.
-    pub(super) fn apply(
-        &mut self,
-        long: &str,
-        value: Option<String>,
-    ) -> Result<Option<Invocation>, UsageError> {
-        let text = value.clone().unwrap_or_default();
-        let options = &mut self.options;
-        match long {
-            "db" => options.db = value,
-            "no-wait" => options.no_wait = true,
-            "retry" => options.retry = true,
-            "dry-run" => options.dry_run = true,
-            "oneline" => options.oneline = true,
-            "timeout" => options.timeout = Some(number(long, &text)?).filter(|&secs| secs > 0),
-            "format" => options.style.format = Format::parse(&text)?,
-            "data" => options.style.data = DataFormat::parse(&text)?,
-            "no-headings" => options.style.headings = false,
-            "pretty" => {
-                options.pretty = true;
-                options.style.pretty = true;
-            }
-            "bare" => {
-                options.style.format = Format::List;
-                options.style.data = DataFormat::Bare;
-                options.style.headings = false;
-            }
-            "max-column-width" => {
-                options.style.max_width = usize::try_from(number(long, &text)?).ok();
-            }
-            "json" => {
-                options.json = true;
-                options.style.format = Format::Json;
-            }
-            "help" => {
-                let topic = self
-                    .argv
-                    .get(self.at)
-                    .filter(|word| !word.starts_with('-'))
-                    .cloned();
-                return Ok(Some(Invocation::Help(topic)));
-            }
-            "version" => return Ok(Some(Invocation::Version)),
-            "commands" => return Ok(Some(Invocation::ListCommands)),
-            "options" => return Ok(Some(Invocation::ListOptions)),
-            // Logging, syslog and PKI settings: accepted so that existing scripts run.
-            _ => {}
-        }
-        Ok(None)
-    }
-}
-
-fn number(option: &str, text: &str) -> Result<u64, UsageError> {
-    text.parse().map_err(|_| UsageError::NotANumber {
-        option: format!("--{option}"),
-        value: text.to_owned(),
-    })
 }
 
 /// Looks up a long option by its full name or a unique beginning of it.
 fn find_long(mode: Mode, name: &str) -> Result<Found, UsageError> {
     let globals = GLOBALS
         .iter()
-        .filter(|g| mode == Mode::Vsctl || g.long != "json");
-    let mut found: BTreeMap<&str, Found> = BTreeMap::new();
-    for option in globals {
-        if option.long.starts_with(name) {
-            found.insert(option.long, Found::Global(option));
+        .filter(|global| mode == Mode::Vsctl || global.long != JSON)
+        .map(|global| (global.long, Found::Global(global)));
+    let locals = commands::listing::options();
+    let locals = locals.map(|option| (option.name.trim_start_matches('-'), Found::Local(option)));
+    let mut found: Vec<(&str, Found)> = Vec::new();
+    for (long, option) in globals.chain(locals) {
+        if long == name {
+            return Ok(option);
+        }
+        if long.starts_with(name) && found.iter().all(|(known, _)| *known != long) {
+            found.push((long, option));
         }
     }
-    for option in commands::all(mode).flat_map(|syntax| syntax.options) {
-        let long = option.name.trim_start_matches("--");
-        if long.starts_with(name) {
-            found.entry(long).or_insert(Found::Local(option));
-        }
-    }
-    if let Some(exact) = found.remove(name) {
-        return Ok(exact);
-    }
-    let names: Vec<String> = found.keys().map(|long| format!("--{long}")).collect();
-    let mut all = found.into_values();
+    let option = format!("--{name}");
+    let candidates = found.iter().map(|(long, _)| format!("--{long}")).collect();
+    let mut all = found.into_iter();
     match (all.next(), all.next()) {
-        (Some(only), None) => Ok(only),
-        (None, _) => Err(UsageError::UnknownOption {
-            option: format!("--{name}"),
-        }),
-        (Some(_), Some(_)) => Err(UsageError::AmbiguousOption {
-            option: format!("--{name}"),
-            candidates: names,
-        }),
+        (Some((_, only)), None) => Ok(only),
+        (None, _) => Err(UsageError::UnknownOption { option }),
+        (Some(_), Some(_)) => Err(UsageError::AmbiguousOption { option, candidates }),
     }
-}
-
-/// Names of all global options with their short forms, one per line.
-pub fn list_options() -> String {
-    let mut text = String::new();
-    for option in GLOBALS {
-        let value = if option.value == Value::None {
-            ""
-        } else {
-            "=ARG"
-        };
-        text.push_str(&format!("--{}{value}\n", option.long));
-        if let Some(letter) = option.short {
-            text.push_str(&format!("-{letter}{}\n", value.replace('=', " ")));
-        }
-    }
-    text
 }

@@ -73,10 +73,10 @@ fn check_options(
         match syntax.options.iter().find(|known| known.name == name) {
             None => return Err(UsageError::NoSuchOption { command, option }),
             Some(known) if known.value && value.is_none() => {
-                return Err(UsageError::ValueMissing { option });
+                return Err(UsageError::CommandValueMissing { command, option });
             }
             Some(known) if !known.value && value.is_some() => {
-                return Err(UsageError::NoValueAllowed { option });
+                return Err(UsageError::CommandValueNotAllowed { command, option });
             }
             Some(_) => {}
         }

@@ -128,6 +128,7 @@ fn need_external_ids(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Resul
 
 fn add(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     let name = cmd.arg(0);
+    model::check_name("bridge", name)?;
     match cmd.args.as_slice() {
         [_] => add_real(cmd, ctx, name),
         [_, parent, vlan] => {

@@ -6,7 +6,7 @@ use aorta_ovsdb::{Datum, Uuid};
 use super::{ANY, Action, Group, Syntax, valued};
 use crate::args::Command;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::model::need_bridges;
 use crate::schema::{Needs, Schema};
 
@@ -83,6 +83,9 @@ pub const COMMANDS: &[Syntax] = &[
     },
 ];
 
+/// Connection methods (ovsdb(7)).
+const METHODS: [&str; 6] = ["tcp", "ssl", "unix", "ptcp", "pssl", "punix"];
+
 fn need(cmd: &Command, schema: &Schema, needs: &mut Needs) -> Result<(), Error> {
     needs.column("Bridge", "controller");
     needs.column("Bridge", "fail_mode");
@@ -105,6 +108,24 @@ pub(super) fn targets(
     targets
 }
 
+/// Whether a target is of a kind that the switch can connect to or listen on.
+fn is_usual(target: &str) -> bool {
+    let method = target.split(':').next().unwrap_or_default();
+    target.contains(':') && METHODS.contains(&method)
+}
+
+/// Takes away the rows that a column refers to.
+pub(super) fn forget_targets(
+    ctx: &mut Context<'_>,
+    (table, row, column): (&str, Uuid, &str),
+    referred: &str,
+) {
+    for target in ctx.txn.refs(table, row, column) {
+        ctx.txn.forget(referred, target);
+    }
+    ctx.txn.write(table, row, column, Datum::empty());
+}
+
 /// Creates a row for each target, with the inactivity probe that the command's option asks for.
 pub(super) fn insert_targets(
     cmd: &Command,
@@ -122,6 +143,10 @@ pub(super) fn insert_targets(
         .transpose()?;
     let mut rows = Vec::new();
     for target in targets {
+        if !is_usual(target) {
+            let target = target.clone();
+            ctx.warnings.push(Warning::UnusualTarget { target });
+        }
         let row = ctx.txn.insert(table, None);
         ctx.txn
             .write(table, row, "target", Datum::scalar(target.as_str()));
@@ -143,12 +168,13 @@ fn get(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
 
 fn delete(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     let row = ctx.model().expect_real_bridge(cmd.arg(0))?.row;
-    ctx.txn.write("Bridge", row, "controller", Datum::empty());
+    forget_targets(ctx, ("Bridge", row, "controller"), "Controller");
     Ok(())
 }
 
 fn set(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     let row = ctx.model().expect_real_bridge(cmd.arg(0))?.row;
+    forget_targets(ctx, ("Bridge", row, "controller"), "Controller");
     let rows = insert_targets(cmd, ctx, "Controller", cmd.rest(1))?;
     ctx.txn.write("Bridge", row, "controller", rows);
     Ok(())

@@ -1,8 +1,6 @@
 //! Where the database is served besides its own socket (ovs-vsctl(8), Manager Connectivity).
 
-use aorta_ovsdb::Datum;
-
-use super::controller::{insert_targets, targets};
+use super::controller::{forget_targets, insert_targets, targets};
 use super::{ANY, Action, Group, Syntax, valued};
 use crate::args::Command;
 use crate::context::Context;
@@ -43,33 +41,33 @@ pub const COMMANDS: &[Syntax] = &[
     },
 ];
 
+/// The column that refers to the managers.
+const ROOT: &str = "Open_vSwitch";
+const COLUMN: &str = "manager_options";
+
 fn need(_: &Command, _: &Schema, needs: &mut Needs) -> Result<(), Error> {
-    needs.column("Open_vSwitch", "manager_options");
+    needs.column(ROOT, COLUMN);
     needs.column("Manager", "target");
     Ok(())
 }
 
 fn get(_: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     let root = ctx.root();
-    let names = targets(ctx, ("Open_vSwitch", root, "manager_options"), "Manager");
+    let names = targets(ctx, (ROOT, root, COLUMN), "Manager");
     ctx.out.names(names);
     Ok(())
 }
 
 fn delete(_: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     let root = ctx.root();
-    ctx.txn
-        .write("Open_vSwitch", root, "manager_options", Datum::empty());
+    forget_targets(ctx, (ROOT, root, COLUMN), "Manager");
     Ok(())
 }
 
 fn set(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     let root = ctx.root();
-    let mut targets = cmd.args.clone();
-    // The database refuses two managers with one target.
-    targets.sort_unstable();
-    targets.dedup();
-    let rows = insert_targets(cmd, ctx, "Manager", &targets)?;
-    ctx.txn.write("Open_vSwitch", root, "manager_options", rows);
+    forget_targets(ctx, (ROOT, root, COLUMN), "Manager");
+    let rows = insert_targets(cmd, ctx, "Manager", &cmd.args)?;
+    ctx.txn.write(ROOT, root, COLUMN, rows);
     Ok(())
 }

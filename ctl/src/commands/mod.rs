@@ -1,11 +1,14 @@
 //! The commands, one file per family. Each states what it reads before the database is opened
 //! (`need`) and is then carried out against a view of it (`run`), without any I/O.
 
+pub mod auto_attach;
 pub mod bond;
 pub mod bridge;
 pub mod controller;
 pub mod database;
+pub mod datapath;
 pub mod general;
+pub mod listing;
 pub mod manager;
 pub mod port;
 pub mod show;
@@ -43,6 +46,10 @@ pub enum Group {
     Controller,
     /// Database managers and keys.
     Manager,
+    /// Auto-Attach.
+    AutoAttach,
+    /// Datapaths and conntrack zones.
+    Datapath,
     /// Rows and columns.
     Database,
 }
@@ -80,6 +87,39 @@ pub struct Syntax {
     pub action: Action,
 }
 
+/// Commands that never change the database, which are not worth an entry in the system log.
+const READ_ONLY: [&str; 22] = [
+    "br-exists",
+    "br-get-external-id",
+    "br-to-parent",
+    "br-to-vlan",
+    "comment",
+    "find",
+    "get",
+    "get-aa-mapping",
+    "get-controller",
+    "get-fail-mode",
+    "get-manager",
+    "get-ssl",
+    "iface-to-br",
+    "list",
+    "list-br",
+    "list-dp-cap",
+    "list-ifaces",
+    "list-ports",
+    "list-zone-tp",
+    "port-to-br",
+    "show",
+    "wait-until",
+];
+
+impl Syntax {
+    /// Whether it leaves the database as it is.
+    pub fn is_read_only(&self) -> bool {
+        READ_ONLY.contains(&self.name) || self.group == Group::Switch
+    }
+}
+
 impl std::fmt::Debug for Syntax {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Syntax")
@@ -105,7 +145,7 @@ pub const MAY_EXIST: &[OptionSyntax] = &[flag("--may-exist")];
 /// No limit on the number of arguments.
 pub const ANY: usize = usize::MAX;
 
-const FAMILIES: [&[Syntax]; 10] = [
+const FAMILIES: [&[Syntax]; 12] = [
     general::COMMANDS,
     show::COMMANDS,
     switch::COMMANDS,
@@ -115,6 +155,8 @@ const FAMILIES: [&[Syntax]; 10] = [
     controller::COMMANDS,
     manager::COMMANDS,
     ssl::COMMANDS,
+    auto_attach::COMMANDS,
+    datapath::COMMANDS,
     database::COMMANDS,
 ];
 

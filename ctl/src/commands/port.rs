@@ -4,7 +4,7 @@ use aorta_ovsdb::{Datum, Uuid};
 
 use super::database::set_column;
 use super::{ANY, Action, Group, MAY_EXIST, Syntax, flag};
-use crate::args::Command;
+use crate::args::{Command, Mode};
 use crate::context::Context;
 use crate::error::Error;
 use crate::model::{self, Port, need_model, need_named};
@@ -111,6 +111,10 @@ pub(super) fn add_with(
     settings: &[String],
 ) -> Result<Option<Uuid>, Error> {
     let (bridge_name, name) = (cmd.arg(0), cmd.arg(1));
+    model::check_name("port", name)?;
+    for interface in interfaces {
+        model::check_name("interface", interface)?;
+    }
     let model = ctx.model();
     if cmd.has("--may-exist")
         && let Some(port) = model.port(name)
@@ -234,7 +238,7 @@ fn check_bridge(
             .as_ref()
             .is_some_and(|fake| fake.parent == parent)
     };
-    let hint = if parent_of(bridge, owner) {
+    let hint = if ctx.mode == Mode::Vsctl && parent_of(bridge, owner) {
         format!(" (although its parent bridge {owner} does)")
     } else if parent_of(model.expect_bridge(owner)?, wanted) {
         format!(" (although its child bridge {owner} does)")

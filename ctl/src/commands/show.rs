@@ -4,7 +4,7 @@ use aorta_ovsdb::Uuid;
 use serde_json::{Map, Value, json};
 
 use super::{Action, Group, Syntax};
-use crate::args::Command;
+use crate::args::{Command, Mode};
 use crate::context::Context;
 use crate::error::Error;
 use crate::schema::{Needs, Schema};
@@ -77,17 +77,18 @@ fn run(_: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     let mut text = String::new();
     let mut rows = Vec::new();
     for row in ctx.txn.rows(SHOWN[0].table) {
-        push_row(&ctx.txn, &SHOWN[0], row, 0, &mut text);
-        rows.push(row_json(&ctx.txn, &SHOWN[0], row));
+        let from = (ctx.mode, &ctx.txn);
+        push_row(from, &SHOWN[0], row, 0, &mut text);
+        rows.push(row_json(from, &SHOWN[0], row));
     }
     ctx.out.text = text;
     ctx.out.json = rows.pop();
     Ok(())
 }
 
-/// Rows that a column refers to, with how they are shown, in the order of their names.
+/// Rows that a column refers to, with how they are shown, by name or id.
 fn children<'a>(
-    txn: &Txn<'_>,
+    (mode, txn): (Mode, &Txn<'_>),
     shown: &Shown,
     row: Uuid,
     column: &str,
@@ -96,11 +97,15 @@ fn children<'a>(
     let table = &schema.ty.key.reference.as_ref()?.table;
     let child = SHOWN.iter().find(|shown| shown.table == &**table)?;
     let mut rows = txn.refs(shown.table, row, column);
-    rows.sort_by_key(|row| child.name.and_then(|name| txn.str(child.table, *row, name)));
+    // Open vSwitch's tool shows them by row id.
+    if mode == Mode::Vsctl {
+        rows.sort_by_key(|row| child.name.and_then(|name| txn.str(child.table, *row, name)));
+    }
     Some((child, rows))
 }
 
-fn push_row(txn: &Txn<'_>, shown: &Shown, row: Uuid, level: usize, text: &mut String) {
+fn push_row(from: (Mode, &Txn<'_>), shown: &Shown, row: Uuid, level: usize, text: &mut String) {
+    let txn = from.1;
     let indent = "    ".repeat(level);
     let head = match shown
         .name
@@ -111,9 +116,9 @@ fn push_row(txn: &Txn<'_>, shown: &Shown, row: Uuid, level: usize, text: &mut St
     };
     text.push_str(&format!("{indent}{head}\n"));
     for column in shown.columns {
-        if let Some((child, rows)) = children(txn, shown, row, column) {
+        if let Some((child, rows)) = children(from, shown, row, column) {
             for row in rows {
-                push_row(txn, child, row, level + 1, text);
+                push_row(from, child, row, level + 1, text);
             }
             continue;
         }
@@ -134,16 +139,17 @@ fn push_row(txn: &Txn<'_>, shown: &Shown, row: Uuid, level: usize, text: &mut St
     }
 }
 
-fn row_json(txn: &Txn<'_>, shown: &Shown, row: Uuid) -> Value {
+fn row_json(from: (Mode, &Txn<'_>), shown: &Shown, row: Uuid) -> Value {
+    let txn = from.1;
     let mut members = Map::new();
     if shown.name.is_none() {
         members.insert("_uuid".to_owned(), row.to_string().into());
     }
     for column in shown.name.iter().chain(shown.columns) {
-        let value = match children(txn, shown, row, column) {
+        let value = match children(from, shown, row, column) {
             Some((child, rows)) => rows
                 .into_iter()
-                .map(|row| row_json(txn, child, row))
+                .map(|row| row_json(from, child, row))
                 .collect(),
             None => plain_json(txn, shown.table, row, column),
         };

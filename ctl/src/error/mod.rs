@@ -2,9 +2,11 @@
 
 mod usage;
 mod value;
+mod warning;
 
 pub use usage::UsageError;
 pub use value::ValueError;
+pub use warning::Warning;
 
 use thiserror::Error;
 
@@ -24,10 +26,12 @@ pub enum Error {
         name: String,
     },
     /// An abbreviation fits several tables.
-    #[error("multiple table names match \"{name}\"")]
+    #[error("\"{name}\" matches multiple table names: {}", candidates.join(", "))]
     AmbiguousTable {
         /// What was given.
         name: String,
+        /// What it may mean.
+        candidates: Vec<String>,
     },
     /// No column of that name.
     #[error("{table} does not contain a column whose name matches \"{name}\"")]
@@ -135,6 +139,12 @@ pub enum Error {
         /// The other.
         second: &'static str,
     },
+    /// `--all` leaves nothing to choose.
+    #[error("--all and {other} should not be specified together")]
+    NotWithAll {
+        /// What was given besides.
+        other: &'static str,
+    },
     /// An `--id` is neither a name nor a row id.
     #[error("row id \"{id}\" does not begin with \"@\"")]
     BadRowId {
@@ -217,6 +227,12 @@ pub enum Error {
         /// The command.
         command: String,
     },
+    /// Nothing may be called by the empty string.
+    #[error("{kind} name must not be empty string")]
+    EmptyName {
+        /// What was to be created.
+        kind: &'static str,
+    },
     /// Not a VLAN number.
     #[error("{command}: vlan must be between 0 and 4095")]
     BadVlan {
@@ -281,10 +297,46 @@ pub enum Error {
         /// How many were given.
         n: usize,
     },
+    /// Not a number, or not in the place for one.
+    #[error("Invalid argument {argument}")]
+    BadArgument {
+        /// What was given.
+        argument: String,
+    },
+    /// No datapath of that name.
+    #[error("datapath {name} does not exist")]
+    NoDatapath {
+        /// The name.
+        name: String,
+    },
+    /// No datapath of that name, whose zones are to be listed.
+    #[error("datapath: {name} record not found")]
+    NoDatapathZones {
+        /// The name.
+        name: String,
+    },
+    /// No datapath of that name, whose capabilities are to be listed.
+    #[error("datapath \"{name}\" record not found")]
+    NoDatapathRecord {
+        /// The name.
+        name: String,
+    },
+    /// The zone has timeouts already.
+    #[error("zone id {zone} already exists")]
+    ZoneExists {
+        /// The zone.
+        zone: i64,
+    },
+    /// The zone has no timeouts.
+    #[error("zone id {zone} does not exist")]
+    NoZone {
+        /// The zone.
+        zone: i64,
+    },
     /// Not a fail mode.
     #[error("fail-mode must be \"standalone\" or \"secure\"")]
     BadFailMode,
-    /// Only one bridge may be meant.
+    /// Not a time.
     #[error("--inactivity-probe: \"{value}\" is not a number of milliseconds")]
     BadProbe {
         /// What was given.

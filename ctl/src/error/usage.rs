@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::log::{MethodError, SpecError};
+
 /// The command line doesn't follow the syntax.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum UsageError {
@@ -15,19 +17,22 @@ pub enum UsageError {
         command: String,
     },
     /// No option before the first command has this name.
-    #[error("unrecognized option '{option}'; use --help for help")]
+    #[error("unrecognized option '{option}'")]
     UnknownOption {
         /// What was given.
         option: String,
     },
     /// No one-letter option has this name.
-    #[error("invalid option -- '{letter}'; use --help for help")]
+    #[error("invalid option -- '{letter}'")]
     UnknownShortOption {
         /// What was given.
         letter: char,
     },
     /// A shortened option fits several.
-    #[error("option '{option}' is ambiguous; possibilities: {}", candidates.join(" "))]
+    #[error(
+        "option '{option}' is ambiguous; possibilities: {}",
+        quoted(candidates)
+    )]
     AmbiguousOption {
         /// What was given.
         option: String,
@@ -46,20 +51,46 @@ pub enum UsageError {
         /// Its name.
         option: String,
     },
+    /// The one-letter option needs a value.
+    #[error("option requires an argument -- '{letter}'")]
+    ShortValueMissing {
+        /// Its name.
+        letter: char,
+    },
+    /// The option of a command needs a value.
+    #[error("missing argument to '{option}' option on '{command}' command")]
+    CommandValueMissing {
+        /// The command.
+        command: String,
+        /// Its name.
+        option: String,
+    },
+    /// The option of a command has no value.
+    #[error("'{option}' option on '{command}' does not accept an argument")]
+    CommandValueNotAllowed {
+        /// The command.
+        command: String,
+        /// Its name.
+        option: String,
+    },
     /// The option has no value.
     #[error("option '{option}' doesn't allow an argument")]
     NoValueAllowed {
         /// Its name.
         option: String,
     },
-    /// The option's value must be a whole number.
-    #[error("{option}: \"{value}\" is not a number")]
-    NotANumber {
-        /// Its name.
-        option: String,
+    /// Not a number of seconds.
+    #[error("value {value} on -t or --timeout is invalid")]
+    BadTimeout {
         /// What was given.
         value: String,
     },
+    /// A `--verbose` argument makes no sense.
+    #[error(transparent)]
+    Verbose(#[from] SpecError),
+    /// A `--syslog-method` is not one.
+    #[error(transparent)]
+    Syslog(#[from] MethodError),
     /// No output format has this name.
     #[error("unknown {what} format \"{name}\"")]
     UnknownFormat {
@@ -86,7 +117,7 @@ pub enum UsageError {
     },
     /// The command takes fewer arguments.
     #[error("'{command}' command takes at most {max} arguments{}", if *misplaced {
-        " (options go before the command's name, after a \"--\")"
+        " (note that options must precede command names and follow a \"--\" argument)"
     } else {
         ""
     })]
@@ -98,4 +129,25 @@ pub enum UsageError {
         /// Whether one of them looks like an option.
         misplaced: bool,
     },
+}
+
+impl UsageError {
+    /// Whether Open vSwitch leaves this to getopt_long(3), which begins messages with the whole
+    /// name that the program was called by.
+    pub fn is_from_getopt(&self) -> bool {
+        matches!(
+            self,
+            UsageError::UnknownOption { .. }
+                | UsageError::UnknownShortOption { .. }
+                | UsageError::AmbiguousOption { .. }
+                | UsageError::ValueMissing { .. }
+                | UsageError::ShortValueMissing { .. }
+                | UsageError::NoValueAllowed { .. }
+        )
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    names.join(" ")
 }

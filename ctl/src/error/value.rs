@@ -21,31 +21,51 @@ pub enum ValueError {
         /// What it should be.
         expected: &'static str,
     },
-    /// A range runs backwards or is too long.
-    #[error("\"{text}\" is not a valid range: {reason}")]
-    BadRange {
+    /// A string can't be written as nothing.
+    #[error("An empty string is not valid as input; use \"\" to represent the empty string")]
+    EmptyString,
+    /// A range runs backwards.
+    #[error("\"{text}\" is not a valid range. Range end cannot be before start.")]
+    BackwardRange {
         /// The token.
         text: String,
-        /// What is wrong.
-        reason: &'static str,
     },
-    /// Something else than a value or its end.
-    #[error("{text}: unexpected \"{found}\" where {expected}")]
+    /// A delimiter where a value should be, or after one.
+    #[error("{text}: unexpected \"{found}\" parsing {ty}")]
     Unexpected {
         /// The whole value.
         text: String,
         /// The character.
         found: char,
-        /// What may stand there.
-        expected: &'static str,
+        /// What is being read.
+        ty: String,
     },
-    /// The value stops too early.
-    #[error("{text}: {expected} is missing at the end")]
-    Incomplete {
+    /// A key without a value.
+    #[error("{text}: syntax error at {} expecting \"=\"", match found {
+        Some(found) => format!("\"{found}\""),
+        None => "the end".to_owned(),
+    })]
+    NoPair {
+        /// The value from the key on.
+        text: String,
+        /// What stands there instead of `=`.
+        found: Option<char>,
+    },
+    /// A bracket or brace isn't closed.
+    #[error("{text}: missing \"{close}\" at end of data")]
+    Unclosed {
         /// The whole value.
         text: String,
         /// What is missing.
-        expected: &'static str,
+        close: char,
+    },
+    /// Something follows the closing bracket or brace.
+    #[error("{text}: trailing garbage after \"{close}\"")]
+    AfterClose {
+        /// The whole value.
+        text: String,
+        /// After this.
+        close: char,
     },
     /// A set or map may not be written as nothing.
     #[error("use \"{empty}\" to specify the empty {what}")]

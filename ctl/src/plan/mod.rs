@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::args::{Command, Mode};
 use crate::commands::Action;
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::ops::{self, Operations};
 use crate::output::Output;
 use crate::schema::{Needs, Schema};
@@ -26,7 +26,7 @@ pub struct Plan {
     /// Interfaces to check when the switch has taken them over, by temporary row id.
     pub new_interfaces: Vec<(Uuid, String)>,
     /// Warnings for the user.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
 }
 
 /// What comes of running the commands.
@@ -94,10 +94,8 @@ pub fn plan(commands: &[Command], view: &View, setting: &Setting) -> Result<Outc
         outputs.push(std::mem::take(&mut ctx.out));
     }
     for name in ctx.symbols.check()? {
-        ctx.warnings.push(format!(
-            "row id \"{name}\" was created but nothing refers to it, so it will not stay in the \
-             database"
-        ));
+        let id = name.to_owned();
+        ctx.warnings.push(Warning::Unreferenced { id });
     }
     let mut operations = ops::build(&ctx.txn);
     let mut next_cfg = None;

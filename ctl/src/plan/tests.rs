@@ -205,15 +205,18 @@ fn refusals_say_what_is_in_the_way() {
 }
 
 #[test]
-fn adding_to_a_map_keeps_what_is_there() {
+fn adding_to_a_map_replaces_the_value_of_a_key_once() {
     let mut view = sample();
-    let ids = json!({"external_ids": ["map", [["a", "1"]]]});
+    let ids = json!({"external_ids": ["map", [["a", "1"], ["c", "1"]]]});
     view.apply(&json!({"Bridge": {BRIDGE: {"modify": ids}}}))
         .unwrap();
-    let plan = planned(&view, "add Bridge br0 external_ids a=2 b=3", false);
+    let plan = planned(&view, "add Bridge br0 external_ids a=2 b=3 a=4", false);
     assert_eq!(
         plan.operations.list[1]["mutations"],
-        json!([["external_ids", "insert", ["map", [["b", "3"]]]]])
+        json!([
+            ["external_ids", "delete", ["set", ["a"]]],
+            ["external_ids", "insert", ["map", [["a", "2"], ["b", "3"]]]],
+        ])
     );
 }
 

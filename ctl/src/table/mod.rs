@@ -263,16 +263,14 @@ impl Table {
     }
 }
 
-/// Pads each cell but the last to its column's width; longer ones are cut.
+/// Pads each cell to its column's width and cuts longer ones; no line ends in spaces.
 fn push_aligned(text: &mut String, cells: &[String], widths: &[usize]) {
-    for (n, (cell, &width)) in cells.iter().zip(widths).enumerate() {
+    let mut line = String::new();
+    for (cell, &width) in cells.iter().zip(widths) {
         let cut: String = cell.chars().take(width).collect();
-        if n + 1 < cells.len() {
-            text.push_str(&format!("{cut:<width$} "));
-        } else {
-            text.push_str(&cut);
-        }
+        line.push_str(&format!("{cut:<width$} "));
     }
+    text.push_str(line.trim_end_matches(' '));
     text.push('\n');
 }
 
@@ -294,14 +292,13 @@ fn html_escaped(text: &str) -> String {
 /// Row ids become short links; the row's own id becomes the link's target.
 fn html_cell(heading: &str, cell: &Cell, style: &Style) -> String {
     let escaped = html_escaped(&cell.shown(style.data));
-    if !cell.uuids || style.data == DataFormat::Json {
+    if !cell.uuids {
         return escaped;
     }
-    let attribute = if heading == "_uuid" {
-        "name=\""
-    } else {
-        "href=\"#"
-    };
+    if heading == "_uuid" {
+        let start: String = cell.shown(style.data).chars().take(8).collect();
+        return format!("<a name=\"{escaped}\">{}</a>", html_escaped(&start));
+    }
     let is_id_char = |c: char| c.is_ascii_hexdigit() || c == '-';
     let mut text = String::new();
     let mut rest = escaped.as_str();
@@ -309,7 +306,7 @@ fn html_cell(heading: &str, cell: &Cell, style: &Style) -> String {
         let end = rest.find(|c| !is_id_char(c)).unwrap_or(rest.len());
         let (word, tail) = rest.split_at(end.max(1).min(rest.len()));
         if word.len() == 36 {
-            text.push_str(&format!("<a {attribute}{word}\">{}</a>", &word[..8]));
+            text.push_str(&format!("<a href=\"#{word}\">{}</a>", &word[..8]));
         } else {
             text.push_str(word);
         }

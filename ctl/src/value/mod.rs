@@ -3,6 +3,7 @@
 mod condition;
 mod parse;
 mod print;
+mod unescape;
 
 pub use condition::{Operator, holds};
 pub use parse::{ColumnArg, atom, datum, split_argument, split_condition};

@@ -3,6 +3,8 @@
 use aorta_ovsdb::{Atom, AtomMap, AtomSet, AtomType, BaseType, ColumnType, Datum, Real, Uuid};
 
 use super::Operator;
+use super::print::{atom_string, type_in_words};
+use super::unescape::{EscapeError, unescaped};
 use crate::error::ValueError;
 use crate::symbols::Symbols;
 
@@ -31,7 +33,7 @@ fn token(text: &str) -> Result<(&str, &str), ValueError> {
     }
     Err(ValueError::Quoting {
         text: text.to_owned(),
-        reason: "missing quote at end of quoted string".to_owned(),
+        reason: "quoted string extends past end of argument".to_owned(),
     })
 }
 
@@ -116,7 +118,7 @@ pub fn atom(text: &str, base: &BaseType, symbols: &mut Symbols) -> Result<Atom, 
         expected,
     };
     let atom = match base.ty {
-        AtomType::Integer => Atom::Integer(text.parse().map_err(|_| bad("integer"))?),
+        AtomType::Integer => Atom::Integer(text.parse().map_err(|_| bad("integer or range"))?),
         AtomType::Real => {
             let number = text.parse().ok().and_then(Real::new);
             Atom::Real(number.ok_or_else(|| bad("real number"))?)
@@ -134,25 +136,30 @@ pub fn atom(text: &str, base: &BaseType, symbols: &mut Symbols) -> Result<Atom, 
     Ok(atom)
 }
 
-/// A string: quoted as in JSON, or as it stands.
+/// A string: quoted much as in JSON, or as it stands.
 fn string(text: &str) -> Result<String, ValueError> {
     if text.is_empty() {
-        return Err(ValueError::BadAtom {
-            text: String::new(),
-            expected: "string (write the empty string as \"\")",
-        });
-    }
-    if !text.starts_with('"') {
-        return Ok(text.to_owned());
+        return Err(ValueError::EmptyString);
     }
     let quoting = |reason: String| ValueError::Quoting {
         text: text.to_owned(),
         reason,
     };
-    if text.len() < 2 || !text.ends_with('"') {
-        return Err(quoting("missing quote at end of quoted string".to_owned()));
+    if text.contains('\0') {
+        return Err(quoting(EscapeError::Null.to_string()));
     }
-    serde_json::from_str(text).map_err(|cause| quoting(cause.to_string()))
+    let Some(rest) = text.strip_prefix('"') else {
+        return Ok(text.to_owned());
+    };
+    let inner = rest
+        .strip_suffix('"')
+        .ok_or_else(|| quoting("missing quote at end of quoted string".to_owned()))?;
+    unescaped(inner).map_err(|cause| match cause {
+        EscapeError::NotUtf8 { .. } => ValueError::Constraint {
+            reason: cause.to_string(),
+        },
+        cause => quoting(cause.to_string()),
+    })
 }
 
 /// Checks a value against the limits of its type, and names the limit it breaks.
@@ -164,6 +171,7 @@ fn check(base: &BaseType, atom: &Atom) -> Result<(), ValueError> {
         (_, _, _, Some(allowed)) => {
             let names: Vec<String> = allowed.iter().map(ToString::to_string).collect();
             let names = names.join(", ");
+            let atom = atom_string(atom);
             format!("{atom} is not one of the allowed values ([{names}])")
         }
         (Atom::Integer(_), Some(min), Some(max), _) => {
@@ -220,7 +228,8 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn set(&mut self) -> Result<AtomSet, ValueError> {
         let mut set = AtomSet::new();
-        self.elements('[', ']', "a value", |reader, token| {
+        self.elements('[', ']', |reader| {
+            let token = reader.token()?;
             for atom in reader.range_or_atom(token)? {
                 if !set.insert(atom) {
                     return Err(reader.duplicate("set", "value"));
@@ -234,14 +243,21 @@ impl<'a> Reader<'a> {
     fn map(&mut self, value_type: &BaseType) -> Result<AtomMap, ValueError> {
         let mut map = AtomMap::new();
         let key_type = &self.ty.key;
-        self.elements('{', '}', "a key-value pair", |reader, token| {
-            let key = atom(token, key_type, reader.symbols)?;
+        self.elements('{', '}', |reader| {
+            let pair = reader.rest;
+            let key = atom(reader.token()?, key_type, reader.symbols)?;
             reader.skip_spaces();
             match reader.rest.strip_prefix('=') {
                 Some(rest) => reader.rest = rest.trim_start_matches(' '),
-                None => return Err(reader.unexpected("a \"=\" after a key")),
+                None => {
+                    return Err(ValueError::NoPair {
+                        text: pair.to_owned(),
+                        found: reader.rest.chars().next(),
+                    });
+                }
             }
-            let value = reader.token("a value")?;
+            let (value, rest) = token(reader.rest)?;
+            reader.rest = rest;
             let value = atom(value, value_type, reader.symbols)?;
             if map.get(&key).is_some() {
                 return Err(reader.duplicate("map", "key"));
@@ -252,14 +268,14 @@ impl<'a> Reader<'a> {
         Ok(map)
     }
 
-    /// Calls `take` with the first token of each element, between optional brackets.
+    /// Calls `take` at each element, between optional brackets.
     fn elements(
         &mut self,
         open: char,
         close: char,
-        expected: &'static str,
-        mut take: impl FnMut(&mut Self, &'a str) -> Result<(), ValueError>,
+        mut take: impl FnMut(&mut Self) -> Result<(), ValueError>,
     ) -> Result<(), ValueError> {
+        let text = || self.text.to_owned();
         let bracketed = self.rest.starts_with(open);
         if bracketed {
             self.rest = self.rest[1..].trim_start_matches(' ');
@@ -273,8 +289,7 @@ impl<'a> Reader<'a> {
         }
         let is_end = |rest: &str| rest.is_empty() || bracketed && rest.starts_with(close);
         while !is_end(self.rest) {
-            let token = self.token(expected)?;
-            take(self, token)?;
+            take(self)?;
             self.skip_spaces();
             if let Some(rest) = self.rest.strip_prefix(',') {
                 self.rest = rest.trim_start_matches(' ');
@@ -282,29 +297,29 @@ impl<'a> Reader<'a> {
         }
         if bracketed {
             let Some(rest) = self.rest.strip_prefix(close) else {
-                let expected = if close == ']' { "\"]\"" } else { "\"}\"" };
-                return Err(ValueError::Incomplete {
-                    text: self.text.to_owned(),
-                    expected,
+                return Err(ValueError::Unclosed {
+                    text: text(),
+                    close,
                 });
             };
-            self.rest = rest.trim_start_matches(' ');
-            if !self.rest.is_empty() {
-                return Err(self.unexpected("the end must be"));
+            if !rest.trim_start_matches(' ').is_empty() {
+                return Err(ValueError::AfterClose {
+                    text: text(),
+                    close,
+                });
             }
         }
         Ok(())
     }
 
-    fn token(&mut self, expected: &'static str) -> Result<&'a str, ValueError> {
-        if self.rest.is_empty() {
-            return Err(ValueError::Incomplete {
+    /// The next token, where a delimiter would be a fault.
+    fn token(&mut self) -> Result<&'a str, ValueError> {
+        if let Some(found) = self.rest.chars().next().filter(|c| is_delimiter(*c)) {
+            return Err(ValueError::Unexpected {
                 text: self.text.to_owned(),
-                expected,
+                found,
+                ty: type_in_words(self.ty),
             });
-        }
-        if self.rest.starts_with(is_delimiter) {
-            return Err(self.unexpected(expected));
         }
         let (token, rest) = token(self.rest)?;
         self.rest = rest;
@@ -332,18 +347,14 @@ impl<'a> Reader<'a> {
         let start: i64 = token[..dash].parse().map_err(|_| bad())?;
         let end: i64 = token[dash + 1..].parse().map_err(|_| bad())?;
         if end < start {
-            let reason = "its end is before its start";
-            return Err(ValueError::BadRange {
-                text: text(),
-                reason,
-            });
+            return Err(ValueError::BackwardRange { text: text() });
         }
+        check(base, &Atom::Integer(start))?;
+        check(base, &Atom::Integer(end))?;
         if end.checked_sub(start).is_none_or(|span| span >= RANGE_MAX) {
-            let reason = "it has more than 4096 elements";
-            return Err(ValueError::BadRange {
-                text: text(),
-                reason,
-            });
+            let reason =
+                format!("Range \"{token}\" is too big. Maximum allowed size is {RANGE_MAX}.");
+            return Err(ValueError::Constraint { reason });
         }
         let atoms = (start..=end).map(Atom::Integer);
         atoms
@@ -353,20 +364,6 @@ impl<'a> Reader<'a> {
 
     fn skip_spaces(&mut self) {
         self.rest = self.rest.trim_start_matches(' ');
-    }
-
-    fn unexpected(&self, expected: &'static str) -> ValueError {
-        match self.rest.chars().next() {
-            Some(found) => ValueError::Unexpected {
-                text: self.text.to_owned(),
-                found,
-                expected,
-            },
-            None => ValueError::Incomplete {
-                text: self.text.to_owned(),
-                expected,
-            },
-        }
     }
 
     fn duplicate(&self, what: &'static str, of: &'static str) -> ValueError {

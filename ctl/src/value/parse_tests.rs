@@ -86,12 +86,17 @@ fn limits_are_checked_and_named() {
         (
             "trunks",
             "5-3",
-            "\"5-3\" is not a valid range: its end is before its start",
+            "\"5-3\" is not a valid range. Range end cannot be before start.",
         ),
         (
             "trunks",
             "0-9999",
-            "\"0-9999\" is not a valid range: it has more than 4096 elements",
+            "constraint violation: 9999 is not in the valid range 0 to 4095 (inclusive)",
+        ),
+        (
+            "cvlans",
+            "0-4096",
+            "constraint violation: 4096 is not in the valid range 0 to 4095 (inclusive)",
         ),
         (
             "vlan_mode",
@@ -103,6 +108,10 @@ fn limits_are_checked_and_named() {
     for (column, text, message) in cases {
         assert_eq!(refused("Port", column, text), message);
     }
+    assert_eq!(
+        refused("Interface", "cfm_remote_mpids", "0-4096"),
+        "constraint violation: Range \"0-4096\" is too big. Maximum allowed size is 4096."
+    );
     assert!(refused("Interface", "mtu_request", "0").contains("less than minimum"));
 }
 
@@ -113,13 +122,13 @@ fn malformed_values_are_told_apart() {
             "Port",
             "trunks",
             "[1,2",
-            "[1,2: \"]\" is missing at the end",
+            "[1,2: missing \"]\" at end of data",
         ),
         (
             "Port",
             "trunks",
             "[1]2",
-            "[1]2: unexpected \"2\" where the end must be",
+            "[1]2: trailing garbage after \"]\"",
         ),
         ("Port", "trunks", "1,1", "1,1: set contains duplicate value"),
         ("Port", "trunks", "", "use \"[]\" to specify the empty set"),
@@ -133,13 +142,13 @@ fn malformed_values_are_told_apart() {
             "Bridge",
             "external_ids",
             "a",
-            "a: a \"=\" after a key is missing at the end",
+            "a: syntax error at the end expecting \"=\"",
         ),
         (
             "Bridge",
             "external_ids",
             "a=",
-            "a=: a value is missing at the end",
+            "An empty string is not valid as input; use \"\" to represent the empty string",
         ),
         (
             "Bridge",
@@ -151,19 +160,19 @@ fn malformed_values_are_told_apart() {
             "Bridge",
             "external_ids",
             "[a=b]",
-            "[a=b]: unexpected \"[\" where a key-value pair",
+            "[a=b]: unexpected \"[\" parsing map of (string, string) pairs",
         ),
         (
             "Controller",
             "target",
             "tcp:1.1.1.1",
-            "tcp:1.1.1.1: unexpected \":\" where a value",
+            "tcp:1.1.1.1: unexpected \":\" parsing string",
         ),
         (
             "Bridge",
             "datapath_type",
             "\"a",
-            "\"a: missing quote at end of quoted string",
+            "\"a: quoted string extends past end of argument",
         ),
         ("Bridge", "ports", "zz", "\"zz\" is not a valid UUID"),
     ];

@@ -1,6 +1,6 @@
-//! Writing values as commands accept them, and bare.
+//! Writing values as commands accept them, and bare; and their types.
 
-use aorta_ovsdb::{Atom, AtomType, ColumnType, Datum, Uuid};
+use aorta_ovsdb::{Atom, AtomType, BaseType, ColumnType, Datum, Uuid};
 
 use crate::table::Cell;
 
@@ -66,6 +66,29 @@ pub fn cell(datum: &Datum, ty: &ColumnType) -> Cell {
                 .value
                 .as_ref()
                 .is_some_and(|value| value.ty == AtomType::Uuid),
+    }
+}
+
+/// A column's type as messages name it.
+pub(super) fn type_in_words(ty: &ColumnType) -> String {
+    let name = |base: &BaseType| match base.ty {
+        AtomType::Integer => "integer",
+        AtomType::Real => "real",
+        AtomType::Boolean => "boolean",
+        AtomType::String => "string",
+        AtomType::Uuid => "uuid",
+    };
+    let key = name(&ty.key);
+    let count = match (ty.min, ty.max) {
+        (1, 1) if ty.value.is_none() => return key.to_owned(),
+        (0, usize::MAX) => String::new(),
+        (min, usize::MAX) => format!("{min} or more "),
+        (0, max) => format!("up to {max} "),
+        (min, max) => format!("{min} to {max} "),
+    };
+    match &ty.value {
+        None => format!("set of {count}{key}s"),
+        Some(value) => format!("map of {count}({key}, {}) pairs", name(value)),
     }
 }
 

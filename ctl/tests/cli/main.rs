@@ -5,13 +5,16 @@
 //! the same. They need Debian's `openvswitch-switch`; without it they say so and check nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod contents;
 mod lab;
 mod libvirt;
+mod lines;
 mod manage;
 mod records;
 mod scenarios;
 mod server;
 mod switch;
+mod words;
 
 use lab::Lab;
 

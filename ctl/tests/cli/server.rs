@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use aorta_ctl::session::{Deadline, Session};
+use aorta_ctl::session::{Deadline, Session, Ways};
 use aorta_ctl::view::View;
-use aorta_ovsdb::{DatabaseSchema, Remote};
+use aorta_ovsdb::{DatabaseSchema, Remote, Tls};
 use serde_json::{Value, json};
 
 const SERVER: &str = "ovsdb-server";
 const TOOL: &str = "ovsdb-tool";
+/// Name of a server's database file.
+pub const FILE: &str = "conf.db";
 
 /// A program of Open vSwitch, which the set-up installs. A test without it would prove nothing.
 pub fn need(program: &str) -> PathBuf {
@@ -42,9 +44,21 @@ impl Server {
     /// Starts one with its files in a directory that doesn't exist yet.
     pub fn start(dir: &Path) -> Server {
         std::fs::create_dir(dir).unwrap();
+        Server::create(dir);
+        Server::serve(dir)
+    }
+
+    /// Starts one with a copy of another's database file.
+    pub fn start_copy(dir: &Path, file: &Path) -> Server {
+        std::fs::create_dir(dir).unwrap();
+        std::fs::copy(file, dir.join(FILE)).unwrap();
+        Server::serve(dir)
+    }
+
+    fn create(dir: &Path) {
         let schema = dir.join("schema");
         std::fs::write(&schema, DatabaseSchema::vswitch().to_json().to_string()).unwrap();
-        let file = dir.join("conf.db");
+        let file = dir.join(FILE);
         let tool = need(TOOL);
         let made = Command::new(tool)
             .arg("create")
@@ -52,6 +66,10 @@ impl Server {
             .status()
             .unwrap();
         assert!(made.success());
+    }
+
+    fn serve(dir: &Path) -> Server {
+        let file = dir.join(FILE);
         let socket = dir.join("db.sock");
         let process = Command::new(need(SERVER))
             .arg(&file)
@@ -81,7 +99,8 @@ impl Server {
     pub fn session(&self) -> Session {
         let remote: Remote = self.remote.parse().unwrap();
         let view = View::new(&DatabaseSchema::vswitch());
-        Session::connect(&remote, true, Some(Deadline::after(60)), view).unwrap()
+        let ways = Ways::open(&[remote], &Tls::default()).unwrap();
+        Session::connect(&ways, true, Some(Deadline::after(600)), view).unwrap()
     }
 
     /// All rows by table, with references replaced by what they refer to.

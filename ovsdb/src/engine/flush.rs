@@ -28,9 +28,8 @@ impl Flush {
     }
 
     /// Keeps a reply back until everything in the log so far is on stable storage.
-    pub(super) fn hold(&mut self, client: Client, results: Vec<Value>, log: &Log) {
+    pub(super) fn hold(&mut self, client: Client, results: Vec<Value>) {
         self.waiting.push((client, results));
-        self.start(log);
     }
 
     /// Starts a flush if one is wanted and none is under way.

@@ -1,5 +1,6 @@
 //! The task that owns the databases. Everyone else sends it commands; it executes transactions
 //! one after the other, writes the log, and tells monitors and subscribers what changed.
+mod batch;
 mod compaction;
 mod convert;
 mod flush;
@@ -12,6 +13,7 @@ mod session;
 mod usage;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,10 +23,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::coverage;
-use crate::db::{Context, Db, Delta, Execution, Outcome};
+use crate::db::{Context, Db, Delta, Execution};
 use crate::error::{ErrorKind, OpError};
 use crate::jsonrpc::Message;
 use crate::log::{Log, LogError};
+use batch::{Batch, gather};
 pub(crate) use compaction::CompactReply;
 use compaction::Compactor;
 use flush::Flush;
@@ -76,6 +79,19 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Whether all it does is in the batch.
+    fn is_transaction(&self) -> bool {
+        match self {
+            Self::Transact { .. } => true,
+            Self::Message { message, .. } => {
+                matches!(message, Message::Request { method, .. } if method == "transact")
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The databases and their clients.
 pub(crate) struct Engine {
     databases: Vec<Database>,
@@ -85,6 +101,7 @@ pub(crate) struct Engine {
     /// Whether a database has changed since the blocked transactions were last tried.
     changed: bool,
     subscribers: Vec<mpsc::UnboundedSender<Arc<Delta>>>,
+    batch: Batch,
     audience: Audience,
     flush: Flush,
     compactor: Compactor,
@@ -114,6 +131,7 @@ impl Engine {
             blocked: Vec::new(),
             changed: false,
             subscribers: Vec::new(),
+            batch: Batch::default(),
             audience: Audience::default(),
             flush: Flush::new(),
             compactor: Compactor::new(),
@@ -126,24 +144,43 @@ impl Engine {
         loop {
             let due = self.due();
             tokio::select! {
-                command = commands.recv() => match command {
-                    None => break,
-                    Some(Command::Close { reply }) => {
-                        // Whoever asked may have gone; the log is flushed all the same.
-                        let _ = reply.send(self.sync());
+                command = commands.recv() => {
+                    let Some(command) = command else { break };
+                    let gathered = gather(command, &mut commands).await;
+                    if self.handle_all(gathered).is_break() {
                         return;
                     }
-                    Some(command) => self.handle(command),
-                },
+                }
                 flushed = self.flush.done() => self.flushed(&flushed),
                 event = self.compactor.event() => self.compaction_event(event),
                 () = sleep_until(due), if due.is_some() => self.time_passed(),
             }
+            self.settle();
             self.retry_blocked();
         }
         if let Err(error) = self.sync() {
             tracing::error!("{error}");
         }
+    }
+
+    /// Breaks when it is closed.
+    fn handle_all(&mut self, commands: Vec<Command>) -> ControlFlow<()> {
+        for command in commands {
+            if !command.is_transaction() {
+                self.settle();
+                self.retry_blocked();
+            }
+            if let Command::Close { reply } = command {
+                let flushed = self.sync();
+                // The file's lock is free before anybody is told.
+                self.databases.clear();
+                // Whoever asked may have gone.
+                let _ = reply.send(flushed);
+                return ControlFlow::Break(());
+            }
+            self.handle(command);
+        }
+        ControlFlow::Continue(())
     }
 
     /// When something has to be done though nothing happens.
@@ -231,7 +268,7 @@ impl Engine {
             read_only: database.read_only,
         };
         match database.db.transact(&job.operations, &mut context) {
-            Execution::Done(outcome) => self.finish(job, outcome),
+            Execution::Done(outcome) => self.executed(job.client, job.database, outcome),
             Execution::Blocked { timeout_ms } => {
                 // A limit beyond the clock's range is none.
                 let limit = timeout_ms.map(Duration::from_millis);
@@ -239,49 +276,6 @@ impl Engine {
                 self.blocked.push(job);
             }
         }
-    }
-
-    fn finish(&mut self, job: Job, outcome: Outcome) {
-        let Outcome {
-            mut results,
-            delta,
-            durable,
-        } = outcome;
-        let delta = Arc::new(delta);
-        count(&results);
-        if let Err(error) = self.write(job.database, &delta) {
-            tracing::error!("transaction refused: {}", describe(&error));
-            if let Some(database) = self.databases.get_mut(job.database) {
-                database.db.revert(&delta);
-            }
-            results.push(OpError::new(ErrorKind::Io, describe(&error)).to_json());
-            self.flush_or_cure();
-            return self.reply(job.client, results);
-        }
-        if !delta.is_empty() {
-            self.changed = true;
-            self.publish(job.database, &delta, job.client.session());
-        }
-        match self
-            .databases
-            .get(job.database)
-            .and_then(|d| d.log.as_ref())
-        {
-            Some(log) if durable => self.flush.hold(job.client, results, log),
-            _ => self.reply(job.client, results),
-        }
-    }
-
-    fn write(&mut self, database: usize, delta: &Delta) -> Result<(), LogError> {
-        let Some(database) = self.databases.get_mut(database) else {
-            return Ok(());
-        };
-        let Some(log) = &mut database.log else {
-            return Ok(());
-        };
-        log.append(delta, now_ms())?;
-        self.compact_if_due();
-        Ok(())
     }
 
     fn reply(&mut self, client: Client, results: Vec<Value>) {
@@ -345,6 +339,7 @@ impl Engine {
             for job in std::mem::take(&mut self.blocked) {
                 self.execute(job);
             }
+            self.settle();
         }
     }
 
@@ -406,3 +401,6 @@ fn now_ms() -> u64 {
         .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

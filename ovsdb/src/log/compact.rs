@@ -52,9 +52,19 @@ pub struct CompactionJob {
 
 #[derive(Debug)]
 enum Work {
-    Snapshot { db: Box<Db>, date_ms: u64 },
-    Append { bytes: Vec<u8>, offset: u64 },
+    Snapshot {
+        db: Box<Db>,
+        date_ms: u64,
+    },
+    Append {
+        bytes: Vec<u8>,
+        offset: u64,
+    },
     Flush,
+    /// The old file is closed there as well: giving its space back takes time.
+    Settle {
+        _old: Arc<Target>,
+    },
 }
 
 /// What came of a job.
@@ -93,7 +103,7 @@ impl CompactionJob {
         let length = match &self.work {
             Work::Snapshot { db, date_ms } => write(&snapshot(db, *date_ms), 0)?,
             Work::Append { bytes, offset } => write(bytes, *offset)?,
-            Work::Flush => 0,
+            Work::Flush | Work::Settle { .. } => 0,
         };
         self.target.sync()?;
         Ok(length)
@@ -203,9 +213,9 @@ impl Log {
             Stage::Both => {
                 // A flush of both files may have failed since.
                 compaction.target.check()?;
-                self.take_place(&compaction.target, compaction.end, compaction.base)?;
+                let _old = self.take_place(&compaction.target, compaction.end, compaction.base)?;
                 compaction.stage = Stage::Settling;
-                Ok(Some(Work::Flush))
+                Ok(Some(Work::Settle { _old }))
             }
             Stage::Settling => Ok(None),
         }
@@ -243,16 +253,20 @@ impl Log {
         Ok(Target::new(&self.disk, &self.path, file))
     }
 
-    /// Makes the new file the log. Its name must still be put on stable storage, which the next
-    /// flush does.
-    fn take_place(&mut self, target: &Arc<Target>, end: u64, base: u64) -> Result<(), LogError> {
+    /// Makes the new file the log, and returns the old one. The new one's name must still be put
+    /// on stable storage, which the next flush does.
+    fn take_place(
+        &mut self,
+        target: &Arc<Target>,
+        end: u64,
+        base: u64,
+    ) -> Result<Arc<Target>, LogError> {
         let temporary = temporary(&self.path);
         self.disk
             .rename(&temporary, &self.path)
             .map_err(io_error(&temporary, "put it in the log's place"))?;
         target.renamed();
-        self.switched(target, end, base);
-        Ok(())
+        Ok(self.switched(target, end, base))
     }
 
     fn forget_temporary(&self) {

@@ -8,7 +8,7 @@ use super::compact::{Compaction, replace, temporary};
 use super::disk::{Disk, RealDisk, parent, with_suffix};
 use super::error::{LogError, io_error};
 use super::read::{Contents, read_log};
-use super::record::{encode, snapshot, transaction_record};
+use super::record::{encode_transaction, snapshot};
 use super::target::{SyncHandle, Target};
 use super::upgrade::upgrade;
 use crate::coverage;
@@ -168,14 +168,18 @@ impl Log {
     /// If the record can't be written completely, or the log can't be relied on since a flush
     /// failed; the file then ends where it did before.
     pub fn append(&mut self, delta: &Delta, date_ms: u64) -> Result<bool, LogError> {
-        let Some(record) = transaction_record(delta, date_ms) else {
+        let Some(record) = encode_transaction(delta, date_ms) else {
             return Ok(false);
         };
-        self.append_bytes(&encode(&record))?;
+        self.append_records(&record, 1)?;
         Ok(true)
     }
 
-    fn append_bytes(&mut self, bytes: &[u8]) -> Result<(), LogError> {
+    /// Appends records as [`encode_transaction`] makes them, in one write: all, or none.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn append_records(&mut self, bytes: &[u8], records: u64) -> Result<(), LogError> {
         self.check()?;
         self.clear_scrap()?;
         if let Err(failed) = self.current.write(bytes, self.end) {
@@ -187,7 +191,7 @@ impl Log {
         }
         self.end += bytes.len() as u64;
         coverage::LOG_BYTES.add(bytes.len() as u64);
-        self.growth.records += 1;
+        self.growth.records += records;
         if let Some(compaction) = &mut self.compaction
             && let Err(failed) = compaction.record(bytes)
         {
@@ -249,6 +253,11 @@ impl Log {
         }
     }
 
+    /// Whether a compaction is under way.
+    pub fn is_compacting(&self) -> bool {
+        self.compaction.is_some()
+    }
+
     /// Whether enough of the log is history: it has doubled since it was last compacted and is
     /// over 10 MB, or a day has gone by.
     pub fn wants_compaction(&mut self, now_ms: u64) -> bool {
@@ -263,9 +272,9 @@ impl Log {
         self.growth.since_ms = now_ms;
     }
 
-    /// Goes on with another file.
-    pub(super) fn switched(&mut self, target: &Arc<Target>, end: u64, base: u64) {
-        self.current = Arc::clone(target);
+    /// Goes on with another file; returns the one so far.
+    pub(super) fn switched(&mut self, target: &Arc<Target>, end: u64, base: u64) -> Arc<Target> {
+        let old = std::mem::replace(&mut self.current, Arc::clone(target));
         self.end = end;
         self.has_scrap = false;
         coverage::LOG_COMPACTED.hit();
@@ -273,6 +282,7 @@ impl Log {
             base,
             ..Growth::default()
         };
+        old
     }
 }
 

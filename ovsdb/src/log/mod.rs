@@ -19,7 +19,7 @@ pub use disk::{Disk, DiskFile};
 pub use error::LogError;
 pub use file::Log;
 pub use read::{parse_log, salvage};
-pub use record::{Fault, Reader, Record, encode, transaction_record};
+pub use record::{Fault, Reader, Record, encode, encode_transaction};
 pub use target::SyncHandle;
 
 #[cfg(test)]

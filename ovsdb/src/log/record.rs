@@ -1,12 +1,12 @@
 //! Records of a log as bytes. Pure.
 use std::fmt::Write;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use sha1::{Digest, Sha1};
 
 use crate::db::{Change, Db, Delta};
 use crate::row::Row;
-use crate::value::Datum;
+use crate::value::{write_string, write_uuid};
 
 /// What every header starts with.
 const MAGIC: &str = "OVSDB JSON ";
@@ -144,12 +144,10 @@ fn parse_header(line: &[u8]) -> Option<(usize, &str)> {
 }
 
 fn hex_sha1(body: &[u8]) -> String {
-    let mut hex = String::with_capacity(40);
-    for byte in Sha1::digest(body) {
-        // Writing to a string doesn't fail.
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    let digest = Sha1::digest(body);
+    let digits = digest.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]);
+    digits.collect()
 }
 
 /// A record's bytes.
@@ -163,30 +161,38 @@ fn record(body: &str) -> Vec<u8> {
     bytes
 }
 
-/// The record of a transaction at a time in milliseconds since 1970; `None` if it changed nothing
-/// but ephemeral columns.
-pub fn transaction_record(delta: &Delta, date_ms: u64) -> Option<Value> {
-    let mut tables: Map<String, Value> = Map::new();
+/// The record of a transaction at a time in milliseconds since 1970, as bytes; `None` if it
+/// changed nothing but ephemeral columns.
+pub fn encode_transaction(delta: &Delta, date_ms: u64) -> Option<Vec<u8>> {
+    let mut body = String::new();
+    let mut open = None;
     for change in &delta.changes {
-        let Some(row) = changed_columns(change) else {
-            continue;
-        };
-        let rows = tables
-            .entry(&*change.table)
-            .or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(rows) = rows {
-            rows.insert(change.uuid.to_string(), row);
+        let mark = body.len();
+        match open {
+            Some(table) if table == change.table_at => body.push(','),
+            _ => {
+                body.push_str(if open.is_some() { "}," } else { "{" });
+                write_string(&change.table, &mut body);
+                body.push_str(":{");
+            }
+        }
+        write_uuid(change.uuid, &mut body);
+        body.push(':');
+        if write_change(change, &mut body) {
+            open = Some(change.table_at);
+        } else {
+            body.truncate(mark);
         }
     }
-    if tables.is_empty() {
-        return None;
-    }
+    open?;
+    body.push_str("},");
     if let Some(comment) = &delta.comment {
-        tables.insert("_comment".into(), json!(comment));
+        body.push_str("\"_comment\":");
+        write_string(comment, &mut body);
+        body.push(',');
     }
-    tables.insert("_date".into(), json!(date_ms));
-    tables.insert("_is_diff".into(), json!(true));
-    Some(Value::Object(tables))
+    let _ = writeln!(body, "\"_date\":{date_ms},\"_is_diff\":true}}");
+    Some(record(&body))
 }
 
 /// A whole log without history: the schema, and one record with everything that lasts.
@@ -195,11 +201,16 @@ pub(super) fn snapshot(db: &Db, date_ms: u64) -> Vec<u8> {
     // One row after the other: a tree of all of them would take many times the space.
     let mut body = String::new();
     for table in db.tables().filter(|table| !table.is_empty()) {
-        let name = Value::from(&*table.schema().name);
-        let _ = write!(body, ",{name}:{{");
+        body.push(',');
+        write_string(&table.schema().name, &mut body);
+        body.push_str(":{");
         for (n, row) in table.rows().enumerate() {
-            let comma = if n == 0 { "" } else { "," };
-            let _ = write!(body, "{comma}\"{}\":{}", row.uuid(), columns(row, None));
+            if n > 0 {
+                body.push(',');
+            }
+            write_uuid(row.uuid(), &mut body);
+            body.push(':');
+            write_columns(row, None, &mut body);
         }
         body.push('}');
     }
@@ -211,37 +222,47 @@ pub(super) fn snapshot(db: &Db, date_ms: u64) -> Vec<u8> {
     bytes
 }
 
-/// What a record says of a row; `None` if nothing that lasts has changed.
-fn changed_columns(change: &Change) -> Option<Value> {
-    let Some(new) = &change.new else {
-        return Some(Value::Null);
-    };
-    let columns = columns(new, change.old.as_deref());
-    let is_new = change.old.is_none();
-    (is_new || columns.as_object().is_some_and(|c| !c.is_empty())).then_some(columns)
+/// Writes what a record says of a row; false if nothing that lasts has changed.
+fn write_change(change: &Change, out: &mut String) -> bool {
+    match &change.new {
+        Some(new) => write_columns(new, change.old.as_deref(), out) || change.old.is_none(),
+        None => {
+            out.push_str("null");
+            true
+        }
+    }
 }
 
-/// The columns of a row that last and are not at their default, or those that differ from an
-/// older state, as differences.
-fn columns(row: &Row, old: Option<&Row>) -> Value {
-    let mut columns = Map::new();
+/// Writes the columns of a row that last and are not at their default, or those that differ from
+/// an older state, as differences; false if there are none.
+fn write_columns(row: &Row, old: Option<&Row>, out: &mut String) -> bool {
+    out.push('{');
+    let start = out.len();
     let all = row.schema().columns.iter().enumerate();
     for (at, column) in all.filter(|(_, c)| !c.ephemeral) {
-        let value: &Datum = row.at(at);
-        let json = match old {
+        let value = row.at(at);
+        let difference = match old {
             None if value.is_default(&column.ty) => continue,
-            None => value.to_json(),
+            None => None,
             Some(old) if old.at(at) == value => continue,
-            Some(old) => value.diff_from(old.at(at), &column.ty).to_json(),
+            Some(old) => Some(value.diff_from(old.at(at), &column.ty)),
         };
-        columns.insert(column.name.to_string(), json);
+        if out.len() > start {
+            out.push(',');
+        }
+        write_string(&column.name, out);
+        out.push(':');
+        difference.as_ref().unwrap_or(value).write_json(out);
     }
-    Value::Object(columns)
+    let any = out.len() > start;
+    out.push('}');
+    any
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn log() -> Vec<u8> {
         [json!({"name": "a"}), json!({"b": 1}), json!({"c": 2})]

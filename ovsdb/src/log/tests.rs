@@ -3,6 +3,7 @@ use std::fs::OpenOptions;
 
 use super::*;
 use crate::db::{Context, Execution};
+use crate::log::encode;
 use crate::log::{Reader, salvage};
 use serde_json::{Value, json};
 use tempfile::TempDir;

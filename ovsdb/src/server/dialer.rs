@@ -215,9 +215,7 @@ impl Work {
             Remote::Tcp(endpoint) => Ok(Box::new(endpoint.dial().await.map_err(text)?)),
             Remote::Tls(endpoint) => {
                 // What is wrong with our own files needs no peer.
-                if let Some(problem) = self.tls.problem() {
-                    tracing::debug!("{}: {}", self.remote, describe(&*problem));
-                }
+                self.tls.check_client().map_err(|e| describe(&*e))?;
                 let stream = endpoint.dial().await.map_err(text)?;
                 let stream = self.tls.connect(stream).await;
                 Ok(Box::new(stream.map_err(|e| describe(&*e))?))

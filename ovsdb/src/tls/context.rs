@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
     ClientConfig, ClientConnection, ConfigBuilder, ConfigSide, RootCertStore, ServerConfig,
-    StreamOwned, WantsVerifier,
+    ServerConnection, StreamOwned, WantsVerifier,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
@@ -19,6 +19,9 @@ use crate::engine::describe;
 
 /// A connection with TLS for programs without a runtime.
 pub type BlockingStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// The same, on the side of the server.
+pub type BlockingServerStream = StreamOwned<ServerConnection, TcpStream>;
 
 /// What TLS connections are made with. Clones share it; [`Tls::set_files`] changes it for all
 /// connections to come, and so does a change of a file.
@@ -74,6 +77,14 @@ impl Tls {
         state.problem.clone()
     }
 
+    /// Whether everything is there that connecting needs on our side.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged.
+    pub fn check_client(&self) -> Result<(), Arc<TlsError>> {
+        self.client().map(drop)
+    }
+
     /// Makes an accepted connection one with TLS, and demands a certificate of the client.
     ///
     /// # Errors
@@ -116,6 +127,23 @@ impl Tls {
             done.map_err(|e| Arc::new(TlsError::Handshake(e)))?;
         }
         self.keep(&found)?;
+        Ok(StreamOwned::new(connection, stream))
+    }
+
+    /// Makes an accepted connection one with TLS, and blocks until that is done.
+    ///
+    /// # Errors
+    /// As [`Tls::accept`].
+    pub fn accept_blocking(
+        &self,
+        mut stream: TcpStream,
+    ) -> Result<BlockingServerStream, Arc<TlsError>> {
+        let connection = ServerConnection::new(self.server()?);
+        let mut connection = connection.map_err(|e| Arc::new(TlsError::Setup(e)))?;
+        while connection.is_handshaking() {
+            let done = connection.complete_io(&mut stream);
+            done.map_err(|e| Arc::new(TlsError::Handshake(e)))?;
+        }
         Ok(StreamOwned::new(connection, stream))
     }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use tokio_rustls::rustls;
 
-pub use context::{BlockingStream, Tls};
+pub use context::{BlockingServerStream, BlockingStream, Tls};
 pub use files::TlsFiles;
 
 /// Why TLS can't be had.

@@ -7,6 +7,7 @@ use aorta_kernel::netdev::NetdevError;
 use aorta_ovsdb::StoreError;
 use aorta_ovsdb::log::LogError;
 
+use crate::mgmt::ApiError;
 use crate::pidfile::PidfileError;
 use crate::place::PlaceError;
 use crate::promisc::PromiscError;
@@ -49,6 +50,9 @@ pub enum DaemonError {
     /// The memory of promiscuous NICs can't be had.
     #[error(transparent)]
     Promisc(#[from] PromiscError),
+    /// The management API can't be served.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// Another socket can't be had.
     #[error("cannot listen on {path}")]
     Socket {

@@ -1,6 +1,7 @@
 //! The daemon: opens everything, then reacts until it is told to end.
 
 use std::io;
+use std::net::SocketAddr;
 mod error;
 
 use std::sync::Arc;
@@ -62,6 +63,7 @@ pub async fn run(
     }
     let remotes = options.remotes()?;
     raise_open_files();
+    let api = mgmt::tcp_address(options)?;
     let signals = Signals::new().map_err(DaemonError::Process)?;
     let place = Place::of(options);
     place.make()?;
@@ -75,7 +77,7 @@ pub async fn run(
         .identify(&Host::read(&place.rundir, &place.db))
         .await?;
     daemon.start().await?;
-    let _sockets = daemon.listen(remotes, log).await?;
+    let _sockets = daemon.listen(remotes, api, log).await?;
     let line = format!(
         "vswitchd is ready: {} bridges, database {}, sockets in {}",
         daemon.switch.bridges().len(),
@@ -219,6 +221,7 @@ impl Daemon {
     async fn listen(
         &mut self,
         remotes: RemotesConfig,
+        api: Option<SocketAddr>,
         log: &LogControl,
     ) -> Result<Sockets, DaemonError> {
         self.remotes = Some(Remotes::start(&self.store, remotes).await?);
@@ -236,7 +239,7 @@ impl Daemon {
             control(Target::Switch, SWITCH)?,
             control(Target::Database, DATABASE)?,
         ];
-        let api = mgmt::serve(rundir, self.control.clone()).map_err(failed)?;
+        let api = mgmt::serve(rundir, api, self.control.clone(), self.store.clone()).await?;
         Ok((controls, api))
     }
 

@@ -126,6 +126,8 @@ pub const MODULES: &[Module] = &[
     ("netdev_linux", &["aorta_kernel::netdev"]),
     ("ovsdb_log", &["aorta_ovsdb::log"]),
     ("ovsdb_server", &["aorta_ovsdb"]),
+    ("reconnect", &["aorta_ovsdb::server::dialer"]),
+    ("stream_ssl", &["aorta_ovsdb::tls", "rustls"]),
     ("transaction", &["transaction"]),
     ("unixctl", &["vswitchd::unixctl"]),
     ("vlog", &["vswitchd::logging"]),

@@ -35,6 +35,7 @@ const DATABASE: &[Command] = &[
     ("exit", "", 0, 0),
     ("ovsdb-server/add-db", "DB", 1, 1),
     ("ovsdb-server/add-remote", "REMOTE", 1, 1),
+    ("ovsdb-server/compact", "", 0, 1),
     ("ovsdb-server/connect-active-ovsdb-server", "", 0, 0),
     ("ovsdb-server/disconnect-active-ovsdb-server", "", 0, 0),
     ("ovsdb-server/get-active-ovsdb-server", "", 0, 0),

@@ -1,5 +1,6 @@
 //! Commands about the database.
 
+use super::switch::gone;
 use super::{Answer, Commands};
 use crate::control::Request;
 
@@ -15,6 +16,27 @@ impl Commands {
     pub(super) async fn database(&self, name: &str, arguments: &[String]) -> Answer {
         let nothing = Ok(String::new());
         match (name.trim_start_matches("ovsdb-server/"), arguments) {
+            ("compact", databases) => self.compact(databases).await,
+            ("add-remote", [remote]) => {
+                let added = self
+                    .control
+                    .ask(|to| Request::AddRemote(remote.clone(), to));
+                added.await.map_err(gone)?.map(|()| String::new())
+            }
+            ("remove-remote", [remote]) => {
+                let removed = self
+                    .control
+                    .ask(|to| Request::RemoveRemote(remote.clone(), to));
+                removed.await.map_err(gone)?.map(|()| String::new())
+            }
+            ("list-remotes", _) => {
+                let remotes = self.control.ask(Request::ListRemotes).await.map_err(gone)?;
+                Ok(remotes.join("\n"))
+            }
+            ("reconnect", _) => {
+                self.control.ask(Request::Reconnect).await.map_err(gone)?;
+                nothing
+            }
             ("list-dbs", _) => Ok(format!("{MAIN}\n{SERVER}")),
             ("add-db", _) => Err(ONE_DATABASE.to_owned()),
             ("remove-db", [db]) => Err(match db.as_str() {
@@ -22,27 +44,6 @@ impl Commands {
                 MAIN => format!("{MAIN} stays: the switch is configured by it"),
                 _ => "Failed to find the database.".to_owned(),
             }),
-            ("add-remote", [remote]) => {
-                let order = |to| Request::AddRemote(remote.clone(), to);
-                let done = self.control.ask(order).await;
-                done.map_err(|gone| gone.to_string())?
-                    .map(|()| String::new())
-            }
-            ("remove-remote", [remote]) => {
-                let order = |to| Request::RemoveRemote(remote.clone(), to);
-                let done = self.control.ask(order).await;
-                done.map_err(|gone| gone.to_string())?
-                    .map(|()| String::new())
-            }
-            ("list-remotes", _) => {
-                let all = self.control.ask(Request::ListRemotes).await;
-                Ok(all.map_err(|gone| gone.to_string())?.join("\n"))
-            }
-            ("reconnect", _) => {
-                let done = self.control.ask(Request::Reconnect).await;
-                done.map(|()| String::new())
-                    .map_err(|gone| gone.to_string())
-            }
             ("sync-status", _) => Ok("state: active".to_owned()),
             ("get-active-ovsdb-server", _) => nothing,
             (
@@ -63,6 +64,20 @@ impl Commands {
             ("tlog-list", _) => self.transactions.list().await,
             ("tlog-set", [table, flag]) => self.transactions.set(table, flag).await,
             (other, _) => Err(format!("{other:?} takes other arguments")),
+        }
+    }
+
+    /// Drops the history of a database; of the one that has any where none is named.
+    async fn compact(&self, databases: &[String]) -> Answer {
+        match databases.first().map(String::as_str) {
+            None | Some(MAIN) => {
+                let compacted = self.store.compact().await;
+                compacted
+                    .map(|()| String::new())
+                    .map_err(|error| crate::errors::line(&error))
+            }
+            Some(SERVER) => Err("cannot compact built-in databases".to_owned()),
+            Some(_) => Err("no database by that name".to_owned()),
         }
     }
 }

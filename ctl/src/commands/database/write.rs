@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use aorta_ovsdb::{ColumnSchema, ColumnType, Datum, TableSchema, Uuid};
+use aorta_ovsdb::{AtomSet, ColumnSchema, ColumnType, Datum, TableSchema, Uuid};
 
 use super::{map_value_type, table_of};
-use crate::args::Command;
+use crate::args::{Command, Mode};
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, Warning};
 use crate::records::find_record;
 use crate::schema;
 use crate::value;
@@ -93,17 +93,20 @@ pub(super) fn add(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     };
     let (column, any) = changed_column(cmd, ctx, table, row)?;
     let mut result = ctx.txn.get(&table.name, row, &column.name).clone();
+    let mut added = AtomSet::new();
     for argument in cmd.rest(3) {
         let more = value::datum(argument, &any, &mut ctx.symbols)?;
-        match (&mut result, &more) {
+        match (&mut result, more) {
             (Datum::Set(result), Datum::Set(more)) => {
                 more.iter().for_each(|atom| _ = result.insert(atom.clone()));
             }
+            // ovs-vsctl(8) says that a key's value stays; ovs-vsctl 3.1 replaces it, once.
             (Datum::Map(result), Datum::Map(more)) => {
-                let new = more.iter().filter(|(key, _)| result.get(key).is_none());
-                let new: Vec<_> = new.cloned().collect();
-                new.into_iter()
-                    .for_each(|(key, value)| result.insert(key, value));
+                for (key, value) in more.iter() {
+                    if added.insert(key.clone()) {
+                        result.insert(key.clone(), value.clone());
+                    }
+                }
             }
             _ => {}
         }
@@ -218,11 +221,8 @@ pub(super) fn create(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> 
         },
         None => {
             if !table.is_root {
-                ctx.warnings.push(format!(
-                    "a new {} row without --id has nothing that refers to it, so it will not \
-                     stay in the database",
-                    table.name
-                ));
+                let table = table.name.to_string();
+                ctx.warnings.push(Warning::CreateInVain { table });
             }
             ctx.txn.insert(&table.name, None)
         }
@@ -238,15 +238,13 @@ pub(super) fn destroy(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error>
     let table = table_of(cmd, ctx)?;
     let (all, may_miss) = (cmd.has("--all"), cmd.has("--if-exists"));
     if all && cmd.args.len() > 1 {
-        return Err(Error::Exclusive {
-            first: "--all",
-            second: "records",
+        return Err(Error::NotWithAll {
+            other: "records argument",
         });
     }
     if all && may_miss {
-        return Err(Error::Exclusive {
-            first: "--all",
-            second: "--if-exists",
+        return Err(Error::NotWithAll {
+            other: "--if-exists",
         });
     }
     let mut rows = if all {
@@ -257,11 +255,12 @@ pub(super) fn destroy(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error>
     for record in cmd.rest(1) {
         rows.extend(find_record(ctx, table, record, !may_miss)?);
     }
-    if !table.is_root && !rows.is_empty() {
-        ctx.warnings.push(format!(
-            "rows of table {} are deleted when nothing refers to them; destroy has no effect",
-            table.name
-        ));
+    if !all && cmd.args.len() == 1 {
+        ctx.warnings.push(Warning::NothingToDestroy);
+    }
+    if ctx.mode == Mode::Vsctl && !table.is_root && !rows.is_empty() {
+        let table = table.name.to_string();
+        ctx.warnings.push(Warning::DestroyInVain { table });
     }
     for row in rows {
         if table.is_root {

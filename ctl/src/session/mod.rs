@@ -1,19 +1,21 @@
 //! A connection to the database server (RFC 7047 §4), for a program that does one thing and
 //! exits: blocking, with one deadline for everything.
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::path::Path;
+mod transport;
+
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aorta_ovsdb::Remote;
+use aorta_ovsdb::TlsError;
 use aorta_ovsdb::jsonrpc::{Framer, Message, StreamError};
 use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::schema::Needs;
 use crate::view::{View, ViewError};
+use transport::Transport;
+pub use transport::Ways;
 
 /// Name of the database.
 const DATABASE: &str = "Open_vSwitch";
@@ -46,11 +48,13 @@ pub enum SessionError {
         /// Why.
         cause: io::Error,
     },
-    /// Only outward connections are made.
-    #[error("{remote}: only unix: and tcp: can be connected to")]
-    Passive {
-        /// What was asked for.
+    /// There is no encrypted connection to be had.
+    #[error("{remote}: database connection failed")]
+    Tls {
+        /// What was tried.
         remote: String,
+        /// Why.
+        source: Arc<TlsError>,
     },
     /// The connection broke.
     #[error("connection to the database lost ({0})")]
@@ -102,57 +106,10 @@ impl Deadline {
     }
 }
 
-#[derive(Debug)]
-enum Stream {
-    Unix(UnixStream),
-    Tcp(TcpStream),
-}
-
-impl Stream {
-    fn connect(remote: &Remote, limit: Option<Duration>) -> io::Result<Option<Stream>> {
-        Ok(match remote {
-            Remote::Unix(path) => Some(Stream::Unix(UnixStream::connect(path)?)),
-            Remote::Tcp(endpoint) => {
-                let stream = endpoint.connect(limit)?;
-                stream.set_nodelay(true)?;
-                Some(Stream::Tcp(stream))
-            }
-            _ => None,
-        })
-    }
-
-    fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self {
-            Stream::Unix(stream) => {
-                stream.set_read_timeout(timeout)?;
-                stream.set_write_timeout(timeout)
-            }
-            Stream::Tcp(stream) => {
-                stream.set_read_timeout(timeout)?;
-                stream.set_write_timeout(timeout)
-            }
-        }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Unix(stream) => stream.read(buffer),
-            Stream::Tcp(stream) => stream.read(buffer),
-        }
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Stream::Unix(stream) => stream.write_all(bytes),
-            Stream::Tcp(stream) => stream.write_all(bytes),
-        }
-    }
-}
-
 /// A connection, and what it has told of the database.
 #[derive(Debug)]
 pub struct Session {
-    stream: Stream,
+    stream: Box<dyn Transport>,
     framer: Framer,
     deadline: Option<Deadline>,
     next_id: u64,
@@ -162,39 +119,41 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects; with `retry`, again and again until the deadline.
+    /// Connects to the first of the remotes that answers, or waits for a connection from a server
+    /// where a remote says so; with `retry`, again and again until the deadline.
+    ///
+    /// # Errors
+    /// If none answers, with the last one's reason, or the deadline passes.
     pub fn connect(
-        remote: &Remote,
+        ways: &Ways,
         retry: bool,
         deadline: Option<Deadline>,
         view: View,
     ) -> Result<Session, SessionError> {
         loop {
+            let mut refused = None;
+            for way in ways.iter() {
+                match way.connect(time_left(deadline)?) {
+                    Ok(stream) => return Ok(Session::over(stream, deadline, view)),
+                    Err(cause) => refused = Some(cause),
+                }
+            }
             let left = time_left(deadline)?;
-            match Stream::connect(remote, left) {
-                Ok(Some(stream)) => {
-                    let framer = Framer::default();
-                    return Ok(Session {
-                        stream,
-                        framer,
-                        deadline,
-                        next_id: 0,
-                        view,
-                        updates: 0,
-                    });
-                }
-                Ok(None) => {
-                    return Err(SessionError::Passive {
-                        remote: remote.to_string(),
-                    });
-                }
-                Err(cause) if !retry => {
-                    time_left(deadline)?;
-                    return Err(connect_error(remote, cause));
-                }
-                Err(_) => {}
+            if let Some(cause) = refused.filter(|_| !retry) {
+                return Err(cause);
             }
             std::thread::sleep(left.map_or(RETRY_DELAY, |left| left.min(RETRY_DELAY)));
+        }
+    }
+
+    fn over(stream: Box<dyn Transport>, deadline: Option<Deadline>, view: View) -> Session {
+        Session {
+            stream,
+            framer: Framer::default(),
+            deadline,
+            next_id: 0,
+            view,
+            updates: 0,
         }
     }
 
@@ -329,26 +288,4 @@ impl Session {
 
 fn time_left(deadline: Option<Deadline>) -> Result<Option<Duration>, SessionError> {
     deadline.map_or(Ok(None), Deadline::left)
-}
-
-fn connect_error(remote: &Remote, cause: io::Error) -> SessionError {
-    let absent = matches!(
-        cause.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-    );
-    match remote {
-        Remote::Unix(path) if absent => SessionError::NotRunning {
-            remote: remote.to_string(),
-            rundir: path
-                .parent()
-                .unwrap_or(Path::new("/"))
-                .display()
-                .to_string(),
-            cause,
-        },
-        _ => SessionError::Connect {
-            remote: remote.to_string(),
-            cause,
-        },
-    }
 }

@@ -1,0 +1,56 @@
+//! The command line as logs show it.
+
+use std::path::Path;
+
+/// The words separated by spaces; those with special characters are quoted.
+pub(super) fn command_line(program: &str, words: &[String]) -> String {
+    let mut line = program.to_owned();
+    for word in words {
+        line.push(' ');
+        if word.contains([' ', '\t', '\r', '\n', '\u{b}', '\\', '\'', '"']) {
+            line.push_str(&serde_json::Value::from(word.as_str()).to_string());
+        } else {
+            line.push_str(word);
+        }
+    }
+    line
+}
+
+/// What the database's log says about a transaction: who ran which command line.
+pub(super) fn comment(program: &str, words: &[String]) -> String {
+    let line = command_line(program, words);
+    match parent_name() {
+        Some(parent) => format!("{program} (invoked by {parent}): {line}"),
+        None => format!("{program}: {line}"),
+    }
+}
+
+/// The program that started this one, by the end of its path.
+fn parent_name() -> Option<String> {
+    let parent = std::os::unix::process::parent_id();
+    let line = std::fs::read(format!("/proc/{parent}/cmdline")).ok()?;
+    let first = String::from_utf8(line.split(|byte| *byte == 0).next()?.to_vec()).ok()?;
+    let name = Path::new(&first).file_name()?.to_str()?;
+    Some(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_with_spaces_and_quotes_are_quoted() {
+        let words = ["set", "Port", "p 1", "a:\"b\"", "tag=5"].map(str::to_owned);
+        let line = command_line("vsctl", &words);
+        assert_eq!(line, r#"vsctl set Port "p 1" "a:\"b\"" tag=5"#);
+    }
+
+    #[test]
+    fn the_comment_names_the_parent() {
+        let text = comment("vsctl", &["init".to_owned()]);
+        assert!(
+            text.starts_with("vsctl (invoked by ") && text.ends_with("): vsctl init"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! Transactions that have been executed and not been written. They are written together, and
+//! only then is anybody told of them: what comes from many clients at a time costs one write.
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::{Client, Command, Engine, MAIN, count, describe, now_ms};
+use crate::db::{Delta, Outcome};
+use crate::error::{ErrorKind, OpError};
+use crate::log::{LogError, encode_transaction};
+
+/// How many commands are taken at a time. The first of them waits for the last.
+const COMMANDS: usize = 64;
+
+/// Executed transactions in order.
+#[derive(Default)]
+pub(super) struct Batch {
+    executed: Vec<Executed>,
+    /// Their records, and how many these are.
+    bytes: Vec<u8>,
+    records: u64,
+}
+
+struct Executed {
+    client: Client,
+    database: usize,
+    results: Vec<Value>,
+    delta: Arc<Delta>,
+    durable: bool,
+}
+
+/// Commands that have come, the one that was waited for first.
+pub(super) async fn gather(first: Command, commands: &mut mpsc::Receiver<Command>) -> Vec<Command> {
+    let mut gathered = vec![first];
+    // Other connections that have something to say get the time to say it.
+    tokio::task::yield_now().await;
+    while gathered.len() < COMMANDS
+        && let Ok(command) = commands.try_recv()
+    {
+        gathered.push(command);
+    }
+    gathered
+}
+
+impl Engine {
+    /// Adds a transaction that was executed.
+    pub(super) fn executed(&mut self, client: Client, database: usize, outcome: Outcome) {
+        let Outcome {
+            results,
+            delta,
+            durable,
+        } = outcome;
+        count(&results);
+        if self
+            .databases
+            .get(database)
+            .is_some_and(|d| d.log.is_some())
+            && let Some(record) = encode_transaction(&delta, now_ms())
+        {
+            self.batch.bytes.extend_from_slice(&record);
+            self.batch.records += 1;
+        }
+        self.batch.executed.push(Executed {
+            client,
+            database,
+            results,
+            delta: Arc::new(delta),
+            durable,
+        });
+    }
+
+    /// Writes what was executed; then tells of it and answers.
+    pub(super) fn settle(&mut self) {
+        if self.batch.executed.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.batch);
+        if let Err(error) = self.write(&batch) {
+            return self.refuse(batch.executed, &error);
+        }
+        for done in batch.executed {
+            if !done.delta.is_empty() {
+                self.changed = true;
+                self.publish(done.database, &done.delta, done.client.session());
+            }
+            let database = self.databases.get(done.database);
+            if done.durable && database.is_some_and(|d| d.log.is_some()) {
+                self.flush.hold(done.client, done.results);
+            } else {
+                self.reply(done.client, done.results);
+            }
+        }
+        self.flush_or_cure();
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), LogError> {
+        if batch.records == 0 {
+            return Ok(());
+        }
+        // Only this database has a log.
+        let log = self.databases.get_mut(MAIN).and_then(|d| d.log.as_mut());
+        if let Some(log) = log {
+            log.append_records(&batch.bytes, batch.records)?;
+            self.compact_if_due();
+        }
+        Ok(())
+    }
+
+    /// Takes back all from the first change on: what came after it has seen it.
+    fn refuse(&mut self, executed: Vec<Executed>, error: &LogError) {
+        let why = describe(error);
+        tracing::error!("transaction refused: {why}");
+        for done in executed.iter().rev() {
+            if let Some(database) = self.databases.get_mut(done.database) {
+                database.db.revert(&done.delta);
+            }
+        }
+        self.flush_or_cure();
+        let mut refused = false;
+        for mut done in executed {
+            refused |= !done.delta.is_empty();
+            let has_failed = done
+                .results
+                .iter()
+                .any(|result| result.get("error").is_some());
+            if refused && !has_failed {
+                let error = OpError::new(ErrorKind::Io, why.clone());
+                done.results.push(error.to_json());
+            }
+            self.reply(done.client, done.results);
+        }
+    }
+}

@@ -1,0 +1,580 @@
+//! The API over its sockets.
+
+use aorta_api::*;
+use aorta_ovsdb::Store;
+use jsonrpsee_core::ClientError;
+use jsonrpsee_core::client::{ClientT, Subscription, SubscriptionClientT};
+use jsonrpsee_core::params::ObjectParams;
+use jsonrpsee_core::rpc_params;
+use jsonrpsee_ws_client::{WsClient, WsClientBuilder};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::*;
+use crate::control::{FdbError, Request};
+use crate::reconcile::Fdb;
+
+/// A served API with an empty database and a switch that has one bridge.
+pub struct Lab {
+    dir: tempfile::TempDir,
+    pub store: StoreHandle,
+    _socket: ApiSocket,
+    tcp: Option<SocketAddr>,
+}
+
+/// Answers as a switch with the bridge `br0` does.
+fn a_switch() -> Control {
+    let (control, mut requests) = Control::new();
+    tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            match request {
+                Request::Status(to) => {
+                    let bridge = BridgeStatus {
+                        name: "br0".into(),
+                        fdb_entries: 1,
+                        fdb_size: 8192,
+                        ports: vec![],
+                    };
+                    let _ = to.send((vec![bridge], vec!["trouble".into()]));
+                }
+                Request::Fdb(name, to) => {
+                    let entry = Fdb {
+                        port: "tap0".into(),
+                        ofport: 1,
+                        vlan: 10,
+                        mac: "02:00:00:00:00:01".into(),
+                        age_s: 7,
+                    };
+                    let known = name == "br0";
+                    let _ = to.send(if known {
+                        Ok(vec![entry])
+                    } else {
+                        Err(FdbError::NoBridge(name))
+                    });
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    control
+}
+
+impl Lab {
+    pub async fn new() -> Lab {
+        Lab::with(None).await
+    }
+
+    async fn with_tcp() -> Lab {
+        // A port that is free now; nothing else takes it from the range of clients so fast.
+        let probe = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = probe.local_addr().unwrap();
+        drop(probe);
+        Lab::with(Some(address)).await
+    }
+
+    async fn with(tcp: Option<SocketAddr>) -> Lab {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::in_memory();
+        let socket = serve(dir.path(), tcp, a_switch(), store.clone())
+            .await
+            .unwrap();
+        Lab {
+            dir,
+            store,
+            _socket: socket,
+            tcp,
+        }
+    }
+
+    async fn connect(&self) -> UnixStream {
+        let path = self.dir.path().join(SOCKET_NAME);
+        UnixStream::connect(path).await.unwrap()
+    }
+
+    pub async fn client(&self) -> WsClient {
+        let builder = WsClientBuilder::default().max_response_size(u32::MAX);
+        let stream = self.connect().await;
+        builder
+            .build_with_stream("ws://localhost", stream)
+            .await
+            .unwrap()
+    }
+
+    /// Sends a request by HTTP; status line and body of the answer.
+    async fn post(&self, body: &str) -> (String, String) {
+        http(self.connect().await, "localhost", "", body).await
+    }
+}
+
+async fn http(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    host: &str,
+    headers: &str,
+    body: &str,
+) -> (String, String) {
+    let length = body.len();
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{headers}\
+         Connection: close\r\nContent-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // What is refused early isn't read to its end.
+    let _ = stream.write_all(body.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    (
+        head.lines().next().unwrap_or_default().to_owned(),
+        body.to_owned(),
+    )
+}
+
+fn object(value: Value) -> ObjectParams {
+    let mut params = ObjectParams::new();
+    for (name, value) in value.as_object().unwrap() {
+        params.insert(name, value).unwrap();
+    }
+    params
+}
+
+async fn call(client: &WsClient, method: &str, params: Value) -> Value {
+    client.request(method, object(params)).await.unwrap()
+}
+
+/// Code, message and data of the error that a call must end with.
+async fn refused(client: &WsClient, method: &str, params: Value) -> (i32, String, Value) {
+    let result: Result<Value, _> = client.request(method, object(params)).await;
+    let Err(ClientError::Call(error)) = result else {
+        panic!("{method}: {result:?}")
+    };
+    let data = error.data().map_or(Value::Null, |data| {
+        serde_json::from_str(data.get()).unwrap()
+    });
+    (error.code(), error.message().to_owned(), data)
+}
+
+fn insert(name: &str) -> Value {
+    json!({"op": "insert", "table": "QoS", "row": {"type": name}})
+}
+
+#[tokio::test]
+async fn the_switch_is_asked_over_a_websocket() {
+    let lab = Lab::new().await;
+    let client = lab.client().await;
+    let status: Status = client.request(METHOD_STATUS, rpc_params![]).await.unwrap();
+    assert_eq!(
+        (status.pid, status.problems),
+        (std::process::id(), vec!["trouble".into()])
+    );
+    let fdb: Vec<Fdb> = client
+        .request(METHOD_FDB, rpc_params!["br0"])
+        .await
+        .unwrap();
+    assert_eq!(fdb[0].port, "tap0");
+    let (code, words, _) = refused(&client, METHOD_FDB, json!({"bridge": "br7"})).await;
+    assert_eq!((code, &*words), (ERROR_NO_BRIDGE, "no such bridge: br7"));
+}
+
+#[tokio::test]
+async fn the_database_is_read_and_changed() {
+    let lab = Lab::new().await;
+    let client = lab.client().await;
+    assert_eq!(
+        call(&client, METHOD_DB_LIST, json!({})).await,
+        json!(["Open_vSwitch", "_Server"])
+    );
+    assert_eq!(
+        call(&client, METHOD_DB_SCHEMA, json!({})).await["name"],
+        "Open_vSwitch"
+    );
+    let server = json!({"database": "_Server"});
+    assert_eq!(
+        call(&client, METHOD_DB_SCHEMA, server).await["name"],
+        "_Server"
+    );
+    let results = call(
+        &client,
+        METHOD_DB_TRANSACT,
+        json!({"operations": [insert("x")]}),
+    )
+    .await;
+    assert!(results[0]["uuid"].is_array());
+    let select = json!([{"op": "select", "table": "QoS", "where": [], "columns": ["type"]}]);
+    let rows: Value = client
+        .request(METHOD_DB_TRANSACT, rpc_params![&select])
+        .await
+        .unwrap();
+    assert_eq!(rows, json!([{"rows": [{"type": "x"}]}]));
+    let rows: Value = client
+        .request(METHOD_DB_TRANSACT, rpc_params![&select, "Open_vSwitch"])
+        .await
+        .unwrap();
+    assert_eq!(rows, json!([{"rows": [{"type": "x"}]}]));
+}
+
+#[tokio::test]
+async fn what_the_database_refuses_is_the_error_s_data() {
+    let lab = Lab::new().await;
+    let client = lab.client().await;
+    let transact = |operations: Value| {
+        refused(
+            &client,
+            METHOD_DB_TRANSACT,
+            json!({"operations": operations}),
+        )
+    };
+    let nonsense = json!([insert("x"), {"op": "insert", "table": "QoS", "row": {"nonsense": 1}}]);
+    let (code, words, data) = transact(nonsense).await;
+    assert_eq!(
+        (code, &data["error"], &data["operation"]),
+        (ERROR_DATABASE, &json!("unknown column"), &json!(1))
+    );
+    assert!(words.starts_with("unknown column: "), "{words}");
+    let two = json!({"op": "insert", "table": "Open_vSwitch", "row": {}});
+    let (_, _, data) = transact(json!([two, two])).await;
+    assert_eq!(
+        (&data["error"], &data["operation"]),
+        (&json!("constraint violation"), &Value::Null)
+    );
+    let wait = json!([{"op": "wait", "timeout": 0, "table": "QoS", "where": [], "columns": [],
+                       "until": "!=", "rows": []}]);
+    assert_eq!(transact(wait).await.2["error"], "timed out");
+    let nowhere = json!({"database": "nowhere"});
+    let (code, _, data) = refused(&client, METHOD_DB_SCHEMA, nowhere).await;
+    assert_eq!(
+        (code, &data["error"]),
+        (ERROR_DATABASE, &json!("unknown database"))
+    );
+    for (method, params) in [
+        (METHOD_DB_TRANSACT, json!({})),
+        (METHOD_DB_TRANSACT, json!({"operations": 7})),
+        (
+            METHOD_DB_TRANSACT,
+            json!({"operations": [], "databse": "x"}),
+        ),
+        (METHOD_DB_SCHEMA, json!({"database": 7})),
+        (METHOD_DB_LIST, json!({"x": 1})),
+        (METHOD_STATUS, json!({"x": 1})),
+        (METHOD_FDB, json!({})),
+    ] {
+        let (code, words, _) = refused(&client, method, params).await;
+        assert!(
+            code == -32602 && words.starts_with("Invalid params: "),
+            "{method}: {words}"
+        );
+    }
+    assert_eq!(
+        lab.store.usage().await.unwrap().sessions,
+        0,
+        "no call leaves a session behind"
+    );
+}
+
+async fn subscribe(client: &WsClient, tables: Value) -> Result<Subscription<Value>, ClientError> {
+    let params = object(json!({"tables": tables}));
+    client
+        .subscribe(METHOD_DB_MONITOR, params, METHOD_DB_UNMONITOR)
+        .await
+}
+
+#[tokio::test]
+async fn a_subscriber_gets_contents_first_and_then_each_transaction() {
+    let lab = Lab::new().await;
+    lab.store.transact(json!([insert("old")])).await.unwrap();
+    let client = lab.client().await;
+    let tables = json!({"QoS": {"columns": ["type"]}});
+    let mut subscription = subscribe(&client, tables.clone()).await.unwrap();
+    let rows = |update: &Value| {
+        let rows = update["tables"]["QoS"].as_object().unwrap().values();
+        rows.map(|row| row["new"]["type"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let first = subscription.next().await.unwrap().unwrap();
+    assert_eq!(
+        (&first["initial"], rows(&first)),
+        (&json!(true), vec!["old".to_owned()])
+    );
+    for names in [vec!["one"], vec!["two", "three"]] {
+        let operations: Vec<Value> = names.iter().map(|name| insert(name)).collect();
+        lab.store.transact(Value::Array(operations)).await.unwrap();
+        let update = subscription.next().await.unwrap().unwrap();
+        let mut found = rows(&update);
+        found.sort();
+        let mut names = names;
+        names.sort_unstable();
+        assert_eq!(
+            (&update["initial"], found),
+            (
+                &json!(false),
+                names.iter().map(|n| (*n).to_owned()).collect()
+            )
+        );
+    }
+    assert_eq!(lab.store.usage().await.unwrap().monitors, 1);
+    subscription.unsubscribe().await.unwrap();
+    gone(&lab).await;
+    // A client that leaves takes its subscriptions along.
+    let _second = subscribe(&client, tables).await.unwrap();
+    assert_eq!(lab.store.usage().await.unwrap().monitors, 1);
+    drop(client);
+    gone(&lab).await;
+}
+
+/// Waits until no session is left.
+async fn gone(lab: &Lab) {
+    while lab.store.usage().await.unwrap().sessions > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_is_refused_with_the_reason() {
+    let lab = Lab::new().await;
+    let client = lab.client().await;
+    let refusal = subscribe(&client, json!({"Nonsense": {}}))
+        .await
+        .unwrap_err();
+    let ClientError::Call(error) = refusal else {
+        panic!("{refusal:?}")
+    };
+    assert_eq!(error.code(), ERROR_DATABASE);
+    let mut all = Vec::new();
+    for _ in 0..MAX_SUBSCRIPTIONS {
+        all.push(subscribe(&client, json!({"QoS": {}})).await.unwrap());
+    }
+    let refusal = subscribe(&client, json!({"QoS": {}})).await.unwrap_err();
+    assert!(refusal.to_string().contains("subscriptions"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_reads_nothing_is_given_up_with_a_reason() {
+    let lab = Lab::new().await;
+    let stream = lab.connect().await;
+    let mut stream = handshake(stream).await;
+    let request = json!({"jsonrpc": "2.0", "id": 1, "method": METHOD_DB_MONITOR,
+                         "params": {"tables": {"QoS": {"columns": ["type"]}}}});
+    send_frame(&mut stream, &request.to_string()).await;
+    while lab.store.usage().await.unwrap().monitors == 0 {
+        tokio::task::yield_now().await;
+    }
+    let megabyte = insert(&"x".repeat(1 << 20));
+    let mut sent = 0;
+    while lab.store.usage().await.unwrap().monitors > 0 {
+        lab.store.transact(json!([megabyte])).await.unwrap();
+        sent += 1;
+        assert!(sent < 200, "it is never given up");
+        tokio::task::yield_now().await;
+    }
+    assert!(sent > TOO_MANY_MIB, "{sent}");
+    let mut all = Vec::new();
+    let mut buffer = vec![0; 1 << 20];
+    while !String::from_utf8_lossy(&all).contains("the subscriber is too slow") {
+        let count = stream.read(&mut buffer).await.unwrap();
+        assert!(count > 0, "closed without a reason");
+        let keep = all.len().saturating_sub(200);
+        all.drain(..keep);
+        all.extend_from_slice(&buffer[..count]);
+    }
+}
+
+/// What a subscriber may leave unread, in MiB.
+const TOO_MANY_MIB: usize = 8;
+
+/// Turns a connection into a WebSocket's (RFC 6455 §4).
+async fn handshake(mut stream: UnixStream) -> UnixStream {
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    assert!(
+        head.starts_with(b"HTTP/1.1 101"),
+        "{}",
+        String::from_utf8_lossy(&head)
+    );
+    stream
+}
+
+/// A short text frame with a mask of zeros (RFC 6455 §5.2).
+async fn send_frame(stream: &mut UnixStream, text: &str) {
+    let length = u16::try_from(text.len()).unwrap().to_be_bytes();
+    let head = [0x81, 0x80 | 126, length[0], length[1], 0, 0, 0, 0];
+    stream.write_all(&head).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+}
+
+#[tokio::test]
+async fn bad_requests_are_refused_and_disturb_nobody() {
+    let lab = Lab::new().await;
+    let deep = format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"db_transact\",\"params\":{}",
+        "[".repeat(100_000)
+    );
+    let batch = |calls: usize| {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": METHOD_DB_LIST});
+        Value::Array(vec![call; calls]).to_string()
+    };
+    for (body, code) in [
+        ("", -32700),
+        ("nonsense", -32700),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1}", -32600),
+        (
+            "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"nothing\"}",
+            -32601,
+        ),
+        (&deep, -32700),
+        (&batch(101), -32010),
+    ] {
+        let (status, body) = lab.post(body).await;
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(answer["error"]["code"], code, "{status} {answer}");
+    }
+    let (_, body) = lab.post(&batch(100)).await;
+    assert_eq!(
+        serde_json::from_str::<Value>(&body)
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .len(),
+        100
+    );
+    let huge = format!("\"{}\"", "x".repeat(MAX_REQUEST as usize));
+    let (status, _) = lab.post(&huge).await;
+    assert!(status.contains("413"), "{status}");
+    for garbage in [&b"\x16\x03\x01\x00\x00"[..], b"\n\n\n{}{}{}", b"GET"] {
+        let mut stream = lab.connect().await;
+        stream.write_all(garbage).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+            "{answer}"
+        );
+    }
+    let (_, body) = lab
+        .post(r#"{"jsonrpc":"2.0","id":1,"method":"db_list","params":[]}"#)
+        .await;
+    assert!(body.contains("Open_vSwitch"), "{body}");
+}
+
+#[tokio::test]
+async fn so_many_may_connect_and_the_next_is_told() {
+    let lab = Lab::new().await;
+    let mut open = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        open.push(lab.connect().await);
+    }
+    let mut refused = lab.connect().await;
+    let mut text = String::new();
+    refused.read_to_string(&mut text).await.unwrap();
+    assert!(
+        text.starts_with("HTTP/1.1 503") && text.contains("too many connections: 64"),
+        "{text}"
+    );
+    drop(open);
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"db_list"}"#;
+    while !lab.post(list).await.1.contains("_Server") {}
+}
+
+#[tokio::test]
+async fn only_so_many_transactions_wait_at_a_time() {
+    let lab = Lab::new().await;
+    let client = lab.client().await;
+    let wait = json!([{"op": "wait", "table": "QoS", "where": [], "columns": ["type"],
+                       "until": "==", "rows": [{"type": "never"}]}]);
+    let forever = || async {
+        let params = object(json!({"operations": wait}));
+        client.request::<Value, _>(METHOD_DB_TRANSACT, params).await
+    };
+    let waiting: Vec<_> = (0..database::MAX_TRANSACTIONS).map(|_| forever()).collect();
+    let waiting = futures_of(waiting);
+    tokio::select! {
+        () = waiting => panic!("none may end"),
+        () = async {
+            while (lab.store.usage().await.unwrap().triggers as usize) < database::MAX_TRANSACTIONS {
+                tokio::task::yield_now().await;
+            }
+            let another = lab.client().await;
+            let (code, words, _) = refused(&another, METHOD_DB_TRANSACT, json!({"operations": []})).await;
+            assert!(code == ERROR_BUSY && words.contains("128"), "{code} {words}");
+        } => {}
+    }
+    drop(client);
+    gone(&lab).await;
+}
+
+/// Ends when one of them does.
+async fn futures_of<F: Future>(futures: Vec<F>) {
+    let mut pinned: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    std::future::poll_fn(|context| {
+        let ready = pinned
+            .iter_mut()
+            .any(|f| f.as_mut().poll(context).is_ready());
+        if ready {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tcp_is_for_programs_of_this_host() {
+    let lab = Lab::with_tcp().await;
+    let address = lab.tcp.unwrap();
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"db_list"}"#;
+    let ask = async |host: &str, headers: &str| {
+        let stream = TcpStream::connect(address).await.unwrap();
+        http(stream, host, headers, list).await
+    };
+    let own = address.to_string();
+    for host in [&*own, "localhost"] {
+        let (status, body) = ask(host, "").await;
+        assert!(
+            status.contains("200") && body.contains("_Server"),
+            "{status} {body}"
+        );
+    }
+    for (host, headers, words) in [
+        ("evil.example", "", "Host"),
+        (&*own, "Origin: https://evil.example\r\n", "Origin"),
+        (&*own, "Origin: null\r\n", "Origin"),
+    ] {
+        let (status, body) = ask(host, headers).await;
+        assert!(
+            status.contains("403") && body.contains(words),
+            "{status} {body}"
+        );
+    }
+    let stream = TcpStream::connect(address).await.unwrap();
+    let url = format!("ws://{address}");
+    let client = WsClientBuilder::default()
+        .build_with_stream(&url, stream)
+        .await
+        .unwrap();
+    assert_eq!(call(&client, METHOD_DB_LIST, json!({})).await[1], "_Server");
+}
+
+#[test]
+fn addresses_that_others_reach_need_a_second_word() {
+    use clap::Parser;
+    let address =
+        |arguments: &[&str]| tcp_address(&Options::parse_from([&["vswitchd"], arguments].concat()));
+    assert!(address(&[]).unwrap().is_none());
+    assert!(address(&["--api-listen", "[::1]:6650"]).unwrap().is_some());
+    let refused = address(&["--api-listen", "0.0.0.0:6650"])
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("--api-allow-remote"), "{refused}");
+    assert!(
+        address(&["--api-listen", "10.0.0.1:6650", "--api-allow-remote"])
+            .unwrap()
+            .is_some()
+    );
+}
