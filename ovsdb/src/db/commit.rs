@@ -35,7 +35,8 @@ impl Transaction<'_> {
     }
 
     fn complete(&mut self) -> Result<Vec<Change>, OpError> {
-        let changes = self.changes();
+        let mut changes = self.changes();
+        let writes = self.writes;
         let mut counts = Counts::default();
         for change in &changes {
             counts.add(self.db, change);
@@ -44,7 +45,9 @@ impl Transaction<'_> {
         self.collect_garbage(&changes, counts);
         self.check_row_counts(&changes)?;
         self.drop_weak()?;
-        let mut changes = self.changes();
+        if self.writes != writes {
+            changes = self.changes();
+        }
         self.check_indexes(&changes)?;
         for change in &mut changes {
             self.stamp(change);
@@ -191,7 +194,6 @@ impl Transaction<'_> {
     }
 
     fn check_indexes(&self, changes: &[Change]) -> Result<(), OpError> {
-        let changed: BTreeSet<Place> = changes.iter().map(Change::place).collect();
         let mut claimed: HashMap<(usize, usize, Vec<Datum>), Uuid> = HashMap::new();
         for change in changes {
             let Some(row) = &change.new else { continue };
@@ -201,9 +203,16 @@ impl Transaction<'_> {
             for (at, (columns, index)) in
                 table.schema.indexes.iter().zip(&table.indexes).enumerate()
             {
+                if !change.moves(columns) {
+                    continue;
+                }
                 let key = index_key(columns, row);
                 let committed = index.get(&key).copied();
-                let kept = committed.filter(|u| !changed.contains(&(change.table_at, *u)));
+                let kept = committed.filter(|uuid| {
+                    let place = (change.table_at, *uuid);
+                    let at = changes.binary_search_by_key(&place, Change::place);
+                    !at.is_ok_and(|at| changes.get(at).is_some_and(|c| c.moves(columns)))
+                });
                 let other = claimed
                     .insert((change.table_at, at, key), change.uuid)
                     .or(kept);
@@ -251,6 +260,14 @@ fn index_key(columns: &[usize], row: &Row) -> Vec<Datum> {
 impl Change {
     fn place(&self) -> Place {
         (self.table_at, self.uuid)
+    }
+
+    /// Whether the row comes, goes, or has other values in the columns of an index.
+    fn moves(&self, columns: &[usize]) -> bool {
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) => columns.iter().any(|c| old.at(*c) != new.at(*c)),
+            _ => true,
+        }
     }
 }
 
@@ -361,6 +378,9 @@ impl Db {
         };
         let schema = Arc::clone(&table.schema);
         for (columns, index) in schema.indexes.iter().zip(&mut table.indexes) {
+            if !change.moves(columns) {
+                continue;
+            }
             let key = index_key(columns, row);
             if add {
                 index.insert(key, change.uuid);

@@ -14,6 +14,8 @@ pub(super) struct Transaction<'a> {
     pub(super) db: &'a mut Db,
     /// What each row touched so far was before the transaction.
     originals: BTreeMap<Place, Option<Arc<Row>>>,
+    /// How often a row was written or changed.
+    pub(super) writes: u64,
     pub(super) names: Names<'a>,
 }
 
@@ -64,6 +66,7 @@ impl<'a> Transaction<'a> {
         Self {
             db,
             originals: BTreeMap::new(),
+            writes: 0,
             names,
         }
     }
@@ -88,6 +91,7 @@ impl<'a> Transaction<'a> {
             None => table.rows.remove(&place.1),
         };
         self.originals.entry(place).or_insert(old);
+        self.writes += 1;
     }
 
     /// Changes a row in place.
@@ -108,6 +112,7 @@ impl<'a> Transaction<'a> {
         self.originals
             .entry(place)
             .or_insert_with(|| Some(Arc::clone(row)));
+        self.writes += 1;
         change(Arc::make_mut(row))
     }
 

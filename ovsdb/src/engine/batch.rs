@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{Client, Command, Engine, MAIN, count, describe, now_ms};
+use super::{Client, Command, Engine, MAIN, describe, now_ms};
+use crate::coverage;
 use crate::db::{Delta, Outcome};
 use crate::error::{ErrorKind, OpError};
 use crate::log::{LogError, encode_transaction};
@@ -13,16 +14,8 @@ use crate::log::{LogError, encode_transaction};
 /// How many commands are taken at a time. The first of them waits for the last.
 const COMMANDS: usize = 64;
 
-/// Executed transactions in order.
-#[derive(Default)]
-pub(super) struct Batch {
-    executed: Vec<Executed>,
-    /// Their records, and how many these are.
-    bytes: Vec<u8>,
-    records: u64,
-}
-
-struct Executed {
+/// An executed transaction.
+pub(super) struct Executed {
     client: Client,
     database: usize,
     results: Vec<Value>,
@@ -51,17 +44,7 @@ impl Engine {
             delta,
             durable,
         } = outcome;
-        count(&results);
-        if self
-            .databases
-            .get(database)
-            .is_some_and(|d| d.log.is_some())
-            && let Some(record) = encode_transaction(&delta, now_ms())
-        {
-            self.batch.bytes.extend_from_slice(&record);
-            self.batch.records += 1;
-        }
-        self.batch.executed.push(Executed {
+        self.batch.push(Executed {
             client,
             database,
             results,
@@ -72,14 +55,20 @@ impl Engine {
 
     /// Writes what was executed; then tells of it and answers.
     pub(super) fn settle(&mut self) {
-        if self.batch.executed.is_empty() {
+        if self.batch.is_empty() {
             return;
         }
         let batch = std::mem::take(&mut self.batch);
+        let failed = batch
+            .iter()
+            .filter(|done| has_failed(&done.results))
+            .count() as u64;
+        coverage::TXN_FAILED.add(failed);
+        coverage::TXN_COMMITTED.add(batch.len() as u64 - failed);
         if let Err(error) = self.write(&batch) {
-            return self.refuse(batch.executed, &error);
+            return self.refuse(batch, &error);
         }
-        for done in batch.executed {
+        for done in batch {
             if !done.delta.is_empty() {
                 self.changed = true;
                 self.publish(done.database, &done.delta, done.client.session());
@@ -94,14 +83,21 @@ impl Engine {
         self.flush_or_cure();
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), LogError> {
-        if batch.records == 0 {
-            return Ok(());
-        }
+    fn write(&mut self, batch: &[Executed]) -> Result<(), LogError> {
         // Only this database has a log.
         let log = self.databases.get_mut(MAIN).and_then(|d| d.log.as_mut());
-        if let Some(log) = log {
-            log.append_records(&batch.bytes, batch.records)?;
+        let Some(log) = log else {
+            return Ok(());
+        };
+        let (mut bytes, mut records, now_ms) = (Vec::new(), 0, now_ms());
+        for done in batch.iter().filter(|done| done.database == MAIN) {
+            if let Some(record) = encode_transaction(&done.delta, now_ms) {
+                bytes.extend_from_slice(&record);
+                records += 1;
+            }
+        }
+        if records > 0 {
+            log.append_records(&bytes, records)?;
             self.compact_if_due();
         }
         Ok(())
@@ -131,4 +127,8 @@ impl Engine {
             self.reply(done.client, done.results);
         }
     }
+}
+
+fn has_failed(results: &[Value]) -> bool {
+    results.iter().any(|result| result.get("error").is_some())
 }

@@ -11,6 +11,7 @@ mod requests;
 mod server_db;
 mod session;
 mod usage;
+mod uuids;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -27,7 +28,7 @@ use crate::db::{Context, Db, Delta, Execution};
 use crate::error::{ErrorKind, OpError};
 use crate::jsonrpc::Message;
 use crate::log::{Log, LogError};
-use batch::{Batch, gather};
+use batch::{Executed, gather};
 pub(crate) use compaction::CompactReply;
 use compaction::Compactor;
 use flush::Flush;
@@ -38,6 +39,7 @@ use publish::Audience;
 use server_db::server_database;
 use session::{Client, Database, Job, Session, SessionMonitor, notification};
 pub use usage::Usage;
+use uuids::Uuids;
 
 /// Tells the clients of one engine apart.
 pub(crate) type SessionId = u64;
@@ -101,10 +103,12 @@ pub(crate) struct Engine {
     /// Whether a database has changed since the blocked transactions were last tried.
     changed: bool,
     subscribers: Vec<mpsc::UnboundedSender<Arc<Delta>>>,
-    batch: Batch,
+    /// What was executed and not written.
+    batch: Vec<Executed>,
     audience: Audience,
     flush: Flush,
     compactor: Compactor,
+    uuids: Uuids,
     server_id: Uuid,
 }
 
@@ -131,10 +135,11 @@ impl Engine {
             blocked: Vec::new(),
             changed: false,
             subscribers: Vec::new(),
-            batch: Batch::default(),
+            batch: Vec::new(),
             audience: Audience::default(),
             flush: Flush::new(),
             compactor: Compactor::new(),
+            uuids: Uuids::default(),
             server_id: Uuid::new_v4(),
         }
     }
@@ -165,6 +170,8 @@ impl Engine {
 
     /// Breaks when it is closed.
     fn handle_all(&mut self, commands: Vec<Command>) -> ControlFlow<()> {
+        let is_request = |command: &&Command| matches!(command, Command::Message { .. });
+        coverage::REQUEST_RECEIVED.add(commands.iter().filter(is_request).count() as u64);
         for command in commands {
             if !command.is_transaction() {
                 self.settle();
@@ -230,10 +237,7 @@ impl Engine {
                 coverage::SESSION_OPENED.hit();
                 self.sessions.insert(session, Session::new(outbox));
             }
-            Command::Message { session, message } => {
-                coverage::REQUEST_RECEIVED.hit();
-                self.message(session, message);
-            }
+            Command::Message { session, message } => self.message(session, message),
             Command::Disconnect { session } => self.disconnect(session),
             Command::Compact { reply } => self.compact(reply),
             Command::Locks { session, reply } => {
@@ -262,7 +266,7 @@ impl Engine {
         let locks = &self.locks;
         let owner = job.client.session();
         let mut context = Context {
-            new_uuid: &mut Uuid::new_v4,
+            new_uuid: &mut || self.uuids.next(),
             holds_lock: &|name| owner.is_some_and(|session| locks.holds(name, session)),
             waited_ms: u64::try_from(job.since.elapsed().as_millis()).unwrap_or(u64::MAX),
             read_only: database.read_only,
@@ -364,16 +368,6 @@ impl Engine {
             self.send(next, &notification("locked", vec![json!(lock)]));
         }
     }
-}
-
-fn count(results: &[Value]) {
-    let failed = results.iter().any(|result| result.get("error").is_some());
-    let counter = if failed {
-        &coverage::TXN_FAILED
-    } else {
-        &coverage::TXN_COMMITTED
-    };
-    counter.hit();
 }
 
 /// An error and its causes in one line.

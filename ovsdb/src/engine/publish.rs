@@ -49,6 +49,13 @@ impl Engine {
         delta: &Arc<Delta>,
         author: Option<SessionId>,
     ) {
+        if database == MAIN {
+            self.subscribers
+                .retain(|s| s.send(Arc::clone(delta)).is_ok());
+        }
+        if self.audience.watching.is_empty() {
+            return;
+        }
         let (news, mut told) = (News::new(delta), Told::new());
         let (mut gone, mut count) = (Vec::new(), 0);
         let now = Instant::now();
@@ -95,10 +102,6 @@ impl Engine {
             if self.sessions.get(&session).is_some_and(watches) {
                 self.disconnect(session);
             }
-        }
-        if database == MAIN {
-            self.subscribers
-                .retain(|s| s.send(Arc::clone(delta)).is_ok());
         }
     }
 

@@ -1,48 +1,65 @@
 //! Sorted sets and maps of atoms. Most columns hold zero or one element: sorted vectors keep
 //! those at one small allocation where a tree node would take hundreds of bytes.
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+
 use super::Atom;
 
 /// A set of atoms in ascending order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AtomSet(Vec<Atom>);
+#[derive(Debug, Clone)]
+pub struct AtomSet(Elements);
+
+/// Scalars are sets of one: they need no memory elsewhere.
+#[derive(Debug, Clone)]
+enum Elements {
+    One(Atom),
+    Any(Vec<Atom>),
+}
 
 impl AtomSet {
     /// The empty set.
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self(Elements::Any(Vec::new()))
     }
 
     /// Number of elements.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.as_slice().len()
     }
 
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_slice().is_empty()
     }
 
     /// The elements in ascending order.
     pub fn iter(&self) -> std::slice::Iter<'_, Atom> {
-        self.0.iter()
+        self.as_slice().iter()
     }
 
     /// The elements in ascending order.
     pub fn as_slice(&self) -> &[Atom] {
-        &self.0
+        match &self.0 {
+            Elements::One(atom) => std::slice::from_ref(atom),
+            Elements::Any(atoms) => atoms,
+        }
     }
 
     /// Whether `atom` is an element.
     pub fn contains(&self, atom: &Atom) -> bool {
-        self.0.binary_search(atom).is_ok()
+        self.as_slice().binary_search(atom).is_ok()
     }
 
     /// Adds an element; false if it was there.
     pub fn insert(&mut self, atom: Atom) -> bool {
-        match self.0.binary_search(&atom) {
+        match self.as_slice().binary_search(&atom) {
             Ok(_) => false,
+            Err(_) if self.is_empty() => {
+                self.0 = Elements::One(atom);
+                true
+            }
             Err(at) => {
-                self.0.insert(at, atom);
+                self.change(|atoms| atoms.insert(at, atom));
                 true
             }
         }
@@ -50,9 +67,9 @@ impl AtomSet {
 
     /// Takes an element out; false if it wasn't there.
     pub fn remove(&mut self, atom: &Atom) -> bool {
-        match self.0.binary_search(atom) {
+        match self.as_slice().binary_search(atom) {
             Ok(at) => {
-                self.0.remove(at);
+                self.change(|atoms| atoms.remove(at));
                 true
             }
             Err(_) => false,
@@ -61,16 +78,71 @@ impl AtomSet {
 
     /// Keeps the elements for which `keep` says so.
     pub fn retain(&mut self, keep: impl FnMut(&Atom) -> bool) {
-        self.0.retain(keep);
+        self.change(|atoms| atoms.retain(keep));
+    }
+
+    fn change<T>(&mut self, change: impl FnOnce(&mut Vec<Atom>) -> T) -> T {
+        let mut atoms = match std::mem::replace(&mut self.0, Elements::Any(Vec::new())) {
+            Elements::One(atom) => vec![atom],
+            Elements::Any(atoms) => atoms,
+        };
+        let result = change(&mut atoms);
+        self.0 = Elements::Any(atoms);
+        result
+    }
+}
+
+impl From<Atom> for AtomSet {
+    fn from(atom: Atom) -> Self {
+        Self(Elements::One(atom))
+    }
+}
+
+impl Default for AtomSet {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PartialEq for AtomSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for AtomSet {}
+
+impl PartialOrd for AtomSet {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for AtomSet {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_slice().cmp(other.as_slice())
+    }
+}
+
+impl Hash for AtomSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
     }
 }
 
 impl FromIterator<Atom> for AtomSet {
     fn from_iter<I: IntoIterator<Item = Atom>>(iter: I) -> Self {
-        let mut atoms: Vec<Atom> = iter.into_iter().collect();
+        let mut atoms = iter.into_iter();
+        let Some(first) = atoms.next() else {
+            return Self::new();
+        };
+        let Some(second) = atoms.next() else {
+            return first.into();
+        };
+        let mut atoms: Vec<Atom> = [first, second].into_iter().chain(atoms).collect();
         atoms.sort_unstable();
         atoms.dedup();
-        Self(atoms)
+        Self(Elements::Any(atoms))
     }
 }
 
@@ -175,6 +247,22 @@ mod tests {
         assert!(!set.insert(Atom::Integer(2)));
         assert!(set.remove(&Atom::Integer(2)) && !set.contains(&Atom::Integer(2)));
     }
+
+    #[test]
+    fn sets_are_equal_however_they_came_about() {
+        let one = AtomSet::from(Atom::Integer(1));
+        let mut grown = AtomSet::new();
+        assert!(grown.is_empty() && grown.insert(Atom::Integer(1)) && grown == one);
+        assert!(grown.insert(Atom::Integer(0)) && grown > AtomSet::new() && grown < one);
+        assert!(grown.remove(&Atom::Integer(0)) && grown == one);
+        assert!(grown.remove(&Atom::Integer(1)) && grown == AtomSet::default());
+        let hash = |set: &AtomSet| std::hash::BuildHasher::hash_one(&Fixed::default(), set);
+        let mut kept: AtomSet = [1, 2].map(Atom::Integer).into_iter().collect();
+        kept.retain(|atom| *atom == Atom::Integer(1));
+        assert_eq!((hash(&kept), &kept), (hash(&one), &one));
+    }
+
+    type Fixed = std::hash::BuildHasherDefault<std::hash::DefaultHasher>;
 
     #[test]
     fn a_map_keeps_the_first_of_equal_keys_and_replaces_on_insert() {

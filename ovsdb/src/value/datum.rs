@@ -23,7 +23,7 @@ impl Datum {
 
     /// A scalar.
     pub fn scalar(atom: impl Into<Atom>) -> Self {
-        Self::Set([atom.into()].into_iter().collect())
+        Self::Set(atom.into().into())
     }
 
     /// A set.
