@@ -66,6 +66,11 @@ const BENCHES: &[Bench] = &[
         run: ovsdb::fan_out,
     },
     Bench {
+        name: "ovsdb-add-port",
+        about: "ovs-vsctl add-port with the real attach, against ovs-vswitchd",
+        run: ovsdb::add_port,
+    },
+    Bench {
         name: "peers",
         about: "side by side with a Linux bridge and the bare hooks (needs AORTA_PEERS_BENCH)",
         run: peers::run,

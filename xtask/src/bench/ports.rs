@@ -235,7 +235,7 @@ fn mac_of(ns: &Netns) -> Result<String, TaskError> {
 }
 
 /// Makes taps in one go.
-fn taps(ns: &Netns, count: usize) -> Result<(), TaskError> {
+pub(super) fn taps(ns: &Netns, count: usize) -> Result<(), TaskError> {
     let mut lines = String::new();
     for n in 0..count {
         let _ = writeln!(lines, "tuntap add tap{n} mode tap\nlink set dev tap{n} up");

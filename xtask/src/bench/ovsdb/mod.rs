@@ -2,6 +2,7 @@
 //! in turns. The load comes from `ovsdb/examples/load`.
 
 mod server;
+mod vsctl;
 
 use serde_json::Value;
 
@@ -9,6 +10,7 @@ use super::{Report, Series};
 use crate::error::TaskError;
 use crate::proc::{cargo, output, root, run as run_program};
 use server::{OURS, Server, THEIRS};
+pub use vsctl::add_port;
 
 /// Connections that commit at a time.
 const CONNECTIONS: &str = "64";
