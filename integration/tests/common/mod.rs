@@ -5,6 +5,7 @@ pub mod client;
 pub mod pair;
 pub mod python;
 pub mod reference;
+pub mod rpc;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

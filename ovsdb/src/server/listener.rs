@@ -20,7 +20,7 @@ use crate::tls::Tls;
 
 /// How long a client may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Refused clients are logged at most so often.
+/// Clients that are refused or can't be accepted are logged at most so often.
 const QUIET: Duration = Duration::from_secs(10);
 /// How many clients wait to be accepted before the kernel refuses more.
 const PENDING: u32 = 1024;
@@ -256,7 +256,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 
 impl Acceptor {
     async fn run(self, socket: Socket) {
-        let mut clients = JoinSet::new();
+        let (mut clients, mut told) = (JoinSet::new(), None::<tokio::time::Instant>);
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept(&socket, &mut clients) => accepted,
@@ -267,7 +267,11 @@ impl Acceptor {
             };
             if let Err(error) = accepted {
                 // Such as for want of file descriptors: others may go meanwhile.
-                tracing::warn!("{}: a client can't be accepted: {error}", self.remote);
+                let now = tokio::time::Instant::now();
+                if told.is_none_or(|told| told + QUIET <= now) {
+                    told = Some(now);
+                    tracing::warn!("{}: a client can't be accepted: {error}", self.remote);
+                }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             while clients.try_join_next().is_some() {}
