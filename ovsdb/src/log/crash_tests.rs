@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::faulty::{FaultyDisk, IO, Kind};
-use super::{CompactionJob, CompactionStep, Log, SyncHandle};
+use super::{CompactionJob, CompactionJobDone, CompactionStep, Log, SyncHandle};
 use crate::db::{Context, Db, Delta, Execution};
 use crate::schema::DatabaseSchema;
 
@@ -73,6 +73,8 @@ struct Scene {
     reached: Vec<(usize, usize)>,
     flush: Option<(SyncHandle, usize)>,
     job: Option<CompactionJob>,
+    /// What came of a job, and which state there was then.
+    done: Option<(CompactionJobDone, usize)>,
     columns: usize,
     compactions: usize,
     cures: usize,
@@ -95,6 +97,7 @@ impl Scene {
             reached: Vec::new(),
             flush: None,
             job: None,
+            done: None,
             columns: 0,
             compactions: 0,
             cures: 0,
@@ -150,17 +153,22 @@ impl Scene {
         }
     }
 
+    /// A job is begun, done, and its end taken note of, each in a step of its own.
     fn compact(&mut self) {
-        let Some(job) = self.job.take() else {
+        if let Some(job) = self.job.take() {
+            self.done = Some((job.run(), self.states.len() - 1));
+            return;
+        }
+        let Some((done, state)) = self.done.take() else {
             self.job = self.log.begin_compaction(&self.db, 7).unwrap_or_default();
             return;
         };
         let distrusted = self.log.check().is_err();
-        match self.log.compaction_step(job.run()) {
+        match self.log.compaction_step(done) {
             Ok(CompactionStep::Run(job)) => self.job = Some(job),
             Ok(CompactionStep::Done) => {
                 self.compactions += 1;
-                self.promise(self.states.len() - 1);
+                self.promise(state);
             }
             Ok(CompactionStep::Stale) | Err(_) => {}
         }
@@ -189,8 +197,8 @@ impl Scene {
     fn step(&mut self) {
         match self.dice.below(100) {
             0..50 => self.commit(),
-            50..72 => self.flush(),
-            72..92 => self.compact(),
+            50..68 => self.flush(),
+            68..92 => self.compact(),
             92..94 => self.convert(),
             94..95 => self.disk.fail(Kind::Sync, IO),
             95..96 => self.disk.fail(Kind::Write, IO),
@@ -234,7 +242,7 @@ fn no_power_failure_loses_what_was_promised() {
     let (mut places, mut compactions, mut cures) = (0, 0, 0);
     for seed in 0..seeds {
         let mut scene = Scene::new(seed);
-        for _ in 0..160 {
+        for _ in 0..200 {
             scene.step();
         }
         let mut dice = Dice(!seed);
