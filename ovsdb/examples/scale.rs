@@ -61,6 +61,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "one port more: {:?}",
         start.elapsed() / u32::try_from(rounds)?
     );
+    let mut beside = Vec::new();
+    for n in ports + rounds..ports + rounds + 21 {
+        let (_snapshot, operations) = (db.clone(), add_port(n));
+        let start = Instant::now();
+        run(&mut db, &operations);
+        beside.push(start.elapsed());
+    }
+    beside.sort_unstable();
+    println!(
+        "the first port after a snapshot: {:?} (median {:?})",
+        beside.first(),
+        beside.get(10)
+    );
     let uuids: Vec<Uuid> = db.rows("Interface").map(|row| row.uuid()).collect();
     let start = Instant::now();
     for uuid in &uuids {
