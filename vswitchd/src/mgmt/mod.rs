@@ -15,6 +15,7 @@ use std::{fs, io};
 
 use aorta_api::SOCKET_NAME;
 use aorta_ovsdb::StoreHandle;
+use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
 use jsonrpsee::server::{
     BatchRequestConfig, Methods, PingConfig, Server, ServerConfig, StopHandle, TowerServiceBuilder,
     serve_with_graceful_shutdown, stop_channel,
@@ -32,7 +33,7 @@ use crate::options::Options;
 use crate::unixctl::listen;
 use guard::{Guard, Peers};
 
-use paced::Paced;
+use paced::{Counted, Pace, Paced};
 
 /// So many may be connected to each socket at a time.
 const MAX_CONNECTIONS: usize = 64;
@@ -204,12 +205,13 @@ impl Acceptor {
             return refuse(stream).await;
         };
         // A place is taken as long as the stream exists, also after it became a WebSocket's.
-        let stream = Paced::new(stream, place);
-        let service = self.builder.clone();
-        let service = Guard::new(
-            service.build(self.methods.clone(), self.stop.clone()),
-            self.peers,
-        );
+        let pace = Pace::default();
+        let stream = Paced::new(stream, pace.clone(), place);
+        let counted =
+            RpcServiceBuilder::new().layer_fn(move |service| Counted::new(service, pace.clone()));
+        let builder = self.builder.clone().set_rpc_middleware(counted);
+        let service = builder.build(self.methods.clone(), self.stop.clone());
+        let service = Guard::new(service, self.peers);
         tokio::spawn(async move {
             let served = serve_with_graceful_shutdown(stream, service, pending());
             if let Err(error) = served.await {

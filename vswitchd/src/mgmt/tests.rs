@@ -10,6 +10,7 @@ use jsonrpsee_ws_client::{WsClient, WsClientBuilder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 
 use super::*;
 use crate::control::{FdbError, Request};
@@ -379,6 +380,26 @@ async fn a_subscriber_that_reads_nothing_is_given_up_with_a_reason() {
     }
 }
 
+#[tokio::test]
+async fn who_asks_without_reading_is_not_read_any_more() {
+    let lab = Lab::new().await;
+    for method in [METHOD_DB_SCHEMA, "nonsense"] {
+        let mut stream = handshake(lab.connect().await).await;
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method}).to_string();
+        let mut sent = 0;
+        let patience = Duration::from_millis(500);
+        while timeout(patience, send_frame(&mut stream, &request))
+            .await
+            .is_ok()
+        {
+            sent += 1;
+            assert!(sent < 200_000, "{method}: all of it is read");
+        }
+        drop(stream);
+        gone(&lab).await;
+    }
+}
+
 /// What a subscriber may leave unread, in MiB.
 const TOO_MANY_MIB: usize = 8;
 
@@ -484,14 +505,20 @@ async fn so_many_may_connect_and_the_next_is_told() {
 #[tokio::test]
 async fn only_so_many_transactions_wait_at_a_time() {
     let lab = Lab::new().await;
-    let client = lab.client().await;
+    let mut clients = Vec::new();
+    // Fewer each than may be under way, so that their ends are seen at once.
+    for _ in 0..database::MAX_TRANSACTIONS.div_ceil(paced::MAX_CALLS - 1) {
+        clients.push(lab.client().await);
+    }
     let wait = json!([{"op": "wait", "table": "QoS", "where": [], "columns": ["type"],
                        "until": "==", "rows": [{"type": "never"}]}]);
-    let forever = || async {
+    let (all, wait) = (&clients, &wait);
+    let forever = |n: usize| async move {
         let params = object(json!({"operations": wait}));
+        let client = &all[n % all.len()];
         client.request::<Value, _>(METHOD_DB_TRANSACT, params).await
     };
-    let waiting: Vec<_> = (0..database::MAX_TRANSACTIONS).map(|_| forever()).collect();
+    let waiting: Vec<_> = (0..database::MAX_TRANSACTIONS).map(forever).collect();
     let waiting = futures_of(waiting);
     tokio::select! {
         () = waiting => panic!("none may end"),
@@ -504,7 +531,7 @@ async fn only_so_many_transactions_wait_at_a_time() {
             assert!(code == ERROR_BUSY && words.contains("128"), "{code} {words}");
         } => {}
     }
-    drop(client);
+    drop(clients);
     gone(&lab).await;
 }
 
