@@ -8,6 +8,7 @@
 
 pub mod args;
 pub mod commands;
+pub mod complete;
 pub mod context;
 pub mod error;
 pub mod fuzz;

@@ -74,6 +74,29 @@ pub(super) const GLOBALS: &[Global] = &[
     global(JSON, Nothing),
 ];
 
+/// Whether the word that follows this option is its value.
+pub fn takes_value(option: &str) -> bool {
+    let takes = |global: &Global| global.value == Required;
+    match option.strip_prefix("--") {
+        Some(long) => GLOBALS
+            .iter()
+            .any(|global| global.long == long && takes(global)),
+        None => {
+            let mut letters = option.chars().skip(1);
+            let (first, rest) = (letters.next(), letters.next());
+            rest.is_none() && GLOBALS.iter().any(|g| g.short == first && takes(g))
+        }
+    }
+}
+
+/// All long options, with `=` after those that take a value.
+pub fn long_options() -> impl Iterator<Item = String> {
+    GLOBALS.iter().map(|option| {
+        let value = if option.value == Required { "=" } else { "" };
+        format!("--{}{value}", option.long)
+    })
+}
+
 /// Names of all global options with their short forms, one per line.
 pub fn list_options() -> String {
     let mut text = String::new();

@@ -11,13 +11,14 @@ mod options;
 mod split;
 
 pub use apply::log_dir;
-pub use globals::list_options;
+pub use globals::{list_options, long_options, takes_value};
 
 use std::collections::BTreeMap;
 
 use aorta_ovsdb::TlsFiles;
 
-use crate::commands::Syntax;
+use crate::commands::{self, Syntax};
+use crate::complete;
 use crate::error::UsageError;
 use crate::log;
 use crate::table::Style;
@@ -135,12 +136,21 @@ pub enum Invocation {
     ListCommands,
     /// Print all global options.
     ListOptions,
+    /// Print the completion script for a shell.
+    Completion(&'static str),
+    /// Print what may stand at the end of these words.
+    Complete(Vec<String>),
     /// Run commands.
     Run(Box<Options>, Vec<Command>),
 }
 
 /// Reads a command line, given without the program's name.
 pub fn parse(mode: Mode, argv: &[String]) -> Result<Invocation, UsageError> {
+    if mode == Mode::Vsctl
+        && let Some(asked) = own(argv)?
+    {
+        return Ok(asked);
+    }
     let options = Options::default();
     let mut parser = Parser {
         mode,
@@ -160,6 +170,40 @@ pub fn parse(mode: Mode, argv: &[String]) -> Result<Invocation, UsageError> {
     }
     let commands = split_commands(mode, &words, parser.local)?;
     Ok(Invocation::Run(Box::new(parser.options), commands))
+}
+
+/// What only `vsctl` answers: help and completion.
+fn own(argv: &[String]) -> Result<Option<Invocation>, UsageError> {
+    let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+    Ok(match words.as_slice() {
+        [complete::ASK, ..] => Some(Invocation::Complete(argv[1..].to_vec())),
+        [complete::COMPLETION, "--help"] | ["help", complete::COMPLETION] => {
+            Some(Invocation::Help(Some(complete::COMPLETION.to_owned())))
+        }
+        [complete::COMPLETION, shell] => match complete::script(shell) {
+            Some(script) => Some(Invocation::Completion(script)),
+            None => {
+                let shell = (*shell).to_owned();
+                return Err(UsageError::UnknownShell { shell });
+            }
+        },
+        [complete::COMPLETION, ..] => return Err(UsageError::NoShell),
+        ["help"] => Some(Invocation::Help(None)),
+        ["help", topic, ..] => return help_about(topic).map(Some),
+        [_, rest @ ..] if rest.contains(&"--help") => {
+            let topic = words.iter().find(|word| !word.starts_with('-'));
+            return topic.map(|topic| help_about(topic)).transpose();
+        }
+        _ => None,
+    })
+}
+
+fn help_about(topic: &str) -> Result<Invocation, UsageError> {
+    let topic = topic.to_owned();
+    match commands::find(Mode::Vsctl, &topic) {
+        Some(_) => Ok(Invocation::Help(Some(topic))),
+        None => Err(UsageError::UnknownCommand { command: topic }),
+    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,14 @@ const LISTED: [(&str, &str); 50] = [
     ("show", ""),
 ];
 
+/// The arguments of a command, where they are listed.
+pub fn arguments(name: &str) -> Option<&'static str> {
+    let found = LISTED.iter().find(|(listed, _)| *listed == name);
+    found
+        .map(|(_, arguments)| *arguments)
+        .filter(|arguments| !arguments.is_empty())
+}
+
 /// The options of all listed commands.
 pub fn options() -> impl Iterator<Item = &'static OptionSyntax> {
     let commands = LISTED

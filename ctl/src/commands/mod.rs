@@ -44,8 +44,10 @@ pub enum Group {
     Interface,
     /// OpenFlow controllers.
     Controller,
-    /// Database managers and keys.
+    /// Database managers.
     Manager,
+    /// Keys.
+    Ssl,
     /// Auto-Attach.
     AutoAttach,
     /// Datapaths and conntrack zones.

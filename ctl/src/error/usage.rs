@@ -16,6 +16,15 @@ pub enum UsageError {
         /// What was given.
         command: String,
     },
+    /// No completion script is for this shell.
+    #[error("no completion for '{shell}'; there are bash, zsh and fish")]
+    UnknownShell {
+        /// What was given.
+        shell: String,
+    },
+    /// The shell is missing.
+    #[error("'completion' takes the name of a shell: bash, zsh or fish")]
+    NoShell,
     /// No option before the first command has this name.
     #[error("unrecognized option '{option}'")]
     UnknownOption {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-/// The words separated by spaces; those with special characters are quoted.
-pub(super) fn command_line(program: &str, words: &[String]) -> String {
-    let mut line = program.to_owned();
+/// The program as it was called and its words, separated by spaces; words with special characters are quoted.
+pub(super) fn command_line(called: &str, words: &[String]) -> String {
+    let mut line = called.to_owned();
     for word in words {
         line.push(' ');
         if word.contains([' ', '\t', '\r', '\n', '\u{b}', '\\', '\'', '"']) {
@@ -17,8 +17,8 @@ pub(super) fn command_line(program: &str, words: &[String]) -> String {
 }
 
 /// What the database's log says about a transaction: who ran which command line.
-pub(super) fn comment(program: &str, words: &[String]) -> String {
-    let line = command_line(program, words);
+pub(super) fn comment(program: &str, called: &str, words: &[String]) -> String {
+    let line = command_line(called, words);
     match parent_name() {
         Some(parent) => format!("{program} (invoked by {parent}): {line}"),
         None => format!("{program}: {line}"),
@@ -47,9 +47,9 @@ mod tests {
 
     #[test]
     fn the_comment_names_the_parent() {
-        let text = comment("vsctl", &["init".to_owned()]);
+        let text = comment("vsctl", "./vsctl", &["init".to_owned()]);
         assert!(
-            text.starts_with("vsctl (invoked by ") && text.ends_with("): vsctl init"),
+            text.starts_with("vsctl (invoked by ") && text.ends_with("): ./vsctl init"),
             "{text}"
         );
     }

@@ -9,13 +9,13 @@ use aorta_ovsdb::{DatabaseSchema, Remote, Tls, Uuid};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::{OK, called, complain, print, rundir};
+use super::{OK, complain, print, rundir};
 use crate::args::{Command, Mode, Options, TlsOptions, log_dir};
 use crate::log::{Level, Log};
 use crate::output::Printer;
 use crate::plan::{self, Outcome, Plan, Setting};
 use crate::schema::Needs;
-use crate::session::{Deadline, Session, SessionError, Ways};
+use crate::session::{Deadline, RETRY_DELAY, Session, SessionError, Ways};
 use crate::view::View;
 
 /// The database was written, but an interface could not be set up.
@@ -85,7 +85,7 @@ impl<'l> Run<'l> {
         mode: Mode,
         options: Options,
         commands: Vec<Command>,
-        words: &[String],
+        comment: String,
         log: &'l Log,
     ) -> Result<Run<'l>, Failure> {
         let remotes = parse_remotes(&remote_text(&options))?;
@@ -97,7 +97,7 @@ impl<'l> Run<'l> {
         let setting = Setting {
             mode,
             wait: !options.no_wait && !options.dry_run,
-            comment: called::comment(mode.program(), words),
+            comment,
         };
         Ok(Run {
             mode,
@@ -301,7 +301,17 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
+    /// Connects and asks for the rows, again and again if that was asked for.
     fn open(&mut self) -> Result<Session, SessionError> {
+        loop {
+            match self.try_open() {
+                Err(SessionError::Lost(_)) if self.retry => std::thread::sleep(RETRY_DELAY),
+                result => return result,
+            }
+        }
+    }
+
+    fn try_open(&mut self) -> Result<Session, SessionError> {
         let view = View::new(self.schema);
         let mut session = Session::connect(self.ways, self.retry, self.deadline, view)?;
         session.monitor(self.needs)?;
@@ -310,14 +320,10 @@ impl Link<'_> {
 
     /// Replaces a session that broke, if that was asked for.
     fn reopen(&mut self, cause: SessionError) -> Result<Session, Failure> {
-        let mut cause = cause;
-        while self.retry && matches!(cause, SessionError::Lost(_)) {
-            match self.open() {
-                Ok(session) => return Ok(session),
-                Err(again) => cause = again,
-            }
+        match cause {
+            SessionError::Lost(_) if self.retry => Ok(self.open()?),
+            cause => Err(cause.into()),
         }
-        Err(cause.into())
     }
 }
 

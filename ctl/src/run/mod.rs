@@ -2,6 +2,7 @@
 //! and prints.
 
 mod called;
+mod complete;
 mod database;
 mod failure;
 
@@ -49,7 +50,7 @@ pub fn main(argv: &[String]) -> i32 {
         },
     };
     let remote = database::remote_text(&options);
-    let done = run(mode, options, commands, words, &log);
+    let done = run(mode, options, commands, argv, &log);
     if let Err(failure) = &done {
         if failure.timed_out() {
             return time_out(mode, failure, &log);
@@ -125,6 +126,8 @@ fn answer(mode: Mode, asked: &Invocation) -> Result<i32, Failure> {
             Mode::Vsctl => help::command_list(mode),
         }),
         Invocation::ListOptions => print(&args::list_options()),
+        Invocation::Completion(script) => print(script),
+        Invocation::Complete(words) => print(&complete::answer(words)),
         Invocation::Run(..) => Ok(OK),
     }
 }
@@ -133,12 +136,15 @@ fn run(
     mode: Mode,
     options: Options,
     commands: Vec<Command>,
-    words: &[String],
+    argv: &[String],
     log: &Log,
 ) -> Result<i32, Failure> {
+    let (program, words) = argv
+        .split_first()
+        .map_or(("", &[][..]), |(p, w)| (p.as_str(), w));
     let read_only = commands.iter().all(|command| command.syntax.is_read_only());
     let level = if read_only { Level::Dbg } else { Level::Info };
-    let line = called::command_line(mode.program(), words);
+    let line = called::command_line(program, words);
     log.message("vsctl", level, &format!("Called as {line}"));
     if let [command] = commands.as_slice()
         && let Action::Switch(query) = command.syntax.action
@@ -151,7 +157,8 @@ fn run(
         };
         return print(&manage::ask(&rundir(), query, command, manner)?);
     }
-    Run::new(mode, options, commands, words, log)?.go()
+    let comment = called::comment(mode.program(), program, words);
+    Run::new(mode, options, commands, comment, log)?.go()
 }
 
 fn version(mode: Mode) -> String {

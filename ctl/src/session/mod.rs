@@ -20,7 +20,7 @@ pub use transport::Ways;
 /// Name of the database.
 const DATABASE: &str = "Open_vSwitch";
 /// How long to wait between attempts to connect.
-const RETRY_DELAY: Duration = Duration::from_millis(100);
+pub const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Tells monitor updates from others.
 const MONITOR_ID: &str = "vsctl";
 

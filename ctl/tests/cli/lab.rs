@@ -129,7 +129,7 @@ fn shown(words: &[&str], output: &Output) -> Vec<String> {
 }
 
 /// A line with every row id, whole or shortened to a link's text, replaced.
-fn without_ids(line: &str) -> String {
+pub fn without_ids(line: &str) -> String {
     let is_id_char = |c: char| c.is_ascii_hexdigit() || c == '-';
     let mut text = String::new();
     let mut rest = line;

@@ -10,7 +10,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use aorta_ctl::schema::Needs;
 use aorta_ctl::session::Session;
+use aorta_ovsdb::DatabaseSchema;
 use tempfile::TempDir;
 
 use super::contents::Contents;
@@ -45,14 +47,29 @@ struct Side {
     dir: PathBuf,
     program: PathBuf,
     session: Session,
+    /// Changes of the database that are known.
+    seen: u64,
     _server: Server,
+}
+
+/// All columns of all tables.
+fn everything() -> Needs {
+    let mut needs = Needs::whole();
+    for table in &DatabaseSchema::vswitch().tables {
+        for column in &table.columns {
+            needs.column(&table.name, &column.name);
+        }
+    }
+    needs
 }
 
 impl Side {
     fn start(dir: &Path, program: &Path, database: &Path) -> Side {
         let server = Server::start_copy(dir, database);
-        let session = server.session();
+        let mut session = server.session();
+        session.monitor(&everything()).unwrap();
         Side {
+            seen: session.updates(),
             dir: dir.to_owned(),
             program: program.to_owned(),
             session,
@@ -76,24 +93,35 @@ impl Side {
             let text = text.replace(&*self.program.to_string_lossy(), "PROGRAM");
             normalized(&text, base)
         };
-        let contents = Contents::read(&mut self.session);
-        let database = contents.lines(base);
-        if contents != *base {
-            base.restore(&mut self.session);
-        }
+        let (stdout, stderr) = (shown(&output.stdout), shown(&output.stderr));
+        let database = self.changes(base);
         let signal = output
             .status
             .signal()
             .map(|signal| format!("signal {signal}"));
         let code = output.status.code().map(|code| code.to_string());
         let unordered = words.iter().any(|word| word == "list" || word == "find");
-        let stdout = shown(&output.stdout);
         Outcome {
             status: signal.or(code).unwrap_or_default(),
             stdout: if unordered { sorted(&stdout) } else { stdout },
-            stderr: shown(&output.stderr),
+            stderr,
             database,
         }
+    }
+}
+
+impl Side {
+    /// The rows as they are if anything has changed; they are brought back.
+    fn changes(&mut self, base: &Contents) -> Vec<String> {
+        // What others did is told before the answer to this.
+        self.session.transact(&[]).unwrap();
+        if self.session.updates() == self.seen {
+            return Vec::new();
+        }
+        let contents = Contents::read(&mut self.session);
+        base.restore(&mut self.session);
+        self.seen = self.session.updates();
+        contents.lines(base)
     }
 }
 
@@ -129,13 +157,18 @@ fn normalized(text: &str, base: &Contents) -> String {
             false => result.push_str(piece),
         }
     }
+    // Which of two equal rows the server calls the first depends on their ids.
+    let one_of_two = |line: String| match line.split_once(" First row, with UUID") {
+        Some((fault, _)) => fault.to_owned(),
+        None => line,
+    };
     let untimed = |line: &str| match line.split_once("Z|") {
         Some((time, rest)) if time.len() == 19 && time.contains('T') => format!("TIME|{rest}"),
         _ => line.to_owned(),
     };
     result
         .split('\n')
-        .map(untimed)
+        .map(|line| one_of_two(untimed(line)))
         .collect::<Vec<_>>()
         .join("\n")
 }

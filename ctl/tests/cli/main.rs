@@ -5,12 +5,15 @@
 //! the same. They need Debian's `openvswitch-switch`; without it they say so and check nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod completion;
 mod contents;
 mod lab;
 mod libvirt;
 mod lines;
+mod logging;
 mod manage;
 mod records;
+mod remotes;
 mod scenarios;
 mod server;
 mod switch;

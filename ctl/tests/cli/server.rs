@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aorta_ctl::session::{Deadline, Session, Ways};
@@ -36,6 +36,7 @@ fn find(program: &str) -> Option<PathBuf> {
 /// A database server with an empty database.
 pub struct Server {
     process: Child,
+    dir: PathBuf,
     /// How to connect to it.
     pub remote: String,
 }
@@ -45,14 +46,54 @@ impl Server {
     pub fn start(dir: &Path) -> Server {
         std::fs::create_dir(dir).unwrap();
         Server::create(dir);
-        Server::serve(dir)
+        Server::serve(dir, &[], Stdio::null()).0
+    }
+
+    /// Starts one with more options; what it tells on standard error can be read.
+    pub fn start_with(dir: &Path, options: &[String]) -> (Server, ChildStderr) {
+        std::fs::create_dir(dir).unwrap();
+        Server::create(dir);
+        let (server, told) = Server::serve(dir, options, Stdio::piped());
+        (server, told.unwrap())
+    }
+
+    /// Ends it and starts it again with the same database.
+    pub fn restart(self) -> Server {
+        let dir = self.dir.clone();
+        drop(self);
+        let _ = std::fs::remove_file(dir.join("db.sock"));
+        Server::serve(&dir, &[], Stdio::null()).0
+    }
+
+    /// Waits until so many clients are connected.
+    pub fn wait_for_clients(&self, n: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let output = Command::new(need("ovs-appctl"))
+                .args([
+                    "-t",
+                    &self.dir.join("ctl").display().to_string(),
+                    "memory/show",
+                ])
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            if text
+                .split(' ')
+                .any(|word| word.trim() == format!("sessions:{n}"))
+            {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{text}");
+            std::thread::yield_now();
+        }
     }
 
     /// Starts one with a copy of another's database file.
     pub fn start_copy(dir: &Path, file: &Path) -> Server {
         std::fs::create_dir(dir).unwrap();
         std::fs::copy(file, dir.join(FILE)).unwrap();
-        Server::serve(dir)
+        Server::serve(dir, &[], Stdio::null()).0
     }
 
     fn create(dir: &Path) {
@@ -68,19 +109,22 @@ impl Server {
         assert!(made.success());
     }
 
-    fn serve(dir: &Path) -> Server {
+    fn serve(dir: &Path, options: &[String], told: Stdio) -> (Server, Option<ChildStderr>) {
         let file = dir.join(FILE);
         let socket = dir.join("db.sock");
-        let process = Command::new(need(SERVER))
+        let mut process = Command::new(need(SERVER))
             .arg(&file)
             .arg(format!("--remote=punix:{}", socket.display()))
             .arg(format!("--unixctl={}", dir.join("ctl").display()))
             .arg("--no-chdir")
-            .stderr(Stdio::null())
+            .args(options)
+            .stderr(told)
             .spawn()
             .unwrap();
+        let told = process.stderr.take();
         let server = Server {
             process,
+            dir: dir.to_owned(),
             remote: format!("unix:{}", socket.display()),
         };
         let deadline = Instant::now() + Duration::from_secs(20);
@@ -92,7 +136,7 @@ impl Server {
             );
             std::thread::yield_now();
         }
-        server
+        (server, told)
     }
 
     /// Connects to it.

@@ -1,37 +1,69 @@
-//! The help text.
+//! The help texts: of the program, and of single commands.
+
+mod command;
+mod records;
 
 use std::fmt::Write as _;
 
 use crate::args::Mode;
 use crate::commands::{self, Group, Syntax};
+use crate::complete;
 
-const GROUPS: [(Group, &str); 10] = [
-    (Group::General, "Switch configuration"),
+/// Headings of the groups, in order; those that Open vSwitch's tool has are called as there.
+const GROUPS: [(Group, &str); 11] = [
+    (Group::General, "Open vSwitch commands"),
     (Group::Switch, "Running switch"),
-    (Group::Bridge, "Bridges"),
-    (Group::Port, "Ports (a bond counts as one port)"),
-    (Group::Interface, "Interfaces (a bond has several)"),
-    (Group::Controller, "OpenFlow controllers"),
-    (Group::Manager, "Database connections"),
-    (Group::AutoAttach, "Auto-Attach"),
-    (Group::Datapath, "Datapaths and conntrack zones"),
-    (Group::Database, "Database records"),
+    (Group::Bridge, "Bridge commands"),
+    (
+        Group::Port,
+        "Port commands (a bond is considered to be a single port)",
+    ),
+    (
+        Group::Interface,
+        "Interface commands (a bond consists of multiple interfaces)",
+    ),
+    (Group::Controller, "Controller commands"),
+    (Group::Manager, "Manager commands"),
+    (Group::Ssl, "SSL commands"),
+    (Group::AutoAttach, "Auto Attach commands"),
+    (Group::Datapath, "Switch commands"),
+    (Group::Database, "Database commands"),
 ];
 
 const OPTIONS: &str = "\
 Options (before the first command):
-  --db=METHOD        database to connect to: unix:FILE or tcp:HOST:PORT
-                     (default: unix:$OVS_RUNDIR/db.sock)
+  --db=METHOD,...    database to connect to (default: unix:$OVS_RUNDIR/db.sock)
   --no-wait          don't wait until the switch works as the database says
   -t, --timeout=SECS give up after SECS seconds, with status 142
-  --retry            keep trying to connect
+  --retry            keep trying to connect, also when the connection is lost
   --dry-run          change nothing
   --oneline          print one line per command
+
+Output formatting options:
   -f, --format=F     print tables as list (default), table, csv, html or json
   -d, --data=F       print values as string (default), bare or json
   --no-headings      print tables without column names
   --bare             same as --format=list --data=bare --no-headings
-  --columns=C,...    (list, find) print only these columns, in this order
+  --pretty           indent JSON
+  --max-column-width=N  cut cells of --format=table
+
+Logging options:
+  -v, --verbose[=SPEC]  what is logged where: [MODULE:][syslog|console|file:][LEVEL],
+                     LEVEL one of off, emer, err, warn, info, dbg
+  --log-file[=FILE]  log to FILE, too
+  --no-syslog        same as --verbose=vsctl:syslog:warn
+  --syslog-method=(libc|unix:FILE|udp:IP:PORT|null), --syslog-target=IP:PORT
+
+Active database connection methods:
+  unix:FILE, tcp:HOST[:PORT], ssl:HOST[:PORT]
+Passive database connection methods (the server connects):
+  punix:FILE, ptcp:[PORT][:IP], pssl:[PORT][:IP]
+PKI configuration (required to use SSL):
+  -p, --private-key=FILE, -c, --certificate=FILE, -C, --ca-cert=FILE
+  --bootstrap-ca-cert=FILE  trust the first server's CA and keep it in FILE
+  --peer-ca-cert=FILE       also send this CA certificate
+
+Other options:
   -h, --help [COMMAND], -V, --version
 ";
 
@@ -55,13 +87,13 @@ Exit status: 0 done; 1 refused or failed; 2 br-exists found no such bridge; 142 
 
 /// The text of `--help`; with a command's name, only that command's.
 pub fn text(mode: Mode, topic: Option<&str>) -> String {
-    if let Some(syntax) = topic.and_then(|name| commands::find(mode, name)) {
-        return format!(
-            "usage: {} {}\n{}\n",
-            mode.program(),
-            usage(syntax),
-            syntax.summary
-        );
+    if mode == Mode::Vsctl {
+        if topic == Some(complete::COMPLETION) {
+            return command::COMPLETION.to_owned();
+        }
+        if let Some(syntax) = topic.and_then(|name| commands::find(mode, name)) {
+            return command::text(mode, syntax);
+        }
     }
     let program = mode.program();
     let mut text = format!(
@@ -80,13 +112,18 @@ pub fn text(mode: Mode, topic: Option<&str>) -> String {
             push_command(&mut text, syntax);
         }
     }
+    text.push_str(&records::text());
     let _ = write!(text, "\n{OPTIONS}");
     if mode == Mode::Vsctl {
         text.push_str("  --json             print lists and tables as JSON\n");
     }
     let _ = write!(text, "\n{}\n{EXIT}", EXAMPLES.replace("PROG", program));
     if mode == Mode::Vsctl {
-        text.push_str(";\n65 the database is written, but an interface could not be set up");
+        text.push_str(
+            ";\n65 the database is written, but an interface could not be set up\n\n\
+             vsctl help COMMAND tells more of a command; vsctl completion bash|zsh|fish prints a\n\
+             script that completes command lines",
+        );
     }
     text.push('\n');
     text
@@ -140,12 +177,13 @@ mod tests {
         let widest = text.lines().map(str::len).max();
         assert!(widest <= Some(100), "{widest:?}");
         assert!(text.contains("vsctl add-br br0"));
+        assert!(text.contains("  Bridge: by name\n"), "{text}");
     }
 
     #[test]
     fn a_topic_shows_its_options() {
-        let text = text(Mode::OvsVsctl, Some("add-port"));
-        let usage = "usage: ovs-vsctl [--may-exist] add-port BRIDGE PORT [COLUMN[:KEY]=VALUE]...";
+        let text = text(Mode::Vsctl, Some("add-port"));
+        let usage = "usage: vsctl [--may-exist] add-port BRIDGE PORT [COLUMN[:KEY]=VALUE]...";
         assert!(text.starts_with(usage), "{text}");
     }
 
