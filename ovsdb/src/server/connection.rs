@@ -1,16 +1,17 @@
 //! One client's connection.
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
 use super::RemoteOptions;
-use crate::engine::{Command, Outbox, Outgoing, SLOW, SessionId, outbox};
-use crate::jsonrpc::{Framer, Message, StreamError};
+use super::reading::{Reading, STALLED, discard};
+use super::writing::{STUCK, write};
+use crate::engine::{Command, SessionId, outbox};
+use crate::jsonrpc::StreamError;
 
 /// Why a connection ended, other than by the client's will.
 #[derive(Debug, thiserror::Error)]
@@ -25,19 +26,12 @@ pub(super) enum End {
     Stalled,
     #[error("the client doesn't read what it asked for")]
     Cut,
+    #[error("the client has read nothing of what it asked for for {} s", STUCK.as_secs())]
+    Stuck,
 }
 
 /// How long a client that has finished may take to read its last replies.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How long a message may take from its first byte to its last.
-const STALLED: Duration = Duration::from_secs(120);
-/// Room for what is read at a time from a client that says little, in bytes.
-const SMALL: usize = 1 << 10;
-/// The same for one that says much.
-const LARGE: usize = 64 << 10;
-
-/// So many bytes of short messages are sent at a time.
-const GATHERED: usize = 32 << 10;
 
 /// What is agreed on with a client.
 pub(super) struct Terms {
@@ -97,9 +91,9 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
 }
 
 /// Tells the engine that a client has gone, however that comes.
-struct Farewell {
-    engine: mpsc::Sender<Command>,
-    session: SessionId,
+pub(super) struct Farewell {
+    pub(super) engine: mpsc::Sender<Command>,
+    pub(super) session: SessionId,
     said: bool,
 }
 
@@ -127,173 +121,12 @@ impl Drop for Farewell {
     }
 }
 
-/// What comes from a client.
-struct Reading<'a> {
-    to: &'a Farewell,
-    probes: Outbox,
-    backlog: watch::Receiver<usize>,
-    terms: Terms,
-    framer: Framer,
-    heard: Instant,
-    /// When the message under way began.
-    begun: Option<Instant>,
-}
-
-impl<'a> Reading<'a> {
-    fn new(
-        to: &'a Farewell,
-        probes: Outbox,
-        backlog: watch::Receiver<usize>,
-        terms: Terms,
-    ) -> Self {
-        Self {
-            to,
-            probes,
-            backlog,
-            terms,
-            framer: Framer::default(),
-            heard: Instant::now(),
-            begun: None,
-        }
-    }
-
-    async fn run(mut self, mut reader: impl AsyncRead + Unpin) -> Result<(), End> {
-        let mut buffer = vec![0; SMALL];
-        let mut told = true;
-        loop {
-            let due = self.due();
-            let count = tokio::select! {
-                count = reader.read(&mut buffer) => count,
-                changed = self.terms.options.changed(), if told => {
-                    told = changed.is_ok();
-                    continue;
-                }
-                () = sleep_until(due), if due.is_some() => {
-                    self.late()?;
-                    continue;
-                }
-            };
-            let count = match count {
-                // Many peers end TLS connections without saying so; a message is whole or not.
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => 0,
-                count => count?,
-            };
-            if count == 0 {
-                return Ok(());
-            }
-            self.heard = Instant::now();
-            self.terms.asked.store(false, Ordering::Relaxed);
-            if !self.take(buffer.get(..count).unwrap_or_default()).await? {
-                return Ok(());
-            }
-            if count == buffer.len() && count < LARGE {
-                buffer = vec![0; LARGE];
-            } else if buffer.len() > SMALL && self.begun.is_none() {
-                buffer = vec![0; SMALL];
-            }
-        }
-    }
-
-    /// Hands on what is complete; false if the engine has stopped.
-    async fn take(&mut self, bytes: &[u8]) -> Result<bool, End> {
-        self.framer.push(bytes);
-        while let Some(message) = self.framer.next_message()? {
-            self.begun = None;
-            // What a client asks for it must read before it may ask for more.
-            if self
-                .backlog
-                .wait_for(|backlog| *backlog <= SLOW)
-                .await
-                .is_err()
-            {
-                return Ok(false);
-            }
-            let session = self.to.session;
-            let command = Command::Message { session, message };
-            if self.to.engine.send(command).await.is_err() {
-                return Ok(false);
-            }
-        }
-        if self.framer.is_empty() {
-            self.begun = None;
-        } else {
-            self.begun.get_or_insert(self.heard);
-        }
-        Ok(true)
-    }
-
-    /// When patience ends.
-    fn due(&self) -> Option<Instant> {
-        let probe = self.terms.options.borrow().probe;
-        let turns = 1 + u32::from(self.terms.asked.load(Ordering::Relaxed));
-        let silent = probe.map(|probe| self.heard + probe * turns);
-        let stalled = self.begun.map(|begun| begun + STALLED);
-        silent.into_iter().chain(stalled).min()
-    }
-
-    /// Patience has ended.
-    fn late(&self) -> Result<(), End> {
-        let now = Instant::now();
-        if self.begun.is_some_and(|begun| begun + STALLED <= now) {
-            return Err(End::Stalled);
-        }
-        if self.terms.asked.swap(true, Ordering::Relaxed) {
-            return Err(End::Silent);
-        }
-        let probe = Message::Request {
-            method: "echo".to_owned(),
-            params: Vec::new(),
-            id: "echo".into(),
-        };
-        self.probes.send(probe.to_text());
-        Ok(())
-    }
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn discard(mut reader: impl AsyncRead + Unpin) -> io::Result<()> {
-    let mut buffer = vec![0; LARGE];
-    while reader.read(&mut buffer).await? > 0 {}
-    Ok(())
-}
-
-async fn write(mut writer: impl AsyncWrite + Unpin, mut outgoing: Outgoing) -> Result<(), End> {
-    while let Some(text) = outgoing.texts.recv().await {
-        let (mut gathered, mut length) = (Vec::new(), 0);
-        let mut next = Some(text);
-        // What is short goes out together, what is long without being copied.
-        while let Some(text) = next.take() {
-            length += text.len();
-            if text.len() > GATHERED {
-                for part in text.parts() {
-                    writer.write_all(part.as_bytes()).await?;
-                }
-                break;
-            }
-            for part in text.parts() {
-                gathered.extend_from_slice(part.as_bytes());
-            }
-            next = outgoing.texts.next_within(GATHERED - gathered.len());
-        }
-        writer.write_all(&gathered).await?;
-        writer.flush().await?;
-        outgoing.sent(length);
-    }
-    writer.shutdown().await?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::DuplexStream;
-    use tokio::time::advance;
+    use crate::engine::SLOW;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::time::{Instant, advance};
 
     struct Peer {
         client: DuplexStream,
@@ -377,6 +210,28 @@ mod tests {
         trickle.await;
         assert!(start.elapsed() >= STALLED);
         assert!(start.elapsed() <= STALLED + Duration::from_secs(50) + FAREWELL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_with_much_to_read_must_read_some_of_it() {
+        let mut peer = connect(None);
+        let Some(Command::Connect { outbox, .. }) = peer.engine.recv().await else {
+            panic!("silent")
+        };
+        let half = "x".repeat(SLOW / 2 + 1);
+        outbox.send(half.clone());
+        advance(STUCK * 3).await;
+        assert!(outbox.send(half.clone()), "little may wait");
+        outbox.send(half);
+        for _ in 0..3 {
+            tokio::time::sleep(STUCK / 2).await;
+            let mut some = vec![0; 1 << 16];
+            assert!(peer.client.read(&mut some).await.unwrap() > 0);
+        }
+        let start = Instant::now();
+        let gone = peer.engine.recv().await;
+        assert!(matches!(gone, Some(Command::Disconnect { session: 1 })));
+        assert_eq!(start.elapsed(), STUCK);
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::connection::{Terms, serve};
+use super::connection::{End, Terms, serve};
 use super::{Access, RemoteOptions, Setup};
 use crate::engine::{SessionId, describe};
 use crate::remote::Remote;
@@ -206,17 +206,16 @@ impl Work {
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, String> {
-        let text = |error: io::Error| error.to_string();
         match &self.remote {
             Remote::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(text)?;
+                let stream = UnixStream::connect(path).await.map_err(plain)?;
                 Ok(Box::new(stream))
             }
-            Remote::Tcp(endpoint) => Ok(Box::new(endpoint.dial().await.map_err(text)?)),
+            Remote::Tcp(endpoint) => Ok(Box::new(endpoint.dial().await.map_err(plain)?)),
             Remote::Tls(endpoint) => {
                 // What is wrong with our own files needs no peer.
                 self.tls.check_client().map_err(|e| describe(&*e))?;
-                let stream = endpoint.dial().await.map_err(text)?;
+                let stream = endpoint.dial().await.map_err(plain)?;
                 let stream = self.tls.connect(stream).await;
                 Ok(Box::new(stream.map_err(|e| describe(&*e))?))
             }
@@ -245,6 +244,7 @@ impl Work {
         let why = tokio::select! {
             end = served => match end {
                 Ok(()) => "End of file".to_owned(),
+                Err(End::Io(error)) => plain(error),
                 Err(end) => describe(&end),
             },
             () = self.shared.restart.notified() => "reconnect was asked for".to_owned(),
@@ -263,5 +263,14 @@ impl Work {
     fn note(&self, change: impl FnOnce(&mut Progress)) {
         self.shared.status.send_modify(change);
         self.shared.activity.notify_one();
+    }
+}
+
+/// An error of the system as other programs have it: without its number.
+fn plain(error: io::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
     }
 }

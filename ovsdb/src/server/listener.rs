@@ -1,18 +1,18 @@
 //! Sockets that clients connect to.
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::{Mode, fchmod};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::connection::{Terms, serve};
+use super::socket::{ListenError, Socket, bind};
 use super::{Access, MAX_CLIENTS, RemoteOptions, Setup};
 use crate::engine::describe;
 use crate::remote::Remote;
@@ -22,33 +22,6 @@ use crate::tls::Tls;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Clients that are refused or can't be accepted are logged at most so often.
 const QUIET: Duration = Duration::from_secs(10);
-/// How many clients wait to be accepted before the kernel refuses more.
-const PENDING: u32 = 1024;
-
-/// A socket that can't be listened on.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// The operating system refused.
-    #[error("can't listen on {remote}")]
-    Io {
-        /// Where.
-        remote: Remote,
-        /// Why it failed.
-        source: io::Error,
-    },
-    /// A server is listening there.
-    #[error("{remote}: another server listens there")]
-    InUse {
-        /// Where.
-        remote: Remote,
-    },
-    /// The remote is one to connect to.
-    #[error("{remote} is not for listening")]
-    NotPassive {
-        /// The remote.
-        remote: Remote,
-    },
-}
 
 /// How a listener does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -196,64 +169,6 @@ pub(crate) async fn listen(
     })
 }
 
-enum Socket {
-    Unix(UnixListener, PathBuf),
-    Tcp(TcpListener),
-}
-
-async fn bind(remote: &Remote, group: Option<u32>) -> Result<Socket, ListenError> {
-    let failed = |source| ListenError::Io {
-        remote: remote.clone(),
-        source,
-    };
-    match remote {
-        Remote::ListenUnix(path) => {
-            if UnixStream::connect(path).await.is_ok() {
-                let remote = remote.clone();
-                return Err(ListenError::InUse { remote });
-            }
-            let listener = bind_unix(path, group).map_err(failed)?;
-            Ok(Socket::Unix(listener, path.clone()))
-        }
-        Remote::ListenTcp(ip, port) | Remote::ListenTls(ip, port) => {
-            let listener = bind_tcp(SocketAddr::new(*ip, *port)).map_err(failed)?;
-            Ok(Socket::Tcp(listener))
-        }
-        _ => Err(ListenError::NotPassive {
-            remote: remote.clone(),
-        }),
-    }
-}
-
-/// Binds a socket that only its owner, and the group's members if there is one, may connect to, in
-/// place of one that a dead server left.
-fn bind_unix(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
-    use std::os::unix::fs::{FileTypeExt, chown};
-    if std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket()) {
-        std::fs::remove_file(path)?;
-    }
-    let socket = UnixSocket::new_stream()?;
-    // The file inherits the mode from the socket: there is no moment at which others may connect.
-    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
-    socket.bind(path)?;
-    if group.is_some() {
-        chown(path, None, group)?;
-        rustix::fs::chmod(path, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP)?;
-    }
-    socket.listen(PENDING)
-}
-
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(PENDING)
-}
-
 impl Acceptor {
     async fn run(self, socket: Socket) {
         let (mut clients, mut told) = (JoinSet::new(), None::<tokio::time::Instant>);
@@ -380,5 +295,46 @@ impl Drop for Count {
     fn drop(&mut self) {
         self.0.clients.fetch_sub(1, Ordering::Relaxed);
         self.0.activity.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::UnixStream;
+    use tokio::sync::{Semaphore, mpsc};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn when_all_places_are_taken_nobody_is_served_until_somebody_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let remote = Remote::ListenUnix(directory.path().join("s"));
+        let (engine, mut commands) = mpsc::channel(16);
+        let access = Access {
+            places: Arc::new(Semaphore::new(1)),
+            ..Access::new(engine)
+        };
+        let setup = Setup::usual(&remote);
+        let listener = listen(&remote, access, setup).await.unwrap();
+        let path = directory.path().join("s");
+        let first = UnixStream::connect(&path).await.unwrap();
+        assert!(matches!(
+            commands.recv().await,
+            Some(crate::engine::Command::Connect { .. })
+        ));
+        let mut second = UnixStream::connect(&path).await.unwrap();
+        assert_eq!(second.read(&mut [0; 9]).await.unwrap(), 0);
+        let problem = listener.status().problem.unwrap();
+        assert_eq!(problem, format!("there are {MAX_CLIENTS} already"));
+        drop(first);
+        while listener.clients() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let _third = UnixStream::connect(&path).await.unwrap();
+        while listener.clients() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(listener.status().problem, None);
     }
 }

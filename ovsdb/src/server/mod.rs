@@ -3,6 +3,9 @@ mod backoff;
 mod connection;
 mod dialer;
 mod listener;
+mod reading;
+mod socket;
+mod writing;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +20,8 @@ use crate::tls::Tls;
 pub(crate) use dialer::dial;
 pub use dialer::{DialState, Dialer, DialerStatus};
 pub(crate) use listener::listen;
-pub use listener::{ListenError, Listener, ListenerStatus};
+pub use listener::{Listener, ListenerStatus};
+pub use socket::ListenError;
 
 /// At most so many clients are served at a time, over all remotes.
 pub const MAX_CLIENTS: usize = 20_000;

@@ -184,3 +184,132 @@ pub(super) fn row_tables(specs: &Specs, db: &Db) -> Vec<String> {
     });
     columns.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use aorta_ovsdb::{Store, StoreHandle, op};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const MANAGERS: &str = "db:Open_vSwitch,Open_vSwitch,manager_options";
+
+    fn files() -> FileSpecs {
+        let own = |column| FileSpec::Column(ColumnSpec::own("SSL", column));
+        FileSpecs {
+            private_key: own("private_key"),
+            certificate: own("certificate"),
+            ca_cert: own("ca_cert"),
+            peer_ca_cert: None,
+            bootstrap: false,
+        }
+    }
+
+    fn specs(texts: &[&str]) -> Specs {
+        let specs = texts.iter().map(|t| ((*t).to_owned(), t.parse().unwrap()));
+        specs.collect()
+    }
+
+    /// A database with managers, each a target and further columns.
+    async fn database(managers: &[(&str, Value)]) -> StoreHandle {
+        let store = Store::in_memory();
+        let mut operations = Vec::new();
+        let mut names = Vec::new();
+        for (at, (target, more)) in managers.iter().enumerate() {
+            let mut row = more.clone();
+            row["target"] = json!(target);
+            let name = format!("m{at}");
+            names.push(op::named(&name));
+            operations
+                .push(json!({"op": "insert", "table": "Manager", "row": row, "uuid-name": name}));
+        }
+        let root = op::Columns::new().set_json("manager_options", json!(["set", names]));
+        operations.push(op::insert("Open_vSwitch", None, root));
+        store.transact(Value::Array(operations)).await.unwrap();
+        store
+    }
+
+    #[tokio::test]
+    async fn rows_and_the_command_line_are_one_list() {
+        let store = database(&[
+            (
+                "ptcp:6640",
+                json!({"inactivity_probe": 0, "max_backoff": 60_000}),
+            ),
+            ("tcp:[::1]", json!({"inactivity_probe": 20})),
+            ("punix:x", json!({"connection_mode": "in-band"})),
+            ("nonsense", json!({})),
+        ])
+        .await;
+        let specs = specs(&[MANAGERS, "ptcp:6640", "ptcp:1:127.0.0.1"]);
+        let db = store.snapshot().await.unwrap();
+        let desired = desired(&specs, &files(), Path::new("/run/x"), &db);
+        let seconds = Duration::from_secs;
+        let options = |name: &str| {
+            let options = desired.remotes[name].options.unwrap();
+            (options.probe, options.max_backoff)
+        };
+        assert_eq!(desired.remotes.len(), 5);
+        assert_eq!(options("ptcp:6640"), (None, seconds(60)));
+        assert_eq!(options("tcp:[::1]"), (Some(seconds(1)), seconds(8)));
+        assert_eq!(options("punix:x"), (None, seconds(8)));
+        let of = |name: &str| &desired.remotes[name];
+        assert_eq!(of("punix:x").remote, Ok("punix:/run/x/x".parse().unwrap()));
+        assert!(of("punix:x").in_band && !of("ptcp:6640").in_band);
+        assert!(of("nonsense").remote.is_err());
+        assert_eq!(of("ptcp:6640").rows.len(), 1);
+        assert_eq!(of("ptcp:1:127.0.0.1").rows, []);
+        assert_eq!(desired.files, TlsFiles::default());
+        assert_eq!(row_tables(&specs, &db), ["Manager"]);
+    }
+
+    #[tokio::test]
+    async fn files_come_from_the_ssl_row_or_the_command_line() {
+        let store = database(&[]).await;
+        let ssl = op::Columns::new()
+            .set("private_key", "/k")
+            .set("certificate", "/c")
+            .set("ca_cert", "/a")
+            .set("bootstrap_ca_cert", true);
+        let refer = json!({"op": "update", "table": "Open_vSwitch", "where": [],
+            "row": {"ssl": op::named("s")}});
+        let operations = vec![op::insert("SSL", Some("s"), ssl), refer];
+        store.transact(Value::Array(operations)).await.unwrap();
+        let db = store.snapshot().await.unwrap();
+        let of_row = desired(&Specs::new(), &files(), Path::new("/"), &db).files;
+        assert_eq!(of_row.private_key, Some("/k".into()));
+        assert_eq!(of_row.ca_cert, Some("/a".into()));
+        assert!(of_row.bootstrap);
+        let given = FileSpecs {
+            ca_cert: FileSpec::Path("/b".into()),
+            ..files()
+        };
+        let mixed = desired(&Specs::new(), &given, Path::new("/"), &db).files;
+        assert_eq!((mixed.ca_cert, mixed.bootstrap), (Some("/b".into()), false));
+        assert_eq!(mixed.certificate, Some("/c".into()));
+    }
+
+    #[tokio::test]
+    async fn only_what_is_read_matters() {
+        let store = database(&[("ptcp:1", json!({}))]).await;
+        let (db, mut deltas) = store.subscribe().await.unwrap();
+        let specs = specs(&[MANAGERS]);
+        let tables = row_tables(&specs, &db);
+        let root = db.rows("Open_vSwitch").next().unwrap().uuid();
+        let manager = db.rows("Manager").next().unwrap().uuid();
+        let mut matters_to_us = async |operation: Value| {
+            store.transact(json!([operation])).await.unwrap();
+            let delta = deltas.recv().await.unwrap();
+            matters(&delta, &specs, &files(), &tables)
+        };
+        let row = op::Columns::new;
+        let next = op::update("Open_vSwitch", root, row().set("next_cfg", 7i64));
+        assert!(!matters_to_us(next).await);
+        let state = op::update("Manager", manager, row().set("is_connected", true));
+        assert!(!matters_to_us(state).await);
+        let probe = op::update("Manager", manager, row().set("inactivity_probe", 7000i64));
+        assert!(matters_to_us(probe).await);
+        let none = row().set_json("manager_options", json!(["set", []]));
+        assert!(matters_to_us(op::update("Open_vSwitch", root, none)).await);
+    }
+}

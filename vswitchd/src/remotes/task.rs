@@ -300,7 +300,9 @@ impl Work {
             Some(port) => info!("remote {name} is open on port {port}"),
             None => info!("remote {name} is open"),
         }
-        if let Some(problem) = self.tls.problem().filter(|_| remote.is_tls()) {
+        if remote.is_tls()
+            && let Some(problem) = self.tls.problem()
+        {
             warn!("{name}: nobody can connect: {}", line(&*problem));
         }
         let wanted = self.desired.remotes.get(name);
