@@ -421,6 +421,13 @@ fn a_disk_that_takes_nothing_is_told_and_survived() {
     disk.fill();
     refused_until(&disk, &switch, "br1", "No space left", || disk.free());
     assert_eq!(done(&switch, "list-br"), "br0\nbr1");
+    // A compaction that there is no room for leaves everything as it is.
+    disk.fill();
+    let compact = ["-t", "ovsdb-server", "ovsdb-server/compact"];
+    let output = switch.client("ovs-appctl", &compact).unwrap();
+    assert!(output.stderr.contains("No space left"), "{output:?}");
+    disk.free();
+    switch.client("ovs-appctl", &compact).unwrap().ok().unwrap();
     switch.kill().unwrap();
     switch.restart().unwrap();
     assert_eq!(done(&switch, "list-br"), "br0\nbr1");
