@@ -1,6 +1,8 @@
 //! The errors that the protocol itself speaks (RFC 7047 §3.1 `<error>`).
 use serde_json::{Value, json};
 
+use crate::json::sorted_text;
+
 /// What kind of failure an operation or a request met; its text is what clients compare with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -110,16 +112,16 @@ impl OpError {
     /// The same failure, with the JSON that caused it.
     #[must_use]
     pub fn with_syntax(mut self, json: &Value) -> Self {
-        self.syntax = Some(json.to_string());
+        self.syntax = Some(sorted_text(json));
         self
     }
 
     /// The `<error>` object.
     pub fn to_json(&self) -> Value {
-        let mut object = json!({"error": self.kind.as_str(), "details": self.details});
-        if let Some(syntax) = &self.syntax {
-            object["syntax"] = Value::from(syntax.as_str());
+        let (error, details) = (self.kind.as_str(), &self.details);
+        match &self.syntax {
+            Some(syntax) => json!({"syntax": syntax, "details": details, "error": error}),
+            None => json!({"details": details, "error": error}),
         }
-        object
     }
 }

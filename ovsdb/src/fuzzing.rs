@@ -15,15 +15,17 @@ use crate::monitor::{Monitor, MonitorVersion};
 use crate::schema::DatabaseSchema;
 use crate::value::Datum;
 
-/// A stream yields the same messages however it is cut, and what it yields survives being written
-/// and read again.
+/// A stream yields the same messages however it is cut, and what it yields has a text that
+/// survives being read and written again.
 pub fn json_stream(bytes: &[u8]) {
     let whole = messages(bytes, bytes.len().max(1));
     let pieces = messages(bytes, 1);
     assert_eq!(whole, pieces, "cutting a stream changes it");
     for message in whole.0 {
         let text = message.to_text();
-        assert_eq!(messages(text.as_bytes(), 7).0, [message], "{text}");
+        let (again, _) = messages(text.as_bytes(), 7);
+        let texts: Vec<String> = again.iter().map(Message::to_text).collect();
+        assert_eq!(texts, [text], "a message changes on its way");
     }
 }
 

@@ -18,6 +18,7 @@ pub mod db;
 mod engine;
 pub mod error;
 pub mod fuzzing;
+pub mod json;
 pub mod jsonrpc;
 pub mod log;
 mod monitor;

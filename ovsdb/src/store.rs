@@ -55,7 +55,16 @@ impl Store {
     /// # Errors
     /// If the file is in use, unreadable or damaged; it is not changed then.
     pub fn open(path: &Path) -> Result<StoreHandle, LogError> {
-        let (log, db) = Log::open(path, &DatabaseSchema::vswitch())?;
+        Self::open_schema(path, &DatabaseSchema::vswitch())
+    }
+
+    /// Opens a database of any schema in a file, or makes an empty one there. Must be called
+    /// within a tokio runtime.
+    ///
+    /// # Errors
+    /// If the file is in use, unreadable or damaged; it is not changed then.
+    pub fn open_schema(path: &Path, schema: &Arc<DatabaseSchema>) -> Result<StoreHandle, LogError> {
+        let (log, db) = Log::open(path, schema)?;
         Ok(StoreHandle::start(Engine::new(db, Some(log))))
     }
 

@@ -151,11 +151,11 @@ async fn a_client_may_wait_for_many_things_but_not_without_end() {
     let requests: String = (0..101).map(wait).collect();
     let text = last_words(raw(&lab, format!("{requests}{}[]", wait(5)).as_bytes()).await).await;
     assert!(
-        text.contains(r#"{"id":100,"error":{"error":"resources exhausted""#),
+        text.contains(r#"{"id":100,"error":{"details":"100 transactions wait already""#),
         "{text}"
     );
     assert!(
-        text.contains(r#"{"id":5,"error":{"error":"syntax error""#),
+        text.contains(r#""details":"transact: duplicate request ID""#),
         "{text}"
     );
     assert_eq!(text.matches("\"id\"").count(), 2, "{text}");

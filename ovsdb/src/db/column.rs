@@ -71,21 +71,63 @@ impl ColumnRef {
 }
 
 pub(crate) fn unknown(name: &str, table: &TableSchema, json: &Value) -> OpError {
-    let words = format!("table {} has no column {name}", table.name);
+    let words = format!("No column {name} in table {}.", table.name);
     OpError::new(ErrorKind::UnknownColumn, words).with_syntax(json)
 }
 
+/// An operator that has no meaning for a column of this type.
+pub(super) fn mismatch(operator: &str, name: &str, ty: &ColumnType, json: &Value) -> OpError {
+    let ty = ty.describe();
+    let words = format!(
+        "Type mismatch: \"{operator}\" operator may not be applied to column {name} of type {ty}."
+    );
+    OpError::syntax(words).with_syntax(json)
+}
+
 /// Parses a list of distinct column names.
-pub(crate) fn parse_columns(json: &Value, table: &TableSchema) -> Result<Vec<ColumnRef>, OpError> {
-    let fault = || OpError::syntax("distinct names of columns are needed").with_syntax(json);
-    let names = json.as_array().ok_or_else(fault)?;
+///
+/// # Errors
+/// For one that is unknown; with `words` for what is no such list.
+fn column_list(json: &Value, table: &TableSchema, words: Words) -> Result<Vec<ColumnRef>, OpError> {
+    let fault = |words: &str| OpError::syntax(words).with_syntax(json);
+    let names = json.as_array().ok_or_else(|| fault(words.form))?;
     let mut columns = Vec::with_capacity(names.len());
     for name in names {
-        let column = ColumnRef::find(name.as_str().ok_or_else(fault)?, table).ok_or_else(fault)?;
+        let name = name.as_str().ok_or_else(|| fault(words.form))?;
+        let unknown = || fault(&format!("{name} is not a valid column name"));
+        let column = ColumnRef::find(name, table).ok_or_else(unknown)?;
         if columns.contains(&column) {
-            return Err(fault());
+            return Err(fault(words.duplicate));
         }
         columns.push(column);
     }
     Ok(columns)
+}
+
+/// How faults of a list are told.
+struct Words {
+    form: &'static str,
+    duplicate: &'static str,
+}
+
+/// Parses the columns of an operation.
+pub(super) fn parse_columns(json: &Value, table: &TableSchema) -> Result<Vec<ColumnRef>, OpError> {
+    let words = "array of distinct column names expected";
+    let words = Words {
+        form: words,
+        duplicate: words,
+    };
+    column_list(json, table, words)
+}
+
+/// Parses the columns of a monitor.
+pub(crate) fn requested_columns(
+    json: &Value,
+    table: &TableSchema,
+) -> Result<Vec<ColumnRef>, OpError> {
+    let words = Words {
+        form: "array of column names expected",
+        duplicate: "column name mentioned more than once",
+    };
+    column_list(json, table, words)
 }

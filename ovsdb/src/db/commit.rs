@@ -1,7 +1,7 @@
 //! What makes a transaction valid as a whole, checked at its end: references, garbage
 //! collection, numbers of rows, indexes (RFC 7047 §3.2, §4.1.3). The work grows with the rows
 //! that the transaction touched.
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -57,46 +57,42 @@ impl Transaction<'_> {
 
     fn check_strong(&self, changes: &[Change], counts: &Counts) -> Result<(), OpError> {
         for change in changes {
-            match &change.new {
-                Some(row) => self.check_resolves(change, row)?,
-                None => {
-                    let left = counts.total(self.db, change.place());
-                    if left > 0 {
-                        let (table, uuid) = (&change.table, change.uuid);
-                        let words =
-                            format!("{table} row {uuid} can't go: {left} references lead to it");
-                        return Err(OpError::new(ErrorKind::ReferentialIntegrity, words));
-                    }
-                }
+            if let Some(row) = &change.new {
+                self.check_resolves(change, row)?;
+            }
+        }
+        for change in changes.iter().filter(|change| change.new.is_none()) {
+            let left = counts.total(self.db, change.place());
+            if left > 0 {
+                let (table, uuid) = (&change.table, change.uuid);
+                let words = format!(
+                    "cannot delete {table} row {uuid} because of {left} remaining reference(s)"
+                );
+                return Err(OpError::new(ErrorKind::ReferentialIntegrity, words));
             }
         }
         Ok(())
     }
 
     fn check_resolves(&self, change: &Change, row: &Row) -> Result<(), OpError> {
-        let (table, uuid) = (&change.table, change.uuid);
-        for link in self
-            .db
-            .links(change.table_at)
-            .iter()
-            .filter(|link| link.strong)
-        {
+        let links = self.db.links(change.table_at).iter();
+        for link in links.filter(|link| link.strong) {
+            // A row that the transaction deletes is there until its references are counted.
+            let is_missing =
+                |target: Place| self.db.row_at(target).is_none() && !self.had_before(target);
             let mut added = moved(change, link).into_iter().filter(|(_, added)| *added);
-            let missing = added.find(|(t, _)| self.db.row_at((link.table, *t)).is_none());
-            let missing = missing.map(|(uuid, _)| uuid);
-            if let Some(missing) = missing {
-                let column = row
-                    .schema()
-                    .columns
-                    .get(link.column)
-                    .map_or("", |c| &c.name);
-                let target = self.db.table_at(link.table).map_or("", |t| &t.schema.name);
-                let words = format!(
-                    "column {column} of {table} row {uuid} refers to row {missing}, \
-                     which is not in table {target}"
-                );
-                return Err(OpError::new(ErrorKind::ReferentialIntegrity, words));
-            }
+            let Some((missing, _)) = added.find(|(t, _)| is_missing((link.table, *t))) else {
+                continue;
+            };
+            let column = row.schema().columns.get(link.column);
+            let column = column.map_or("", |c| &c.name);
+            let target = self.db.table_at(link.table).map_or("", |t| &t.schema.name);
+            let (table, uuid) = (&change.table, change.uuid);
+            let words = format!(
+                "Table {table} column {column} row {uuid} references nonexistent row {missing} \
+                 in table {target}."
+            );
+            return Err(OpError::new(ErrorKind::ReferentialIntegrity, words));
         }
         Ok(())
     }
@@ -134,7 +130,10 @@ impl Transaction<'_> {
         for table in tables.into_iter().filter_map(|at| self.db.table_at(at)) {
             let (name, rows, limit) = (&table.schema.name, table.len(), table.schema.max_rows);
             if rows > limit {
-                let words = format!("table {name} would have {rows} rows and may have {limit}");
+                let words = format!(
+                    "transaction causes \"{name}\" table to contain {rows} rows, greater than the \
+                     schema-defined limit of {limit} row(s)"
+                );
                 return Err(OpError::constraint(words));
             }
         }
@@ -182,8 +181,23 @@ impl Transaction<'_> {
         let column = row.schema().columns.get(link.column);
         if let Some(column) = column.filter(|c| rest.len() < c.ty.min) {
             let (name, table, uuid) = (&column.name, &row.schema().name, place.1);
+            let count = gone.len();
+            let story = match self.before(place) {
+                Some(None) => " (inserted within this transaction)",
+                _ => "",
+            };
+            if gone.iter().all(|atom| *atom == Atom::Uuid(Uuid::nil())) {
+                return Err(OpError::constraint(format!(
+                    "Weak reference column \"{name}\" in \"{table}\" row {uuid}{story} contained \
+                     all-zeros UUID (probably as the default value for this column) but deleting \
+                     this value caused a constraint violation because this column is not allowed \
+                     to be empty."
+                )));
+            }
             let words = format!(
-                "column {name} of {table} row {uuid} would be left empty by rows that went away"
+                "Deletion of {count} weak reference(s) to deleted (or never-existing) rows from \
+                 column \"{name}\" in \"{table}\" row {uuid}{story} caused this column to become \
+                 empty, but constraints on this column disallow an empty column."
             );
             return Err(OpError::constraint(words));
         }
@@ -191,37 +205,6 @@ impl Transaction<'_> {
             row.set_at(link.column, rest);
             Ok(())
         })
-    }
-
-    fn check_indexes(&self, changes: &[Change]) -> Result<(), OpError> {
-        let mut claimed: HashMap<(usize, usize, Vec<Datum>), Uuid> = HashMap::new();
-        for change in changes {
-            let Some(row) = &change.new else { continue };
-            let Some(table) = self.db.table_at(change.table_at) else {
-                continue;
-            };
-            for (at, (columns, index)) in
-                table.schema.indexes.iter().zip(&table.indexes).enumerate()
-            {
-                if !change.moves(columns) {
-                    continue;
-                }
-                let key = index_key(columns, row);
-                let committed = index.get(&key).copied();
-                let kept = committed.filter(|uuid| {
-                    let place = (change.table_at, *uuid);
-                    let at = changes.binary_search_by_key(&place, Change::place);
-                    !at.is_ok_and(|at| changes.get(at).is_some_and(|c| c.moves(columns)))
-                });
-                let other = claimed
-                    .insert((change.table_at, at, key), change.uuid)
-                    .or(kept);
-                if let Some(other) = other {
-                    return Err(duplicate(change, row, columns, other));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Gives a changed row its new version.
@@ -239,18 +222,7 @@ impl Transaction<'_> {
     }
 }
 
-fn duplicate(change: &Change, row: &Row, columns: &[usize], other: Uuid) -> OpError {
-    let values: Vec<String> = columns
-        .iter()
-        .map(|c| row.at(*c).to_json().to_string())
-        .collect();
-    let (table, uuid, values) = (&change.table, change.uuid, values.join(", "));
-    OpError::constraint(format!(
-        "{table} rows {other} and {uuid} both have {values} in columns that must differ"
-    ))
-}
-
-fn index_key(columns: &[usize], row: &Row) -> Vec<Datum> {
+pub(super) fn index_key(columns: &[usize], row: &Row) -> Vec<Datum> {
     columns
         .iter()
         .map(|column| row.at(*column).clone())
@@ -258,12 +230,12 @@ fn index_key(columns: &[usize], row: &Row) -> Vec<Datum> {
 }
 
 impl Change {
-    fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         (self.table_at, self.uuid)
     }
 
     /// Whether the row comes, goes, or has other values in the columns of an index.
-    fn moves(&self, columns: &[usize]) -> bool {
+    pub(super) fn moves(&self, columns: &[usize]) -> bool {
         match (&self.old, &self.new) {
             (Some(old), Some(new)) => columns.iter().any(|c| old.at(*c) != new.at(*c)),
             _ => true,

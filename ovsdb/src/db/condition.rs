@@ -1,7 +1,7 @@
 //! Conditions on rows (RFC 7047 §5.1 `<condition>`).
 use serde_json::Value;
 
-use super::column::{ColumnRef, unknown};
+use super::column::{ColumnRef, mismatch, unknown};
 use crate::error::{ErrorKind, OpError};
 use crate::row::Row;
 use crate::schema::{ColumnType, TableSchema};
@@ -51,7 +51,7 @@ impl Condition {
                 let parsed = clauses.iter().map(|c| Clause::from_json(c, table, symbols));
                 parsed.collect::<Result<_, _>>()?
             }
-            _ => return Err(OpError::syntax("a condition is an array").with_syntax(json)),
+            _ => return Err(OpError::syntax("array expected").with_syntax(json)),
         };
         Ok(Self { clauses })
     }
@@ -79,19 +79,17 @@ impl Clause {
         let Some([Value::String(name), Value::String(function), arg]) =
             json.as_array().map(Vec::as_slice)
         else {
-            return Err(OpError::syntax("a clause is [column, function, value]").with_syntax(json));
+            return Err(OpError::syntax("Parse error in condition.").with_syntax(json));
         };
         let column = ColumnRef::find(name, table).ok_or_else(|| unknown(name, table, json))?;
-        let function = Function::from_name(function).ok_or_else(|| {
-            OpError::new(
-                ErrorKind::UnknownFunction,
-                format!("{function} is not a function"),
-            )
+        let (given, ty) = (function, column.ty(table));
+        let function = Function::from_name(given).ok_or_else(|| {
+            let words = format!("No function named {given}.");
+            OpError::new(ErrorKind::UnknownFunction, words)
         })?;
-        let ty = function.argument_type(column.ty(table)).ok_or_else(|| {
-            let words = format!("column {name} can't be ordered");
-            OpError::syntax(words).with_syntax(json)
-        })?;
+        let ty = function
+            .argument_type(ty)
+            .ok_or_else(|| mismatch(given, name, ty, json))?;
         Ok(Self::Test {
             column,
             function,

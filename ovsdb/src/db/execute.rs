@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::column::{parse_columns, unknown};
-use super::members::is_id;
+use super::members::{Kind, Part};
 use super::mutation::Mutation;
 use super::outcome::{Context, Execution, Outcome};
 use super::transaction::Transaction;
@@ -17,7 +17,7 @@ use crate::schema::TableSchema;
 use crate::value::Datum;
 
 /// Why an operation ends its transaction.
-enum Stop {
+pub(super) enum Stop {
     Failed(OpError),
     Blocked(Option<u64>),
 }
@@ -41,8 +41,8 @@ impl Db {
             txn: Transaction::new(self, context.new_uuid),
         };
         let mut results = Vec::with_capacity(operations.len());
-        for operation in operations {
-            match run.operation(operation) {
+        for (at, operation) in operations.iter().enumerate() {
+            match run.operation(operation, Part::Operation(at + 1, operations.len())) {
                 Ok(result) => results.push(result),
                 Err(Stop::Blocked(timeout_ms)) => {
                     run.txn.undo();
@@ -80,10 +80,10 @@ impl Db {
 }
 
 /// The state of a transaction between its operations.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     schema: Arc<crate::schema::DatabaseSchema>,
     holds_lock: &'a dyn Fn(&str) -> bool,
-    waited_ms: u64,
+    pub(super) waited_ms: u64,
     read_only: bool,
     comments: Vec<String>,
     durable: bool,
@@ -91,13 +91,30 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn operation(&mut self, json: &Value) -> Result<Value, Stop> {
-        let mut members = Members::new(json, "operation")?;
-        let name = members.string("op")?;
-        if self.read_only && matches!(name, "insert" | "update" | "mutate" | "delete") {
-            let words = format!("{name}: this database is read-only");
+    /// Runs one operation. A fault in its form outweighs whatever else is wrong with it.
+    fn operation(&mut self, json: &Value, part: Part<'_>) -> Result<Value, Stop> {
+        let mut members = Members::new(json, part);
+        let Some(name) = members.string("op", Kind::Id) else {
+            return Err(members.failure().into());
+        };
+        let result = self.execute(name, &mut members);
+        members.finish()?;
+        let result = result?;
+        if self.read_only && matches!(name, "insert" | "update" | "mutate" | "delete" | "commit") {
+            let words = match &*self.schema.name {
+                reserved if reserved.starts_with('_') => {
+                    format!("{name} operation not allowed on table in reserved database {reserved}")
+                }
+                _ => format!(
+                    "{name} operation not allowed when database server is in read only mode"
+                ),
+            };
             return Err(OpError::new(ErrorKind::NotAllowed, words).into());
         }
+        Ok(result)
+    }
+
+    fn execute(&mut self, name: &str, members: &mut Members<'_>) -> Result<Value, Stop> {
         Ok(match name {
             "insert" => self.insert(members)?,
             "select" => self.select(members)?,
@@ -105,37 +122,44 @@ impl Run<'_> {
             "mutate" => self.mutate(members)?,
             "delete" => self.delete(members)?,
             "wait" => return self.wait(members),
-            "commit" => self.commit(members)?,
-            "abort" => {
-                members.finish()?;
-                return Err(OpError::new(ErrorKind::Aborted, "aborted by request").into());
-            }
-            "comment" => self.comment(members)?,
+            "commit" => self.commit(members),
+            "abort" => return Err(OpError::new(ErrorKind::Aborted, "aborted by request").into()),
+            "comment" => self.comment(members),
             "assert" => self.assert(members)?,
-            _ => return Err(members.fault(&format!("{name} is not an operation")).into()),
+            _ => {
+                members.raise(&format!("No operation \"{name}\""));
+                Value::Null
+            }
         })
     }
 
-    fn table(&self, members: &mut Members<'_>) -> Result<(usize, Arc<TableSchema>), OpError> {
-        let name = members.string("table")?;
+    pub(super) fn table(&self, members: &mut Members<'_>) -> Option<(usize, Arc<TableSchema>)> {
+        let name = members.string("table", Kind::Id)?;
         let at = self.schema.position(name);
         let found = at.and_then(|at| Some((at, Arc::clone(self.schema.tables.get(at)?))));
-        found.ok_or_else(|| members.fault(&format!("there is no table {name}")))
+        if found.is_none() {
+            members.raise(&format!("No table named {name}."));
+        }
+        found
     }
 
-    fn condition(&mut self, json: &Value, table: &TableSchema) -> Result<Condition, OpError> {
+    pub(super) fn condition(
+        &mut self,
+        json: &Value,
+        table: &TableSchema,
+    ) -> Result<Condition, OpError> {
         Condition::from_json(json, table, &mut self.txn.names)
     }
 
     /// Parses RFC 7047 §5.1 `<row>` into the columns that it sets.
-    fn row(
+    pub(super) fn row(
         &mut self,
         json: &Value,
         table: &TableSchema,
     ) -> Result<Vec<(ColumnRef, Datum)>, OpError> {
         let object = json
             .as_object()
-            .ok_or_else(|| OpError::syntax("a row is an object").with_syntax(json))?;
+            .ok_or_else(|| OpError::syntax("row must be JSON object").with_syntax(json))?;
         let mut columns = Vec::with_capacity(object.len());
         for (name, value) in object {
             let column = ColumnRef::find(name, table).ok_or_else(|| unknown(name, table, json))?;
@@ -145,18 +169,17 @@ impl Run<'_> {
         Ok(columns)
     }
 
-    fn insert(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
-        let (at, table) = self.table(&mut members)?;
-        let json = members.required("row")?;
-        let wanted = members.optional("uuid");
-        let name = match members.optional("uuid-name") {
-            None => None,
-            Some(Value::String(s)) if is_id(s) => Some(s.as_str()),
-            Some(_) => return Err(members.fault("uuid-name is not an id")),
+    fn insert(&mut self, members: &mut Members<'_>) -> Result<Value, OpError> {
+        let table = self.table(members);
+        let wanted = members.optional("uuid", Kind::String);
+        let name = members.optional("uuid-name", Kind::Id);
+        let row = members.required("row", Kind::Object);
+        members.check()?;
+        let (Some((at, table)), Some(json)) = (table, row) else {
+            return Err(members.failure());
         };
-        members.finish()?;
         let wanted = wanted.map(|json| self.wanted_uuid(json, at)).transpose()?;
-        let uuid = self.name_row(name, wanted)?;
+        let uuid = self.name_row(name.and_then(Value::as_str), wanted)?;
         let columns = self.row(json, &table)?;
         let version = self.txn.names.fresh();
         let mut row = Row::new(&table, uuid, version);
@@ -167,7 +190,7 @@ impl Run<'_> {
         }
         for (column, value) in table.columns.iter().zip(row.values()) {
             // A default may break a rule; what was given has been checked.
-            if column.ty.min == 1 && value.len() == 1 {
+            if column.ty.min == 1 && value.is_default(&column.ty) {
                 column.ty.check(value)?;
             }
         }
@@ -179,10 +202,11 @@ impl Run<'_> {
         let text = json.as_str().filter(|s| s.len() == 36);
         let uuid = text
             .and_then(|s| Uuid::try_parse(s).ok())
-            .ok_or_else(|| OpError::syntax("not a uuid").with_syntax(json))?;
+            .ok_or_else(|| OpError::syntax("bad uuid").with_syntax(json))?;
         let place = (table, uuid);
-        if self.txn.has_touched(place) || self.txn.db.row_at(place).is_some() {
-            let words = "the table has, or had before this transaction, a row with this uuid";
+        if self.txn.had_before(place) || self.txn.db.row_at(place).is_some() {
+            let words = "This UUID would duplicate a UUID already present within the table or \
+                         deleted within the same transaction.";
             return Err(OpError::new(ErrorKind::DuplicateUuid, words).with_syntax(json));
         }
         Ok(uuid)
@@ -193,26 +217,27 @@ impl Run<'_> {
             (None, Some(uuid)) => Ok(uuid),
             (None, None) => Ok(self.txn.names.fresh()),
             (Some(name), wanted) => self.txn.names.declare(name, wanted).ok_or_else(|| {
-                let words = "an earlier insert of this transaction has this uuid-name";
+                let words = "This \"uuid-name\" appeared on an earlier \"insert\" operation.";
                 OpError::new(ErrorKind::DuplicateUuidName, words).with_syntax(&json!(name))
             }),
         }
     }
 
-    fn select(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
-        let (at, table) = self.table(&mut members)?;
-        let condition = clauses(&mut members)?;
-        let columns = members
-            .optional("columns")
-            .map(|json| parse_columns(json, &table));
-        let sort = members
-            .optional("sort")
-            .map(|json| parse_columns(json, &table));
-        members.finish()?;
+    fn select(&mut self, members: &mut Members<'_>) -> Result<Value, OpError> {
+        let table = self.table(members);
+        let condition = members.required("where", Kind::Array);
+        let columns = members.optional("columns", Kind::Array);
+        let sort = members.optional("sort", Kind::Array);
+        members.check()?;
+        let (Some((at, table)), Some(condition)) = (table, condition) else {
+            return Err(members.failure());
+        };
         let condition = self.condition(condition, &table)?;
+        let columns = columns.map(|json| parse_columns(json, &table));
         let columns = columns
             .transpose()?
             .unwrap_or_else(|| ColumnRef::all(&table));
+        let sort = sort.map(|json| parse_columns(json, &table));
         let sort = sort.transpose()?.unwrap_or_default();
         let rows = self.project(at, &condition, &columns);
         let mut rows: Vec<Vec<Datum>> = rows.into_iter().collect();
@@ -233,7 +258,7 @@ impl Run<'_> {
     }
 
     /// The distinct values that some columns take in the rows that match.
-    fn project(
+    pub(super) fn project(
         &self,
         table: usize,
         condition: &Condition,
@@ -247,19 +272,19 @@ impl Run<'_> {
             .collect()
     }
 
-    fn update(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
-        let (at, table) = self.table(&mut members)?;
-        let condition = clauses(&mut members)?;
-        let json = members.required("row")?;
-        members.finish()?;
+    fn update(&mut self, members: &mut Members<'_>) -> Result<Value, OpError> {
+        let table = self.table(members);
+        let condition = members.required("where", Kind::Array);
+        let row = members.required("row", Kind::Object);
+        members.check()?;
+        let (Some((at, table)), Some(condition), Some(json)) = (table, condition, row) else {
+            return Err(members.failure());
+        };
         let columns = self.row(json, &table)?;
         if let Some((column, _)) = columns.iter().find(|(c, _)| !c.is_mutable(&table)) {
-            let words = format!(
-                "column {} of {} never changes",
-                column.name(&table),
-                table.name
-            );
-            return Err(OpError::constraint(words).with_syntax(json));
+            let (column, table) = (column.name(&table), &table.name);
+            let words = format!("Cannot update immutable column {column} in table {table}.");
+            return Err(OpError::constraint(words).with_syntax(members.json()));
         }
         let condition = self.condition(condition, &table)?;
         let uuids = self.txn.find(at, &condition);
@@ -276,11 +301,15 @@ impl Run<'_> {
         Ok(json!({"count": uuids.len()}))
     }
 
-    fn mutate(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
-        let (at, table) = self.table(&mut members)?;
-        let condition = clauses(&mut members)?;
-        let mutations = members.array("mutations")?;
-        members.finish()?;
+    fn mutate(&mut self, members: &mut Members<'_>) -> Result<Value, OpError> {
+        let table = self.table(members);
+        let condition = members.required("where", Kind::Array);
+        let mutations = members.array("mutations");
+        members.check()?;
+        let (Some((at, table)), Some(condition), Some(mutations)) = (table, condition, mutations)
+        else {
+            return Err(members.failure());
+        };
         let mutations = mutations
             .iter()
             .map(|json| Mutation::from_json(json, &table, &mut self.txn.names))
@@ -297,10 +326,13 @@ impl Run<'_> {
         Ok(json!({"count": uuids.len()}))
     }
 
-    fn delete(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
-        let (at, table) = self.table(&mut members)?;
-        let condition = clauses(&mut members)?;
-        members.finish()?;
+    fn delete(&mut self, members: &mut Members<'_>) -> Result<Value, OpError> {
+        let condition = members.required("where", Kind::Array);
+        let table = self.table(members);
+        members.check()?;
+        let (Some((at, table)), Some(condition)) = (table, condition) else {
+            return Err(members.failure());
+        };
         let condition = self.condition(condition, &table)?;
         let uuids = self.txn.find(at, &condition);
         for uuid in &uuids {
@@ -309,92 +341,24 @@ impl Run<'_> {
         Ok(json!({"count": uuids.len()}))
     }
 
-    fn wait(&mut self, mut members: Members<'_>) -> Result<Value, Stop> {
-        let (at, table) = self.table(&mut members)?;
-        let timeout_ms = match members.optional("timeout") {
-            None => None,
-            Some(json) => Some(json.as_i64().ok_or_else(|| members.fault("timeout"))?),
-        };
-        let condition = clauses(&mut members)?;
-        let columns = members
-            .optional("columns")
-            .map(|json| parse_columns(json, &table));
-        let until = members.string("until")?;
-        let rows = members.array("rows")?;
-        members.finish()?;
-        let condition = self.condition(condition, &table)?;
-        let columns = columns
-            .transpose()?
-            .unwrap_or_else(|| ColumnRef::all(&table));
-        let equal = match until {
-            "==" => true,
-            "!=" => false,
-            _ => return Err(OpError::syntax("until is neither == nor !=").into()),
-        };
-        let mut expected = BTreeSet::new();
-        for json in rows {
-            let given = self.row(json, &table)?;
-            expected.insert(expected_row(&given, &columns, &table));
+    fn commit(&mut self, members: &mut Members<'_>) -> Value {
+        self.durable |= members.boolean("durable").unwrap_or(false);
+        json!({})
+    }
+
+    fn comment(&mut self, members: &mut Members<'_>) -> Value {
+        let comment = members.string("comment", Kind::String);
+        self.comments.extend(comment.map(str::to_owned));
+        json!({})
+    }
+
+    fn assert(&mut self, members: &mut Members<'_>) -> Result<Value, OpError> {
+        match members.string("lock", Kind::Id) {
+            Some(lock) if !(self.holds_lock)(lock) => {
+                let words = format!("Asserted lock {lock} not held.");
+                Err(OpError::new(ErrorKind::NotOwner, words))
+            }
+            _ => Ok(json!({})),
         }
-        if (self.project(at, &condition, &columns) == expected) == equal {
-            return Ok(json!({}));
-        }
-        let timeout_ms = timeout_ms.map(|ms| u64::try_from(ms).unwrap_or(0));
-        if timeout_ms.is_none_or(|limit| self.waited_ms < limit) {
-            return Err(Stop::Blocked(timeout_ms));
-        }
-        Err(OpError::new(ErrorKind::TimedOut, "\"where\" clause test failed").into())
     }
-
-    fn commit(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
-        let durable = members.boolean("durable")?;
-        members.finish()?;
-        self.durable |= durable;
-        Ok(json!({}))
-    }
-
-    fn comment(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
-        let comment = members.string("comment")?;
-        members.finish()?;
-        self.comments.push(comment.to_owned());
-        Ok(json!({}))
-    }
-
-    fn assert(&mut self, mut members: Members<'_>) -> Result<Value, OpError> {
-        let lock = members.string("lock")?;
-        members.finish()?;
-        if (self.holds_lock)(lock) {
-            return Ok(json!({}));
-        }
-        Err(OpError::new(
-            ErrorKind::NotOwner,
-            format!("lock {lock} is not held"),
-        ))
-    }
-}
-
-/// The clauses of `where`, not parsed yet.
-fn clauses<'a>(members: &mut Members<'a>) -> Result<&'a Value, OpError> {
-    let json = members.required("where")?;
-    if json.is_array() {
-        Ok(json)
-    } else {
-        Err(members.fault("where is not an array"))
-    }
-}
-
-/// A row of `wait`, with defaults for what it leaves out.
-fn expected_row(
-    given: &[(ColumnRef, Datum)],
-    columns: &[ColumnRef],
-    table: &TableSchema,
-) -> Vec<Datum> {
-    let value = |column: &ColumnRef| {
-        let given = given
-            .iter()
-            .find(|(c, _)| c == column)
-            .map(|(_, datum)| datum.clone());
-        given.unwrap_or_else(|| Datum::default_for(column.ty(table)))
-    };
-    columns.iter().map(value).collect()
 }

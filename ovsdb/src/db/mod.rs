@@ -7,6 +7,7 @@ mod condition;
 mod convert;
 mod delta;
 mod execute;
+mod indexes;
 mod members;
 mod mutation;
 mod outcome;
@@ -14,13 +15,14 @@ mod replay;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod wait;
 
 pub use column::ColumnRef;
-pub(crate) use column::parse_columns;
+pub(crate) use column::requested_columns;
 pub use condition::Condition;
 pub use convert::ConvertError;
 pub use delta::{Change, Delta};
-pub(crate) use members::{Members, is_id};
+pub(crate) use members::{Kind, Members, Part};
 pub use outcome::{Context, Execution, Outcome};
 pub use replay::ReplayError;
 

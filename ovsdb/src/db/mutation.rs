@@ -1,7 +1,9 @@
 //! Mutations of columns (RFC 7047 §5.1 `<mutation>`).
+use std::fmt;
+
 use serde_json::Value;
 
-use super::column::{ColumnRef, unknown};
+use super::column::{ColumnRef, mismatch, unknown};
 use crate::error::{ErrorKind, OpError};
 use crate::row::Row;
 use crate::schema::{BaseType, ColumnType, TableSchema};
@@ -35,29 +37,27 @@ impl Mutation {
         let Some([Value::String(name), Value::String(mutator), arg]) =
             json.as_array().map(Vec::as_slice)
         else {
-            let words = "a mutation is [column, mutator, value]";
-            return Err(OpError::syntax(words).with_syntax(json));
+            return Err(OpError::syntax("Parse error in mutation.").with_syntax(json));
         };
         let column = ColumnRef::find(name, table).ok_or_else(|| unknown(name, table, json))?;
-        let mutator = Mutator::from_name(mutator).ok_or_else(|| {
-            OpError::new(
-                ErrorKind::UnknownMutator,
-                format!("{mutator} is not a mutator"),
-            )
-        })?;
         let at = match column {
             ColumnRef::At(at) if column.is_mutable(table) => at,
             _ => {
-                let words = format!("column {name} of table {} never changes", table.name);
+                let words = format!(
+                    "Cannot mutate immutable column {name} in table {}.",
+                    table.name
+                );
                 return Err(OpError::constraint(words).with_syntax(json));
             }
         };
+        let (given, ty) = (mutator, column.ty(table));
+        let mutator = Mutator::from_name(given).ok_or_else(|| {
+            let words = format!("No mutator named {given}.");
+            OpError::new(ErrorKind::UnknownMutator, words)
+        })?;
         let arg = mutator
-            .parse_argument(arg, column.ty(table), symbols)?
-            .ok_or_else(|| {
-                let words = format!("column {name} is not of a type that can be mutated so");
-                OpError::syntax(words).with_syntax(json)
-            })?;
+            .parse_argument(arg, ty, symbols)?
+            .ok_or_else(|| mismatch(given, name, ty, json))?;
         Ok(Self {
             column: at,
             mutator,
@@ -76,8 +76,8 @@ impl Mutation {
             arithmetic => arithmetic.compute(&old, &self.arg, ty)?,
         };
         if !ty.allows_len(new.len()) {
-            let (found, expected) = (new.len(), ty.describe_len());
-            let words = format!("{found} elements where {expected} may be");
+            let (found, ty) = (new.len(), ty.describe());
+            let words = format!("Attempted to store {found} elements in {ty}.");
             return Err(OpError::constraint(words));
         }
         row.set_at(self.column, new);
@@ -129,26 +129,24 @@ impl Mutator {
         let Some(arg) = arg.as_atom() else {
             return Ok(old.clone());
         };
-        let mut results = Vec::with_capacity(old.len());
-        for atom in old.atoms() {
-            let result = match (atom, arg) {
-                (Atom::Integer(x), Atom::Integer(y)) => Atom::Integer(self.integers(*x, *y)?),
-                (Atom::Real(x), Atom::Real(y)) => Atom::Real(self.reals(x.get(), y.get())?),
-                _ => atom.clone(),
-            };
-            ty.key.check(&result)?;
-            results.push(result);
-        }
+        let result = |atom: &Atom| match (atom, arg) {
+            (Atom::Integer(x), Atom::Integer(y)) => self.integers(*x, *y).map(Atom::Integer),
+            (Atom::Real(x), Atom::Real(y)) => self.reals(x.get(), y.get()).map(Atom::Real),
+            _ => Ok(atom.clone()),
+        };
+        let results: Vec<Atom> = old.atoms().iter().map(result).collect::<Result<_, _>>()?;
+        results.iter().try_for_each(|atom| ty.key.check(atom))?;
         let set: AtomSet = results.into_iter().collect();
         if set.len() < old.len() {
-            return Err(OpError::constraint("the results are not distinct"));
+            let words = format!("Result of \"{self}\" operation contains duplicates.");
+            return Err(OpError::constraint(words));
         }
         Ok(Datum::Set(set))
     }
 
     fn integers(self, x: i64, y: i64) -> Result<i64, OpError> {
         if y == 0 && matches!(self, Self::Div | Self::Mod) {
-            return Err(OpError::new(ErrorKind::Domain, "division by zero"));
+            return Err(division_by_zero());
         }
         let result = match self {
             Self::Add => x.checked_add(y),
@@ -158,12 +156,12 @@ impl Mutator {
             Self::Mod => x.checked_rem(y),
             Self::Insert | Self::Delete => Some(x),
         };
-        result.ok_or_else(|| OpError::new(ErrorKind::Range, "the result is not a 64-bit integer"))
+        result.ok_or_else(|| self.out_of_range())
     }
 
     fn reals(self, x: f64, y: f64) -> Result<Real, OpError> {
         if y == 0.0 && self == Self::Div {
-            return Err(OpError::new(ErrorKind::Domain, "division by zero"));
+            return Err(division_by_zero());
         }
         let result = match self {
             Self::Add => x + y,
@@ -172,7 +170,30 @@ impl Mutator {
             Self::Div => x / y,
             Self::Mod | Self::Insert | Self::Delete => x,
         };
-        Real::new(result).ok_or_else(|| OpError::new(ErrorKind::Range, "the result is not finite"))
+        Real::new(result).ok_or_else(|| self.out_of_range())
+    }
+
+    fn out_of_range(self) -> OpError {
+        let words = format!("Result of \"{self}\" operation is out of range.");
+        OpError::new(ErrorKind::Range, words)
+    }
+}
+
+fn division_by_zero() -> OpError {
+    OpError::new(ErrorKind::Domain, "Division by zero.")
+}
+
+impl fmt::Display for Mutator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Add => "+=",
+            Self::Sub => "-=",
+            Self::Mul => "*=",
+            Self::Div => "/=",
+            Self::Mod => "%=",
+            Self::Insert => "insert",
+            Self::Delete => "delete",
+        })
     }
 }
 

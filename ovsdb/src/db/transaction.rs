@@ -71,9 +71,15 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Whether the transaction has changed, made or deleted the row.
-    pub(super) fn has_touched(&self, place: Place) -> bool {
-        self.originals.contains_key(&place)
+    /// Whether the row was there before the transaction, which has touched it.
+    pub(super) fn had_before(&self, place: Place) -> bool {
+        self.originals.get(&place).is_some_and(Option::is_some)
+    }
+
+    /// What the row was before the transaction touched it: `Some(None)` if it wasn't there,
+    /// `None` if it is untouched.
+    pub(super) fn before(&self, place: Place) -> Option<Option<&Row>> {
+        self.originals.get(&place).map(Option::as_deref)
     }
 
     /// Every row that the transaction has changed, made or deleted.

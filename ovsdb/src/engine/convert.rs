@@ -4,7 +4,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::requests::{Answer, invalid};
+use super::requests::{Answer, refused};
 use super::server_db::set_schema;
 use super::{Client, Engine, MAIN, SessionId, describe, notification, now_ms};
 use crate::db::{ConvertError, Db};
@@ -20,7 +20,7 @@ impl Engine {
     pub(super) fn convert(&mut self, session: SessionId, params: &[Value], id: &Value) -> Answer {
         let at = self.database("convert", params)?;
         let [_, schema] = params else {
-            return Err(invalid("convert", params));
+            return Err(refused(ErrorKind::Syntax, "array expected", params));
         };
         let refused = |kind, words: String| OpError::new(kind, words).to_json();
         let schema = DatabaseSchema::from_json(schema.clone())

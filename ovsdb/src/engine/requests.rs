@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use super::session::UpdateText;
 use super::{Client, Engine, SessionId, SessionMonitor, notification};
-use crate::db::is_id;
 use crate::error::{ErrorKind, OpError};
+use crate::json::{is_id, with_integers};
 use crate::jsonrpc::Message;
 use crate::monitor::{Monitor, MonitorVersion};
 use crate::value::{write_uuid, write_value};
@@ -42,7 +42,7 @@ impl Engine {
         id: &Value,
     ) -> Answer {
         match method {
-            "echo" => Ok(Some(Value::Array(params))),
+            "echo" => Ok(Some(with_integers(Value::Array(params)))),
             "list_dbs" => {
                 let names = self.databases.iter().map(|d| json!(&*d.db.schema().name));
                 Ok(Some(names.collect()))
@@ -56,9 +56,9 @@ impl Engine {
             }
             "get_server_id" => Ok(Some(json!(self.server_id.to_string()))),
             "transact" => self.transact(session, params, id),
-            "monitor" => self.monitor(session, &params, MonitorVersion::V1, id),
-            "monitor_cond" => self.monitor(session, &params, MonitorVersion::V2, id),
-            "monitor_cond_since" => self.monitor(session, &params, MonitorVersion::V3, id),
+            "monitor" => self.monitor(session, method, &params, MonitorVersion::V1, id),
+            "monitor_cond" => self.monitor(session, method, &params, MonitorVersion::V2, id),
+            "monitor_cond_since" => self.monitor(session, method, &params, MonitorVersion::V3, id),
             "monitor_cond_change" => self.monitor_cond_change(session, &params),
             "monitor_cancel" => self.monitor_cancel(session, &params),
             "lock" | "steal" | "unlock" => self.lock(session, method, &params),
@@ -70,29 +70,25 @@ impl Engine {
 
     /// The database that the first parameter names.
     pub(super) fn database(&self, method: &str, params: &[Value]) -> Result<usize, Value> {
-        let json = Value::Array(params.to_vec());
         let Some(Value::String(name)) = params.first() else {
-            let words = format!("{method}: the first parameter is the name of a database");
-            return Err(OpError::syntax(words).with_syntax(&json).to_json());
+            let words = format!("{method} request params must begin with <db-name>");
+            return Err(refused(ErrorKind::Syntax, words, params));
         };
-        let at = self
-            .databases
-            .iter()
-            .position(|d| *d.db.schema().name == **name);
+        let mut databases = self.databases.iter();
+        let at = databases.position(|d| *d.db.schema().name == **name);
         at.ok_or_else(|| {
-            let words = format!("{method}: there is no database {name}");
-            OpError::new(ErrorKind::UnknownDatabase, words)
-                .with_syntax(&json)
-                .to_json()
+            let words = format!("{method} request specifies unknown database {name}");
+            refused(ErrorKind::UnknownDatabase, words, params)
         })
     }
 
     fn transact(&mut self, session: SessionId, mut params: Vec<Value>, id: &Value) -> Answer {
-        let database = self.database("transact", params.get(..1).unwrap_or_default())?;
+        let database = self.database("transact", &params)?;
         let mine = self.blocked.iter().filter(|job| job.client.is(session));
         let ids: Vec<_> = mine.map(|job| job.client.id()).collect();
         if ids.contains(&Some(id)) {
-            return Err(OpError::syntax("a request with this id is under way").to_json());
+            let words = "transact: duplicate request ID";
+            return Err(refused(ErrorKind::Syntax, words, &params));
         }
         if ids.len() >= MAX_BLOCKED {
             let words = format!("{MAX_BLOCKED} transactions wait already");
@@ -133,25 +129,27 @@ impl Engine {
     fn monitor(
         &mut self,
         session: SessionId,
+        method: &str,
         params: &[Value],
         version: MonitorVersion,
         request: &Value,
     ) -> Answer {
-        let at = self.database("monitor", params)?;
+        let at = self.database(method, params)?;
         let [_, id, requests, rest @ ..] = params else {
-            return Err(invalid("monitor", params));
+            return Err(invalid(params));
         };
         if rest.len() != usize::from(version == MonitorVersion::V3) {
-            return Err(invalid("monitor", params));
+            return Err(invalid(params));
+        }
+        if let Some(last) = rest.first() {
+            check_transaction_id(last)?;
         }
         let (Some(database), Some(state)) = (self.databases.get(at), self.sessions.get(&session))
         else {
             return Ok(None);
         };
         if state.monitors.iter().any(|m| m.id == *id) {
-            return Err(OpError::syntax("this monitor id is in use")
-                .with_syntax(id)
-                .to_json());
+            return Err(duplicate_monitor(id));
         }
         let monitor =
             Monitor::from_json(requests, version, database.db.schema()).map_err(|e| e.to_json())?;
@@ -167,20 +165,18 @@ impl Engine {
 
     fn monitor_cond_change(&mut self, session: SessionId, params: &[Value]) -> Answer {
         let [old, new, requests] = params else {
-            return Err(invalid("monitor_cond_change", params));
+            return Err(invalid(params));
         };
         let Some(state) = self.sessions.get(&session) else {
             return Ok(None);
         };
         let Some(at) = state.monitors.iter().position(|m| m.id == *old) else {
-            return Err(OpError::syntax("there is no such monitor")
+            return Err(OpError::syntax("unknown monitor session")
                 .with_syntax(old)
                 .to_json());
         };
         if old != new && state.monitors.iter().any(|m| m.id == *new) {
-            return Err(OpError::syntax("this monitor id is in use")
-                .with_syntax(new)
-                .to_json());
+            return Err(duplicate_monitor(new));
         }
         let Some(watched) = state.monitors.get(at) else {
             return Ok(None);
@@ -221,20 +217,28 @@ impl Engine {
     }
 
     fn lock(&mut self, session: SessionId, method: &str, params: &[Value]) -> Answer {
-        let [Value::String(name)] = params else {
-            return Err(invalid(method, params));
+        let id = match params {
+            [Value::String(name)] => Some(name).filter(|name| is_id(name)),
+            _ => None,
         };
-        if !is_id(name) {
-            return Err(invalid(method, params));
-        }
+        let Some(name) = id else {
+            let words = format!("{method} request params must be <id>");
+            return Err(refused(ErrorKind::Syntax, words, params));
+        };
         let asked = self.locks.asked(name, session);
         match method {
             "unlock" if asked => {
                 self.unlock(name, session);
                 Ok(Some(json!({})))
             }
-            "unlock" => Err(OpError::syntax("unlock of a lock never asked for").to_json()),
-            _ if asked => Err(OpError::syntax("unlock it before locking it again").to_json()),
+            "unlock" => {
+                let words = "unlock: \"unlock\" without \"lock\" or \"steal\"";
+                Err(refused(ErrorKind::Syntax, words, params))
+            }
+            _ if asked => {
+                let words = format!("must issue \"unlock\" before new \"{method}\"");
+                Err(refused(ErrorKind::Syntax, words, params))
+            }
             "steal" => {
                 if let Some(victim) = self.locks.steal(name, session) {
                     self.send(victim, &notification("stolen", vec![json!(name)]));
@@ -247,7 +251,8 @@ impl Engine {
 
     fn set_db_change_aware(&mut self, session: SessionId, params: &[Value]) -> Answer {
         let [Value::Bool(aware)] = params else {
-            return Err(invalid("set_db_change_aware", params));
+            let words = "set_db_change_aware: true or false parameter expected";
+            return Err(refused(ErrorKind::Syntax, words, params));
         };
         if let Some(state) = self.sessions.get_mut(&session) {
             state.change_aware = *aware;
@@ -276,9 +281,29 @@ fn initial_reply(request: &Value, version: MonitorVersion, initial: &str) -> Str
     reply
 }
 
-pub(super) fn invalid(method: &str, params: &[Value]) -> Value {
-    let words = format!("{method}: wrong parameters");
-    OpError::syntax(words)
-        .with_syntax(&Value::Array(params.to_vec()))
-        .to_json()
+/// The error for parameters that a method can't take.
+pub(super) fn refused(kind: ErrorKind, words: impl Into<String>, params: &[Value]) -> Value {
+    let params = Value::Array(params.to_vec());
+    OpError::new(kind, words).with_syntax(&params).to_json()
+}
+
+fn invalid(params: &[Value]) -> Value {
+    refused(ErrorKind::Syntax, "invalid parameters", params)
+}
+
+fn duplicate_monitor(id: &Value) -> Value {
+    let error = OpError::syntax("duplicate monitor ID");
+    error.with_syntax(id).to_json()
+}
+
+/// Refuses what can't be the last transaction that a client has seen.
+fn check_transaction_id(json: &Value) -> Result<(), Value> {
+    let fault = |words| Err(OpError::syntax(words).with_syntax(json).to_json());
+    match json.as_str() {
+        None => fault("last-txn-id must be string"),
+        Some(text) if text.len() != 36 || Uuid::try_parse(text).is_err() => {
+            fault("last-txn-id must be UUID format.")
+        }
+        Some(_) => Ok(()),
+    }
 }

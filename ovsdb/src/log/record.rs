@@ -150,7 +150,8 @@ fn hex_sha1(body: &[u8]) -> String {
     digits.collect()
 }
 
-/// A record's bytes.
+/// A record's bytes. Reals have all their digits, other than on the wire: with fewer, two elements
+/// of a set might become equal.
 pub fn encode(json: &Value) -> Vec<u8> {
     record(&format!("{json}\n"))
 }
@@ -166,6 +167,7 @@ fn record(body: &str) -> Vec<u8> {
 pub fn encode_transaction(delta: &Delta, date_ms: u64) -> Option<Vec<u8>> {
     let mut body = String::new();
     let mut open = None;
+    let as_differences = delta.changes.iter().all(has_clear_differences);
     for change in &delta.changes {
         let mark = body.len();
         match open {
@@ -178,7 +180,7 @@ pub fn encode_transaction(delta: &Delta, date_ms: u64) -> Option<Vec<u8>> {
         }
         write_uuid(change.uuid, &mut body);
         body.push(':');
-        if write_change(change, &mut body) {
+        if write_change(change, as_differences, &mut body) {
             open = Some(change.table_at);
         } else {
             body.truncate(mark);
@@ -191,7 +193,12 @@ pub fn encode_transaction(delta: &Delta, date_ms: u64) -> Option<Vec<u8>> {
         write_string(comment, &mut body);
         body.push(',');
     }
-    let _ = writeln!(body, "\"_date\":{date_ms},\"_is_diff\":true}}");
+    let _ = write!(body, "\"_date\":{date_ms}");
+    body.push_str(if as_differences {
+        ",\"_is_diff\":true}\n"
+    } else {
+        "}\n"
+    });
     Some(record(&body))
 }
 
@@ -210,7 +217,7 @@ pub(super) fn snapshot(db: &Db, date_ms: u64) -> Vec<u8> {
             }
             write_uuid(row.uuid(), &mut body);
             body.push(':');
-            write_columns(row, None, &mut body);
+            write_columns(row, None, false, &mut body);
         }
         body.push('}');
     }
@@ -222,10 +229,29 @@ pub(super) fn snapshot(db: &Db, date_ms: u64) -> Vec<u8> {
     bytes
 }
 
+/// Whether the programs of OVS 3.1 understand the differences of a row's columns. They refuse
+/// those with more elements than the column may have, though they write them, and take a
+/// difference from the default of a set that is never empty for the new value.
+fn has_clear_differences(change: &Change) -> bool {
+    let (Some(old), Some(new)) = (&change.old, &change.new) else {
+        return true;
+    };
+    let mut columns = new.schema().columns.iter().enumerate();
+    columns.all(|(at, column)| {
+        let (old, new, ty) = (old.at(at), new.at(at), &column.ty);
+        let is_many = ty.max > 1 && !column.ephemeral && old != new;
+        let fits = || ty.max == usize::MAX || new.diff_from(old, ty).len() <= ty.max;
+        !is_many || fits() && !(ty.min == 1 && old.is_default(ty))
+    })
+}
+
 /// Writes what a record says of a row; false if nothing that lasts has changed.
-fn write_change(change: &Change, out: &mut String) -> bool {
+fn write_change(change: &Change, as_differences: bool, out: &mut String) -> bool {
     match &change.new {
-        Some(new) => write_columns(new, change.old.as_deref(), out) || change.old.is_none(),
+        Some(new) => {
+            let old = change.old.as_deref();
+            write_columns(new, old, as_differences, out) || old.is_none()
+        }
         None => {
             out.push_str("null");
             true
@@ -234,8 +260,8 @@ fn write_change(change: &Change, out: &mut String) -> bool {
 }
 
 /// Writes the columns of a row that last and are not at their default, or those that differ from
-/// an older state, as differences; false if there are none.
-fn write_columns(row: &Row, old: Option<&Row>, out: &mut String) -> bool {
+/// an older state, as differences or as they are; false if there are none.
+fn write_columns(row: &Row, old: Option<&Row>, as_differences: bool, out: &mut String) -> bool {
     out.push('{');
     let start = out.len();
     let all = row.schema().columns.iter().enumerate();
@@ -245,14 +271,15 @@ fn write_columns(row: &Row, old: Option<&Row>, out: &mut String) -> bool {
             None if value.is_default(&column.ty) => continue,
             None => None,
             Some(old) if old.at(at) == value => continue,
-            Some(old) => Some(value.diff_from(old.at(at), &column.ty)),
+            Some(old) if as_differences => Some(value.diff_from(old.at(at), &column.ty)),
+            Some(_) => None,
         };
         if out.len() > start {
             out.push(',');
         }
         write_string(&column.name, out);
         out.push(':');
-        difference.as_ref().unwrap_or(value).write_json(out);
+        difference.as_ref().unwrap_or(value).write_exact(out);
     }
     let any = out.len() > start;
     out.push('}');

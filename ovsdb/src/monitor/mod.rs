@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::db::{ColumnRef, Condition, Db, Members, parse_columns};
+use crate::db::{ColumnRef, Condition, Db, Kind as MemberKind, Members, Part, requested_columns};
 use crate::error::OpError;
 use crate::schema::{DatabaseSchema, TableSchema};
 use crate::value::NoSymbols;
@@ -97,21 +97,15 @@ impl Monitor {
     /// If the request doesn't fit what is monitored; nothing is changed then.
     pub fn change_conditions(&mut self, json: &Value, db: &Db) -> Result<Option<String>, OpError> {
         let mut conditions = BTreeMap::new();
-        for (at, requests) in requested_tables(json, db.schema())? {
-            let monitor = self
-                .tables
-                .get(&at)
-                .ok_or_else(|| OpError::syntax("the table is not monitored").with_syntax(json))?;
-            let mut condition = Condition::default();
+        for (at, name, requests) in changed_tables(json, db.schema())? {
+            let unknown = || OpError::syntax(format!("no table named {name} in monitor session"));
+            let monitor = self.tables.get(&at).ok_or_else(unknown)?;
+            let requests = requests.as_array().ok_or_else(|| {
+                OpError::syntax(format!("table {name} no monitor-cond-change JSON array"))
+            })?;
+            let mut condition = monitor.condition.clone();
             for request in requests {
-                let mut members = Members::new(request, "monitor condition")?;
-                if members.optional("columns").is_some() {
-                    return Err(members.fault("the columns of a monitor never change"));
-                }
-                if let Some(json) = members.optional("where") {
-                    condition = Condition::from_json(json, &monitor.schema, &mut NoSymbols)?;
-                }
-                members.finish()?;
+                condition = monitor.changed_condition(request)?;
             }
             conditions.insert(at, condition);
         }
@@ -123,7 +117,12 @@ impl Monitor {
             for row in table.rows() {
                 let seen = monitor.condition.matches_any(row);
                 let sees = condition.matches_any(row);
-                if seen != sees {
+                let is_wanted = if sees {
+                    monitor.select.insert
+                } else {
+                    monitor.select.delete
+                };
+                if seen != sees && is_wanted {
                     updates.row(at, monitor, row.uuid(), |out| {
                         if sees {
                             monitor.write_sparse("insert", row, Kind::Insert, out);
@@ -149,7 +148,7 @@ impl Select {
         modify: false,
     };
 
-    fn from_json(json: Option<&Value>) -> Result<Self, OpError> {
+    fn from_json(json: Option<&Value>, table: &str) -> Result<Self, OpError> {
         let Some(json) = json else {
             return Ok(Self {
                 initial: true,
@@ -158,17 +157,16 @@ impl Select {
                 modify: true,
             });
         };
-        let mut members = Members::new(json, "monitor select")?;
-        let mut flag = |name| match members.optional(name) {
-            None => Ok(true),
-            Some(Value::Bool(b)) => Ok(*b),
-            Some(_) => Err(members.fault("a flag is not a boolean")),
+        let mut members = Members::new(json, Part::Select(table));
+        let mut flag = |name| {
+            let value = members.optional(name, MemberKind::Boolean);
+            value.and_then(Value::as_bool).unwrap_or(true)
         };
         let select = Self {
-            initial: flag("initial")?,
-            insert: flag("insert")?,
-            delete: flag("delete")?,
-            modify: flag("modify")?,
+            initial: flag("initial"),
+            insert: flag("insert"),
+            delete: flag("delete"),
+            modify: flag("modify"),
         };
         members.finish()?;
         Ok(select)
@@ -195,27 +193,48 @@ impl Select {
 
 impl TableMonitor {
     fn add(&mut self, json: &Value, version: MonitorVersion) -> Result<(), OpError> {
-        let mut members = Members::new(json, "monitor request")?;
-        let columns = match members.optional("columns") {
-            Some(json) => parse_columns(json, &self.schema)?,
-            None => ColumnRef::all(&self.schema).into_iter().skip(1).collect(),
+        let schema = Arc::clone(&self.schema);
+        let mut members = Members::new(json, Part::Table(&schema.name));
+        let columns = members.optional("columns", MemberKind::Array);
+        let select = members.optional("select", MemberKind::Object);
+        let condition = match version {
+            MonitorVersion::V1 => None,
+            _ => members.optional("where", MemberKind::Array),
         };
-        let select = Select::from_json(members.optional("select"))?;
-        if version != MonitorVersion::V1
-            && let Some(json) = members.optional("where")
-        {
-            self.condition = Condition::from_json(json, &self.schema, &mut NoSymbols)?;
-        }
         members.finish()?;
+        let select = Select::from_json(select, &schema.name)?;
+        let names = columns;
+        let columns = match names {
+            Some(json) => requested_columns(json, &schema)?,
+            None => ColumnRef::all(&schema).into_iter().skip(1).collect(),
+        };
+        if let Some(json) = condition {
+            self.condition = Condition::from_json(json, &schema, &mut NoSymbols)?;
+        }
         for column in columns {
             if self.columns.iter().any(|(known, _)| *known == column) {
-                let name = column.name(&self.schema);
-                return Err(OpError::syntax(format!("column {name} is asked for twice")));
+                let error = OpError::syntax("column name mentioned more than once");
+                return Err(
+                    names.map_or_else(|| error.clone(), |json| error.clone().with_syntax(json))
+                );
             }
             self.columns.push((column, select));
         }
         self.select = self.select.or(select);
         Ok(())
+    }
+
+    /// The condition that a request of `monitor_cond_change` asks for.
+    fn changed_condition(&self, json: &Value) -> Result<Condition, OpError> {
+        let mut members = Members::new(json, Part::Table(&self.schema.name));
+        let columns = members.optional("columns", MemberKind::Array);
+        let condition = members.optional("where", MemberKind::Array);
+        members.finish()?;
+        if columns.is_some() {
+            return Err(OpError::syntax("changing columns is unsupported").with_syntax(json));
+        }
+        let parse = |json| Condition::from_json(json, &self.schema, &mut NoSymbols);
+        condition.map_or(Ok(Condition::default()), parse)
     }
 
     fn columns_for(&self, kind: Kind) -> impl Iterator<Item = ColumnRef> {
@@ -231,16 +250,32 @@ fn requested_tables<'a>(
     json: &'a Value,
     schema: &DatabaseSchema,
 ) -> Result<Vec<(usize, &'a [Value])>, OpError> {
-    let object = json
-        .as_object()
-        .ok_or_else(|| OpError::syntax("monitor requests are an object").with_syntax(json))?;
+    let form = || OpError::syntax("monitor-requests must be object").with_syntax(json);
+    let object = json.as_object().ok_or_else(form)?;
     let table = |(name, requests): (&String, &'a Value)| {
-        let at = schema.position(name);
-        let at = at.ok_or_else(|| OpError::syntax(format!("there is no table {name}")))?;
         let one = || std::slice::from_ref(requests);
-        Ok((at, requests.as_array().map_or_else(one, Vec::as_slice)))
+        let requests = requests.as_array().map_or_else(one, Vec::as_slice);
+        Ok((table_position(name, schema)?, requests))
     };
     object.iter().map(table).collect()
+}
+
+/// The tables that a `monitor_cond_change` names, with their names and requests.
+fn changed_tables<'a>(
+    json: &'a Value,
+    schema: &DatabaseSchema,
+) -> Result<Vec<(usize, &'a str, &'a Value)>, OpError> {
+    let form = || OpError::syntax("monitor-cond-change-requests must be object");
+    let object = json.as_object().ok_or_else(form)?;
+    let table = |(name, requests): (&'a String, &'a Value)| {
+        Ok((table_position(name, schema)?, name.as_str(), requests))
+    };
+    object.iter().map(table).collect()
+}
+
+fn table_position(name: &str, schema: &DatabaseSchema) -> Result<usize, OpError> {
+    let unknown = || OpError::syntax(format!("no table named {name}"));
+    schema.position(name).ok_or_else(unknown)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::SchemaError;
 use crate::error::OpError;
-use crate::value::{Atom, AtomSet, AtomType, NoSymbols, Real, Symbols};
+use crate::json::{is_id, real_text, whole_number};
+use crate::value::{Atom, AtomSet, AtomType, Datum, NoSymbols, Real, Symbols};
 
 /// Which rows a uuid points at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,21 +66,126 @@ impl BaseType {
             .and_then(AtomType::from_name)
             .ok_or_else(|| SchemaError::new(format!("{json} is not an atomic type")))?;
         let mut base = Self::plain(ty);
-        base.min_integer = json.get("minInteger").and_then(Value::as_i64);
-        base.max_integer = json.get("maxInteger").and_then(Value::as_i64);
-        base.min_real = json
-            .get("minReal")
-            .and_then(Value::as_f64)
-            .and_then(Real::new);
-        base.max_real = json
-            .get("maxReal")
-            .and_then(Value::as_f64)
-            .and_then(Real::new);
-        base.min_length = json.get("minLength").and_then(Value::as_u64);
-        base.max_length = json.get("maxLength").and_then(Value::as_u64);
-        base.allowed = json.get("enum").map(|e| parse_enum(e, ty)).transpose()?;
-        base.reference = parse_reference(json)?;
+        let no_members = serde_json::Map::new();
+        for (name, value) in json.as_object().unwrap_or(&no_members) {
+            base.set_member(name, value)?;
+        }
+        base.check_limits()?;
         Ok(base)
+    }
+
+    fn set_member(&mut self, name: &str, value: &Value) -> Result<(), SchemaError> {
+        let fault = || SchemaError::new(format!("{name} is {value}"));
+        let integer = || value.as_number().and_then(whole_number).ok_or_else(fault);
+        let length = || {
+            u32::try_from(integer()?)
+                .map(u64::from)
+                .map_err(|_| fault())
+        };
+        let real = || value.as_f64().and_then(Real::new).ok_or_else(fault);
+        match (name, self.ty) {
+            ("type", _) => {}
+            ("enum", ty) => self.allowed = Some(parse_enum(value, ty)?),
+            ("minInteger", AtomType::Integer) => self.min_integer = Some(integer()?),
+            ("maxInteger", AtomType::Integer) => self.max_integer = Some(integer()?),
+            ("minReal", AtomType::Real) => self.min_real = Some(real()?),
+            ("maxReal", AtomType::Real) => self.max_real = Some(real()?),
+            ("minLength", AtomType::String) => self.min_length = Some(length()?),
+            ("maxLength", AtomType::String) => self.max_length = Some(length()?),
+            ("refTable", AtomType::Uuid) => {
+                let table = value
+                    .as_str()
+                    .filter(|name| is_id(name))
+                    .ok_or_else(fault)?;
+                let strong = self.reference.as_ref().is_none_or(|r| r.strong);
+                self.reference = Some(RefTable {
+                    table: table.into(),
+                    strong,
+                });
+            }
+            ("refType", AtomType::Uuid) => {
+                let strong = match value.as_str() {
+                    Some("strong") => true,
+                    Some("weak") => false,
+                    _ => return Err(fault()),
+                };
+                let reference = self.reference.get_or_insert(RefTable {
+                    table: "".into(),
+                    strong,
+                });
+                reference.strong = strong;
+            }
+            _ => {
+                let words = format!("{name} has no meaning for a type of {}", self.ty);
+                return Err(SchemaError::new(words));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), SchemaError> {
+        fn crossed<T: Ord>(min: Option<&T>, max: Option<&T>) -> bool {
+            min.zip(max).is_some_and(|(min, max)| min > max)
+        }
+        let is_limited = self.min_integer.is_some()
+            || self.max_integer.is_some()
+            || self.min_real.is_some()
+            || self.max_real.is_some()
+            || self.min_length.is_some()
+            || self.max_length.is_some()
+            || self.reference.is_some();
+        let problem = if crossed(self.min_integer.as_ref(), self.max_integer.as_ref())
+            || crossed(self.min_real.as_ref(), self.max_real.as_ref())
+            || crossed(self.min_length.as_ref(), self.max_length.as_ref())
+        {
+            "the least value allowed is greater than the greatest"
+        } else if self.allowed.is_some() && is_limited {
+            "enum and other limits exclude each other"
+        } else if self.reference.as_ref().is_some_and(|r| r.table.is_empty()) {
+            "refType has no meaning without refTable"
+        } else {
+            return Ok(());
+        };
+        Err(SchemaError::new(problem))
+    }
+
+    /// The type as RFC 7047 §3.2 `<base-type>`, in its shortest form.
+    pub fn to_json(&self) -> Value {
+        let mut object = serde_json::Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            object.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        let real = |real: Real| Atom::Real(real).to_json();
+        let reference = self.reference.as_ref();
+        let weak = reference.filter(|r| !r.strong);
+        let values = self.allowed.as_ref();
+        put("enum", values.map(|set| Datum::Set(set.clone()).to_json()));
+        put(
+            "minInteger",
+            self.min_integer.filter(|n| *n != i64::MIN).map(Value::from),
+        );
+        put(
+            "maxInteger",
+            self.max_integer.filter(|n| *n != i64::MAX).map(Value::from),
+        );
+        put("minReal", self.min_real.map(real));
+        put("maxReal", self.max_real.map(real));
+        put(
+            "minLength",
+            self.min_length.filter(|n| *n > 0).map(Value::from),
+        );
+        let unlimited = u64::from(u32::MAX);
+        put(
+            "maxLength",
+            self.max_length.filter(|n| *n < unlimited).map(Value::from),
+        );
+        put("refTable", reference.map(|r| Value::from(&*r.table)));
+        put("refType", weak.map(|_| Value::from("weak")));
+        if object.is_empty() {
+            return Value::from(self.ty.name());
+        }
+        object.insert("type".to_owned(), Value::from(self.ty.name()));
+        Value::Object(object)
     }
 
     /// Parses an atom of this type and checks it.
@@ -101,41 +207,67 @@ impl BaseType {
             if allowed.contains(atom) {
                 return Ok(());
             }
-            let names: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-            let names = names.join(", ");
+            let names: Vec<String> = allowed.iter().map(Atom::quoted).collect();
+            let (atom, names) = (atom.quoted(), names.join(", "));
             return Err(OpError::constraint(format!(
-                "{atom} is not one of: {names}"
+                "{atom} is not one of the allowed values ([{names}])"
             )));
         }
         let problem = match atom {
-            Atom::Integer(i) => outside(i, self.min_integer.as_ref(), self.max_integer.as_ref()),
-            Atom::Real(r) => outside(r, self.min_real.as_ref(), self.max_real.as_ref()),
-            Atom::String(s) => self.length_problem(s),
+            Atom::Integer(i) => outside(i, self.min_integer.as_ref(), self.max_integer.as_ref())
+                .map(|limits| limits.words(ToString::to_string)),
+            Atom::Real(r) => outside(r, self.min_real.as_ref(), self.max_real.as_ref())
+                .map(|limits| limits.words(|real| real_text(real.get()))),
+            Atom::String(s) => return self.check_length(s),
             Atom::Boolean(_) | Atom::Uuid(_) => None,
         };
         problem.map_or(Ok(()), |words| {
-            Err(OpError::constraint(format!("{atom} is {words}")))
+            Err(OpError::constraint(format!("{} is {words}", atom.quoted())))
         })
     }
 
-    fn length_problem(&self, s: &str) -> Option<&'static str> {
+    fn check_length(&self, s: &str) -> Result<(), OpError> {
         if self.min_length.is_none() && self.max_length.is_none() {
-            return None;
+            return Ok(());
         }
         let length = s.chars().count() as u64;
-        match (self.min_length, self.max_length) {
-            (Some(min), _) if length < min => Some("shorter than the column allows"),
-            (_, Some(max)) if length > max => Some("longer than the column allows"),
-            _ => None,
+        let words = match (self.min_length, self.max_length) {
+            (Some(min), _) if length < min => format!("less than minimum allowed length {min}"),
+            (_, Some(max)) if length > max => format!("greater than maximum allowed length {max}"),
+            _ => return Ok(()),
+        };
+        let words = format!("\"{s}\" length {length} is {words}");
+        Err(OpError::constraint(words))
+    }
+}
+
+/// The limits that a value is not within.
+enum Limits<'a, T> {
+    Both(&'a T, &'a T),
+    Min(&'a T),
+    Max(&'a T),
+}
+
+impl<T> Limits<'_, T> {
+    fn words(&self, text: impl Fn(&T) -> String) -> String {
+        match self {
+            Self::Both(min, max) => {
+                let (min, max) = (text(min), text(max));
+                format!("not in the valid range {min} to {max} (inclusive)")
+            }
+            Self::Min(min) => format!("less than minimum allowed value {}", text(min)),
+            Self::Max(max) => format!("greater than maximum allowed value {}", text(max)),
         }
     }
 }
 
-fn outside<T: Ord>(value: &T, min: Option<&T>, max: Option<&T>) -> Option<&'static str> {
+fn outside<'a, T: Ord>(value: &T, min: Option<&'a T>, max: Option<&'a T>) -> Option<Limits<'a, T>> {
+    let is_within = min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max);
     match (min, max) {
-        (Some(min), _) if value < min => Some("below the column's range"),
-        (_, Some(max)) if value > max => Some("above the column's range"),
-        _ => None,
+        _ if is_within => None,
+        (Some(min), Some(max)) => Some(Limits::Both(min, max)),
+        (Some(min), None) => Some(Limits::Min(min)),
+        (None, max) => max.map(Limits::Max),
     }
 }
 
@@ -149,21 +281,6 @@ fn parse_enum(json: &Value, ty: AtomType) -> Result<AtomSet, SchemaError> {
         .map(|atom| Atom::from_json(atom, ty, &mut NoSymbols))
         .collect::<Result<_, _>>()
         .map_err(|e| SchemaError::new(format!("enum: {e}")))
-}
-
-fn parse_reference(json: &Value) -> Result<Option<RefTable>, SchemaError> {
-    let Some(table) = json.get("refTable").and_then(Value::as_str) else {
-        return Ok(None);
-    };
-    let strong = match json.get("refType").map(Value::as_str) {
-        None | Some(Some("strong")) => true,
-        Some(Some("weak")) => false,
-        Some(_) => return Err(SchemaError::new("refType is neither strong nor weak")),
-    };
-    Ok(Some(RefTable {
-        table: table.into(),
-        strong,
-    }))
 }
 
 #[cfg(test)]

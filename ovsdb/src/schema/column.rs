@@ -1,10 +1,11 @@
 //! Columns and their types (RFC 7047 §3.2 `<column-schema>`, `<type>`).
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::{BaseType, SchemaError, flag};
+use super::{BaseType, SchemaError, flag, known_members};
 use crate::error::OpError;
+use crate::json::{is_id, whole_number};
 use crate::value::{AtomType, Datum};
 
 /// The type of a column.
@@ -23,12 +24,7 @@ pub struct ColumnType {
 impl ColumnType {
     /// A scalar without limits.
     pub fn scalar(ty: AtomType) -> Self {
-        Self {
-            key: BaseType::plain(ty),
-            value: None,
-            min: 1,
-            max: 1,
-        }
+        Self::of(BaseType::plain(ty))
     }
 
     /// Parses RFC 7047 §3.2 `<type>`.
@@ -36,20 +32,16 @@ impl ColumnType {
     /// # Errors
     /// If a part has the wrong form.
     pub fn from_json(json: &Value) -> Result<Self, SchemaError> {
-        let Some(key) = json.get("key") else {
-            return Ok(Self {
-                key: BaseType::from_json(json)?,
-                value: None,
-                min: 1,
-                max: 1,
-            });
+        let Some(object) = json.as_object() else {
+            return Ok(Self::of(BaseType::from_json(json)?));
         };
-        let value = json.get("value").map(BaseType::from_json).transpose()?;
-        let min = match json.get("min") {
-            None => 1,
-            Some(min) => usize_of(min, "min")?,
-        };
-        let max = match json.get("max") {
+        known_members(object, &["key", "value", "min", "max"])?;
+        let key = object
+            .get("key")
+            .ok_or_else(|| SchemaError::new("no key"))?;
+        let value = object.get("value").map(BaseType::from_json).transpose()?;
+        let min = object.get("min").map_or(Ok(1), |n| usize_of(n, "min"))?;
+        let max = match object.get("max") {
             None => 1,
             Some(Value::String(s)) if s == "unlimited" => usize::MAX,
             Some(max) => usize_of(max, "max")?,
@@ -57,12 +49,47 @@ impl ColumnType {
         if min > 1 || max < 1 {
             return Err(SchemaError::new("min is more than 1, or max less"));
         }
+        let ty = Self::of(BaseType::from_json(key)?);
         Ok(Self {
-            key: BaseType::from_json(key)?,
             value,
             min,
             max,
+            ..ty
         })
+    }
+
+    /// One element of a type.
+    fn of(key: BaseType) -> Self {
+        Self {
+            key,
+            value: None,
+            min: 1,
+            max: 1,
+        }
+    }
+
+    /// The type as RFC 7047 §3.2 `<type>`, in its shortest form.
+    pub fn to_json(&self) -> Value {
+        let key = self.key.to_json();
+        if self.is_scalar() && key.is_string() {
+            return key;
+        }
+        let mut object = Map::new();
+        object.insert("key".to_owned(), key);
+        object.extend(
+            self.value
+                .as_ref()
+                .map(|v| ("value".to_owned(), v.to_json())),
+        );
+        if self.min != 1 {
+            object.insert("min".to_owned(), json!(self.min));
+        }
+        match self.max {
+            1 => {}
+            usize::MAX => drop(object.insert("max".to_owned(), json!("unlimited"))),
+            max => drop(object.insert("max".to_owned(), json!(max))),
+        }
+        Value::Object(object)
     }
 
     /// Whether the column holds pairs.
@@ -91,8 +118,8 @@ impl ColumnType {
     /// A constraint violation.
     pub fn check(&self, datum: &Datum) -> Result<(), OpError> {
         if !self.allows_len(datum.len()) {
-            let (found, expected) = (datum.len(), self.describe_len());
-            let words = format!("{found} elements where {expected} may be");
+            let (found, ty) = (datum.len(), self.describe());
+            let words = format!("Attempted to store {found} elements in {ty}.");
             return Err(OpError::constraint(words));
         }
         for atom in datum.atoms() {
@@ -119,17 +146,29 @@ impl ColumnType {
         }
     }
 
-    pub(crate) fn describe_len(&self) -> String {
-        match (self.min, self.max) {
-            (1, 1) => "exactly 1".into(),
-            (min, usize::MAX) => format!("{min} or more"),
-            (min, max) => format!("{min} to {max}"),
+    /// The type in words, such as `set of up to 3 strings`.
+    pub(crate) fn describe(&self) -> String {
+        let key = self.key.ty.name();
+        if self.is_scalar() {
+            return key.to_owned();
+        }
+        let count = match (self.min, self.max) {
+            (0, usize::MAX) => " of".to_owned(),
+            (min, usize::MAX) => format!(" of {min} or more"),
+            (0, max) => format!(" of up to {max}"),
+            (min, max) => format!(" of {min} to {max}"),
+        };
+        match &self.value {
+            Some(value) => format!("map{count} ({key}, {}) pairs", value.ty),
+            None => format!("set{count} {key}s"),
         }
     }
 }
 
 fn usize_of(json: &Value, what: &str) -> Result<usize, SchemaError> {
-    json.as_u64()
+    let number = json.as_number().and_then(whole_number);
+    number
+        .and_then(|n| u32::try_from(n).ok().filter(|n| *n < u32::MAX))
         .and_then(|n| usize::try_from(n).ok())
         .ok_or_else(|| SchemaError::new(format!("{what} is {json}")))
 }
@@ -153,6 +192,12 @@ impl ColumnSchema {
     /// # Errors
     /// If a part has the wrong form.
     pub fn from_json(name: &str, json: &Value) -> Result<Self, SchemaError> {
+        let object = json.as_object();
+        let object = object.ok_or_else(|| SchemaError::new("a column is an object"))?;
+        known_members(object, &["type", "ephemeral", "mutable"])?;
+        if name.starts_with('_') || !is_id(name) {
+            return Err(SchemaError::new("no name that a column may have"));
+        }
         let ty = json
             .get("type")
             .ok_or_else(|| SchemaError::new("no type"))?;
@@ -162,5 +207,18 @@ impl ColumnSchema {
             ephemeral: flag(json, "ephemeral", false)?,
             mutable: flag(json, "mutable", true)?,
         })
+    }
+
+    /// The column as RFC 7047 §3.2 `<column-schema>`, in its shortest form.
+    pub fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        object.insert("type".to_owned(), self.ty.to_json());
+        if !self.mutable {
+            object.insert("mutable".to_owned(), json!(false));
+        }
+        if self.ephemeral {
+            object.insert("ephemeral".to_owned(), json!(true));
+        }
+        Value::Object(object)
     }
 }

@@ -1,9 +1,10 @@
 //! Tables and databases (RFC 7047 §3.2 `<table-schema>`, `<database-schema>`).
 use std::sync::{Arc, LazyLock};
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::{BaseType, ColumnSchema, SchemaError, flag};
+use super::{BaseType, ColumnSchema, SchemaError, flag, known_members};
+use crate::json::{is_id, whole_number};
 
 /// A table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,12 @@ impl TableSchema {
     }
 
     fn from_json(name: &str, json: &Value, roots_marked: bool) -> Result<Self, SchemaError> {
+        let object = json.as_object();
+        let object = object.ok_or_else(|| SchemaError::new("a table is an object"))?;
+        known_members(object, &["columns", "maxRows", "isRoot", "indexes"])?;
+        if name.starts_with('_') || !is_id(name) {
+            return Err(SchemaError::new("no name that a table may have"));
+        }
         let columns = json
             .get("columns")
             .and_then(Value::as_object)
@@ -46,8 +53,10 @@ impl TableSchema {
         let max_rows = match json.get("maxRows") {
             None => usize::MAX,
             Some(n) => n
-                .as_u64()
+                .as_number()
+                .and_then(whole_number)
                 .and_then(|n| usize::try_from(n).ok())
+                .filter(|n| (1..=u32::MAX as usize).contains(n))
                 .ok_or_else(|| SchemaError::new(format!("maxRows is {n}")))?,
         };
         // A schema without any isRoot keeps every row (RFC 7047 §3.2).
@@ -59,11 +68,11 @@ impl TableSchema {
             max_rows,
             indexes: Vec::new(),
         };
+        let no_array = || SchemaError::new("indexes is not an array");
         let indexes = json
             .get("indexes")
-            .and_then(Value::as_array)
-            .map_or(&[][..], Vec::as_slice);
-        for index in indexes {
+            .map(|i| i.as_array().ok_or_else(no_array));
+        for index in indexes.transpose()?.into_iter().flatten() {
             table.indexes.push(table.parse_index(index)?);
         }
         Ok(table)
@@ -71,12 +80,43 @@ impl TableSchema {
 
     fn parse_index(&self, json: &Value) -> Result<Vec<usize>, SchemaError> {
         let bad = || SchemaError::new(format!("{json} is not an index of this table"));
-        let names = json.as_array().ok_or_else(bad)?;
-        names
+        let names = json.as_array().filter(|n| !n.is_empty()).ok_or_else(bad)?;
+        let mut index = Vec::with_capacity(names.len());
+        for name in names {
+            let at = name.as_str().and_then(|name| self.position(name));
+            let at = at.filter(|at| !index.contains(at)).ok_or_else(bad)?;
+            if self.columns.get(at).is_some_and(|column| column.ephemeral) {
+                return Err(SchemaError::new(format!(
+                    "{name} is ephemeral and in an index"
+                )));
+            }
+            index.push(at);
+        }
+        Ok(index)
+    }
+
+    /// The table as RFC 7047 §3.2 `<table-schema>`, in its shortest form. `isRoot` is told
+    /// unless every table is a root.
+    fn to_json(&self, tell_root: bool) -> Value {
+        let name = |at: &usize| self.columns.get(*at).map(|c| json!(&*c.name));
+        let index = |columns: &Vec<usize>| columns.iter().filter_map(name).collect::<Value>();
+        let columns = self
+            .columns
             .iter()
-            .map(|name| self.position(name.as_str()?))
-            .collect::<Option<_>>()
-            .ok_or_else(bad)
+            .map(|c| (c.name.to_string(), c.to_json()));
+        let mut object = Map::new();
+        object.insert("columns".to_owned(), Value::Object(columns.collect()));
+        if self.max_rows < u32::MAX as usize {
+            object.insert("maxRows".to_owned(), json!(self.max_rows));
+        }
+        if tell_root && self.is_root {
+            object.insert("isRoot".to_owned(), json!(true));
+        }
+        if !self.indexes.is_empty() {
+            let indexes = self.indexes.iter().map(index).collect();
+            object.insert("indexes".to_owned(), indexes);
+        }
+        Value::Object(object)
     }
 }
 
@@ -98,13 +138,21 @@ impl DatabaseSchema {
     /// # Errors
     /// If a part has the wrong form or a reference leads to no table.
     pub fn from_json(json: Value) -> Result<Self, SchemaError> {
+        let object = json.as_object();
+        let object = object.ok_or_else(|| SchemaError::new("a schema is an object"))?;
+        known_members(object, &["name", "version", "cksum", "tables"])?;
         let text = |member: &str| {
-            json.get(member)
-                .and_then(Value::as_str)
-                .map(Arc::<str>::from)
+            let no_text = || SchemaError::new(format!("{member} is not a string"));
+            let value = json.get(member).map(|v| v.as_str().ok_or_else(no_text));
+            Ok::<_, SchemaError>(value.transpose()?.map(Arc::<str>::from))
         };
-        let name = text("name").ok_or_else(|| SchemaError::new("no name"))?;
-        let version = text("version").unwrap_or_else(|| "0.0.0".into());
+        let name = text("name")?.filter(|name| is_id(name));
+        let name = name.ok_or_else(|| SchemaError::new("no name"))?;
+        let version = text("version")?;
+        if let Some(wrong) = version.as_ref().filter(|v| !is_version(v)) {
+            return Err(SchemaError::new(format!("version {wrong} is not x.y.z")));
+        }
+        let checksum = text("cksum")?;
         let tables = json
             .get("tables")
             .and_then(Value::as_object)
@@ -112,22 +160,23 @@ impl DatabaseSchema {
         let roots_marked = tables
             .values()
             .any(|t| t.get("isRoot") == Some(&Value::Bool(true)));
-        let mut tables = tables
-            .iter()
-            .map(|(name, json)| {
-                let table = TableSchema::from_json(name, json, roots_marked);
-                table.map(Arc::new).map_err(|e| e.within(name))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let tables = tables.iter().map(|(name, json)| {
+            let table = TableSchema::from_json(name, json, roots_marked);
+            table.map_err(|e| e.within(name))
+        });
+        let mut tables = tables.collect::<Result<Vec<_>, _>>()?;
         tables.sort_by(|a, b| a.name.cmp(&b.name));
-        let schema = Self {
+        check_references(&tables)?;
+        settle_columns(&mut tables);
+        let tables: Vec<_> = tables.into_iter().map(Arc::new).collect();
+        let json = written(&name, version.as_deref(), checksum.as_deref(), &tables);
+        let version = version.unwrap_or_else(|| "0.0.0".into());
+        Ok(Self {
             name,
             version,
             tables,
             json,
-        };
-        schema.check_references()?;
-        Ok(schema)
+        })
     }
 
     /// The `Open_vSwitch` schema, version 8.3.1, that OVS 3.1 serves.
@@ -144,7 +193,7 @@ impl DatabaseSchema {
         Arc::clone(&SCHEMA)
     }
 
-    /// The schema as it was parsed.
+    /// The schema as RFC 7047 §3.2 `<database-schema>`: what was parsed, in its shortest form.
     pub fn to_json(&self) -> &Value {
         &self.json
     }
@@ -191,24 +240,78 @@ impl DatabaseSchema {
         let mut numbers = self.version.split('.').map(|n| n.parse().unwrap_or(0));
         std::array::from_fn(|_| numbers.next().unwrap_or(0))
     }
+}
 
-    fn check_references(&self) -> Result<(), SchemaError> {
-        for table in &self.tables {
-            for column in &table.columns {
-                let bases = [Some(&column.ty.key), column.ty.value.as_ref()];
-                if let Some(missing) = bases.into_iter().flatten().find_map(|b| self.missing(b)) {
-                    let error = SchemaError::new(format!("refTable {missing} is not a table"));
-                    return Err(error.within(&column.name).within(&table.name));
-                }
+/// Whether a text is three numbers with dots between them.
+fn is_version(text: &str) -> bool {
+    let is_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+    let numbers: Vec<&str> = text.split('.').collect();
+    numbers.len() == 3 && numbers.into_iter().all(is_number)
+}
+
+fn bases(column: &ColumnSchema) -> impl Iterator<Item = &BaseType> {
+    std::iter::once(&column.ty.key).chain(column.ty.value.as_ref())
+}
+
+fn find<'a>(tables: &'a [TableSchema], name: &str) -> Option<&'a TableSchema> {
+    let at = tables.binary_search_by(|t| (*t.name).cmp(name)).ok()?;
+    tables.get(at)
+}
+
+fn check_references(tables: &[TableSchema]) -> Result<(), SchemaError> {
+    for table in tables {
+        for column in &table.columns {
+            let mut references = bases(column).filter_map(|base| base.reference.as_ref());
+            if let Some(missing) = references.find(|r| find(tables, &r.table).is_none()) {
+                let words = format!("refTable {} is not a table", missing.table);
+                let error = SchemaError::new(words);
+                return Err(error.within(&column.name).within(&table.name));
             }
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    fn missing(&self, base: &BaseType) -> Option<Arc<str>> {
-        let table = &base.reference.as_ref()?.table;
-        self.table(table).is_none().then(|| Arc::clone(table))
+/// Makes columns lasting that keep rows alive, and those mutable that lose references to rows
+/// that go, whatever the schema says.
+fn settle_columns(tables: &mut [TableSchema]) {
+    let is_root: Vec<(Arc<str>, bool)> = tables
+        .iter()
+        .map(|table| (Arc::clone(&table.name), table.is_root))
+        .collect();
+    let keeps = |base: &BaseType| {
+        let strong = base.reference.as_ref().filter(|r| r.strong);
+        strong.is_some_and(|r| is_root.iter().any(|(name, root)| *name == r.table && !root))
+    };
+    let is_weak = |base: &BaseType| base.reference.as_ref().is_some_and(|r| !r.strong);
+    for column in tables.iter_mut().flat_map(|table| &mut table.columns) {
+        let (keeps, loses) = (bases(column).any(keeps), bases(column).any(is_weak));
+        column.ephemeral &= !keeps;
+        column.mutable |= loses;
     }
+}
+
+/// A schema in its shortest form.
+fn written(
+    name: &str,
+    version: Option<&str>,
+    checksum: Option<&str>,
+    tables: &[Arc<TableSchema>],
+) -> Value {
+    let tell_root = !tables.iter().all(|table| table.is_root);
+    let tables = tables
+        .iter()
+        .map(|t| (t.name.to_string(), t.to_json(tell_root)));
+    let mut object = Map::new();
+    object.insert("name".to_owned(), json!(name));
+    object.extend(version.map(|version| ("version".to_owned(), json!(version))));
+    object.extend(
+        checksum
+            .filter(|c| !c.is_empty())
+            .map(|c| ("cksum".to_owned(), json!(c))),
+    );
+    object.insert("tables".to_owned(), Value::Object(tables.collect()));
+    Value::Object(object)
 }
 
 fn fits(ours: &ColumnSchema, theirs: &ColumnSchema) -> bool {
@@ -233,7 +336,6 @@ fn embedded(text: &str) -> Arc<DatabaseSchema> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn the_vswitch_schema_is_that_of_ovs_3_1() {

@@ -8,7 +8,7 @@ pub use base::{BaseType, RefTable};
 pub use column::{ColumnSchema, ColumnType};
 pub use database::{DatabaseSchema, TableSchema};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A schema that can't be used, and where in it the fault is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,4 +48,12 @@ fn flag(json: &Value, name: &str, default: bool) -> Result<bool, SchemaError> {
             "{name} is {other}, not a boolean"
         ))),
     }
+}
+
+/// Refuses an object with members that have no meaning.
+fn known_members(object: &Map<String, Value>, known: &[&str]) -> Result<(), SchemaError> {
+    let unknown = object.keys().find(|name| !known.contains(&name.as_str()));
+    unknown.map_or(Ok(()), |name| {
+        Err(SchemaError::new(format!("member {name} has no meaning")))
+    })
 }

@@ -7,6 +7,7 @@ use serde_json::{Number, Value, json};
 use uuid::Uuid;
 
 use crate::error::OpError;
+use crate::json::{is_id, real_text, whole_number};
 
 /// The type of an atom (RFC 7047 §3.1 `<atomic-type>`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,8 +142,8 @@ impl Symbols for NoSymbols {
     }
 }
 
-/// Every number below this is exact as a double (2^53).
-const EXACT: f64 = 9_007_199_254_740_992.0;
+/// Every whole number below this has no more than 15 digits.
+const EXACT: f64 = 1e15;
 
 impl Atom {
     /// The atom's type.
@@ -177,17 +178,18 @@ impl Atom {
         symbols: &mut dyn Symbols,
     ) -> Result<Self, OpError> {
         let atom = match (ty, json) {
-            (AtomType::Integer, Value::Number(n)) => integer(n).map(Self::Integer),
+            (AtomType::Integer, Value::Number(n)) => whole_number(n).map(Self::Integer),
             (AtomType::Real, Value::Number(n)) => n.as_f64().and_then(Real::new).map(Self::Real),
             (AtomType::Boolean, Value::Bool(b)) => Some(Self::Boolean(*b)),
             (AtomType::String, Value::String(s)) => Some(Self::String(s.as_str().into())),
-            (AtomType::Uuid, Value::Array(_)) => parse_uuid(json, symbols)?.map(Self::Uuid),
+            (AtomType::Uuid, _) => Some(Self::Uuid(parse_uuid(json, symbols)?)),
             _ => None,
         };
         atom.ok_or_else(|| OpError::syntax(format!("expected {ty}")).with_syntax(json))
     }
 
-    /// The JSON form (RFC 7047 §5.1). A real without a fraction is written as an integer.
+    /// The JSON form (RFC 7047 §5.1). A real without a fraction is written as an integer if it has
+    /// no more than 15 digits.
     pub fn to_json(&self) -> Value {
         match self {
             Self::Integer(i) => Value::from(*i),
@@ -200,25 +202,49 @@ impl Atom {
     }
 }
 
-/// An integer, also when it was written with a fraction of zero or an exponent.
-fn integer(n: &Number) -> Option<i64> {
-    n.as_i64().or_else(|| {
-        let real = n.as_f64().filter(|r| n.is_f64() && r.fract() == 0.0)?;
-        (real.abs() < EXACT).then_some(real as i64)
-    })
-}
-
-fn parse_uuid(json: &Value, symbols: &mut dyn Symbols) -> Result<Option<Uuid>, OpError> {
+fn parse_uuid(json: &Value, symbols: &mut dyn Symbols) -> Result<Uuid, OpError> {
+    let form = || OpError::syntax("expected [\"uuid\", <string>]").with_syntax(json);
     let Some([Value::String(tag), Value::String(text)]) = json.as_array().map(Vec::as_slice) else {
-        return Ok(None);
+        return Err(form());
     };
     match tag.as_str() {
-        "uuid" if text.len() == 36 => Ok(Uuid::try_parse(text).ok()),
-        "named-uuid" => symbols
-            .resolve(text)
-            .map(Some)
-            .ok_or_else(|| OpError::syntax("a named-uuid has no meaning here").with_syntax(json)),
-        _ => Ok(None),
+        "uuid" => {
+            let uuid = Some(text).filter(|text| text.len() == 36);
+            let uuid = uuid.and_then(|text| Uuid::try_parse(text).ok());
+            let words = || format!("\"{text}\" is not a valid UUID");
+            uuid.ok_or_else(|| OpError::syntax(words()).with_syntax(json))
+        }
+        "named-uuid" => {
+            let uuid = symbols.resolve(text).ok_or_else(form)?;
+            let words = || OpError::syntax("named-uuid string is not a valid <id>");
+            if is_id(text) {
+                Ok(uuid)
+            } else {
+                Err(words().with_syntax(json))
+            }
+        }
+        _ => Err(form()),
+    }
+}
+
+/// Whether a string is written in quotes among other text.
+fn needs_quotes(s: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let start = |c: char| c.is_ascii_alphabetic() || c == '_';
+    !s.starts_with(start)
+        || !s.chars().all(plain)
+        || matches!(s, "true" | "false")
+        || s.len() == 36 && Uuid::try_parse(s).is_ok()
+}
+
+impl Atom {
+    /// The atom within a sentence: strings that aren't plain words are quoted.
+    pub(crate) fn quoted(&self) -> String {
+        match self {
+            Self::String(s) if needs_quotes(s) => Value::from(&**s).to_string(),
+            Self::Real(r) => real_text(r.0),
+            other => other.to_string(),
+        }
     }
 }
 

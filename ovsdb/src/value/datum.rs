@@ -86,19 +86,18 @@ impl Datum {
         let Some(value_type) = &ty.value else {
             return parse_set(json, ty, symbols);
         };
-        let pairs = tagged(json, "map")
-            .ok_or_else(|| OpError::syntax("expected [\"map\", …]").with_syntax(json))?;
-        allowed_len(pairs.len(), ty, json)?;
+        let pairs = tagged(json, "map")?;
+        allowed_len("map", pairs.len(), ty, json)?;
         let mut parsed = Vec::with_capacity(pairs.len());
         for pair in pairs {
             let Some([key, value]) = pair.as_array().map(Vec::as_slice) else {
-                return Err(OpError::syntax("expected a pair").with_syntax(pair));
+                return Err(OpError::syntax("expected 2-element array").with_syntax(pair));
             };
             let key = ty.key.parse_atom(key, symbols)?;
             parsed.push((key, value_type.parse_atom(value, symbols)?));
         }
         let map: AtomMap = parsed.into_iter().collect();
-        no_duplicates("map", pairs.len(), map.len(), json)?;
+        distinct("map contains duplicate key", pairs.len(), map.len())?;
         Ok(Self::Map(map))
     }
 
@@ -113,6 +112,21 @@ impl Datum {
                 let pairs = map.iter().map(|(k, v)| json!([k.to_json(), v.to_json()]));
                 json!(["map", pairs.collect::<Vec<_>>()])
             }
+        }
+    }
+
+    /// The value within a sentence: `a`, `[1, 2]`, `{k=v}`.
+    pub(crate) fn to_words(&self, ty: &ColumnType) -> String {
+        let pair = |(k, v): (&Atom, &Atom)| format!("{}={}", k.quoted(), v.quoted());
+        let words: Vec<String> = match self {
+            Self::Set(set) => set.iter().map(Atom::quoted).collect(),
+            Self::Map(_) => self.pairs().map(pair).collect(),
+        };
+        let words = words.join(", ");
+        match self {
+            _ if ty.max == 1 && !self.is_empty() => words,
+            Self::Set(_) => format!("[{words}]"),
+            Self::Map(_) => format!("{{{words}}}"),
         }
     }
 
@@ -210,36 +224,51 @@ impl Datum {
 }
 
 fn parse_set(json: &Value, ty: &ColumnType, symbols: &mut dyn Symbols) -> Result<Datum, OpError> {
-    let atoms = tagged(json, "set").unwrap_or(std::slice::from_ref(json));
-    allowed_len(atoms.len(), ty, json)?;
+    let first = json.as_array().and_then(|array| array.first());
+    if first.and_then(Value::as_str) != Some("set") {
+        return Ok(Datum::scalar(ty.key.parse_atom(json, symbols)?));
+    }
+    let atoms = tagged(json, "set")?;
+    allowed_len("set", atoms.len(), ty, json)?;
     let parsed = atoms.iter().map(|atom| ty.key.parse_atom(atom, symbols));
     let set = parsed.collect::<Result<AtomSet, _>>()?;
-    no_duplicates("set", atoms.len(), set.len(), json)?;
+    distinct("set contains duplicate", atoms.len(), set.len())?;
     Ok(Datum::Set(set))
 }
 
-fn allowed_len(found: usize, ty: &ColumnType, json: &Value) -> Result<(), OpError> {
+fn allowed_len(what: &str, found: usize, ty: &ColumnType, json: &Value) -> Result<(), OpError> {
     if ty.allows_len(found) {
         return Ok(());
     }
-    let expected = ty.describe_len();
-    Err(OpError::syntax(format!("{found} elements where {expected} may be")).with_syntax(json))
+    let words = match (ty.min, ty.max) {
+        (1, 1) => format!("{what} must have exactly one member but {found} are present"),
+        (min, max) => {
+            let max = max.min(UNLIMITED);
+            format!("{what} must have {min} to {max} members but {found} are present")
+        }
+    };
+    Err(OpError::syntax(words).with_syntax(json))
 }
 
+/// How "unlimited" is told as a number.
+const UNLIMITED: usize = u32::MAX as usize;
+
 /// The elements of `[tag, [...]]`.
-fn tagged<'a>(json: &'a Value, tag: &str) -> Option<&'a [Value]> {
-    match json.as_array()?.as_slice() {
-        [Value::String(t), Value::Array(elements)] if t == tag => Some(elements),
-        _ => None,
+fn tagged<'a>(json: &'a Value, tag: &str) -> Result<&'a [Value], OpError> {
+    match json.as_array().map(Vec::as_slice) {
+        Some([Value::String(t), Value::Array(elements)]) if t == tag => Ok(elements),
+        _ => {
+            let words = format!("expected [\"{tag}\", <array>]");
+            Err(OpError::syntax(words).with_syntax(json))
+        }
     }
 }
 
-fn no_duplicates(what: &str, given: usize, kept: usize, json: &Value) -> Result<(), OpError> {
+fn distinct(words: &str, given: usize, kept: usize) -> Result<(), OpError> {
     if given == kept {
         return Ok(());
     }
-    let words = format!("{what} contains a duplicate");
-    Err(OpError::new(ErrorKind::Duplicate, words).with_syntax(json))
+    Err(OpError::new(ErrorKind::Duplicate, words))
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 //! and store is nothing else.
 use std::fmt::Write;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 use uuid::Uuid;
 
 use super::{Atom, Datum};
+use crate::json::real_text;
 
 /// Writes a string as JSON (RFC 8259 §7). Escapes what must be escaped, as serde_json does.
 pub(crate) fn write_string(text: &str, out: &mut String) {
@@ -67,8 +68,7 @@ pub(crate) fn write_value(json: &Value, out: &mut String) {
     match json {
         Value::Null => out.push_str("null"),
         Value::Bool(b) => write_bool(*b, out),
-        // Writing to a string doesn't fail.
-        Value::Number(number) => drop(write!(out, "{number}")),
+        Value::Number(number) => write_number(number, out),
         Value::String(text) => write_string(text, out),
         Value::Array(elements) => write_array(elements, out),
         Value::Object(members) => {
@@ -80,6 +80,16 @@ pub(crate) fn write_value(json: &Value, out: &mut String) {
             });
             out.push('}');
         }
+    }
+}
+
+/// Writes a number: what is no integer of 64 bits in C's `%.15g`, as Open vSwitch does.
+fn write_number(number: &Number, out: &mut String) {
+    match (number.as_i64(), number.as_f64()) {
+        // Writing to a string doesn't fail.
+        (Some(integer), _) => drop(write!(out, "{integer}")),
+        (None, Some(real)) => out.push_str(&real_text(real)),
+        (None, None) => out.push_str("null"),
     }
 }
 
@@ -95,7 +105,7 @@ fn write_bool(value: bool, out: &mut String) {
 }
 
 impl Atom {
-    /// Appends the text of [`Atom::to_json`].
+    /// Appends the text of [`Atom::to_json`], with 15 digits of a real, as Open vSwitch does.
     pub fn write_json(&self, out: &mut String) {
         match self {
             // Writing to a string doesn't fail.
@@ -107,13 +117,25 @@ impl Atom {
                 write_uuid(*u, out);
                 out.push(']');
             }
-            Self::Real(_) => drop(write!(out, "{}", self.to_json())),
+            Self::Real(real) => out.push_str(&real_text(real.get())),
         }
     }
 }
 
 impl Datum {
-    /// Appends the text of [`Datum::to_json`].
+    /// Appends the text of [`Datum::to_json`] with all digits of reals. With fewer, two elements of
+    /// a set might become equal.
+    pub(crate) fn write_exact(&self, out: &mut String) {
+        let is_real = |atom: &Atom| matches!(atom, Atom::Real(_));
+        if self.atoms().iter().any(is_real) || self.pairs().any(|(k, v)| is_real(k) || is_real(v)) {
+            // Writing to a string doesn't fail.
+            let _ = write!(out, "{}", self.to_json());
+        } else {
+            self.write_json(out);
+        }
+    }
+
+    /// Appends the text of [`Datum::to_json`], with 15 digits of reals, as Open vSwitch does.
     pub fn write_json(&self, out: &mut String) {
         match self {
             Self::Set(set) => match set.as_slice() {
@@ -142,6 +164,7 @@ impl Datum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::to_text;
     use crate::value::Real;
     use proptest::prelude::*;
 
@@ -166,10 +189,11 @@ mod tests {
                 let mut text = String::new();
                 datum.write_json(&mut text);
                 let tree = serde_json::json!({"a\n": datum.to_json(), "b": null});
-                prop_assert_eq!(text, datum.to_json().to_string());
+                prop_assert_eq!(text, to_text(&datum.to_json()));
                 let mut text = String::new();
                 write_value(&tree, &mut text);
-                prop_assert_eq!(text, tree.to_string());
+                let again: Value = serde_json::from_str(&text).unwrap();
+                prop_assert_eq!(to_text(&again), text);
             }
         }
     }

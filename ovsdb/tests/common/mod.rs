@@ -1,6 +1,8 @@
 //! A served database in a directory of its own, and the programs of Open vSwitch to use it with.
 #![allow(dead_code)]
 
+pub mod twin;
+
 use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
