@@ -8,7 +8,9 @@ use aorta_ovsdb::Remote;
 use clap::{Parser, ValueEnum};
 
 use crate::daemon::DaemonError;
-use crate::remotes::{ColumnSpec, FileSpec, FileSpecs, RemotesConfig, RemotesError, anchored, gid};
+use crate::remotes::{
+    ColumnSpec, FileSpec, FileSpecs, RemotesConfig, RemotesError, Spec, anchored, gid,
+};
 
 /// File name of the database's socket within the rundir.
 const DB_SOCKET: &str = "db.sock";
@@ -162,6 +164,8 @@ impl Options {
         let own = Remote::ListenUnix(rundir.join(DB_SOCKET));
         let mut remotes = vec![own.to_string(), MANAGERS.to_owned()];
         for text in &self.remote {
+            // What makes no sense is told before anything is made.
+            text.parse::<Spec>().map_err(RemotesError::Spec)?;
             // OVS's scripts name the socket, too.
             if text.parse::<Remote>().ok().map(|r| anchored(r, &rundir)) != Some(own.clone()) {
                 remotes.push(text.clone());

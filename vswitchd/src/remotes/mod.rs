@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use aorta_ovsdb::{ListenError, Remote};
 
 pub use group::{GroupError, gid};
-pub use spec::{ColumnSpec, FileSpec, SpecError};
+pub use spec::{ColumnSpec, FileSpec, Spec, SpecError};
 pub use task::{Order, Remotes};
 
 /// Where certificates come from.
