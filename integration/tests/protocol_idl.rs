@@ -3,85 +3,117 @@
 
 mod common;
 
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::Stdio;
 
-use aorta_integration::lab::run;
-use common::client::Client;
+use aorta_integration::lab::{SYSTEM_PYTHON, python};
+use common::done;
+use common::python::Served;
+use serde_json::Value;
 
-/// Debian's Python: others don't see its packages.
-const PYTHON: &str = "/usr/bin/python3";
+const SCRIPT: &str = "idl_cases.py";
 
-/// Adds a port as os-vif does: one transaction with `next_cfg`, then waiting for `cur_cfg`; then
-/// removes it. Arguments: the database, a file with its schema, the device.
-const SCRIPT: &str = r#"
-import sys, time
-import ovs.db.idl as idl, ovs.poller
-remote, schema, device = sys.argv[1:]
-helper = idl.SchemaHelper(location=schema)
-helper.register_all()
-db = idl.Idl(remote, helper)
+/// A switch with a bridge, and a file with the schema that its clients use.
+struct Place {
+    served: Served,
+    schema: tempfile::NamedTempFile,
+}
 
-def wait(what, condition):
-    end = time.time() + 20
-    while not condition():
-        db.run()
-        if condition():
-            return
-        if time.time() > end:
-            sys.exit("timeout: " + what)
-        poller = ovs.poller.Poller()
-        db.wait(poller)
-        poller.timer_wait(100)
-        poller.block()
+impl Place {
+    fn new(label: &str) -> Place {
+        let served = Served::new(label);
+        done(&served.switch, "add-br br0");
+        let schema = tempfile::NamedTempFile::new().unwrap();
+        let text = served.switch.client("ovsdb-client", &["get-schema"]);
+        std::fs::write(schema.path(), text.unwrap().ok().unwrap().stdout).unwrap();
+        Place { served, schema }
+    }
 
-def the(table, name):
-    return next((r for r in db.tables[table].rows.values() if r.name == name), None)
+    fn schema(&self) -> &str {
+        self.schema.path().to_str().unwrap()
+    }
+}
 
-def commit(change):
-    txn = idl.Transaction(db)
-    change(txn)
-    root = next(iter(db.tables["Open_vSwitch"].rows.values()))
-    root.increment("next_cfg")
-    status = txn.commit_block()
-    if status != idl.Transaction.SUCCESS:
-        sys.exit("commit: " + status + " " + str(txn.get_error()))
-    target = txn.get_increment_new_value()
-    wait("cur_cfg", lambda: root.cur_cfg >= target)
+/// Runs a case with a switch of its own each: Debian's library by the socket, PyPI's by TCP.
+fn case(name: &str, words: &[&str]) {
+    for (at, python) in [SYSTEM_PYTHON.into(), python().unwrap()].iter().enumerate() {
+        let place = Place::new(name);
+        let first = [name, &place.served.remotes()[at], place.schema()];
+        let words = [&first, words].concat();
+        place.served.run(python, SCRIPT, &words);
+    }
+}
 
-def add(txn):
-    interface = txn.insert(db.tables["Interface"])
-    interface.name = device
-    interface.external_ids = {"iface-id": "one", "vm-uuid": "two"}
-    port = txn.insert(db.tables["Port"])
-    port.name = device
-    port.interfaces = [interface]
-    port.tag = [42]
-    the("Bridge", "br0").addvalue("ports", port)
-
-def remove(txn):
-    the("Bridge", "br0").delvalue("ports", the("Port", device))
-
-wait("the bridge", lambda: the("Bridge", "br0") is not None)
-commit(add)
-row = the("Interface", device)
-print("added", row.ofport[0], row.error, row.external_ids["iface-id"])
-commit(remove)
-wait("the row is gone", lambda: the("Interface", device) is None)
-print("removed")
-"#;
+/// Runs a case that has things done to the switch meanwhile: it says what, by a word on a line.
+fn case_with(name: &str, pythons: [&Path; 2], act: impl Fn(&mut Place, &str)) {
+    for (at, python) in pythons.into_iter().enumerate() {
+        let mut place = Place::new(name);
+        let words = [name, &place.served.remotes()[at], place.schema()];
+        let mut command = place.served.case(python, SCRIPT, &words);
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut script = piped.spawn().unwrap();
+        let lines = BufReader::new(script.stdout.take().unwrap()).lines();
+        let mut answer = script.stdin.take().unwrap();
+        let mut acts = 0;
+        for line in lines {
+            act(&mut place, &line.unwrap());
+            answer.write_all(b"done\n").unwrap();
+            acts += 1;
+        }
+        assert!(script.wait().unwrap().success());
+        assert!(acts > 0);
+    }
+}
 
 #[test]
-fn a_python_client_adds_and_removes_a_port() {
-    let client = Client::new("idl", true);
-    client.done("add-br br0");
-    let remote = format!("unix:{}", client.switch.rundir().join("db.sock").display());
-    let schema = tempfile::NamedTempFile::new().unwrap();
-    let text = client.switch.client("ovsdb-client", &["get-schema"]);
-    std::fs::write(schema.path(), text.unwrap().ok().unwrap().stdout).unwrap();
-    let mut python = Command::new(PYTHON);
-    python.args(["-c", SCRIPT, &remote]).arg(schema.path());
-    let printed = run(python.arg("tap0")).unwrap().ok().unwrap().stdout;
-    let lines: Vec<&str> = printed.lines().collect();
-    assert_eq!(lines, ["added 1 [] one", "removed"], "{printed}");
-    assert_eq!(client.done("list-ports br0"), "");
+fn a_port_is_added_and_removed() {
+    case("a_port", &["tap0"]);
+}
+
+macro_rules! cases {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            case(stringify!($name), &[]);
+        })*
+    };
+}
+
+cases! { conditions locks verified counted mutated refused of_some_columns }
+
+#[test]
+fn restarts() {
+    let newer = python().unwrap();
+    case_with(
+        "restarts",
+        [Path::new(SYSTEM_PYTHON), &newer],
+        |place, how| {
+            if how == "kill" {
+                place.served.switch.kill().unwrap();
+            }
+            place.served.switch.restart().unwrap();
+        },
+    );
+}
+
+#[test]
+fn converted() {
+    // Debian's library doesn't understand what it is told then.
+    let newer = python().unwrap();
+    case_with("converted", [&newer, &newer], |place, _| {
+        let text = std::fs::read_to_string(place.schema()).unwrap();
+        let mut schema: Value = serde_json::from_str(&text).unwrap();
+        schema["version"] = "8.9.0".into();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), schema.to_string()).unwrap();
+        let words = ["convert", file.path().to_str().unwrap()];
+        place
+            .served
+            .switch
+            .client("ovsdb-client", &words)
+            .unwrap()
+            .ok()
+            .unwrap();
+    });
 }

@@ -20,7 +20,8 @@ const LAST: &str = "the-last";
 struct Monitor {
     child: Child,
     out: PathBuf,
-    dir: tempfile::TempDir,
+    /// Holds the file.
+    _dir: tempfile::TempDir,
 }
 
 impl Monitor {
@@ -32,7 +33,11 @@ impl Monitor {
         let mut monitor = ns.command("ovsdb-client");
         monitor.args(options).arg(command).arg(remote).args(words);
         let child = monitor.stdout(file).stderr(Stdio::null()).spawn().unwrap();
-        Monitor { child, out, dir }
+        Monitor {
+            child,
+            out,
+            _dir: dir,
+        }
     }
 
     fn printed(&self) -> String {
@@ -49,7 +54,6 @@ impl Drop for Monitor {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = &self.dir;
     }
 }
 
