@@ -288,3 +288,87 @@ fn levels_and_transactions_reach_the_log_file() {
     host.vsctl("add-br br0");
     assert!(!text().is_empty());
 }
+
+#[test]
+fn memory_is_counted_as_ovsdb_server_counts_it() {
+    let reference = Reference::start();
+    let rundir = reference.dir.path();
+    let mut vsctl = Command::new("ovs-vsctl");
+    vsctl
+        .env("OVS_RUNDIR", rundir)
+        .args(["--no-wait", "--timeout=20"]);
+    let lines = "add-br br0 -- add-port br0 p1 tag=7 trunks=1,2,3 -- add-port br0 p2 \
+                 -- set interface p1 external_ids:a=b external_ids:c=d options:peer=p2 \
+                 -- --id=@p get port p1 -- --id=@m create mirror name=m select_src_port=@p \
+                 output_port=@p -- set bridge br0 mirrors=@m";
+    run(vsctl.args(lines.split_whitespace()));
+    let theirs = appctl(rundir, &["-t", "ovsdb-server", "memory/show"]).stdout;
+    let theirs = String::from_utf8(theirs).unwrap();
+    let copy = rundir.join("copy.db");
+    fs::copy(rundir.join("conf.db"), &copy).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let ours = runtime.block_on(async {
+        let store = aorta_ovsdb::Store::open(&copy).unwrap();
+        store.usage().await.unwrap()
+    });
+    let (atoms, cells, weak) = (ours.atoms, ours.cells, ours.weak_refs);
+    let ours = format!("atoms:{atoms} cells:{cells} monitors:0 n-weak-refs:{weak}\n");
+    assert_eq!(ours, theirs);
+}
+
+#[test]
+fn the_management_api_is_there_for_curl() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        println!("skipped: curl is not installed");
+        return;
+    }
+    let host = Host::new("api-curl");
+    host.ip("link set lo up");
+    let log = host.path("log");
+    let _daemon = host.start_with(&[
+        "--api-listen=127.0.0.1:0",
+        &format!("--log-file={}", log.display()),
+    ]);
+    host.vsctl("add-br br0");
+    let text = fs::read_to_string(&log).unwrap();
+    let (_, rest) = text.split_once("http://127.0.0.1:").unwrap();
+    let port = rest.split(',').next().unwrap();
+    let curl = |arguments: &[&str], method: &str, params: &str| {
+        let call = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#);
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", host.ns()));
+        command.args([
+            "curl",
+            "-s",
+            "-m",
+            "20",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            &call,
+        ]);
+        run(command.args(arguments))
+    };
+    let socket = host.rundir().join("aorta.sock");
+    let unix = [
+        "--unix-socket",
+        socket.to_str().unwrap(),
+        "http://localhost/",
+    ];
+    let url = format!("http://127.0.0.1:{port}/");
+    let select =
+        r#"{"operations":[{"op":"select","table":"Bridge","where":[],"columns":["name"]}]}"#;
+    for place in [&unix[..], &[&url]] {
+        assert_eq!(
+            curl(place, "db_transact", select),
+            r#"{"jsonrpc":"2.0","id":1,"result":[{"rows":[{"name":"br0"}]}]}"#
+        );
+        assert!(curl(place, "switch_status", "[]").contains("\"name\":\"br0\""));
+    }
+    let page = curl(
+        &["-H", "Origin: http://evil.example", &url],
+        "db_list",
+        "[]",
+    );
+    assert!(page.contains("web pages"), "{page}");
+}
