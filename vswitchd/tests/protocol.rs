@@ -63,6 +63,15 @@ fn appctl(rundir: &Path, arguments: &[&str]) -> Output {
     command.args(arguments).output().unwrap()
 }
 
+/// Waits for something that happens in the background.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(30), "never: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Exit status, standard output and standard error.
 fn all(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -96,6 +105,10 @@ fn answers_are_those_of_ovsdb_server() {
         "ovsdb-server/remove-remote ptcp:0:127.0.0.1",
         "ovsdb-server/remove-remote ptcp:0:127.0.0.1",
         "ovsdb-server/reconnect",
+        "ovsdb-server/get-db-storage-status",
+        "ovsdb-server/get-db-storage-status Open_vSwitch",
+        "ovsdb-server/get-db-storage-status _Server",
+        "ovsdb-server/get-db-storage-status nope",
         "ovsdb-server/sync-status",
         "ovsdb-server/get-active-ovsdb-server",
         "ovsdb-server/set-active-ovsdb-server",
@@ -265,22 +278,16 @@ fn levels_and_transactions_reach_the_log_file() {
         "on",
     ]);
     ok(&["vlog/set", "PATTERN:file:<%c %p>%m"]);
+    host.vsctl("--no-wait create queue dscp=7");
     host.vsctl("--no-wait create qos type=one");
+    until("the row is logged", || {
+        text().contains("<transaction INFO>table:QoS,op:inserted")
+    });
     assert!(
-        text().contains("<transaction INFO>table:QoS,op:inserted"),
+        text().contains(",type:one\n") && !text().contains("dscp"),
         "{}",
         text()
     );
-    ok(&["vlog/set", "transaction:file:off"]);
-    host.vsctl("--no-wait create qos type=two");
-    ok(&[
-        "-t",
-        "ovsdb-server",
-        "ovsdb-server/tlog-set",
-        "Open_vSwitch:QoS",
-        "off",
-    ]);
-    assert!(!text().contains("type:two"));
 
     fs::rename(&log, host.path("old")).unwrap();
     ok(&["vlog/reopen"]);
@@ -302,8 +309,11 @@ fn memory_is_counted_as_ovsdb_server_counts_it() {
                  -- --id=@p get port p1 -- --id=@m create mirror name=m select_src_port=@p \
                  output_port=@p -- set bridge br0 mirrors=@m";
     run(vsctl.args(lines.split_whitespace()));
-    let theirs = appctl(rundir, &["-t", "ovsdb-server", "memory/show"]).stdout;
-    let theirs = String::from_utf8(theirs).unwrap();
+    let theirs = || {
+        let output = appctl(rundir, &["-t", "ovsdb-server", "memory/show"]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    until("ovs-vsctl is gone", || !theirs().contains("sessions"));
     let copy = rundir.join("copy.db");
     fs::copy(rundir.join("conf.db"), &copy).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -313,7 +323,7 @@ fn memory_is_counted_as_ovsdb_server_counts_it() {
     });
     let (atoms, cells, weak) = (ours.atoms, ours.cells, ours.weak_refs);
     let ours = format!("atoms:{atoms} cells:{cells} monitors:0 n-weak-refs:{weak}\n");
-    assert_eq!(ours, theirs);
+    assert_eq!(ours, theirs());
 }
 
 #[test]
@@ -371,4 +381,64 @@ fn the_management_api_is_there_for_curl() {
         "[]",
     );
     assert!(page.contains("web pages"), "{page}");
+}
+
+#[test]
+fn answers_are_those_of_ovs_vswitchd() {
+    let (host, theirs) = (Host::new("appctl-switch"), Host::new("appctl-ovs"));
+    let _daemon = host.start();
+    let reference = Reference::start();
+    let rundir = reference.dir.path();
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net=/run/netns/{}", theirs.ns()));
+    command.args([
+        "ovs-vswitchd",
+        "--enable-dummy=override",
+        "--disable-system",
+        "--pidfile",
+    ]);
+    command.arg(format!("unix:{}/db.sock", rundir.display()));
+    let environment = ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"];
+    command.envs(environment.map(|name| (name, rundir)));
+    let mut switch = command
+        .args(["-vconsole:off"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("ovs-vswitchd is there", || {
+        appctl(rundir, &["version"]).status.success()
+    });
+    let both = |line: &str| {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        (
+            all(&appctl(&host.rundir(), &arguments)),
+            all(&appctl(rundir, &arguments)),
+        )
+    };
+    for line in [
+        "nonsense",
+        "fdb/show",
+        "fdb/show nope",
+        "fdb/show a b",
+        "ofproto/list",
+        "ofproto/list x",
+        "exit a b",
+        "memory/show x",
+        "coverage/show x",
+        "vlog/reopen",
+        "vlog/close",
+        "vlog/set bridge:file:dbg",
+        "vlog/set dpif:syslog:off",
+        "vlog/set netdev_linux:nope",
+        "ovsdb-server/list-dbs",
+    ] {
+        let (ours, theirs) = both(line);
+        assert_eq!(ours, theirs, "{line}");
+    }
+    let (ours, all_of_them) = both("list-commands");
+    for line in ours.1.lines() {
+        assert!(all_of_them.1.lines().any(|other| other == line), "{line:?}");
+    }
+    let _ = switch.kill();
+    let _ = switch.wait();
 }

@@ -18,6 +18,8 @@ pub struct Usage {
     pub sessions: u64,
     /// Transactions that wait for something to become true.
     pub triggers: u64,
+    /// Whether the log can't be relied on, because the disk has refused to flush it.
+    pub untrusted: bool,
     /// Weak references between rows.
     pub weak_refs: u64,
 }
@@ -28,6 +30,7 @@ impl Engine {
         let mut usage = Usage {
             sessions: self.sessions.len() as u64,
             triggers: self.blocked.len() as u64,
+            untrusted: self.log().is_some_and(|log| log.check().is_err()),
             ..Usage::default()
         };
         for session in self.sessions.values() {

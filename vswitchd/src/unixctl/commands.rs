@@ -39,6 +39,7 @@ const DATABASE: &[Command] = &[
     ("ovsdb-server/connect-active-ovsdb-server", "", 0, 0),
     ("ovsdb-server/disconnect-active-ovsdb-server", "", 0, 0),
     ("ovsdb-server/get-active-ovsdb-server", "", 0, 0),
+    ("ovsdb-server/get-db-storage-status", "DB", 1, 1),
     ("ovsdb-server/list-dbs", "", 0, 0),
     ("ovsdb-server/list-remotes", "", 0, 0),
     ("ovsdb-server/memory-trim-on-compaction", "on|off", 1, 1),
