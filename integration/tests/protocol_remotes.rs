@@ -188,7 +188,15 @@ fn managers_come_and_go(ns: &Netns, server: &Server) {
 fn managers_tell_what_those_of_ovsdb_server_tell() {
     let ns = Netns::new("rmtreal").unwrap();
     managers_come_and_go(&ns, &Server::real(&ns));
-    managers_come_and_go(&ns, &ours(&ns, &[]));
+    // With the options that OVS's own scripts give.
+    let args = [
+        "--remote=punix:db.sock",
+        "--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
+        "--private-key=db:Open_vSwitch,SSL,private_key",
+        "--certificate=db:Open_vSwitch,SSL,certificate",
+        "--bootstrap-ca-cert=db:Open_vSwitch,SSL,ca_cert",
+    ];
+    managers_come_and_go(&ns, &ours(&ns, &args));
 }
 
 #[test]

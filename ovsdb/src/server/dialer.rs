@@ -104,7 +104,8 @@ impl Dialer {
 
     /// Ends the connection there is, and makes another.
     pub fn disconnect(&self) {
-        self.shared.restart.notify_one();
+        // Only what is there now ends: an attempt under way goes on.
+        self.shared.restart.notify_waiters();
     }
 }
 

@@ -168,3 +168,31 @@ async fn tls_1_2_and_old_forms_of_keys_work() {
     let client = Client::connect_with(&address(&listener), &Tls::new(files)).await;
     client.unwrap().request("echo", json!([])).await.unwrap();
 }
+
+/// Without a CA, each side is given the other's certificate.
+#[tokio::test]
+async fn self_signed_certificates_vouch_for_themselves() {
+    let (lab, pki) = (Lab::new().await, OvsPki(TempDir::new().unwrap()));
+    for name in ["switch", "tool"] {
+        pki.ovs_pki(&["req", name]).await;
+        pki.ovs_pki(&["self-sign", name]).await;
+    }
+    let path = |file: &str| pki.path(file);
+    let files = TlsFiles {
+        private_key: Some(path("switch-privkey.pem").into()),
+        certificate: Some(path("switch-cert.pem").into()),
+        ca_cert: Some(path("tool-cert.pem").into()),
+        ..TlsFiles::default()
+    };
+    let listener = listen(&lab, files).await;
+    let args = [
+        format!("--private-key={}", path("tool-privkey.pem")),
+        format!("--certificate={}", path("tool-cert.pem")),
+        format!("--ca-cert={}", path("switch-cert.pem")),
+        "list-dbs".to_owned(),
+        address(&listener),
+    ];
+    let args = args.each_ref().map(String::as_str);
+    let listed = success("ovsdb-client", &args, run("ovsdb-client", &args).await);
+    assert_eq!(listed, "Open_vSwitch\n_Server\n");
+}
