@@ -1,5 +1,9 @@
 //! JSON-RPC 1.0 over a byte stream (RFC 7047 §4): concatenated JSON objects, no delimiter. Pure.
+mod parse;
+
 use serde_json::Value;
+
+use parse::Parts;
 
 use crate::value::{write_array, write_string, write_value};
 
@@ -67,22 +71,28 @@ impl Message {
     /// # Errors
     /// If it is none.
     pub fn from_json(json: Value) -> Result<Self, StreamError> {
-        let Value::Object(mut object) = json else {
+        let Value::Object(object) = json else {
             return Err(StreamError::NotAnObject);
         };
-        let mut take = |name: &str| object.remove(name).unwrap_or(Value::Null);
-        let (id, method, params) = (take("id"), take("method"), take("params"));
-        match (method, params) {
-            (Value::String(method), Value::Array(params)) if id.is_null() => {
+        let mut parts = Parts::default();
+        for (name, value) in object {
+            *parts.member(&name) = value;
+        }
+        Self::from_parts(parts)
+    }
+
+    fn from_parts(parts: Parts) -> Result<Self, StreamError> {
+        match (parts.id, parts.method, parts.params) {
+            (Value::Null, Value::String(method), Value::Array(params)) => {
                 Ok(Self::Notification { method, params })
             }
-            (Value::String(method), Value::Array(params)) => {
+            (id, Value::String(method), Value::Array(params)) => {
                 Ok(Self::Request { method, params, id })
             }
-            (Value::Null, Value::Null) if !id.is_null() => Ok(Self::Reply {
+            (id, Value::Null, Value::Null) if !id.is_null() => Ok(Self::Reply {
                 id,
-                result: take("result"),
-                error: take("error"),
+                result: parts.result,
+                error: parts.error,
             }),
             _ => Err(StreamError::NotAMessage),
         }
@@ -90,7 +100,7 @@ impl Message {
 
     /// The message as text.
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
+        let mut text = String::with_capacity(128);
         match self {
             Self::Request { method, params, id } => write_call(method, params, id, &mut text),
             Self::Notification { method, params } => {
@@ -152,13 +162,14 @@ impl Framer {
         let Some(end) = self.scan()? else {
             return Ok(None);
         };
-        let json = serde_json::from_slice(&self.buffer[..end]);
+        let parts = serde_json::from_slice::<Parts>(&self.buffer[..end]);
         self.buffer.drain(..end);
         if self.buffer.is_empty() && self.buffer.capacity() > KEEP {
             self.buffer = Vec::new();
         }
         self.scanned = 0;
-        Message::from_json(json.map_err(|e| StreamError::Malformed(e.to_string()))?).map(Some)
+        let parts = parts.map_err(|e| StreamError::Malformed(e.to_string()))?;
+        Message::from_parts(parts).map(Some)
     }
 
     /// Offset behind the first complete object.

@@ -126,8 +126,12 @@ impl Transaction<'_> {
     }
 
     fn check_row_counts(&self, changes: &[Change]) -> Result<(), OpError> {
-        let tables: BTreeSet<usize> = changes.iter().map(|c| c.table_at).collect();
-        for table in tables.into_iter().filter_map(|at| self.db.table_at(at)) {
+        for (n, change) in changes.iter().enumerate() {
+            let before = n.checked_sub(1).and_then(|before| changes.get(before));
+            // Changes of one table follow each other.
+            let is_first = before.is_none_or(|before| before.table_at != change.table_at);
+            let table = self.db.table_at(change.table_at).filter(|_| is_first);
+            let Some(table) = table else { continue };
             let (name, rows, limit) = (&table.schema.name, table.len(), table.schema.max_rows);
             if rows > limit {
                 let words = format!(
@@ -145,7 +149,9 @@ impl Transaction<'_> {
         let mut places = BTreeSet::new();
         for place in self.touched() {
             if self.db.row_at(place).is_some() {
-                places.insert(place);
+                if self.db.links(place.0).iter().any(|link| !link.strong) {
+                    places.insert(place);
+                }
             } else if let Some(table) = self.db.table_at(place.0) {
                 places.extend(table.weak.get(&place.1).into_iter().flatten());
             }

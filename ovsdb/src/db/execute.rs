@@ -288,11 +288,13 @@ impl Run<'_> {
         }
         let condition = self.condition(condition, &table)?;
         let uuids = self.txn.find(at, &condition);
-        for uuid in &uuids {
+        // One row is the rule, and needs no copy of the values.
+        let copies = std::iter::repeat_n(columns, uuids.len());
+        for (uuid, columns) in uuids.iter().zip(copies) {
             self.txn.modify::<OpError>((at, *uuid), |row| {
-                for (column, datum) in &columns {
+                for (column, datum) in columns {
                     if let ColumnRef::At(at) = column {
-                        row.set_at(*at, datum.clone());
+                        row.set_at(at, datum);
                     }
                 }
                 Ok(())

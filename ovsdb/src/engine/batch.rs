@@ -9,10 +9,12 @@ use super::{Client, Command, Engine, MAIN, describe, now_ms};
 use crate::coverage;
 use crate::db::{Delta, Outcome};
 use crate::error::{ErrorKind, OpError};
-use crate::log::{LogError, encode_transaction};
+use crate::log::{LogError, append_transaction};
 
 /// How many commands are taken at a time. The first of them waits for the last.
 const COMMANDS: usize = 64;
+/// How much room for records is kept, in bytes, when there are none.
+const KEEP: usize = 256 << 10;
 
 /// An executed transaction.
 pub(super) struct Executed {
@@ -23,9 +25,8 @@ pub(super) struct Executed {
     durable: bool,
 }
 
-/// Commands that have come, the one that was waited for first.
-pub(super) async fn gather(first: Command, commands: &mut mpsc::Receiver<Command>) -> Vec<Command> {
-    let mut gathered = vec![first];
+/// Adds the commands that have come, behind the one that was waited for.
+pub(super) async fn gather(gathered: &mut Vec<Command>, commands: &mut mpsc::Receiver<Command>) {
     // Other connections that have something to say get the time to say it.
     tokio::task::yield_now().await;
     while gathered.len() < COMMANDS
@@ -33,7 +34,6 @@ pub(super) async fn gather(first: Command, commands: &mut mpsc::Receiver<Command
     {
         gathered.push(command);
     }
-    gathered
 }
 
 impl Engine {
@@ -58,17 +58,15 @@ impl Engine {
         if self.batch.is_empty() {
             return;
         }
-        let batch = std::mem::take(&mut self.batch);
-        let failed = batch
-            .iter()
-            .filter(|done| has_failed(&done.results))
-            .count() as u64;
+        let mut batch = std::mem::take(&mut self.batch);
+        let failed = batch.iter().filter(|done| has_failed(&done.results));
+        let failed = failed.count() as u64;
         coverage::TXN_FAILED.add(failed);
         coverage::TXN_COMMITTED.add(batch.len() as u64 - failed);
         if let Err(error) = self.write(&batch) {
             return self.refuse(batch, &error);
         }
-        for done in batch {
+        for done in batch.drain(..) {
             if !done.delta.is_empty() {
                 self.changed = true;
                 self.publish(done.database, &done.delta, done.client.session());
@@ -80,6 +78,7 @@ impl Engine {
                 self.reply(done.client, done.results);
             }
         }
+        self.batch = batch;
         self.flush_or_cure();
     }
 
@@ -89,16 +88,17 @@ impl Engine {
         let Some(log) = log else {
             return Ok(());
         };
-        let (mut bytes, mut records, now_ms) = (Vec::new(), 0, now_ms());
+        let (mut records, now_ms) = (0, now_ms());
+        self.records.clear();
         for done in batch.iter().filter(|done| done.database == MAIN) {
-            if let Some(record) = encode_transaction(&done.delta, now_ms) {
-                bytes.extend_from_slice(&record);
-                records += 1;
-            }
+            records += u64::from(append_transaction(&done.delta, now_ms, &mut self.records));
         }
         if records > 0 {
-            log.append_records(&bytes, records)?;
+            log.append_records(&self.records, records)?;
             self.compact_if_due();
+        }
+        if self.records.capacity() > KEEP {
+            self.records = Vec::new();
         }
         Ok(())
     }
@@ -116,11 +116,7 @@ impl Engine {
         let mut refused = false;
         for mut done in executed {
             refused |= !done.delta.is_empty();
-            let has_failed = done
-                .results
-                .iter()
-                .any(|result| result.get("error").is_some());
-            if refused && !has_failed {
+            if refused && !has_failed(&done.results) {
                 let error = OpError::new(ErrorKind::Io, why.clone());
                 done.results.push(error.to_json());
             }

@@ -105,6 +105,8 @@ pub(crate) struct Engine {
     subscribers: Vec<mpsc::UnboundedSender<Arc<Delta>>>,
     /// What was executed and not written.
     batch: Vec<Executed>,
+    /// Room for their records.
+    records: Vec<u8>,
     audience: Audience,
     flush: Flush,
     compactor: Compactor,
@@ -136,6 +138,7 @@ impl Engine {
             changed: false,
             subscribers: Vec::new(),
             batch: Vec::new(),
+            records: Vec::new(),
             audience: Audience::default(),
             flush: Flush::new(),
             compactor: Compactor::new(),
@@ -146,13 +149,15 @@ impl Engine {
 
     /// Serves commands until it is closed or nobody is left to send any.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut gathered = Vec::new();
         loop {
             let due = self.due();
             tokio::select! {
                 command = commands.recv() => {
                     let Some(command) = command else { break };
-                    let gathered = gather(command, &mut commands).await;
-                    if self.handle_all(gathered).is_break() {
+                    gathered.push(command);
+                    gather(&mut gathered, &mut commands).await;
+                    if self.handle_all(&mut gathered).is_break() {
                         return;
                     }
                 }
@@ -169,10 +174,10 @@ impl Engine {
     }
 
     /// Breaks when it is closed.
-    fn handle_all(&mut self, commands: Vec<Command>) -> ControlFlow<()> {
+    fn handle_all(&mut self, commands: &mut Vec<Command>) -> ControlFlow<()> {
         let is_request = |command: &&Command| matches!(command, Command::Message { .. });
         coverage::REQUEST_RECEIVED.add(commands.iter().filter(is_request).count() as u64);
-        for command in commands {
+        for command in commands.drain(..) {
             if !command.is_transaction() {
                 self.settle();
                 self.retry_blocked();

@@ -19,6 +19,7 @@ pub use disk::{Disk, DiskFile};
 pub use error::LogError;
 pub use file::Log;
 pub use read::{parse_log, salvage};
+pub(crate) use record::append_transaction;
 pub use record::{Fault, Reader, Record, encode, encode_transaction};
 pub use target::SyncHandle;
 

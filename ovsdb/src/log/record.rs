@@ -6,7 +6,8 @@ use sha1::{Digest, Sha1};
 
 use crate::db::{Change, Db, Delta};
 use crate::row::Row;
-use crate::value::{write_string, write_uuid};
+use crate::schema::ColumnType;
+use crate::value::{AtomType, write_string, write_uuid};
 
 /// What every header starts with.
 const MAGIC: &str = "OVSDB JSON ";
@@ -157,15 +158,35 @@ pub fn encode(json: &Value) -> Vec<u8> {
 }
 
 fn record(body: &str) -> Vec<u8> {
-    let mut bytes = format!("{MAGIC}{} {}\n", body.len(), hex_sha1(body.as_bytes())).into_bytes();
-    bytes.extend_from_slice(body.as_bytes());
+    let mut bytes = Vec::with_capacity(MAX_HEADER + body.len());
+    write_record(body, &mut bytes);
     bytes
+}
+
+fn write_record(body: &str, out: &mut Vec<u8>) {
+    let head = format!("{MAGIC}{} {}\n", body.len(), hex_sha1(body.as_bytes()));
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(body.as_bytes());
 }
 
 /// The record of a transaction at a time in milliseconds since 1970, as bytes; `None` if it
 /// changed nothing but ephemeral columns.
 pub fn encode_transaction(delta: &Delta, date_ms: u64) -> Option<Vec<u8>> {
-    let mut body = String::new();
+    let mut bytes = Vec::new();
+    append_transaction(delta, date_ms, &mut bytes).then_some(bytes)
+}
+
+/// As [`encode_transaction`], behind other records; false if there is nothing to write.
+pub(crate) fn append_transaction(delta: &Delta, date_ms: u64, out: &mut Vec<u8>) -> bool {
+    let body = transaction_body(delta, date_ms);
+    if let Some(body) = &body {
+        write_record(body, out);
+    }
+    body.is_some()
+}
+
+fn transaction_body(delta: &Delta, date_ms: u64) -> Option<String> {
+    let mut body = String::with_capacity(256);
     let mut open = None;
     let as_differences = delta.changes.iter().all(has_clear_differences);
     for change in &delta.changes {
@@ -199,7 +220,7 @@ pub fn encode_transaction(delta: &Delta, date_ms: u64) -> Option<Vec<u8>> {
     } else {
         "}\n"
     });
-    Some(record(&body))
+    Some(body)
 }
 
 /// A whole log without history: the schema, and one record with everything that lasts.
@@ -259,6 +280,12 @@ fn write_change(change: &Change, as_differences: bool, out: &mut String) -> bool
     }
 }
 
+/// Whether values of a type have more digits than other texts show.
+fn has_reals(ty: &ColumnType) -> bool {
+    let bases = [Some(&ty.key), ty.value.as_ref()].into_iter().flatten();
+    bases.into_iter().any(|base| base.ty == AtomType::Real)
+}
+
 /// Writes the columns of a row that last and are not at their default, or those that differ from
 /// an older state, as differences or as they are; false if there are none.
 fn write_columns(row: &Row, old: Option<&Row>, as_differences: bool, out: &mut String) -> bool {
@@ -267,19 +294,27 @@ fn write_columns(row: &Row, old: Option<&Row>, as_differences: bool, out: &mut S
     let all = row.schema().columns.iter().enumerate();
     for (at, column) in all.filter(|(_, c)| !c.ephemeral) {
         let value = row.at(at);
-        let difference = match old {
-            None if value.is_default(&column.ty) => continue,
-            None => None,
-            Some(old) if old.at(at) == value => continue,
-            Some(old) if as_differences => Some(value.diff_from(old.at(at), &column.ty)),
-            Some(_) => None,
+        let unchanged = match old {
+            None => value.is_default(&column.ty),
+            Some(old) => old.at(at) == value,
         };
+        if unchanged {
+            continue;
+        }
         if out.len() > start {
             out.push(',');
         }
         write_string(&column.name, out);
         out.push(':');
-        difference.as_ref().unwrap_or(value).write_exact(out);
+        match old {
+            Some(old) if as_differences && !has_reals(&column.ty) => {
+                value.write_difference(old.at(at), &column.ty, out);
+            }
+            Some(old) if as_differences => {
+                value.diff_from(old.at(at), &column.ty).write_exact(out);
+            }
+            _ => value.write_exact(out),
+        }
     }
     let any = out.len() > start;
     out.push('}');

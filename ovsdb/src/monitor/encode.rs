@@ -80,8 +80,7 @@ fn write_difference(old: &Row, new: &Row, column: ColumnRef, out: &mut String) {
     let (before, after) = (column.value(old), column.value(new));
     if before != after {
         write_name(new, column, out);
-        let difference = after.diff_from(&before, column.ty(new.schema()));
-        difference.write_json(out);
+        after.write_difference(&before, column.ty(new.schema()), out);
     }
 }
 

@@ -18,7 +18,8 @@ pub(super) async fn write(
     mut outgoing: Outgoing,
 ) -> Result<(), End> {
     while let Some(text) = outgoing.texts.recv().await {
-        let (mut gathered, mut length) = (Vec::new(), 0);
+        let room = text.len().min(GATHERED);
+        let (mut gathered, mut length) = (Vec::with_capacity(room), 0);
         let mut next = Some(text);
         // What is short goes out together, what is long without being copied.
         while let Some(text) = next.take() {

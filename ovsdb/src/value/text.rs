@@ -5,8 +5,9 @@ use std::fmt::Write;
 use serde_json::{Number, Value};
 use uuid::Uuid;
 
-use super::{Atom, Datum};
+use super::{Atom, Datum, differences};
 use crate::json::real_text;
+use crate::schema::ColumnType;
 
 /// Writes a string as JSON (RFC 8259 §7). Escapes what must be escaped, as serde_json does.
 pub(crate) fn write_string(text: &str, out: &mut String) {
@@ -122,6 +123,26 @@ impl Atom {
     }
 }
 
+/// Writes the elements of a set.
+fn write_set<'a>(atoms: impl IntoIterator<Item = &'a Atom>, out: &mut String) {
+    out.push_str("[\"set\",[");
+    write_all(atoms, out, Atom::write_json);
+    out.push_str("]]");
+}
+
+/// Writes the pairs of a map.
+fn write_map<'a>(pairs: impl IntoIterator<Item = &'a (Atom, Atom)>, out: &mut String) {
+    out.push_str("[\"map\",[");
+    write_all(pairs, out, |(key, value), out| {
+        out.push('[');
+        key.write_json(out);
+        out.push(',');
+        value.write_json(out);
+        out.push(']');
+    });
+    out.push_str("]]");
+}
+
 impl Datum {
     /// Appends the text of [`Datum::to_json`] with all digits of reals. With fewer, two elements of
     /// a set might become equal.
@@ -140,23 +161,29 @@ impl Datum {
         match self {
             Self::Set(set) => match set.as_slice() {
                 [one] => one.write_json(out),
-                atoms => {
-                    out.push_str("[\"set\",[");
-                    write_all(atoms, out, Atom::write_json);
-                    out.push_str("]]");
-                }
+                atoms => write_set(atoms, out),
             },
-            Self::Map(map) => {
-                out.push_str("[\"map\",[");
-                write_all(map, out, |(key, value), out| {
-                    out.push('[');
-                    key.write_json(out);
-                    out.push(',');
-                    value.write_json(out);
-                    out.push(']');
-                });
-                out.push_str("]]");
+            Self::Map(map) => write_map(map, out),
+        }
+    }
+
+    /// Appends the text of [`Datum::diff_from`].
+    pub(crate) fn write_difference(&self, old: &Self, ty: &ColumnType, out: &mut String) {
+        match (old, self) {
+            (Self::Set(old), Self::Set(new)) if ty.max > 1 => {
+                match differences(old.as_slice(), new.as_slice()).as_slice() {
+                    [(one, _)] => one.write_json(out),
+                    atoms => write_set(atoms.iter().map(|(atom, _)| *atom), out),
+                }
             }
+            (Self::Map(old), Self::Map(new)) if ty.max > 1 => {
+                let gone = old.iter().filter(|(key, _)| new.get(key).is_none());
+                let is_new = |(key, value): &&(Atom, Atom)| old.get(key) != Some(value);
+                let mut pairs: Vec<_> = gone.chain(new.iter().filter(is_new)).collect();
+                pairs.sort_by(|a, b| a.0.cmp(&b.0));
+                write_map(pairs, out);
+            }
+            _ => self.write_json(out),
         }
     }
 }
@@ -184,7 +211,25 @@ mod tests {
         fn text_is_that_of_the_tree(
             set in prop::collection::vec(atom(), 0..4),
             map in prop::collection::vec((atom(), atom()), 0..4),
+            split in 0usize..4,
         ) {
+            let many = serde_json::json!({"key": "string", "min": 0, "max": "unlimited"});
+            let one = ColumnType::scalar(crate::value::AtomType::String);
+            let half = |datum: &Datum| match datum {
+                Datum::Set(set) => Datum::set(set.iter().take(split).cloned()),
+                Datum::Map(map) => Datum::map(map.iter().take(split).cloned()),
+            };
+            for new in [Datum::set(set.clone()), Datum::map(map.clone())] {
+                let old = half(&new);
+                for ty in [ColumnType::from_json(&many).unwrap(), one.clone()] {
+                    for (new, old) in [(&new, &old), (&old, &new)] {
+                        let (mut text, mut expected) = (String::new(), String::new());
+                        new.write_difference(old, &ty, &mut text);
+                        new.diff_from(old, &ty).write_json(&mut expected);
+                        prop_assert_eq!(text, expected);
+                    }
+                }
+            }
             for datum in [Datum::set(set), Datum::map(map)] {
                 let mut text = String::new();
                 datum.write_json(&mut text);
