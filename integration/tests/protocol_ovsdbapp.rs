@@ -9,28 +9,31 @@ use std::process::Stdio;
 use aorta_integration::lab::python;
 use common::python::Served;
 
-const SCRIPT: &str = "ovsdbapp_cases.py";
+/// Cases of rows and columns.
+const ROWS: &str = "ovsdbapp_rows.py";
+/// Cases of what users do.
+const FLOWS: &str = "ovsdbapp_flows.py";
 
 /// Runs a case by the socket and by TCP, each with a switch of its own.
-fn case(name: &str) {
+fn case(script: &str, name: &str) {
     let python = python().unwrap();
     for at in 0..2 {
         let served = Served::new(name);
-        served.run(&python, SCRIPT, &[name, &served.remotes()[at]]);
+        served.run(&python, script, &[name, &served.remotes()[at]]);
     }
 }
 
 macro_rules! cases {
-    ($($name:ident)*) => {
+    ($script:ident: $($name:ident)*) => {
         $(#[test]
         fn $name() {
-            case(stringify!($name));
+            case($script, stringify!($name));
         })*
     };
 }
 
-cases! { bridges ports values free_rows external_ids controllers errors waits events concurrent
-clean_up os_vif locks }
+cases! { ROWS: bridges ports values free_rows external_ids controllers errors }
+cases! { FLOWS: waits events concurrent clean_up os_vif locks }
 
 #[test]
 fn crowd() {
@@ -39,7 +42,7 @@ fn crowd() {
     let taps = "for n in $(seq 0 199); do ip tuntap add dev v$n mode tap && ip link set v$n up \
                 || exit 1; done";
     served.ns.run(&["sh", "-c", taps]).unwrap().ok().unwrap();
-    served.run(&python, SCRIPT, &["crowd", &served.socket()]);
+    served.run(&python, FLOWS, &["crowd", &served.socket()]);
 }
 
 #[test]
@@ -48,7 +51,7 @@ fn restarts() {
     for at in 0..2 {
         let mut served = Served::new("restarts");
         let words = ["restarts", &served.remotes()[at]];
-        let mut command = served.case(&python, SCRIPT, &words);
+        let mut command = served.case(&python, FLOWS, &words);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut script = piped.spawn().unwrap();
         let mut lines = BufReader::new(script.stdout.take().unwrap()).lines();

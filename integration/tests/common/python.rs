@@ -46,6 +46,8 @@ impl Served {
     pub fn case(&self, python: &Path, script: &str, words: &[&str]) -> Command {
         let mut command = self.ns.command(python);
         command.arg(scripts().join(script)).args(words);
+        // The sources stay as they are.
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
         command
     }
 
