@@ -285,3 +285,73 @@ async fn a_file_that_ovsdb_tool_or_ovsdb_client_converted_is_used() {
         "no\n"
     );
 }
+
+/// Ours is opened and upgraded by that, theirs by `ovsdb-tool convert`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_an_earlier_version_becomes_what_ovsdb_tool_makes_of_it() {
+    let directory = TempDir::new().unwrap();
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let mut earlier = schema("7.12.1");
+    let tables = earlier["tables"].as_object_mut().unwrap();
+    for later in ["CT_Timeout_Policy", "CT_Zone", "Datapath"] {
+        tables.remove(later).unwrap();
+    }
+    let mut columns = |table: &str| tables[table]["columns"].take();
+    let mut root = columns("Open_vSwitch");
+    root.as_object_mut().unwrap().remove("datapaths").unwrap();
+    let mut port = columns("Port");
+    // A scalar then, an optional since; a column that is gone.
+    port["lacp"] = json!({"type": "string"});
+    port["legacy"] =
+        json!({"type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}});
+    let mut queue = columns("Queue");
+    queue["dscp"] = json!({"type": {"key": "integer", "min": 0, "max": "unlimited"}});
+    for (table, columns) in [("Open_vSwitch", root), ("Port", port), ("Queue", queue)] {
+        tables[table]["columns"] = columns;
+    }
+    std::fs::write(at("schema"), earlier.to_string()).unwrap();
+    ovsdb_tool(&["create", &at("ours"), &at("schema")]).await;
+    let named = |name: &str| json!(["named-uuid", name]);
+    let insert = |table: &str, name: &str, row: Value| json!({"op": "insert", "table": table, "uuid-name": name, "row": row});
+    let contents = json!([
+        "Open_vSwitch",
+        insert(
+            "Open_vSwitch",
+            "o",
+            json!({"bridges": named("b"), "next_cfg": 3})
+        ),
+        insert(
+            "Bridge",
+            "b",
+            json!({"name": "br0", "ports": ["set", [named("p"), named("q")]]})
+        ),
+        insert(
+            "Port",
+            "p",
+            json!({"name": "p", "interfaces": named("i"), "lacp": "active",
+            "legacy": ["map", [["a", "b"]]]})
+        ),
+        insert("Port", "q", json!({"name": "q", "interfaces": named("j")})),
+        insert("Interface", "i", json!({"name": "i", "type": "internal"})),
+        insert("Interface", "j", json!({"name": "j", "mtu_request": 1400})),
+        insert("Queue", "n", json!({"dscp": 7})),
+        insert(
+            "Queue",
+            "m",
+            json!({"other_config": ["map", [["min-rate", "1"]]]})
+        )
+    ]);
+    let done = ovsdb_tool(&["transact", &at("ours"), &contents.to_string()]).await;
+    assert!(!done.contains("error"), "{done}");
+    std::fs::copy(at("ours"), at("theirs")).unwrap();
+    ovsdb_tool(&["convert", &at("theirs"), SCHEMA]).await;
+    let store = Store::open(Path::new(&at("ours"))).unwrap();
+    store.close().await.unwrap();
+    let [ours, theirs] = [read(&at("ours")), read(&at("theirs"))];
+    assert_eq!(ours, theirs);
+    assert_eq!((ours.len(), records(&at("ours"))), (8, 2));
+    assert!(
+        ours.iter().any(|row| row.contains("\"lacp\":\"active\"")),
+        "{ours:?}"
+    );
+}

@@ -106,7 +106,8 @@ impl Engine {
     /// Takes back all from the first change on: what came after it has seen it.
     fn refuse(&mut self, executed: Vec<Executed>, error: &LogError) {
         let why = describe(error);
-        tracing::error!("transaction refused: {why}");
+        self.compactor
+            .complain(format!("transaction refused: {why}"));
         for done in executed.iter().rev() {
             if let Some(database) = self.databases.get_mut(done.database) {
                 database.db.revert(&done.delta);

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::{Engine, MAIN, describe, now_ms};
 use crate::log::{CompactionJob, CompactionJobDone, CompactionStep, Log, LogError};
 
 /// After how long a cure that failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// After how long the same is said again in the log.
+const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
 
 /// Tells how a compaction ended; an error is in words.
 pub(crate) type CompactReply = oneshot::Sender<Result<(), String>>;
@@ -26,6 +29,8 @@ pub(super) struct Compactor {
     waiting: Vec<CompactReply>,
     /// The cure has failed and will be tried again.
     pauses: bool,
+    /// What was last said of the disk, and when.
+    complaint: Option<(String, Instant)>,
     sender: mpsc::UnboundedSender<Event>,
     receiver: mpsc::UnboundedReceiver<Event>,
 }
@@ -36,6 +41,7 @@ impl Compactor {
         Self {
             waiting: Vec::new(),
             pauses: false,
+            complaint: None,
             sender,
             receiver,
         }
@@ -65,6 +71,16 @@ impl Compactor {
             // The engine may have stopped.
             let _ = sender.send(Event::Retry);
         });
+    }
+
+    /// Says in the log what is wrong with the disk; not with each transaction, as the log may be
+    /// on the same one.
+    pub(super) fn complain(&mut self, words: String) {
+        let said = self.complaint.as_ref();
+        if said.is_none_or(|(last, at)| *last != words || at.elapsed() > COMPLAIN_AGAIN) {
+            tracing::error!("{words}");
+            self.complaint = Some((words, Instant::now()));
+        }
     }
 
     /// Tells those who wait.
@@ -168,7 +184,8 @@ impl Engine {
     /// Nobody is left waiting for a disk that may never come back.
     fn not_cured(&mut self, error: &LogError) {
         let why = describe(error);
-        tracing::error!("the log could not be written anew: {why}");
+        self.compactor
+            .complain(format!("the log could not be written anew: {why}"));
         self.compactor.ended(&Err(why.clone()));
         self.refuse_held(&why);
         self.compactor.retry_later();

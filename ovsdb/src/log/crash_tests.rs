@@ -1,12 +1,15 @@
 //! Power failures at every place of commit, flush, compaction, repair and conversion, with a disk
 //! that fails now and then. `AORTA_CRASH_SEEDS` says how many courses of events are tried.
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::faulty::{FaultyDisk, IO, Kind};
-use super::{CompactionJob, CompactionJobDone, CompactionStep, Log, SyncHandle};
+use super::{
+    CompactionJob, CompactionJobDone, CompactionStep, Log, SyncHandle, encode_transaction,
+};
 use crate::db::{Context, Db, Delta, Execution};
 use crate::schema::DatabaseSchema;
 
@@ -69,6 +72,8 @@ struct Scene {
     states: Vec<String>,
     /// From an operation of the disk on, which state a client was told to be on the disk.
     promised: Vec<(usize, usize)>,
+    /// States that were refused, and between which operations of the disk.
+    refused: Vec<(RangeInclusive<usize>, Vec<String>)>,
     /// How many states there were at some operation of the disk.
     reached: Vec<(usize, usize)>,
     flush: Option<(SyncHandle, usize)>,
@@ -94,6 +99,7 @@ impl Scene {
             states: vec![print(&db)],
             db,
             promised: Vec::new(),
+            refused: Vec::new(),
             reached: Vec::new(),
             flush: None,
             job: None,
@@ -116,7 +122,29 @@ impl Scene {
         self.reached.push((self.disk.ops(), self.states.len() - 1));
     }
 
+    /// Some transactions with one write.
     fn commit(&mut self) {
+        let (before, from) = (self.states.len(), self.disk.ops());
+        let (mut deltas, mut records) = (Vec::new(), Vec::new());
+        for _ in 0..=self.dice.below(3) {
+            let delta = self.execute();
+            records.extend(encode_transaction(&delta, 7).unwrap_or_default());
+            deltas.push(delta);
+        }
+        // From here on they may be there.
+        self.reach();
+        if self.log.append_records(&records, 1).is_err() {
+            for delta in deltas.iter().rev() {
+                self.db.revert(delta);
+            }
+            // Whole records of them may be there until what was written is cut off.
+            let refused = self.states.split_off(before);
+            self.reach();
+            self.refused.push((from..=self.disk.ops(), refused));
+        }
+    }
+
+    fn execute(&mut self) -> Delta {
         let n = self.states.len();
         let text = "x".repeat(self.dice.below(60));
         let mut operations = json!([{"op": "update", "table": "count", "where": [], "row": {"n": n}},
@@ -128,14 +156,8 @@ impl Scene {
             operations[1] = json!({"op": "delete", "table": "t", "where": old});
         }
         let delta = transact(&mut self.db, &operations);
-        // From here on it may be there.
         self.states.push(print(&self.db));
-        self.reach();
-        if self.log.append(&delta, 7).is_err() {
-            self.db.revert(&delta);
-            self.states.pop();
-            self.reach();
-        }
+        delta
     }
 
     /// A flush is started in one step and ends in another.
@@ -227,8 +249,10 @@ impl Scene {
         let found = print(&db);
         // The last may have been refused.
         let range = promised..=reached.unwrap().1.min(self.states.len() - 1);
+        let mut refused = self.refused.iter().filter(|(at, _)| at.contains(&ops));
         assert!(
-            self.states[range.clone()].contains(&found),
+            self.states[range.clone()].contains(&found)
+                || refused.any(|(_, states)| states.contains(&found)),
             "behind {ops} of {}: {found} is none of {range:?}",
             self.disk.ops()
         );
