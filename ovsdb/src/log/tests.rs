@@ -110,6 +110,31 @@ fn a_torn_end_is_cut_off_and_written_over() {
     assert_eq!(lab.dscps(), [1, 3]);
 }
 
+/// A file system may have written the later of two blocks only.
+#[test]
+fn what_is_behind_unwritten_blocks_is_kept_in_a_file_of_its_own() {
+    let mut lab = Lab::new();
+    lab.insert(1);
+    let intact = usize::try_from(std::fs::metadata(lab.path()).unwrap().len()).unwrap();
+    lab.insert(2);
+    lab.insert(3);
+    for holes in [intact..intact + 10, intact + 70..intact + 80] {
+        let mut bytes = std::fs::read(lab.path()).unwrap();
+        bytes[holes].fill(0);
+        std::fs::write(lab.path(), &bytes).unwrap();
+        lab.reopen().unwrap();
+        assert_eq!(lab.dscps(), [1]);
+        let kept = lab
+            .directory
+            .path()
+            .join(format!("conf.db.cut-at-{intact}"));
+        assert_eq!(std::fs::read(kept).unwrap(), bytes[intact..]);
+        assert_eq!(std::fs::read(lab.path()).unwrap(), bytes[..intact]);
+        lab.insert(2);
+        lab.insert(3);
+    }
+}
+
 #[test]
 fn damage_is_located_kept_and_salvaged() {
     let mut lab = Lab::new();
