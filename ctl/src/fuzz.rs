@@ -2,9 +2,14 @@
 
 use aorta_ovsdb::DatabaseSchema;
 
+use crate::args::{self, Invocation, Mode};
+use crate::complete::place;
 use crate::names::lookup;
+use crate::plan::{self, Setting};
+use crate::schema::Needs;
 use crate::symbols::Symbols;
 use crate::value::{self, ColumnArg};
+use crate::view::View;
 
 /// Reads arbitrary bytes as a value of every type in the schema, as an argument and as a
 /// condition. Whatever is read must print as something that reads as the same value.
@@ -32,23 +37,67 @@ pub fn value_syntax(data: &[u8]) {
     let _ = value::split_argument(text);
     if let Ok((arg, _)) = value::split_condition(text) {
         assert!(text.ends_with(arg.rest));
-        lookup(["name", "external_ids"], arg.column);
+        lookup(["name", "external_ids"], &arg.column);
     }
+}
+
+/// Reads arbitrary bytes as a command line, a word per line, and carries its commands out on an
+/// empty database, without any I/O. Whatever is refused must not have asked for anything to be
+/// written.
+///
+/// # Panics
+/// If a word of a command that was read is not one of the given ones, which is a fault.
+pub fn command_line(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let words: Vec<String> = text.split('\n').map(str::to_owned).collect();
+    let schema = DatabaseSchema::vswitch();
+    for mode in [Mode::Vsctl, Mode::OvsVsctl] {
+        let Ok(Invocation::Run(_, commands)) = args::parse(mode, &words) else {
+            continue;
+        };
+        let given = |arg: &String| words.contains(arg);
+        let known = commands
+            .iter()
+            .all(|command| command.args.iter().all(given));
+        assert!(known, "{words:?} became {commands:?}");
+        if plan::needs(&commands, &schema, false, Needs::narrow()).is_err() {
+            continue;
+        }
+        let setting = Setting {
+            mode,
+            wait: false,
+            comment: String::new(),
+        };
+        let _ = plan::plan(&commands, &View::new(&schema), &setting, &mut Vec::new());
+    }
+    place(&words);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn replay(corpus: &str, fewest: usize, target: fn(&[u8])) {
+        let mut n = 0;
+        for file in std::fs::read_dir(corpus).unwrap() {
+            target(&std::fs::read(file.unwrap().path()).unwrap());
+            n += 1;
+        }
+        assert!(n >= fewest, "only {n} files in {corpus}");
+    }
+
     #[test]
     fn the_corpus_of_values_is_replayed() {
         let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/value");
-        let mut n = 0;
-        for file in std::fs::read_dir(corpus).unwrap() {
-            value_syntax(&std::fs::read(file.unwrap().path()).unwrap());
-            n += 1;
-        }
-        assert!(n >= 20, "only {n} files in {corpus}");
+        replay(corpus, 20, value_syntax);
+    }
+
+    #[test]
+    fn the_corpus_of_command_lines_is_replayed() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/command_line");
+        replay(corpus, 20, command_line);
     }
 
     /// A short walk through texts made of what the syntax cares about.

@@ -1,10 +1,20 @@
 //! The `vsctl` program.
 #![forbid(unsafe_code)]
 
-fn main() -> std::process::ExitCode {
-    let argv: Vec<String> = std::env::args_os()
-        .map(|arg| arg.to_string_lossy().into())
-        .collect();
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut argv = Vec::new();
+    for argument in std::env::args_os() {
+        match argument.into_string() {
+            Ok(argument) => argv.push(argument),
+            // The database holds only UTF-8 (RFC 7047 §3.1).
+            Err(argument) => {
+                eprintln!("vsctl: argument {} is not UTF-8", argument.display());
+                return ExitCode::FAILURE;
+            }
+        }
+    }
     let status = aorta_ctl::run::main(&argv);
-    std::process::ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
+    ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
 }

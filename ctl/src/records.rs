@@ -2,6 +2,7 @@
 
 use aorta_ovsdb::{Atom, TableSchema, Uuid};
 
+use crate::args::Mode;
 use crate::context::Context;
 use crate::error::Error;
 use crate::schema::{Needs, RecordName, record_name};
@@ -12,7 +13,7 @@ const SHORT_ID: usize = 4;
 /// Notes what finding this record takes; `None` stands for all records.
 pub fn need(table: &str, record: Option<&str>, needs: &mut Needs) {
     match (record_name(table), record) {
-        (Some(RecordName::Column("name")), Some(record)) if !may_be_id(record) => {
+        (Some(RecordName::Column("name")), Some(record)) if !may_be_id(record) && record != "." => {
             needs.rows(table, "name", record);
         }
         (Some(RecordName::Column(column)), _) => needs.column(table, column),
@@ -25,8 +26,12 @@ pub fn need(table: &str, record: Option<&str>, needs: &mut Needs) {
     }
 }
 
-/// All rows of a table, by name where they have one.
+/// All rows of a table, by name where they have one; under Open vSwitch's name, as that tool has
+/// them.
 pub fn in_order(ctx: &Context<'_>, table: &TableSchema) -> Vec<Uuid> {
+    if ctx.mode == Mode::OvsVsctl {
+        return ctx.txn.rows_as_hashed(&table.name);
+    }
     let mut rows = ctx.txn.rows(&table.name);
     if let Some(RecordName::Column(column)) = record_name(&table.name) {
         let key = |row: &Uuid| ctx.txn.get(&table.name, *row, column);
@@ -43,6 +48,11 @@ pub fn find_record(
     must_exist: bool,
 ) -> Result<Option<Uuid>, Error> {
     let name = &table.name;
+    if record == "."
+        && let [only] = ctx.txn.rows(name).as_slice()
+    {
+        return Ok(Some(*only));
+    }
     if let Ok(row) = Uuid::try_parse(record)
         && ctx.txn.has(name, row)
     {
@@ -67,11 +77,7 @@ fn by_name(
     record: &str,
 ) -> Result<Option<Uuid>, Error> {
     match record_name(&table.name) {
-        None => Ok(None),
-        Some(RecordName::Only) => match ctx.txn.rows(&table.name).as_slice() {
-            [row] if record == "." => Ok(Some(*row)),
-            _ => Ok(None),
-        },
+        None | Some(RecordName::Only) => Ok(None),
         Some(RecordName::Column(column)) => {
             let row = by_column(ctx, &table.name, column, record)?;
             if let Some(row) = row {

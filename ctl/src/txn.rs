@@ -117,6 +117,20 @@ impl<'v> Txn<'v> {
         new.chain(self.view.rows(table).filter(move |row| !gone(row)))
     }
 
+    /// All rows of a table that exist at this point, in the order in which Open vSwitch's tool
+    /// comes upon them.
+    pub fn rows_as_hashed(&self, table: &str) -> Vec<Uuid> {
+        let Some(position) = self.position(table) else {
+            return Vec::new();
+        };
+        let mut order = self.view.order(position);
+        let new = self.order.iter().filter(|key| key.0 == position);
+        for key in new.filter(|key| self.inserts(**key)) {
+            order.insert(key.1);
+        }
+        order.iter().filter(|row| self.has(table, *row)).collect()
+    }
+
     /// Whether the row exists at this point.
     pub fn has(&self, table: &str, row: Uuid) -> bool {
         let Some(table) = self.position(table) else {

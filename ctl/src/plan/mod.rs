@@ -25,8 +25,6 @@ pub struct Plan {
     pub outputs: Vec<Output>,
     /// Interfaces to check when the switch has taken them over, by temporary row id.
     pub new_interfaces: Vec<(Uuid, String)>,
-    /// Warnings for the user.
-    pub warnings: Vec<Warning>,
 }
 
 /// What comes of running the commands.
@@ -76,14 +74,24 @@ pub fn needs(
 }
 
 /// Runs the commands against what is known of the database.
-pub fn plan(commands: &[Command], view: &View, setting: &Setting) -> Result<Outcome, Error> {
+///
+/// # Errors
+/// If one can't be carried out; warnings that precede the fault are in `warnings` then.
+pub fn plan(
+    commands: &[Command],
+    view: &View,
+    setting: &Setting,
+    warnings: &mut Vec<Warning>,
+) -> Result<Outcome, Error> {
     let mut ctx = Context::new(setting.mode, Txn::new(view));
     // An empty database gets its root row, whatever the commands are.
     ctx.root();
     let mut outputs = Vec::new();
     for command in commands {
         if let Action::Database { run, .. } = &command.syntax.action {
-            run(command, &mut ctx)?;
+            let done = run(command, &mut ctx);
+            warnings.append(&mut ctx.warnings);
+            done?;
         }
         if let Some(status) = ctx.exit {
             return Ok(Outcome::Exit(status));
@@ -95,7 +103,7 @@ pub fn plan(commands: &[Command], view: &View, setting: &Setting) -> Result<Outc
     }
     for name in ctx.symbols.check()? {
         let id = name.to_owned();
-        ctx.warnings.push(Warning::Unreferenced { id });
+        warnings.push(Warning::Unreferenced { id });
     }
     let mut operations = ops::build(&ctx.txn);
     let mut next_cfg = None;
@@ -113,7 +121,6 @@ pub fn plan(commands: &[Command], view: &View, setting: &Setting) -> Result<Outc
         next_cfg,
         outputs,
         new_interfaces: ctx.new_interfaces,
-        warnings: ctx.warnings,
     })))
 }
 

@@ -38,7 +38,7 @@ fn outcome(view: &View, line: &str, wait: bool) -> Result<Outcome, Error> {
         wait,
         comment: line.to_owned(),
     };
-    plan(&commands(line), view, &setting)
+    plan(&commands(line), view, &setting, &mut Vec::new())
 }
 
 fn planned(view: &View, line: &str, wait: bool) -> Plan {

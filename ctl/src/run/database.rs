@@ -115,7 +115,11 @@ impl<'l> Run<'l> {
     pub(super) fn go(&self) -> Result<i32, Failure> {
         let schema = DatabaseSchema::vswitch();
         let needs = |start| plan::needs(&self.commands, &schema, self.setting.wait, start);
-        let narrow = needs(Needs::narrow())?;
+        // Without changing anything the server doesn't find what a narrow view hides.
+        let narrow = needs(match self.options.dry_run {
+            true => Needs::whole(),
+            false => Needs::narrow(),
+        })?;
         let deadline = self.options.timeout.map(Deadline::after);
         match self.go_with(&narrow, &schema, deadline) {
             // What is wrong can only be told by seeing everything.
@@ -157,18 +161,20 @@ impl<'l> Run<'l> {
     }
 
     fn attempt(&self, session: &mut Session, link: &mut Link<'_>) -> Result<Attempt, Failure> {
-        let plan = match plan::plan(&self.commands, &session.view, &self.setting)? {
-            Outcome::Plan(plan) => plan,
-            Outcome::TryAgain => return Ok(Attempt::Again),
-            Outcome::Exit(status) => return Ok(Attempt::Done(status)),
-        };
-        for warning in &plan.warnings {
+        let mut warnings = Vec::new();
+        let planned = plan::plan(&self.commands, &session.view, &self.setting, &mut warnings);
+        for warning in warnings {
             // The commands may run several times.
             let text = warning.to_string();
             if self.warned.borrow_mut().insert(text.clone()) {
                 self.log.message(warning.module(), Level::Warn, &text);
             }
         }
+        let plan = match planned? {
+            Outcome::Plan(plan) => plan,
+            Outcome::TryAgain => return Ok(Attempt::Again),
+            Outcome::Exit(status) => return Ok(Attempt::Done(status)),
+        };
         if !plan.operations.writes {
             self.print_outputs(&plan, &[])?;
             return Ok(Attempt::Done(OK));

@@ -55,11 +55,13 @@ impl Operator {
     pub const ALL_NAMES: &str = "\"=\", \"!=\", \"<\", \">\", \"<=\", \">=\", \"{=}\", \"{!=}\", \
                                  \"{<}\", \"{>}\", \"{<=}\", \"{>=}\", \"{in}\", or \"{not-in}\"";
 
-    /// Takes an operator off the beginning of a text.
+    /// Takes an operator off the beginning of a text: the longest that leaves a value.
     pub fn split(text: &str) -> Option<(Operator, &str)> {
-        OPERATORS
-            .iter()
-            .find_map(|(name, operator)| Some((*operator, text.strip_prefix(name)?)))
+        let split = |(name, operator): &(&str, Operator)| {
+            let value = text.strip_prefix(name).filter(|value| !value.is_empty());
+            Some((*operator, value?))
+        };
+        OPERATORS.iter().find_map(split)
     }
 
     /// Whether a missing map key counts as the empty set rather than as no match.
@@ -135,8 +137,9 @@ mod tests {
     use super::*;
 
     fn holds_for(have: &[i64], operator: &str, want: &[i64]) -> bool {
-        let (operator, rest) = Operator::split(operator).unwrap();
-        assert_eq!(rest, "");
+        let text = format!("{operator}x");
+        let (operator, rest) = Operator::split(&text).unwrap();
+        assert_eq!(rest, "x");
         holds(
             &Datum::set(have.iter().copied()),
             operator,
@@ -192,6 +195,11 @@ mod tests {
             Operator::split("{=}5"),
             Some((Operator::Set(Compare::Eq), "5"))
         );
+        assert_eq!(
+            Operator::split(">="),
+            Some((Operator::Order(Compare::Gt), "="))
+        );
         assert_eq!(Operator::split("5"), None);
+        assert_eq!(Operator::split("="), None);
     }
 }

@@ -3,8 +3,10 @@
 mod condition;
 mod parse;
 mod print;
+mod token;
 mod unescape;
 
 pub use condition::{Operator, holds};
-pub use parse::{ColumnArg, atom, datum, split_argument, split_condition};
+pub use parse::{atom, datum, split_argument, split_condition};
 pub use print::{atom_bare, atom_string, cell, datum_bare, datum_string};
+pub use token::{ColumnArg, column_name};

@@ -1,89 +1,18 @@
 //! Reading values, and the `column:key=value` arguments that hold them.
 
+use std::borrow::Cow;
+
 use aorta_ovsdb::{Atom, AtomMap, AtomSet, AtomType, BaseType, ColumnType, Datum, Real, Uuid};
 
 use super::Operator;
 use super::print::{atom_string, type_in_words};
+use super::token::{ColumnArg, is_delimiter, token};
 use super::unescape::{EscapeError, unescaped};
 use crate::error::ValueError;
 use crate::symbols::Symbols;
 
-/// Characters that end an unquoted token.
-const DELIMITERS: &str = ":=, []{}!<>";
 /// Most elements that one range may stand for.
 const RANGE_MAX: i64 = 4096;
-
-fn is_delimiter(c: char) -> bool {
-    DELIMITERS.contains(c)
-}
-
-/// Splits the first token off: a quoted string with its quotes, or all up to a delimiter.
-fn token(text: &str) -> Result<(&str, &str), ValueError> {
-    if !text.starts_with('"') {
-        return Ok(text.split_at(text.find(is_delimiter).unwrap_or(text.len())));
-    }
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return Ok(text.split_at(at + 1)),
-            _ => {}
-        }
-    }
-    Err(ValueError::Quoting {
-        text: text.to_owned(),
-        reason: "quoted string extends past end of argument".to_owned(),
-    })
-}
-
-/// A `column[:key]` argument taken apart; the names are as given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ColumnArg<'a> {
-    /// Name of the column, perhaps abbreviated.
-    pub column: &'a str,
-    /// Key of a map, in value syntax.
-    pub key: Option<&'a str>,
-    /// What follows.
-    pub rest: &'a str,
-}
-
-impl<'a> ColumnArg<'a> {
-    /// Reads the names off the beginning of an argument.
-    pub fn parse(text: &'a str) -> Result<ColumnArg<'a>, ValueError> {
-        let (column, rest) = token(text)?;
-        if column.is_empty() {
-            return Err(ValueError::NoColumn {
-                text: text.to_owned(),
-            });
-        }
-        let Some(rest) = rest.strip_prefix(':') else {
-            return Ok(ColumnArg {
-                column,
-                key: None,
-                rest,
-            });
-        };
-        let (key, rest) = token(rest)?;
-        Ok(ColumnArg {
-            column,
-            key: Some(key),
-            rest,
-        })
-    }
-
-    /// Reads an argument that consists of the names only.
-    pub fn parse_whole(text: &'a str) -> Result<ColumnArg<'a>, ValueError> {
-        let arg = ColumnArg::parse(text)?;
-        if arg.rest.is_empty() {
-            return Ok(arg);
-        }
-        Err(ValueError::TrailingGarbage {
-            text: text.to_owned(),
-            rest: arg.rest.to_owned(),
-        })
-    }
-}
 
 /// Reads `column[:key]=value`; the value is in `rest`.
 pub fn split_argument(text: &str) -> Result<ColumnArg<'_>, ValueError> {
@@ -101,10 +30,8 @@ pub fn split_argument(text: &str) -> Result<ColumnArg<'_>, ValueError> {
 pub fn split_condition(text: &str) -> Result<(ColumnArg<'_>, Operator), ValueError> {
     let arg = ColumnArg::parse(text)?;
     match Operator::split(arg.rest) {
-        Some((operator, value)) if !value.is_empty() => {
-            Ok((ColumnArg { rest: value, ..arg }, operator))
-        }
-        _ => Err(ValueError::NoOperator {
+        Some((operator, value)) => Ok((ColumnArg { rest: value, ..arg }, operator)),
+        None => Err(ValueError::NoOperator {
             text: text.to_owned(),
             operators: Operator::ALL_NAMES,
         }),
@@ -230,7 +157,7 @@ impl<'a> Reader<'a> {
         let mut set = AtomSet::new();
         self.elements('[', ']', |reader| {
             let token = reader.token()?;
-            for atom in reader.range_or_atom(token)? {
+            for atom in reader.range_or_atom(&token)? {
                 if !set.insert(atom) {
                     return Err(reader.duplicate("set", "value"));
                 }
@@ -245,7 +172,7 @@ impl<'a> Reader<'a> {
         let key_type = &self.ty.key;
         self.elements('{', '}', |reader| {
             let pair = reader.rest;
-            let key = atom(reader.token()?, key_type, reader.symbols)?;
+            let key = atom(&reader.token()?, key_type, reader.symbols)?;
             reader.skip_spaces();
             match reader.rest.strip_prefix('=') {
                 Some(rest) => reader.rest = rest.trim_start_matches(' '),
@@ -258,7 +185,7 @@ impl<'a> Reader<'a> {
             }
             let (value, rest) = token(reader.rest)?;
             reader.rest = rest;
-            let value = atom(value, value_type, reader.symbols)?;
+            let value = atom(&value, value_type, reader.symbols)?;
             if map.get(&key).is_some() {
                 return Err(reader.duplicate("map", "key"));
             }
@@ -313,7 +240,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next token, where a delimiter would be a fault.
-    fn token(&mut self) -> Result<&'a str, ValueError> {
+    fn token(&mut self) -> Result<Cow<'a, str>, ValueError> {
         if let Some(found) = self.rest.chars().next().filter(|c| is_delimiter(*c)) {
             return Err(ValueError::Unexpected {
                 text: self.text.to_owned(),

@@ -12,6 +12,7 @@ mod libvirt;
 mod lines;
 mod logging;
 mod manage;
+mod random;
 mod records;
 mod remotes;
 mod scenarios;

@@ -2,8 +2,6 @@
 
 use super::{compare, compare_words};
 
-// Not compared: `add` of a key that is there. ovs-vsctl(8) says that the value stays, as it does
-// with vsctl; ovs-vsctl 3.1 replaces it.
 #[test]
 fn columns() {
     compare(&[
@@ -225,4 +223,15 @@ fn records() {
         "wait-until bridge br0 name=br0 -- get bridge br0 name",
         "--timeout=1 wait-until bridge br0 name=br1",
     ]);
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_vsctl"))
+        .args(["comment".as_ref(), std::ffi::OsStr::from_bytes(b"a\xff")])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is not UTF-8"));
 }

@@ -1,6 +1,7 @@
 //! A real database server, and what is in it.
 
 use std::collections::BTreeMap;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -128,7 +129,7 @@ impl Server {
             remote: format!("unix:{}", socket.display()),
         };
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !socket.exists() {
+        while UnixStream::connect(&socket).is_err() {
             assert!(
                 Instant::now() < deadline,
                 "no {} after 20 s",

@@ -9,7 +9,7 @@ use crate::args::Command;
 use crate::error::Error;
 use crate::records;
 use crate::schema::{self, Needs, Schema};
-use crate::value::ColumnArg;
+use crate::value::column_name;
 
 /// Notes a table, and what finding the record takes that the second argument names.
 fn need_record<'a>(
@@ -31,7 +31,7 @@ fn need_from(
 ) -> Result<(), Error> {
     for arg in cmd.rest(from) {
         if !is_row_id(arg) {
-            let column = schema::column(table, ColumnArg::parse(arg)?.column)?;
+            let column = schema::column(table, &column_name(arg)?.0)?;
             needs.column_of_some(&table.name, &column.name);
         }
     }

@@ -111,15 +111,15 @@ fn matches_one(
     row: Uuid,
     condition: &str,
 ) -> Result<bool, Error> {
+    let column = schema::column(table, &value::column_name(condition)?.0)?;
     let (arg, operator) = value::split_condition(condition)?;
-    let column = schema::column(table, arg.column)?;
     let have = ctx.txn.get(&table.name, row, &column.name);
     let Some(key) = arg.key else {
         let want = value::datum(arg.rest, &column.ty, &mut ctx.symbols)?;
         return Ok(value::holds(have, operator, &want));
     };
     let value_type = map_value_type(column, "check")?;
-    let key = value::atom(key, &column.ty.key, &mut ctx.symbols)?;
+    let key = value::atom(&key, &column.ty.key, &mut ctx.symbols)?;
     let any = ColumnType {
         key: value_type.clone(),
         value: None,
@@ -172,20 +172,20 @@ fn get_one(
     arg: &str,
     must_exist: bool,
 ) -> Result<String, Error> {
+    let column = schema::column(table, &value::column_name(arg)?.0)?;
     let arg = ColumnArg::parse_whole(arg)?;
-    let column = schema::column(table, arg.column)?;
     ctx.txn.rely(&table.name, row, &column.name);
     let datum = ctx.txn.get(&table.name, row, &column.name);
     let Some(key_text) = arg.key else {
         return Ok(value::datum_string(datum, &column.ty));
     };
     map_value_type(column, "get")?;
-    let key = value::atom(key_text, &column.ty.key, &mut ctx.symbols)?;
+    let key = value::atom(&key_text, &column.ty.key, &mut ctx.symbols)?;
     let found = datum.pairs().find(|(have, _)| **have == key);
     match found {
         Some((_, value)) => Ok(value::atom_string(value)),
         None if must_exist => Err(Error::NoKey {
-            key: key_text.to_owned(),
+            key: key_text.into_owned(),
             table: table.name.to_string(),
             record: record.to_owned(),
             column: column.name.to_string(),

@@ -19,8 +19,8 @@ pub(in crate::commands) fn set_column(
     row: Uuid,
     argument: &str,
 ) -> Result<(), Error> {
+    let column = schema::column(table, &value::column_name(argument)?.0)?;
     let arg = value::split_argument(argument)?;
-    let column = schema::column(table, arg.column)?;
     check_mutable(ctx, table, row, column)?;
     let Some(key) = arg.key else {
         let datum = value::datum(arg.rest, &column.ty, &mut ctx.symbols)?;
@@ -28,7 +28,7 @@ pub(in crate::commands) fn set_column(
         return Ok(());
     };
     let value_type = map_value_type(column, "set")?;
-    let key = value::atom(key, &column.ty.key, &mut ctx.symbols)?;
+    let key = value::atom(&key, &column.ty.key, &mut ctx.symbols)?;
     let value = value::atom(arg.rest, value_type, &mut ctx.symbols)?;
     ctx.txn.map_put(&table.name, row, &column.name, key, value);
     Ok(())

@@ -1,12 +1,17 @@
 //! What the client knows of the database: the monitored columns of the monitored tables, kept up
 //! to date from `update2` notifications (ovsdb-server(7), "Update2 Notification").
 
+mod order;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use aorta_ovsdb::{DatabaseSchema, Datum, NoSymbols, TableSchema, Uuid};
 use serde_json::Value;
 use thiserror::Error;
+
+pub use order::RowOrder;
+use order::member_order;
 
 /// An update that doesn't fit the schema or what was seen before.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -33,6 +38,7 @@ struct Table {
     schema: Arc<TableSchema>,
     defaults: Vec<Datum>,
     rows: HashMap<Uuid, Columns>,
+    order: RowOrder,
 }
 
 /// The rows known.
@@ -53,6 +59,7 @@ impl View {
                 .map(|c| Datum::default_for(&c.ty))
                 .collect(),
             rows: HashMap::new(),
+            order: RowOrder::default(),
         };
         View {
             schema: Arc::clone(schema),
@@ -76,6 +83,12 @@ impl View {
             .get(table)
             .into_iter()
             .flat_map(|table| table.rows.keys().copied())
+    }
+
+    /// The rows of the table at a position in the order in which Open vSwitch's tool has them.
+    pub fn order(&self, table: usize) -> RowOrder {
+        let table = self.tables.get(table);
+        table.map(|table| table.order.clone()).unwrap_or_default()
     }
 
     /// Whether the row is known.
@@ -110,7 +123,8 @@ impl View {
             let rows = rows
                 .as_object()
                 .ok_or_else(|| ViewError::new(name, "not an object"))?;
-            for (id, update) in rows {
+            for id in member_order(rows) {
+                let Some(update) = rows.get(id) else { continue };
                 let row = Uuid::try_parse(id).map_err(|cause| ViewError::new(id, cause))?;
                 table.apply_row(row, update)?;
             }
@@ -127,7 +141,9 @@ impl Table {
         match kind.as_str() {
             "initial" | "insert" => {
                 let values = self.parse(columns, false)?;
-                self.rows.insert(row, values);
+                if self.rows.insert(row, values).is_none() {
+                    self.order.insert(row);
+                }
             }
             "modify" => {
                 let diffs = self.parse(columns, true)?;
@@ -144,6 +160,7 @@ impl Table {
             }
             "delete" => {
                 self.rows.remove(&row);
+                self.order.remove(row);
             }
             other => return Err(ViewError::new(&place(), format!("unknown change {other}"))),
         }
