@@ -212,3 +212,41 @@ async fn commits_go_on_while_the_log_is_compacted() {
     );
     assert_eq!(records[1]["_comment"], "compacting database online");
 }
+
+#[tokio::test]
+async fn a_conversion_that_the_disk_refuses_changes_nothing() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let socket = directory.path().join("db.sock");
+    let mut later = crate::schema::DatabaseSchema::vswitch().to_json().clone();
+    later["version"] = json!("8.9.0");
+    for kind in [
+        Kind::Create,
+        Kind::Write,
+        Kind::Sync,
+        Kind::Rename,
+        Kind::SyncDirectory,
+    ] {
+        let lab = Lab::new();
+        let remote = crate::Remote::ListenUnix(socket.clone());
+        let _listener = lab.store.listen(&remote).await.unwrap();
+        let address = format!("unix:{}", socket.display());
+        let client = crate::Client::connect(&address).await.unwrap();
+        let aware = client.request("set_db_change_aware", json!([true])).await;
+        aware.unwrap();
+        let convert = || client.request("convert", json!(["Open_vSwitch", later]));
+        lab.insert(1, true).await.unwrap();
+        lab.disk.fail_once(kind, IO);
+        let error = crate::engine::describe(&convert().await.unwrap_err());
+        assert!(
+            error.contains("I/O error") && error.contains(PATH),
+            "{error}"
+        );
+        let version = |db: crate::Db| db.schema().version.to_string();
+        assert_eq!(version(lab.store.snapshot().await.unwrap()), "8.3.1");
+        lab.insert_at_last(2).await;
+        assert_eq!(lab.after_power_failure(), [1, 2], "{kind:?}");
+        convert().await.unwrap();
+        assert_eq!(version(lab.store.snapshot().await.unwrap()), "8.9.0");
+        assert_eq!(lab.after_power_failure(), [1, 2], "{kind:?}");
+    }
+}
