@@ -36,9 +36,6 @@ pub struct Options {
     #[arg(long, value_name = "METHOD")]
     remote: Vec<String>,
 
-    #[command(flatten)]
-    tls: TlsOptions,
-
     /// Let the members of this group, too, connect to db.sock [default: only its owner]
     #[arg(long, value_name = "GROUP")]
     db_group: Option<String>,
@@ -82,6 +79,10 @@ pub struct Options {
     /// Write the intact part of a damaged database into a new file, and exit
     #[arg(long, value_name = "OUT")]
     pub salvage_db: Option<PathBuf>,
+
+    // Last, as what follows would stand under its heading.
+    #[command(flatten)]
+    tls: TlsOptions,
 }
 
 /// Who we are and whom we trust on ssl: and pssl: remotes. Each file may be given as

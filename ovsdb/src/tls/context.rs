@@ -223,7 +223,12 @@ impl State {
                 } else {
                     ""
                 };
-                tracing::warn!("TLS: {}{kept}", describe(&error));
+                if matches!(error, TlsError::Unset { .. }) {
+                    // Nothing to complain of where no remote wants TLS; one that does tells it.
+                    tracing::debug!("TLS: {}{kept}", describe(&error));
+                } else {
+                    tracing::warn!("TLS: {}{kept}", describe(&error));
+                }
                 self.problem = Some(Arc::new(error));
             }
         }
