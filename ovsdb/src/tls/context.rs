@@ -14,7 +14,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
 
 use super::TlsError;
 use super::files::{Loaded, TlsFiles, invalid};
-use super::verify::{Anchor, AnyName, Found};
+use super::verify::{Anchor, AnyName, Clients, Found};
 use crate::engine::describe;
 
 /// A connection with TLS for programs without a runtime.
@@ -255,7 +255,7 @@ impl Ready {
                     reason: e.to_string(),
                 })?;
             }
-            let anchor = Anchor::Known(roots.clone());
+            let anchor = Anchor::Known(roots.clone(), cas.clone());
             client = Some(Arc::new(client_config(&loaded, anchor).map_err(identity)?));
             server = Some(Arc::new(server_config(&loaded, roots)?));
         }
@@ -297,9 +297,13 @@ fn server_config(loaded: &Loaded, roots: RootCertStore) -> Result<ServerConfig, 
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
             .map_err(|e| TlsError::Setup(rustls::Error::General(e.to_string())))?;
+    let clients = Clients {
+        chains: clients,
+        cas: loaded.cas.clone().unwrap_or_default(),
+    };
     versions(ServerConfig::builder_with_provider(provider))
         .map_err(TlsError::Setup)?
-        .with_client_cert_verifier(clients)
+        .with_client_cert_verifier(Arc::new(clients))
         .with_single_cert(loaded.chain.clone(), loaded.key.clone_key())
         .map_err(TlsError::Setup)
 }

@@ -13,9 +13,16 @@ pub struct Ca {
 
 impl Ca {
     pub fn new(name: &str) -> Self {
+        Self::until(name, 2100)
+    }
+
+    /// A CA whose certificate ends with a year.
+    pub fn until(name: &str, year: i32) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap();
         let directory = TempDir::new().unwrap();
@@ -23,6 +30,19 @@ impl Ca {
         Self {
             directory,
             issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// Key and certificate of the CA itself, and what to trust; such pairs are made by
+    /// `openssl req -x509`.
+    pub fn own_files(&self, trust: &Path) -> TlsFiles {
+        let key = self.path("cakey.pem");
+        std::fs::write(&key, self.issuer.key().serialize_pem()).unwrap();
+        TlsFiles {
+            private_key: Some(key),
+            certificate: Some(self.certificate()),
+            ca_cert: Some(trust.to_owned()),
+            ..TlsFiles::default()
         }
     }
 

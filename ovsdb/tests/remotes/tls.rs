@@ -210,3 +210,27 @@ async fn a_key_must_go_with_its_certificate() {
         "{problem}"
     );
 }
+
+#[tokio::test]
+async fn a_certificate_that_is_its_own_ca_is_trusted_where_it_is_configured() {
+    let lab = Lab::new().await;
+    let (switch, tool, other) = (Ca::new("switch"), Ca::new("tool"), Ca::new("tool"));
+    let listener = listen(&lab, switch.own_files(&tool.certificate())).await;
+    let files = tool.own_files(&switch.certificate());
+    greet(&listener, files).await.unwrap();
+    let stranger = other.own_files(&switch.certificate());
+    greet(&listener, stranger).await.unwrap_err();
+    let doubtful = tool.own_files(&other.certificate());
+    greet(&listener, doubtful).await.unwrap_err();
+
+    let old = Ca::until("old", 2001);
+    let listener = listen(&lab, switch.own_files(&old.certificate())).await;
+    let files = old.own_files(&switch.certificate());
+    greet(&listener, files).await.unwrap_err();
+    let problem = problem(&listener).await;
+    assert!(problem.contains("Expired"), "{problem}");
+    let listener = listen(&lab, old.own_files(&tool.certificate())).await;
+    let files = tool.own_files(&old.certificate());
+    let refused = greet(&listener, files).await.unwrap_err();
+    assert!(refused.contains("Expired"), "{refused}");
+}

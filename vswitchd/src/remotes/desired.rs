@@ -261,6 +261,11 @@ mod tests {
         assert_eq!(of("ptcp:1:127.0.0.1").rows, []);
         assert_eq!(desired.files, TlsFiles::default());
         assert_eq!(row_tables(&specs, &db), ["Manager"]);
+        let strings = super::tests::specs(&["db:Open_vSwitch,Manager,target"]);
+        let strings = super::desired(&strings, &files(), Path::new("/run/x"), &db);
+        assert_eq!(strings.remotes.len(), 4);
+        let plain = &strings.remotes["ptcp:6640"];
+        assert_eq!((plain.options, &*plain.rows), (None, &[][..]));
     }
 
     #[tokio::test]
