@@ -167,6 +167,35 @@ fn halves_of_messages_change_nothing() {
 }
 
 #[test]
+fn halves_of_long_messages_share_bounded_room() {
+    inside("longhalf", |served| {
+        let (switch, remote) = (&served.switch, served.socket());
+        let before = rss_kb(switch);
+        let half = format!("{{\"id\":\"{}", "x".repeat(30 << 20));
+        // Half as much again as there is room for.
+        let clients: Vec<UnixStream> = (0..12).map(|_| socket(served)).collect();
+        for mut client in &clients {
+            // It may be cut off before it has written all.
+            let _ = client.write_all(half.as_bytes());
+        }
+        let took = transaction(&remote);
+        let cut = || switch.log().matches("no room for its message").count();
+        eventually("some are cut off", || cut() > 0);
+        let most = memory_kb(switch, "VmHWM");
+        println!(
+            "12 halves of 30 MiB: {} clients cut off; {before} kB before, {most} kB at most; a \
+             transaction meanwhile {took:?}",
+            cut()
+        );
+        assert!(took < PROMPT, "{took:?}");
+        // A buffer that grows has twice the room for a moment.
+        assert!(most < before + 600_000, "{most} kB at most");
+        drop(clients);
+        transaction(&remote);
+    });
+}
+
+#[test]
 fn a_client_that_dies_gives_its_locks_back() {
     inside("locks", |served| {
         const LOCKS: usize = 1000;

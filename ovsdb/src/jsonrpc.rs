@@ -149,6 +149,11 @@ impl Framer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// How much there is of messages under way, in bytes.
+    pub fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Whether no message is under way.
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()

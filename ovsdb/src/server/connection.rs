@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::RemoteOptions;
 use super::reading::{Reading, STALLED, discard};
 use super::writing::{STUCK, write};
+use super::{RemoteOptions, UNFINISHED_KB};
 use crate::engine::{Command, SessionId, outbox};
 use crate::jsonrpc::StreamError;
 
@@ -24,6 +24,8 @@ pub(super) enum End {
     Silent,
     #[error("the rest of a message did not come within {} s", STALLED.as_secs())]
     Stalled,
+    #[error("there is no room for its message: unfinished ones take {} MiB", UNFINISHED_KB >> 10)]
+    Full,
     #[error("the client doesn't read what it asked for")]
     Cut,
     #[error("the client has read nothing of what it asked for for {} s", STUCK.as_secs())]
@@ -40,6 +42,8 @@ pub(super) struct Terms {
     pub(super) options: watch::Receiver<RemoteOptions>,
     /// Set while it owes a sign of life.
     pub(super) asked: Arc<AtomicBool>,
+    /// Room that messages under way share, in kB.
+    pub(super) unfinished: Arc<Semaphore>,
 }
 
 /// Serves a client until it goes or has to be sent away, which is logged.
@@ -146,6 +150,7 @@ mod tests {
             name: "x".to_owned(),
             options: receiver,
             asked: Arc::default(),
+            unfinished: Arc::new(Semaphore::new(64)),
         };
         tokio::spawn(async move { serve(server, 1, sender, terms).await.is_ok() });
         Peer {
@@ -210,6 +215,28 @@ mod tests {
         trickle.await;
         assert!(start.elapsed() >= STALLED);
         assert!(start.elapsed() <= STALLED + Duration::from_secs(50) + FAREWELL);
+    }
+
+    #[tokio::test]
+    async fn unfinished_messages_have_so_much_room_and_no_more() {
+        let mut peer = connect(None);
+        let long = |length| format!("{{\"id\":\"{}", "x".repeat(length));
+        let rest = "\",\"method\":\"echo\",\"params\":[]}";
+        assert!(matches!(
+            peer.engine.recv().await,
+            Some(Command::Connect { .. })
+        ));
+        // What is complete leaves its room to the next.
+        for _ in 0..3 {
+            let message = long(60 << 10) + rest;
+            peer.client.write_all(message.as_bytes()).await.unwrap();
+            let message = peer.engine.recv().await;
+            assert!(matches!(message, Some(Command::Message { .. })));
+        }
+        let message = long(70 << 10);
+        peer.client.write_all(message.as_bytes()).await.unwrap();
+        let gone = peer.engine.recv().await;
+        assert!(matches!(gone, Some(Command::Disconnect { session: 1 })));
     }
 
     #[tokio::test(start_paused = true)]

@@ -240,6 +240,7 @@ impl Work {
             name: self.remote.to_string(),
             options: self.options.clone(),
             asked: Arc::clone(&self.shared.asked),
+            unfinished: Arc::clone(&self.access.unfinished),
         };
         let served = serve(stream, session, self.access.engine.clone(), terms);
         let why = tokio::select! {

@@ -273,6 +273,7 @@ impl Guest {
             name: format!("{} of {}", self.name, self.remote),
             options: self.options.clone(),
             asked: Arc::default(),
+            unfinished: Arc::clone(&self.access.unfinished),
         };
         let session = self.access.session();
         // Whatever ended it has been logged.

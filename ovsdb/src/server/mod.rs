@@ -26,6 +26,9 @@ pub use socket::ListenError;
 /// At most so many clients are served at a time, over all remotes.
 pub const MAX_CLIENTS: usize = 20_000;
 
+/// What messages may take together before they are complete, over all clients, in kB.
+const UNFINISHED_KB: usize = 256 << 10;
+
 /// How the clients of a remote are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteOptions {
@@ -77,6 +80,8 @@ pub(crate) struct Access {
     engine: mpsc::Sender<Command>,
     sessions: Arc<AtomicU64>,
     places: Arc<Semaphore>,
+    /// Room for messages under way, in kB.
+    unfinished: Arc<Semaphore>,
 }
 
 impl Access {
@@ -85,6 +90,7 @@ impl Access {
             engine,
             sessions: Arc::new(AtomicU64::new(1)),
             places: Arc::new(Semaphore::new(MAX_CLIENTS)),
+            unfinished: Arc::new(Semaphore::new(UNFINISHED_KB)),
         }
     }
 

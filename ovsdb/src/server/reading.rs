@@ -1,10 +1,11 @@
 //! What comes from a client.
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use super::connection::{End, Farewell, Terms};
@@ -28,6 +29,8 @@ pub(super) struct Reading<'a> {
     heard: Instant,
     /// When the message under way began.
     begun: Option<Instant>,
+    /// Room for that message, in kB.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl<'a> Reading<'a> {
@@ -45,6 +48,7 @@ impl<'a> Reading<'a> {
             framer: Framer::default(),
             heard: Instant::now(),
             begun: None,
+            room: None,
         }
     }
 
@@ -105,13 +109,30 @@ impl<'a> Reading<'a> {
             if self.to.engine.send(command).await.is_err() {
                 return Ok(false);
             }
+            self.room = None;
         }
         if self.framer.is_empty() {
             self.begun = None;
         } else {
             self.begun.get_or_insert(self.heard);
+            self.take_room()?;
         }
         Ok(true)
+    }
+
+    /// Sees to it that there is room for what has come of a message.
+    fn take_room(&mut self) -> Result<(), End> {
+        let taken_kb = self.room.as_ref().map_or(0, |room| room.num_permits());
+        let more_kb = self.framer.len().div_ceil(1 << 10).saturating_sub(taken_kb);
+        let more_kb = u32::try_from(more_kb).map_err(|_| End::Full)?;
+        let unfinished = Arc::clone(&self.terms.unfinished);
+        let more = unfinished.try_acquire_many_owned(more_kb);
+        let more = more.map_err(|_| End::Full)?;
+        match &mut self.room {
+            Some(room) => room.merge(more),
+            room => *room = Some(more),
+        }
+        Ok(())
     }
 
     /// When patience ends.
