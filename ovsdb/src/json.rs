@@ -69,6 +69,9 @@ pub(crate) fn is_id(s: &str) -> bool {
 
 /// A real in C's `%.15g`.
 pub(crate) fn real_text(real: f64) -> String {
+    if real == 0.0 {
+        return "0".to_owned();
+    }
     let text = format!("{real:.14e}");
     let Some((digits, exponent)) = text.split_once('e') else {
         return text;

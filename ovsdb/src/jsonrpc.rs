@@ -82,14 +82,18 @@ impl Message {
     }
 
     fn from_parts(parts: Parts) -> Result<Self, StreamError> {
+        let is_answer = !parts.result.is_null() || !parts.error.is_null();
+        if parts.has_other {
+            return Err(StreamError::NotAMessage);
+        }
         match (parts.id, parts.method, parts.params) {
-            (Value::Null, Value::String(method), Value::Array(params)) => {
+            (Value::Null, Value::String(method), Value::Array(params)) if !is_answer => {
                 Ok(Self::Notification { method, params })
             }
-            (id, Value::String(method), Value::Array(params)) => {
+            (id, Value::String(method), Value::Array(params)) if !is_answer => {
                 Ok(Self::Request { method, params, id })
             }
-            (id, Value::Null, Value::Null) if !id.is_null() => Ok(Self::Reply {
+            (id, Value::Null, Value::Null) if !id.is_null() && is_answer => Ok(Self::Reply {
                 id,
                 result: parts.result,
                 error: parts.error,
@@ -119,6 +123,16 @@ impl Message {
             }
         }
         text
+    }
+}
+
+/// Whether a string holds a NUL, which JSON allows and OVSDB doesn't.
+fn has_nul(json: &Value) -> bool {
+    match json {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(elements) => elements.iter().any(has_nul),
+        Value::Object(object) => object.iter().any(|(k, v)| k.contains('\0') || has_nul(v)),
+        _ => false,
     }
 }
 
@@ -168,12 +182,16 @@ impl Framer {
             return Ok(None);
         };
         let parts = serde_json::from_slice::<Parts>(&self.buffer[..end]);
+        let may_have_nul = self.buffer[..end].windows(6).any(|w| w == b"\\u0000");
         self.buffer.drain(..end);
         if self.buffer.is_empty() && self.buffer.capacity() > KEEP {
             self.buffer = Vec::new();
         }
         self.scanned = 0;
         let parts = parts.map_err(|e| StreamError::Malformed(e.to_string()))?;
+        if may_have_nul && parts.all().into_iter().any(has_nul) {
+            return Err(StreamError::Malformed("a string with a NUL".to_owned()));
+        }
         Message::from_parts(parts).map(Some)
     }
 

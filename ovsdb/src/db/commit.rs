@@ -310,6 +310,17 @@ fn moved(change: &Change, link: &Link) -> Vec<(Uuid, bool)> {
     moved
 }
 
+/// Whether a row refers weakly to another after a change, through any of its columns.
+fn still_leads(change: &Change, links: &[Link], table: usize, target: Uuid) -> bool {
+    let weak = links
+        .iter()
+        .filter(|link| !link.strong && link.table == table);
+    change.new.as_deref().is_some_and(|row| {
+        weak.into_iter()
+            .any(|link| link.targets(row).any(|uuid| uuid == target))
+    })
+}
+
 impl Db {
     /// Takes back a transaction that was committed, as long as no other came after it.
     pub fn revert(&mut self, delta: &Delta) {
@@ -335,9 +346,12 @@ impl Db {
     pub(super) fn relink(&mut self, changes: &[Change]) {
         let links = Arc::clone(&self.links);
         for change in changes {
-            for link in links.get(change.table_at).into_iter().flatten() {
+            let own = links.get(change.table_at).map_or(&[][..], Vec::as_slice);
+            for link in own {
                 for (target, added) in moved(change, link) {
-                    self.count(link, target, change.place(), added);
+                    if added || link.strong || !still_leads(change, own, link.table, target) {
+                        self.count(link, target, change.place(), added);
+                    }
                 }
             }
         }

@@ -191,6 +191,26 @@ fn weak_references_go_with_their_rows() {
 }
 
 #[test]
+fn a_weak_reference_goes_though_another_to_the_same_row_went_before() {
+    let mut lab = Lab::with_bridge();
+    let is_p0 = json!([["name", "==", "p0"]]);
+    let select = json!({"op": "select", "table": "Port", "where": is_p0, "columns": ["_uuid"]});
+    let port = lab.ok(json!([select]))[0]["rows"][0]["_uuid"].clone();
+    lab.ok(json!([
+        {"op": "mutate", "table": "Bridge", "where": [],
+         "mutations": [["mirrors", "insert", ["named-uuid", "m"]]]},
+        {"op": "insert", "table": "Mirror", "uuid-name": "m", "row": {
+            "name": "m", "output_port": port, "select_src_port": port}},
+    ]));
+    let source = json!({"select_src_port": ["set", []]});
+    lab.ok(json!([{"op": "update", "table": "Mirror", "where": [], "row": source}]));
+    let ports = json!({"ports": ["set", []]});
+    lab.ok(json!([{"op": "update", "table": "Bridge", "where": [], "row": ports}]));
+    let mirror = lab.db.rows("Mirror").next().unwrap();
+    assert!(mirror.datum("output_port").is_empty());
+}
+
+#[test]
 fn a_weak_reference_to_nothing_is_dropped_at_once() {
     let mut lab = Lab::with_bridge();
     let ghost = json!(["uuid", "00000000-0000-0000-0000-0000000000ff"]);

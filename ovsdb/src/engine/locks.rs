@@ -29,9 +29,9 @@ impl Locks {
 
     /// Whether the session has asked for the lock, successfully or not.
     pub(super) fn asked(&self, name: &str, session: SessionId) -> bool {
-        self.0
-            .get(name)
-            .is_some_and(|queue| queue.contains(&session))
+        let queue = self.0.get(name);
+        queue.is_some_and(|queue| queue.contains(&session))
+            || self.1.contains(&(session, name.to_owned()))
     }
 
     /// Takes the lock, or waits for it; true if it was free.
@@ -41,22 +41,27 @@ impl Locks {
         queue.len() == 1
     }
 
-    /// Takes the lock from whoever has it, and returns that session; it goes on waiting.
+    /// Takes the lock from whoever has it, and returns that session. It goes on waiting, unless
+    /// it had stolen the lock itself.
     pub(super) fn steal(&mut self, name: &str, session: SessionId) -> Option<SessionId> {
         let queue = self.0.entry(name.to_owned()).or_default();
         let victim = queue.front().copied();
+        if victim.is_some_and(|victim| self.1.contains(&(victim, name.to_owned()))) {
+            queue.pop_front();
+        }
         queue.push_front(session);
         self.1.insert((session, name.to_owned()));
         victim
     }
 
-    /// Gives up the lock, and returns the session that has it now because of that.
+    /// Gives up the lock, and returns the session that has it now: to be told, as ovsdb-server
+    /// does, though it may have had it before.
     pub(super) fn unlock(&mut self, name: &str, session: SessionId) -> Option<SessionId> {
         self.1.remove(&(session, name.to_owned()));
         let queue = self.0.get_mut(name)?;
-        let had = queue.front() == Some(&session);
+        let was_there = queue.contains(&session);
         queue.retain(|waiting| *waiting != session);
-        let next = queue.front().copied().filter(|_| had);
+        let next = queue.front().copied().filter(|_| was_there);
         if queue.is_empty() {
             self.0.remove(name);
         }
@@ -81,8 +86,13 @@ impl Locks {
 
     /// Every lock that a session has asked for.
     pub(super) fn of(&self, session: SessionId) -> Vec<String> {
-        let asked = self.0.iter().filter(|(_, queue)| queue.contains(&session));
-        asked.map(|(name, _)| name.clone()).collect()
+        let queued = self.0.iter().filter(|(_, queue)| queue.contains(&session));
+        let stolen = self.1.iter().filter(|(thief, _)| *thief == session);
+        let names: BTreeSet<&String> = queued
+            .map(|(name, _)| name)
+            .chain(stolen.map(|(_, name)| name))
+            .collect();
+        names.into_iter().cloned().collect()
     }
 }
 
@@ -95,7 +105,7 @@ mod tests {
         let mut locks = Locks::default();
         assert!(locks.lock("l", 1) && !locks.lock("l", 2) && !locks.lock("l", 3));
         assert_eq!(locks.unlock("l", 1), Some(2));
-        assert_eq!(locks.unlock("l", 3), None);
+        assert_eq!(locks.unlock("l", 3), Some(2));
         assert_eq!(locks.steal("l", 4), Some(2));
         assert!(locks.holds("l", 4) && locks.asked("l", 2));
         assert_eq!(locks.unlock("l", 4), Some(2));
@@ -116,7 +126,7 @@ mod tests {
             (&*status.waiting, &*status.lost),
             (&["a".to_owned()][..], &["b".to_owned()][..])
         );
-        locks.unlock("b", 1);
+        assert_eq!(locks.unlock("b", 1), None);
         assert!(locks.status(1).lost.is_empty() && !locks.lock("b", 1));
         assert_eq!(locks.status(1).waiting, ["a", "b"]);
     }

@@ -30,7 +30,14 @@ impl Engine {
             Message::Notification { method, params } if method == "cancel" => {
                 self.cancel(session, &params);
             }
-            Message::Notification { .. } | Message::Reply { .. } => {}
+            // The answer to a sign of life that was asked for.
+            Message::Reply { id, .. } if id == "echo" => {}
+            Message::Reply { .. } => {
+                if let Some(state) = self.forget(session) {
+                    state.outbox.end();
+                }
+            }
+            Message::Notification { .. } => {}
         }
     }
 

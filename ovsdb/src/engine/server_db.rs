@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::{Context, Db, Delta, Execution};
+use crate::json::sorted_text;
 use crate::schema::DatabaseSchema;
 
 /// The `_Server` database of a server with one database and `_Server` itself.
@@ -15,7 +16,7 @@ pub(super) fn server_database(main: &Db) -> Db {
         .map(|schema| {
             json!({"op": "insert", "table": "Database", "row": {
                 "name": schema["name"], "model": "standalone", "connected": true, "leader": true,
-                "schema": schema.to_string(),
+                "schema": sorted_text(schema),
             }})
         })
         .collect();
@@ -25,7 +26,7 @@ pub(super) fn server_database(main: &Db) -> Db {
 
 /// Tells that a database has another schema.
 pub(super) fn set_schema(db: &mut Db, schema: &DatabaseSchema) -> Delta {
-    let row = json!({"schema": schema.to_json().to_string()});
+    let row = json!({"schema": sorted_text(schema.to_json())});
     let of_it = json!([["name", "==", &*schema.name]]);
     let update = json!({"op": "update", "table": "Database", "where": of_it, "row": row});
     transact(db, &[update])

@@ -12,6 +12,8 @@ pub(super) struct Parts {
     pub(super) params: Value,
     pub(super) result: Value,
     pub(super) error: Value,
+    /// Whether there are members without a meaning.
+    pub(super) has_other: bool,
     other: Value,
 }
 
@@ -23,8 +25,22 @@ impl Parts {
             "params" => &mut self.params,
             "result" => &mut self.result,
             "error" => &mut self.error,
-            _ => &mut self.other,
+            _ => {
+                self.has_other = true;
+                &mut self.other
+            }
         }
+    }
+
+    /// Every member with a meaning.
+    pub(super) fn all(&self) -> [&Value; 5] {
+        [
+            &self.id,
+            &self.method,
+            &self.params,
+            &self.result,
+            &self.error,
+        ]
     }
 }
 

@@ -9,7 +9,7 @@ pub fn without_words(json: &Value, words: &mut Vec<String>) -> Value {
             words.push(without_choice(json));
             // A mutation may have several faulty results, too.
             match o["error"].as_str() {
-                Some("range error") => json!({"error": "constraint violation"}),
+                Some("range error" | "domain error") => json!({"error": "constraint violation"}),
                 _ => json!({"error": o["error"]}),
             }
         }
@@ -49,6 +49,7 @@ fn without_choice(error: &Value) -> String {
     let is_value = is_number
         || values.iter().any(starts)
         || limits.iter().any(|l| details.contains(l))
+        || details == "Division by zero."
         || details.ends_with("operation is out of range.");
     if is_value {
         "a value of a row".to_owned()
