@@ -62,7 +62,7 @@ pub fn command_line(data: &[u8]) {
             .iter()
             .all(|command| command.args.iter().all(given));
         assert!(known, "{words:?} became {commands:?}");
-        if plan::needs(&commands, &schema, false, Needs::narrow()).is_err() {
+        if plan::needs(&commands, &schema, false, Needs::narrow(), &mut Vec::new()).is_err() {
             continue;
         }
         let setting = Setting {

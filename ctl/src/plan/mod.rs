@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::args::{Command, Mode};
 use crate::commands::Action;
+use crate::commands::database::created_in_vain;
 use crate::context::Context;
 use crate::error::{Error, Warning};
 use crate::ops::{self, Operations};
@@ -50,11 +51,15 @@ pub struct Setting {
 }
 
 /// Adds what the commands look at to the given needs.
+///
+/// # Errors
+/// If one of them names what can't exist; warnings that precede it are in `warnings` then.
 pub fn needs(
     commands: &[Command],
     schema: &Schema,
     wait: bool,
     mut needs: Needs,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Needs, Error> {
     needs.table("Open_vSwitch");
     if wait {
@@ -62,7 +67,10 @@ pub fn needs(
     }
     for command in commands {
         match &command.syntax.action {
-            Action::Database { need, .. } => need(command, schema, &mut needs)?,
+            Action::Database { need, .. } => {
+                need(command, schema, &mut needs)?;
+                warnings.extend(created_in_vain(command, schema));
+            }
             Action::Switch(_) => {
                 return Err(Error::NotAlone {
                     command: command.syntax.name.to_owned(),

@@ -238,6 +238,7 @@ fn questions_to_the_running_switch_stand_alone() {
         &schema,
         false,
         Needs::narrow(),
+        &mut Vec::new(),
     );
     assert_eq!(
         mixed,
@@ -251,7 +252,14 @@ fn questions_to_the_running_switch_stand_alone() {
 fn only_what_the_commands_look_at_is_fetched() {
     let schema = DatabaseSchema::vswitch();
     let fetched = |line: &str, wait| -> Vec<String> {
-        let needs = needs(&commands(line), &schema, wait, Needs::whole()).unwrap();
+        let needs = needs(
+            &commands(line),
+            &schema,
+            wait,
+            Needs::whole(),
+            &mut Vec::new(),
+        )
+        .unwrap();
         let tables = needs
             .tables()
             .map(|(table, columns)| format!("{table}: {}", columns.collect::<Vec<_>>().join(" ")));
@@ -272,9 +280,15 @@ fn only_what_the_commands_look_at_is_fetched() {
 fn commands_that_name_a_row_fetch_no_others() {
     let schema = DatabaseSchema::vswitch();
     let line = "--may-exist add-port br0 p1 -- set Interface p1 external_ids:a=b";
-    let needs = needs(&commands(line), &schema, false, Needs::narrow())
-        .unwrap()
-        .to_json();
+    let needs = needs(
+        &commands(line),
+        &schema,
+        false,
+        Needs::narrow(),
+        &mut Vec::new(),
+    )
+    .unwrap()
+    .to_json();
     let names = [json!(["name", "==", "br0"]), json!(["name", "==", "p1"])];
     assert_eq!(needs["Interface"][0]["where"], json!(names));
     let fake = json!(["fake_bridge", "==", true]);
@@ -291,7 +305,14 @@ fn a_record_that_may_be_a_row_id_is_looked_for_in_all_rows() {
         "find Port name=p1",
         "destroy Port beef",
     ] {
-        let needs = needs(&commands(line), &schema, false, Needs::narrow()).unwrap();
+        let needs = needs(
+            &commands(line),
+            &schema,
+            false,
+            Needs::narrow(),
+            &mut Vec::new(),
+        )
+        .unwrap();
         assert!(!needs.is_partial(), "{line}");
     }
     let needs = needs(
@@ -299,6 +320,7 @@ fn a_record_that_may_be_a_row_id_is_looked_for_in_all_rows() {
         &schema,
         false,
         Needs::narrow(),
+        &mut Vec::new(),
     )
     .unwrap();
     assert!(needs.is_partial());

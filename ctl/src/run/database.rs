@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::{OK, complain, print, rundir};
 use crate::args::{Command, Mode, Options, TlsOptions, log_dir};
+use crate::error::Warning;
 use crate::log::{Level, Log};
 use crate::output::Printer;
 use crate::plan::{self, Outcome, Plan, Setting};
@@ -114,7 +115,13 @@ impl<'l> Run<'l> {
     /// Carries the commands out; answers the exit status.
     pub(super) fn go(&self) -> Result<i32, Failure> {
         let schema = DatabaseSchema::vswitch();
-        let needs = |start| plan::needs(&self.commands, &schema, self.setting.wait, start);
+        let needs = |start| {
+            let mut warnings = Vec::new();
+            let wait = self.setting.wait;
+            let needs = plan::needs(&self.commands, &schema, wait, start, &mut warnings);
+            self.warn(&warnings);
+            needs
+        };
         // Without changing anything the server doesn't find what a narrow view hides.
         let narrow = needs(match self.options.dry_run {
             true => Needs::whole(),
@@ -127,6 +134,16 @@ impl<'l> Run<'l> {
                 self.go_with(&needs(Needs::whole())?, &schema, deadline)
             }
             result => result,
+        }
+    }
+
+    /// Tells of each warning once: the commands may run several times.
+    fn warn(&self, warnings: &[Warning]) {
+        for warning in warnings {
+            let text = warning.to_string();
+            if self.warned.borrow_mut().insert(text.clone()) {
+                self.log.message(warning.module(), Level::Warn, &text);
+            }
         }
     }
 
@@ -163,13 +180,7 @@ impl<'l> Run<'l> {
     fn attempt(&self, session: &mut Session, link: &mut Link<'_>) -> Result<Attempt, Failure> {
         let mut warnings = Vec::new();
         let planned = plan::plan(&self.commands, &session.view, &self.setting, &mut warnings);
-        for warning in warnings {
-            // The commands may run several times.
-            let text = warning.to_string();
-            if self.warned.borrow_mut().insert(text.clone()) {
-                self.log.message(warning.module(), Level::Warn, &text);
-            }
-        }
+        self.warn(&warnings);
         let plan = match planned? {
             Outcome::Plan(plan) => plan,
             Outcome::TryAgain => return Ok(Attempt::Again),

@@ -17,8 +17,12 @@ use need::{
     need_arguments, need_column, need_columns, need_create, need_destroy, need_find, need_list,
 };
 use read::{find, get, list, wait_until};
+pub use write::created_in_vain;
 pub(super) use write::set_column;
 use write::{add, clear, create, destroy, remove, set};
+
+/// Name of the command that makes records.
+const CREATE: &str = "create";
 
 /// The family's commands.
 pub const COMMANDS: &[Syntax] = &[
@@ -114,7 +118,7 @@ pub const COMMANDS: &[Syntax] = &[
         },
     },
     Syntax {
-        name: "create",
+        name: CREATE,
         arguments: "TABLE COLUMN[:KEY]=VALUE...",
         min_args: 2,
         max_args: ANY,

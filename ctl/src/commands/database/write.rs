@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use aorta_ovsdb::{AtomSet, ColumnSchema, ColumnType, Datum, TableSchema, Uuid};
 
-use super::{map_value_type, table_of};
+use super::{CREATE, map_value_type, table_of};
 use crate::args::{Command, Mode};
 use crate::context::Context;
 use crate::error::{Error, Warning};
 use crate::records::find_record;
-use crate::schema;
+use crate::schema::{self, Schema};
 use crate::value;
 
 /// Sets a column of a row from a `column[:key]=value` argument.
@@ -209,6 +209,16 @@ pub(super) fn clear(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// The warning that a new record won't stay, since nothing can refer to it.
+pub fn created_in_vain(cmd: &Command, schema: &Schema) -> Option<Warning> {
+    if cmd.syntax.name != CREATE || cmd.has("--id") {
+        return None;
+    }
+    let table = schema::table(schema, cmd.arg(0)).ok()?;
+    let table_name = table.name.to_string();
+    (!table.is_root).then_some(Warning::CreateInVain { table: table_name })
+}
+
 pub(super) fn create(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> {
     let table = table_of(cmd, ctx)?;
     let row = match cmd.option("--id") {
@@ -219,13 +229,7 @@ pub(super) fn create(cmd: &Command, ctx: &mut Context<'_>) -> Result<(), Error> 
                 ctx.txn.insert(&table.name, Some(row))
             }
         },
-        None => {
-            if !table.is_root {
-                let table = table.name.to_string();
-                ctx.warnings.push(Warning::CreateInVain { table });
-            }
-            ctx.txn.insert(&table.name, None)
-        }
+        None => ctx.txn.insert(&table.name, None),
     };
     for argument in cmd.rest(1) {
         set_column(ctx, table, row, argument)?;
