@@ -235,6 +235,4 @@ async fn refuse(mut stream: impl AsyncWrite + Unpin) {
 }
 
 #[cfg(test)]
-mod openrpc_tests;
-#[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use jsonrpsee_core::client::{ClientT, SubscriptionClientT};
 use jsonrpsee_core::params::{ArrayParams, ObjectParams};
 use serde_json::{Value, json};
 
-use super::tests::Lab;
+use super::Lab;
 
 fn document() -> Value {
     serde_json::from_str(OPENRPC).unwrap()
@@ -164,7 +164,7 @@ async fn every_method_is_described_and_every_description_is_a_method() {
     let described: BTreeSet<&str> = list(&document, "methods").iter().map(name).collect();
     let control = crate::control::Control::new().0;
     let store = aorta_ovsdb::Store::in_memory();
-    let module = super::methods::module(control, store, std::time::Instant::now()).unwrap();
+    let module = super::super::methods::module(control, store, std::time::Instant::now()).unwrap();
     let registered: BTreeSet<&str> = module.method_names().collect();
     assert_eq!(registered, described);
     let served: Value = module.call(METHOD_DISCOVER, [(); 0]).await.unwrap();
