@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -137,6 +138,32 @@ pub fn log_file(bytes: &[u8]) {
     }
 }
 
+/// A schema is read, or refused with the place of the fault; one that was read survives being
+/// written and read again, and a database can be made of it.
+pub fn schema(bytes: &[u8]) {
+    let Ok(json) = serde_json::from_slice::<Value>(bytes) else {
+        return;
+    };
+    let Ok(schema) = DatabaseSchema::from_json(json) else {
+        return;
+    };
+    let written = schema.to_json().clone();
+    match DatabaseSchema::from_json(written) {
+        Ok(again) => assert_eq!(again, schema, "a schema changes on its way"),
+        Err(error) => panic!("own schema refused: {error}"),
+    }
+    assert!(schema.covers(&schema), "a schema has less than itself");
+    let mut db = Db::new(Arc::new(schema));
+    let tables: Vec<Value> = db.schema().tables.iter().map(|t| json!(&*t.name)).collect();
+    let insert = |table: &Value| json!([{"op": "insert", "table": table, "row": {}}]);
+    let mut next = 0;
+    for operations in tables.iter().map(insert) {
+        let operations = operations.as_array().map_or(&[][..], Vec::as_slice);
+        run(&mut db, operations, &mut next);
+        audit(&db);
+    }
+}
+
 type Contents = BTreeMap<(String, Uuid), Vec<Datum>>;
 
 fn contents(db: &Db) -> Contents {
@@ -233,8 +260,16 @@ mod tests {
         replay("log_file", log_file);
     }
 
+    #[test]
+    fn schemas_of_the_corpus() {
+        replay("schema", schema);
+    }
+
     /// Mutates the files of a corpus a little, as a fuzzer would.
+    /// `AORTA_FUZZ_ROUNDS` sets how often, for a long run without a fuzzer.
     fn smoke(corpus: &str, rounds: u64, entry: fn(&[u8])) {
+        let wanted = std::env::var("AORTA_FUZZ_ROUNDS").ok();
+        let rounds = wanted.map_or(rounds, |text| text.parse().unwrap());
         let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("corpus")
             .join(corpus);
@@ -284,5 +319,10 @@ mod tests {
     #[test]
     fn mutated_logs() {
         smoke("log_file", 200, log_file);
+    }
+
+    #[test]
+    fn mutated_schemas() {
+        smoke("schema", 1000, schema);
     }
 }
