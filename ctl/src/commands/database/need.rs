@@ -29,8 +29,10 @@ fn need_from(
     table: &TableSchema,
     needs: &mut Needs,
 ) -> Result<(), Error> {
+    // Only what is printed may be the row id.
+    let prints = cmd.syntax.name == "get";
     for arg in cmd.rest(from) {
-        if !is_row_id(arg) {
+        if !(prints && is_row_id(arg)) {
             let column = schema::column(table, &column_name(arg)?.0)?;
             needs.column_of_some(&table.name, &column.name);
         }
