@@ -71,7 +71,7 @@ impl BaseType {
             base.set_member(name, value)?;
         }
         base.check_limits()?;
-        Ok(base)
+        Ok(base.without_idle_limits())
     }
 
     fn set_member(&mut self, name: &str, value: &Value) -> Result<(), SchemaError> {
@@ -123,6 +123,17 @@ impl BaseType {
         Ok(())
     }
 
+    /// The type without limits that limit nothing.
+    fn without_idle_limits(mut self) -> Self {
+        self.min_integer = self.min_integer.filter(|n| *n != i64::MIN);
+        self.max_integer = self.max_integer.filter(|n| *n != i64::MAX);
+        self.min_real = self.min_real.filter(|n| n.get() != f64::MIN);
+        self.max_real = self.max_real.filter(|n| n.get() != f64::MAX);
+        self.min_length = self.min_length.filter(|n| *n > 0);
+        self.max_length = self.max_length.filter(|n| *n < u64::from(u32::MAX));
+        self
+    }
+
     fn check_limits(&self) -> Result<(), SchemaError> {
         fn crossed<T: Ord>(min: Option<&T>, max: Option<&T>) -> bool {
             min.zip(max).is_some_and(|(min, max)| min > max)
@@ -160,25 +171,12 @@ impl BaseType {
         let weak = reference.filter(|r| !r.strong);
         let values = self.allowed.as_ref();
         put("enum", values.map(|set| Datum::Set(set.clone()).to_json()));
-        put(
-            "minInteger",
-            self.min_integer.filter(|n| *n != i64::MIN).map(Value::from),
-        );
-        put(
-            "maxInteger",
-            self.max_integer.filter(|n| *n != i64::MAX).map(Value::from),
-        );
+        put("minInteger", self.min_integer.map(Value::from));
+        put("maxInteger", self.max_integer.map(Value::from));
         put("minReal", self.min_real.map(real));
         put("maxReal", self.max_real.map(real));
-        put(
-            "minLength",
-            self.min_length.filter(|n| *n > 0).map(Value::from),
-        );
-        let unlimited = u64::from(u32::MAX);
-        put(
-            "maxLength",
-            self.max_length.filter(|n| *n < unlimited).map(Value::from),
-        );
+        put("minLength", self.min_length.map(Value::from));
+        put("maxLength", self.max_length.map(Value::from));
         put("refTable", reference.map(|r| Value::from(&*r.table)));
         put("refType", weak.map(|_| Value::from("weak")));
         if object.is_empty() {

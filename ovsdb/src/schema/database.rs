@@ -57,6 +57,13 @@ impl TableSchema {
                 .and_then(whole_number)
                 .and_then(|n| usize::try_from(n).ok())
                 .filter(|n| (1..=u32::MAX as usize).contains(n))
+                .map(|n| {
+                    if n == u32::MAX as usize {
+                        usize::MAX
+                    } else {
+                        n
+                    }
+                })
                 .ok_or_else(|| SchemaError::new(format!("maxRows is {n}")))?,
         };
         // A schema without any isRoot keeps every row (RFC 7047 §3.2).
