@@ -22,7 +22,10 @@ impl Server {
     fn real(ns: &Netns) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("conf.db");
-        let schema = "/usr/share/openvswitch/vswitch.ovsschema";
+        let schema = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../ovsdb/schema/vswitch.ovsschema"
+        );
         let mut create = Command::new("ovsdb-tool");
         run(create.arg("create").arg(&file).arg(schema))
             .unwrap()

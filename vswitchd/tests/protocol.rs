@@ -22,7 +22,10 @@ impl Reference {
     fn start() -> Reference {
         let dir = tempfile::tempdir().unwrap();
         let db = dir.path().join("conf.db");
-        let schema = "/usr/share/openvswitch/vswitch.ovsschema";
+        let schema = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../ovsdb/schema/vswitch.ovsschema"
+        );
         run(Command::new("ovsdb-tool")
             .arg("create")
             .arg(&db)

@@ -11,7 +11,7 @@ use crate::proc::{self, has_program, output, root, say};
 
 /// Programs and the packages that bring them; but for bpftool's, the names are the same on
 /// Debian 12, 13 and Ubuntu 24.04.
-const PROGRAMS: [(&str, &str); 16] = [
+const PROGRAMS: [(&str, &str); 18] = [
     ("cc", "gcc"),
     ("make", "make"),
     ("dpkg-deb", "dpkg"),
@@ -25,6 +25,8 @@ const PROGRAMS: [(&str, &str); 16] = [
     ("tcpdump", "tcpdump"),
     ("bpftool", "bpftool"),
     ("/usr/bin/python3", "python3"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
     ("iperf3", "iperf3"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("ovsdb-client", "openvswitch-common"),
@@ -42,6 +44,9 @@ const UBUNTU_BPFTOOL: [&str; 2] = ["linux-tools-common", "linux-tools-generic"];
 /// Package whose clients the tests use. Installed, it would start daemons of its own, so it is
 /// only unpacked.
 const OVS_PACKAGE: &str = "openvswitch-switch";
+
+/// Where that package has its programs: clients, and the reference daemon.
+const OVS_PROGRAMS: [&str; 2] = ["usr/bin", "usr/lib/openvswitch-switch"];
 
 /// Capabilities that the switch can't do without: bit and name.
 const CAPABILITIES: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
@@ -84,13 +89,13 @@ pub fn image() -> Result<&'static Image, TaskError> {
     Ok(image)
 }
 
-/// The PATH for tests: the user's, then root's programs, then the unpacked Open vSwitch clients.
+/// The PATH for tests: the user's, then root's programs, then the unpacked programs of Open vSwitch.
 pub fn test_path() -> std::ffi::OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let clients = ovs_dir().map(|dir| dir.join("usr/bin"));
+    let unpacked = ovs_dir().map(|dir| OVS_PROGRAMS.map(|at| dir.join(at)));
     let dirs = std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
-        .chain(clients.ok());
+        .chain(unpacked.into_iter().flatten());
     std::env::join_paths(dirs).unwrap_or(path.clone())
 }
 
@@ -192,7 +197,8 @@ fn ovs_dir() -> Result<PathBuf, TaskError> {
 
 fn unpack_ovs_clients() -> Result<(), TaskError> {
     let dir = ovs_dir()?;
-    if has_program("ovs-vsctl") || dir.join("usr/bin/ovs-vsctl").is_file() {
+    let installed = has_program("ovs-vsctl") && has_program("ovs-vswitchd");
+    if installed || dir.join("usr/bin/ovs-vsctl").is_file() {
         return Ok(());
     }
     println!("packages: unpacking the clients of {OVS_PACKAGE}");
