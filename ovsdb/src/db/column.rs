@@ -97,7 +97,8 @@ fn column_list(json: &Value, table: &TableSchema, words: Words) -> Result<Vec<Co
         let unknown = || fault(&format!("{name} is not a valid column name"));
         let column = ColumnRef::find(name, table).ok_or_else(unknown)?;
         if columns.contains(&column) {
-            return Err(fault(words.duplicate));
+            let named = || format!("column {name} mentioned more than once");
+            return Err(fault(&words.duplicate.map_or_else(named, str::to_owned)));
         }
         columns.push(column);
     }
@@ -107,7 +108,8 @@ fn column_list(json: &Value, table: &TableSchema, words: Words) -> Result<Vec<Co
 /// How faults of a list are told.
 struct Words {
     form: &'static str,
-    duplicate: &'static str,
+    /// `None` to name the column.
+    duplicate: Option<&'static str>,
 }
 
 /// Parses the columns of an operation.
@@ -115,7 +117,7 @@ pub(super) fn parse_columns(json: &Value, table: &TableSchema) -> Result<Vec<Col
     let words = "array of distinct column names expected";
     let words = Words {
         form: words,
-        duplicate: words,
+        duplicate: Some(words),
     };
     column_list(json, table, words)
 }
@@ -127,7 +129,7 @@ pub(crate) fn requested_columns(
 ) -> Result<Vec<ColumnRef>, OpError> {
     let words = Words {
         form: "array of column names expected",
-        duplicate: "column name mentioned more than once",
+        duplicate: None,
     };
     column_list(json, table, words)
 }

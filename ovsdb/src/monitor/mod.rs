@@ -213,7 +213,8 @@ impl TableMonitor {
         }
         for column in columns {
             if self.columns.iter().any(|(known, _)| *known == column) {
-                let error = OpError::syntax("column name mentioned more than once");
+                let name = column.name(&schema);
+                let error = OpError::syntax(format!("column {name} mentioned more than once"));
                 return Err(
                     names.map_or_else(|| error.clone(), |json| error.clone().with_syntax(json))
                 );

@@ -30,7 +30,6 @@ fn without_choice(error: &Value) -> String {
         "Table ",
         "cannot delete ",
         "Transaction causes multiple rows",
-        "transaction causes ",
     ];
     if details.starts_with("Weak reference column ") || details.starts_with("Deletion of ") {
         return "a weak reference".to_owned();
@@ -50,6 +49,7 @@ fn without_choice(error: &Value) -> String {
         || values.iter().any(starts)
         || limits.iter().any(|l| details.contains(l))
         || details == "Division by zero."
+        || details.ends_with("operation contains duplicates.")
         || details.ends_with("operation is out of range.");
     if is_value {
         "a value of a row".to_owned()
