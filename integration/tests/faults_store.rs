@@ -82,7 +82,7 @@ fn refused_transactions_change_nothing_and_say_why() {
     let cases = [
         (
             r#"{"op":"insert","table":"Nonsense","row":{}}"#,
-            "no table Nonsense",
+            "No table named Nonsense",
         ),
         (
             r#"{"op":"update","table":"Port","where":[],"row":{"tag":4096}}"#,

@@ -185,6 +185,12 @@ fn now_ms() -> u64 {
 mod tests {
     use super::*;
 
+    /// As long as there is but one subscriber, tracing asks the thread that changes levels, here
+    /// that of another test, for what is wanted everywhere.
+    fn second_subscriber() -> tracing::Dispatch {
+        tracing::Dispatch::new(tracing_subscriber::registry())
+    }
+
     #[test]
     fn the_environment_sets_levels_by_target() {
         let wanted: Targets = "warn,aorta_ovsdb=debug,vswitchd::switch=off"
@@ -202,6 +208,7 @@ mod tests {
     fn a_change_of_levels_takes_effect_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.log");
+        let _second = second_subscriber();
         let log = LogControl::new(Levels::new(true, |_| Level::Info), Some(&path)).unwrap();
         log.set(&["PATTERN:file:%c %p %m".into()]).unwrap();
         let subscriber = tracing_subscriber::registry().with(LogLayer(Arc::clone(&log.0)));
@@ -226,6 +233,7 @@ mod tests {
 
     #[test]
     fn floods_are_held_back_unless_they_are_wanted() {
+        let _second = second_subscriber();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.log");
         let log = LogControl::new(Levels::new(true, |_| Level::Info), Some(&path)).unwrap();

@@ -198,8 +198,10 @@ mod tests {
             .find(|package| package.name == "xtask")
             .unwrap();
         assert!(metadata.direct(own).contains("aorta-integration"));
+        let tool = metadata.members().find(|p| p.name == "aorta-ctl").unwrap();
+        assert!(metadata.direct(tool).contains("serde_json"));
         assert!(
-            !metadata.direct(own).contains("tempfile"),
+            !metadata.direct(tool).contains("rcgen"),
             "needed by tests only"
         );
         assert!(metadata.below(own).contains_key("serde_core"));
