@@ -131,6 +131,22 @@ fn rows_come_and_go_with_a_condition() {
 }
 
 #[test]
+fn a_condition_may_test_a_column_that_is_not_shown() {
+    let (mut db, uuid) = with_queue();
+    let shown = json!([{"columns": ["dscp"]}]);
+    let all = monitor(MonitorVersion::V2, shown.clone());
+    let mut others = monitor(MonitorVersion::V2, shown);
+    let condition = json!({"Queue": [{"where": [["_uuid", "!=", ["uuid", &uuid]]]}]});
+    let delete = json!({"Queue": {&uuid: {"delete": null}}});
+    let gone = others.change_conditions(&condition, &db).unwrap();
+    assert_eq!(told(gone), Some(delete));
+    let delta = transact(&mut db, update(json!({"dscp": 6})));
+    let news = News::new(&delta);
+    assert!(all.tell(&news).is_some());
+    assert_eq!(others.tell(&news), None);
+}
+
+#[test]
 fn only_selected_kinds_are_told() {
     let (mut db, uuid) = with_queue();
     let only = |kind: &str| {

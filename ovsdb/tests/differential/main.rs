@@ -131,26 +131,29 @@ async fn both(
     for (request, (found, expected)) in requests.iter().zip(pairs) {
         tally.compare(request, found, expected);
     }
+    let first = tally.first_pending();
+    let end = first.and_then(|id| requests.iter().position(|r| r["id"] == id));
+    let mut until_first = requests[..end.map_or(0, |end| end + 1)].iter();
+    let was_broken = tally.is_stale || until_first.any(|r| mixes_weak(r, schema));
     if let Some(request) = &expected.closed_at {
-        tally.settle(false);
-        tally.died(request);
+        let is_known = end.is_some() && was_broken;
+        tally.settle(is_known);
+        if !is_known {
+            tally.died(request);
+        }
         return false;
     }
-    let Some(first) = tally.first_pending() else {
-        return true;
+    let query = request(0, "transact", contents(schema));
+    let contents = theirs.exchange(std::slice::from_ref(&query)).await.messages;
+    let Some(reply) = contents.first().and_then(|messages| messages.last()) else {
+        tally.settle(end.is_some());
+        tally.died(&query);
+        return false;
     };
-    let end = requests.iter().position(|r| r["id"] == first).unwrap();
-    let is_mixed = requests[..=end].iter().any(|r| mixes_weak(r, schema));
-    let contents = theirs
-        .exchange(&[request(0, "transact", contents(schema))])
-        .await;
-    let reply = contents
-        .messages
-        .first()
-        .and_then(|messages| messages.last());
-    let is_broken = reply.is_none_or(|reply| has_stale_weak(&reply["result"], schema));
-    tally.settle(is_mixed || is_broken);
-    !(is_mixed || is_broken)
+    tally.is_stale = has_stale_weak(&reply["result"], schema);
+    let is_broken = end.is_some() && (was_broken || tally.is_stale);
+    tally.settle(is_broken);
+    !is_broken
 }
 
 /// Whether a transaction deletes rows and also changes rows with weak references to their table.

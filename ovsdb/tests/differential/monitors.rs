@@ -1,4 +1,7 @@
 //! Random monitors that come, change and go.
+use std::collections::{BTreeMap, BTreeSet};
+
+use aorta_ovsdb::{DatabaseSchema, TableSchema};
 use serde_json::{Value, json};
 
 use crate::common::twin::request;
@@ -7,10 +10,19 @@ use crate::operations::Operations;
 /// The monitors that a client has.
 #[derive(Default)]
 pub struct Monitors {
-    /// The id of each, and the tables whose conditions can be changed.
-    active: Vec<(Value, Vec<String>)>,
+    active: Vec<Active>,
     made: usize,
 }
+
+struct Active {
+    id: Value,
+    /// The tables whose conditions can be changed.
+    names: Vec<String>,
+    shape: Shape,
+}
+
+/// Of each table the columns that a monitor shows, and the kinds of change.
+type Shape = BTreeMap<String, (BTreeSet<String>, Option<Value>)>;
 
 /// Ids of requests start here.
 const IDS: usize = 1_000_000;
@@ -28,8 +40,8 @@ impl Monitors {
         }
         if operations.values.random.one_in(6) {
             let at = operations.values.random.below(self.active.len());
-            let (id, _) = self.active.remove(at);
-            requests.push(self.request("monitor_cancel", json!([id])));
+            let gone = self.active.remove(at);
+            requests.push(self.request("monitor_cancel", json!([gone.id])));
         }
         requests
     }
@@ -66,6 +78,15 @@ impl Monitors {
                 one
             };
         }
+        let shape = shape(&tables, &schema);
+        if self.active.iter().any(|other| other.shape == shape) {
+            let tables = tables.as_object_mut().unwrap();
+            for (name, one) in tables.iter_mut().filter(|_| version > 0) {
+                if let Some(condition) = one[0].get_mut("where") {
+                    keep_shown(condition, schema.table(name).unwrap(), &shape);
+                }
+            }
+        }
         let id = json!(["monitor", self.made]);
         let mut params = json!([&*schema.name, id, tables]);
         if version == 2 {
@@ -75,27 +96,68 @@ impl Monitors {
                 .push(json!("00000000-0000-0000-0000-000000000000"));
         }
         let names = tables.as_object().unwrap().keys().cloned();
-        self.active
-            .push((id, names.filter(|_| version > 0).collect()));
+        self.active.push(Active {
+            id,
+            names: names.filter(|_| version > 0).collect(),
+            shape,
+        });
         self.request(methods[version], params)
     }
 
     fn alter(&mut self, operations: &mut Operations) -> Value {
         // One table if there may be an error: with more, the reference keeps those before it
         // changed.
-        let Some((id, names)) = self.active.iter().find(|(_, names)| !names.is_empty()) else {
+        let Some(changed) = self.active.iter().find(|m| !m.names.is_empty()) else {
             return self.request("echo", json!(["nothing to change"]));
         };
-        let (id, is_single) = (id.clone(), operations.values.may_fail());
+        let (id, is_single) = (changed.id.clone(), operations.values.may_fail());
+        let alike = self.active.iter().filter(|m| m.shape == changed.shape);
+        let is_shared = alike.count() > 1;
         let schema = std::sync::Arc::clone(&operations.schema);
         let mut tables = json!({});
-        for table in names.iter().filter_map(|name| schema.table(name)) {
+        for table in changed.names.iter().filter_map(|name| schema.table(name)) {
             let is_first = tables == json!({});
             if is_first || !is_single && operations.values.random.one_in(3) {
-                let condition = operations.lasting_condition(table);
+                let mut condition = operations.lasting_condition(table);
+                if is_shared {
+                    keep_shown(&mut condition, table, &changed.shape);
+                }
                 tables[&*table.name] = json!([{"where": condition}]);
             }
         }
         self.request("monitor_cond_change", json!([id, id, tables]))
     }
+}
+
+fn shape(tables: &Value, schema: &DatabaseSchema) -> Shape {
+    let tables = tables.as_object().unwrap().iter();
+    let table = |(name, request): (&String, &Value)| {
+        let one = request.get(0).unwrap_or(request);
+        let listed = one["columns"].as_array();
+        let columns = match listed {
+            Some(listed) => listed.iter().map(|c| c.as_str().unwrap().into()).collect(),
+            None => {
+                let own = &schema.table(name).unwrap().columns;
+                let own = own.iter().map(|c| c.name.to_string());
+                own.chain(["_version".to_owned()]).collect()
+            }
+        };
+        let all = json!({"initial": true, "insert": true, "delete": true, "modify": true});
+        let select = one.get("select").filter(|select| **select != all);
+        (name.clone(), (columns, select.cloned()))
+    };
+    tables.map(table).collect()
+}
+
+/// Takes clauses on columns that a monitor doesn't show out of its condition. Where monitors show
+/// the same, the reference judges the first rows by memory outside of them after such a clause
+/// has come to one.
+fn keep_shown(condition: &mut Value, table: &TableSchema, shape: &Shape) {
+    let (shown, _) = &shape[&*table.name];
+    let is_kept = |clause: &Value| {
+        let name = clause[0].as_str().unwrap_or_default();
+        let is_column = name == "_uuid" || table.columns.iter().any(|c| *c.name == *name);
+        !is_column || shown.contains(name)
+    };
+    condition.as_array_mut().unwrap().retain(is_kept);
 }

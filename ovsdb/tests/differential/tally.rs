@@ -30,6 +30,8 @@ pub struct Tally {
     pending: Vec<(Value, String)>,
     /// Segments in which the reference broke its own rules.
     broken: usize,
+    /// Whether weak references led nowhere at the reference after the last exchange.
+    pub is_stale: bool,
 }
 
 impl Tally {
@@ -37,6 +39,7 @@ impl Tally {
     pub fn start(&mut self, seed: usize) {
         self.seed = seed;
         self.monitors.clear();
+        self.is_stale = false;
     }
 
     /// Compares what two servers said to a request: notifications, then the reply.
