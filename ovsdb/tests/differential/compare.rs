@@ -58,6 +58,17 @@ fn without_choice(error: &Value) -> String {
     }
 }
 
+/// Whether two errors tell of different tables with too many rows.
+pub fn is_choice_of_table(ours: &str, theirs: &str) -> bool {
+    let full_table = |words: &str| {
+        let (_, rest) = words.split_once(r#"transaction causes \""#)?;
+        let (table, _) = rest.split_once(r#"\" table to contain "#)?;
+        Some(table.to_owned())
+    };
+    let tables = full_table(ours).zip(full_table(theirs));
+    tables.is_some_and(|(ours, theirs)| ours != theirs)
+}
+
 /// Messages up to a reply: what comes before it in no order.
 pub fn normal(messages: &[Value]) -> Value {
     let (reply, notifications) = messages.split_last().unwrap();
