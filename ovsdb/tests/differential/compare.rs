@@ -69,6 +69,17 @@ pub fn is_choice_of_table(ours: &str, theirs: &str) -> bool {
     tables.is_some_and(|(ours, theirs)| ours != theirs)
 }
 
+/// Whether both errors are of a wait that is over, which tell how long it took if that was a
+/// millisecond or more.
+pub fn is_of_clock(ours: &str, theirs: &str) -> bool {
+    let starts = [
+        r#"{"details":"\"wait\" timed out after "#,
+        r#"{"details":"\"where\" clause test failed"#,
+    ];
+    let is_over = |words: &str| starts.iter().any(|start| words.starts_with(start));
+    is_over(ours) && is_over(theirs)
+}
+
 /// Messages up to a reply: what comes before it in no order.
 pub fn normal(messages: &[Value]) -> Value {
     let (reply, notifications) = messages.split_last().unwrap();
