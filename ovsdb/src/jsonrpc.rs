@@ -206,11 +206,16 @@ impl Framer {
             self.buffer.drain(..blank);
             self.scanned = 0;
         }
-        while let Some(byte) = self.buffer.get(self.scanned) {
-            self.scanned += 1;
+        loop {
+            self.skip_text();
+            let byte = self.buffer.get(self.scanned);
+            self.scanned += usize::from(byte.is_some());
             if self.scanned > MAX_MESSAGE {
                 return Err(StreamError::TooLong);
             }
+            let Some(byte) = byte else {
+                return Ok(None);
+            };
             if self.in_string {
                 self.in_string = self.escaped || *byte != b'"';
                 self.escaped = !self.escaped && *byte == b'\\';
@@ -230,7 +235,14 @@ impl Framer {
                 return Ok(Some(self.scanned));
             }
         }
-        Ok(None)
+    }
+
+    /// Passes over what can't end a string.
+    fn skip_text(&mut self) {
+        if self.in_string && !self.escaped {
+            let rest = self.buffer.get(self.scanned..).unwrap_or_default();
+            self.scanned += memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        }
     }
 }
 
