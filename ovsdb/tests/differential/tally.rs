@@ -27,11 +27,19 @@ pub struct Tally {
     deaths: Vec<String>,
     failures: usize,
     /// What differed, until it is known whether it counts.
-    pending: Vec<(Value, String)>,
+    pending: Vec<Difference>,
     /// Segments in which the reference broke its own rules.
     broken: usize,
     /// Whether weak references led nowhere at the reference after the last exchange.
     pub is_stale: bool,
+}
+
+/// What differed after a request.
+struct Difference {
+    request: Value,
+    story: String,
+    /// The words on both sides, if nothing else differed.
+    words: Option<(String, String)>,
 }
 
 impl Tally {
@@ -69,8 +77,11 @@ impl Tally {
         for (ours, theirs) in our_words.into_iter().zip(their_words) {
             let is_alike = is_choice_of_table(&ours, &theirs) || is_of_clock(&ours, &theirs);
             if ours != theirs && !is_alike {
-                let example = || (0, format!("seed {}: {request}", self.seed));
-                self.wording.entry((ours, theirs)).or_insert_with(example).0 += 1;
+                self.pending.push(Difference {
+                    request: request["id"].clone(),
+                    story: format!("seed {}: {request}", self.seed),
+                    words: Some((ours, theirs)),
+                });
             }
         }
     }
@@ -82,13 +93,17 @@ impl Tally {
         }
         let seed = self.seed;
         let sides = format!("seed {seed}: {request}\nours   {found}\ntheirs {expected}\n");
-        self.pending.push((request["id"].clone(), story + &sides));
+        self.pending.push(Difference {
+            request: request["id"].clone(),
+            story: story + &sides,
+            words: None,
+        });
     }
 
     /// The id of the first request after which something differed, since the last call of
     /// [`Tally::settle`].
     pub fn first_pending(&self) -> Option<Value> {
-        self.pending.first().map(|(id, _)| id.clone())
+        self.pending.first().map(|first| first.request.clone())
     }
 
     /// Counts what differed, unless the reference is at fault.
@@ -98,7 +113,11 @@ impl Tally {
             self.broken += 1;
             return;
         }
-        for (_, story) in pending {
+        for Difference { story, words, .. } in pending {
+            if let Some(words) = words {
+                self.wording.entry(words).or_insert((0, story)).0 += 1;
+                continue;
+            }
             self.failures += 1;
             if self.failures <= TOLD {
                 println!("{story}");
