@@ -298,7 +298,8 @@ impl Work {
     fn announce(&self, name: &str, remote: &Remote, open: &Open) {
         match open.bound_port() {
             Some(port) => info!("remote {name} is open on port {port}"),
-            None => info!("remote {name} is open"),
+            None if remote.is_passive() => info!("remote {name} is open"),
+            None => info!("remote {name}: connecting to it from now on"),
         }
         if remote.is_tls()
             && let Some(problem) = self.tls.problem()
