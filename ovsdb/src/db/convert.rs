@@ -118,7 +118,7 @@ fn convert_value(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::{Context, Execution};
+    use crate::db::testing;
     use serde_json::{Value, json};
 
     fn db_of(tables: Value) -> Db {
@@ -131,16 +131,8 @@ mod tests {
     }
 
     fn insert(db: &mut Db, operations: &Value) {
-        let mut context = Context {
-            new_uuid: &mut Uuid::new_v4,
-            holds_lock: &|_| false,
-            waited_ms: 0,
-            read_only: false,
-        };
-        match db.transact(operations.as_array().unwrap(), &mut context) {
-            Execution::Done(outcome) => assert!(!outcome.delta.is_empty(), "{:?}", outcome.results),
-            Execution::Blocked { .. } => panic!("blocked"),
-        }
+        let outcome = testing::transact(db, operations);
+        assert!(!outcome.delta.is_empty(), "{:?}", outcome.results);
     }
 
     fn converted(from: &Value, value: &Value, to: &Value) -> Result<Value, ConvertError> {

@@ -13,6 +13,8 @@ mod mutation;
 mod outcome;
 mod replay;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod transaction;
 mod wait;

@@ -4,13 +4,14 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::faulty::{FaultyDisk, IO, Kind};
 use super::{
     CompactionJob, CompactionJobDone, CompactionStep, Log, SyncHandle, encode_transaction,
 };
-use crate::db::{Context, Db, Delta, Execution};
+use crate::db::testing::transact;
+use crate::db::{Db, Delta};
 use crate::schema::DatabaseSchema;
 
 /// Numbers that look random and are the same each time (splitmix64).
@@ -37,19 +38,6 @@ fn schema(columns: usize) -> Arc<DatabaseSchema> {
         "count": {"isRoot": true, "columns": {"n": {"type": "integer"}}},
         "t": {"isRoot": true, "columns": all}}});
     Arc::new(DatabaseSchema::from_json(json).unwrap())
-}
-
-fn transact(db: &mut Db, operations: &Value) -> Delta {
-    let mut context = Context {
-        new_uuid: &mut uuid::Uuid::new_v4,
-        holds_lock: &|_| false,
-        waited_ms: 0,
-        read_only: false,
-    };
-    match db.transact(operations.as_array().unwrap(), &mut context) {
-        Execution::Done(outcome) => outcome.delta,
-        Execution::Blocked { .. } => panic!("blocked"),
-    }
 }
 
 /// Contents without versions, the same for the same rows.
@@ -155,7 +143,7 @@ impl Scene {
             let old = json!([["n", "<", n.saturating_sub(5)]]);
             operations[1] = json!({"op": "delete", "table": "t", "where": old});
         }
-        let delta = transact(&mut self.db, &operations);
+        let delta = transact(&mut self.db, &operations).delta;
         self.states.push(print(&self.db));
         delta
     }

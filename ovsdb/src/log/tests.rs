@@ -2,12 +2,11 @@
 use std::fs::OpenOptions;
 
 use super::*;
-use crate::db::{Context, Execution};
+use crate::db::testing;
 use crate::log::encode;
 use crate::log::{Reader, salvage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use uuid::Uuid;
 
 struct Lab {
     directory: TempDir,
@@ -36,19 +35,7 @@ impl Lab {
     }
 
     fn transact(&mut self, operations: Value) -> Delta {
-        let mut context = Context {
-            new_uuid: &mut Uuid::new_v4,
-            holds_lock: &|_| false,
-            waited_ms: 0,
-            read_only: false,
-        };
-        match self
-            .db
-            .transact(operations.as_array().unwrap(), &mut context)
-        {
-            Execution::Done(outcome) => outcome.delta,
-            Execution::Blocked { .. } => panic!("blocked"),
-        }
+        testing::transact(&mut self.db, &operations).delta
     }
 
     fn insert(&mut self, dscp: i64) {

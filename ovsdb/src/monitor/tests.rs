@@ -1,20 +1,10 @@
 //! Monitors in all versions.
 use super::*;
-use crate::db::{Context, Delta, Execution};
+use crate::db::{Delta, testing};
 use serde_json::json;
-use uuid::Uuid;
 
 fn transact(db: &mut Db, operations: Value) -> Delta {
-    let mut context = Context {
-        new_uuid: &mut Uuid::new_v4,
-        holds_lock: &|_| false,
-        waited_ms: 0,
-        read_only: false,
-    };
-    match db.transact(operations.as_array().unwrap(), &mut context) {
-        Execution::Done(outcome) => outcome.delta,
-        Execution::Blocked { .. } => panic!("blocked"),
-    }
+    testing::transact(db, &operations).delta
 }
 
 fn with_queue() -> (Db, String) {
