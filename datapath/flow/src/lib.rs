@@ -4,14 +4,25 @@
 //! Pure: no clock, no I/O. Time is an argument.
 #![forbid(unsafe_code)]
 
+pub mod action;
 mod drop_reason;
+pub mod field;
+mod flow;
+mod group;
 mod id;
+mod key;
+mod matching;
 mod normal;
 mod switch;
+pub mod text;
 mod vlan;
 
 pub use drop_reason::DropReason;
+pub use flow::{Flow, FlowFlags, FlowStats};
+pub use group::{Band, BandKind, Bucket, Group, GroupKind, Meter, MeterId, MeterUnit, Selection};
 pub use id::{BridgeName, IfIndex, OfPort, PortName};
+pub use key::{FlowKey, Subfield, SubfieldError};
+pub use matching::{Match, MatchError, Part};
 pub use normal::{Interpreter, LINK_HEADER_BYTES, MAX_PATCH_DEPTH, Output, Verdict};
 pub use switch::{
     Attachment, Bridge, DEFAULT_MAC_AGING_S, DEFAULT_MAC_TABLE_SIZE, MIN_MAC_AGING_S,

@@ -1,0 +1,325 @@
+//! Matches: which packets a flow is for.
+
+use std::sync::LazyLock;
+
+use crate::FlowKey;
+use crate::OfPort;
+use crate::field::{EtherType, FieldId, IpProto, NO_VLAN, Prereq, VLAN_PRESENT};
+
+/// Which packets a flow is for: values and masks of fields. Fields that aren't named match
+/// anything. Two matches are equal if they have the same bits, however these were written.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Match {
+    /// Sorted by field; each mask isn't 0, and values have no bits outside of it.
+    parts: Vec<Part>,
+}
+
+/// What a match says about one field.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Part {
+    /// The field whose storage it is, not an overlay.
+    pub field: FieldId,
+    /// Value under the mask.
+    pub value: u128,
+    /// Bits that matter.
+    pub mask: u128,
+}
+
+/// Why a match can't be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MatchError {
+    /// A field has no meaning in the packets that the rest of the match describes
+    /// (OFPBMC_BAD_PREREQ).
+    #[error("{field} needs {}", prereq.remedy())]
+    Prerequisite {
+        /// The field.
+        field: FieldId,
+        /// What it needs.
+        prereq: Prereq,
+    },
+    /// A mask on a field that must match exactly (OFPBMC_BAD_MASK).
+    #[error("{0} can't be matched with a mask")]
+    NotMaskable(FieldId),
+    /// The value has bits that the field hasn't (OFPBMC_BAD_VALUE).
+    #[error("{value:#x} is too large for {field}")]
+    TooLarge {
+        /// The field.
+        field: FieldId,
+        /// The value.
+        value: u128,
+    },
+}
+
+/// For each field with storage, the fields that lie in it.
+static OVERLAYS: LazyLock<Vec<Vec<FieldId>>> = LazyLock::new(|| {
+    let mut overlays = vec![Vec::new(); FieldId::COUNT];
+    for id in FieldId::all() {
+        overlays[id.field().home.index()].push(id);
+    }
+    overlays
+});
+
+impl Match {
+    /// A match of all packets.
+    pub fn any() -> Match {
+        Match::default()
+    }
+
+    /// What it says, by field.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Asks for a value of a field, exactly.
+    ///
+    /// # Errors
+    /// As for [`Match::set_masked`].
+    pub fn set(&mut self, id: FieldId, value: u128) -> Result<(), MatchError> {
+        self.set_masked(id, value, id.field().full_mask())
+    }
+
+    /// Asks for the bits of `value` under `mask`; what was asked of these bits before is
+    /// replaced. `dl_vlan` of 0xffff asks for no tag.
+    ///
+    /// # Errors
+    /// When the field hasn't these bits, or can't have such a mask.
+    pub fn set_masked(&mut self, id: FieldId, value: u128, mask: u128) -> Result<(), MatchError> {
+        let field = id.field();
+        let full = field.full_mask();
+        if mask != full && mask != 0 && !field.maskable {
+            return Err(MatchError::NotMaskable(id));
+        }
+        let value = narrow_port(id, value);
+        let no_vlan = id == FieldId::DL_VLAN && value == NO_VLAN;
+        if mask & !full != 0 || (value & !full != 0 && !no_vlan) {
+            return Err(MatchError::TooLarge { field: id, value });
+        }
+        if mask == 0 {
+            self.put(field.home, 0, 0, full << field.shift);
+            return Ok(());
+        }
+        let (value, mask) = match id {
+            FieldId::DL_VLAN if no_vlan => (0, full | VLAN_PRESENT),
+            FieldId::DL_VLAN => (value | VLAN_PRESENT, full | VLAN_PRESENT),
+            FieldId::VLAN_PCP | FieldId::DL_VLAN_PCP => (
+                value << field.shift | VLAN_PRESENT,
+                full << field.shift | VLAN_PRESENT,
+            ),
+            // A packet without a tag has no priority either.
+            FieldId::VLAN_TCI if value == 0 && mask == full => (0, 0x1fff),
+            FieldId::PACKET_TYPE if value == 0 => (0, 0),
+            _ => (value << field.shift, mask << field.shift),
+        };
+        self.put(field.home, value, mask, full << field.shift | mask);
+        Ok(())
+    }
+
+    /// Replaces the bits of `window` in a field's storage.
+    fn put(&mut self, home: FieldId, value: u128, mask: u128, window: u128) {
+        let at = self.parts.binary_search_by_key(&home, |part| part.field);
+        let old = at.ok().map_or((0, 0), |at| {
+            let part = self.parts[at];
+            (part.value & !window, part.mask & !window)
+        });
+        let part = Part {
+            field: home,
+            value: old.0 | value & mask,
+            mask: old.1 | mask,
+        };
+        match at {
+            Ok(at) if part.mask == 0 => {
+                self.parts.remove(at);
+            }
+            Ok(at) => self.parts[at] = part,
+            Err(_) if part.mask == 0 => {}
+            Err(at) => self.parts.insert(at, part),
+        }
+    }
+
+    /// Value and mask of a field; 0 and 0 if nothing is asked of it.
+    pub fn get(&self, id: FieldId) -> (u128, u128) {
+        let field = id.field();
+        match self
+            .parts
+            .binary_search_by_key(&field.home, |part| part.field)
+        {
+            Ok(at) => {
+                let bits = |word: u128| word >> field.shift & field.full_mask();
+                (bits(self.parts[at].value), bits(self.parts[at].mask))
+            }
+            Err(_) => (0, 0),
+        }
+    }
+
+    /// A field's value if it is matched exactly.
+    pub fn exact(&self, id: FieldId) -> Option<u128> {
+        let (value, mask) = self.get(id);
+        (mask == id.field().full_mask()).then_some(value)
+    }
+
+    /// The fields that a part can be, as the rest of the match has it.
+    pub(crate) fn meanings(&self, part: &Part) -> impl Iterator<Item = FieldId> {
+        OVERLAYS[part.field.index()]
+            .iter()
+            .copied()
+            .filter(|id| id.field().prereq.met(&|other| self.get(other)))
+    }
+
+    /// Whether each field has a meaning in the packets that the match describes.
+    ///
+    /// # Errors
+    /// [`MatchError::Prerequisite`] of the first field that has none.
+    pub fn check(&self) -> Result<(), MatchError> {
+        match self.parts.iter().find(|part| !self.has_meaning(part)) {
+            None => Ok(()),
+            Some(part) => Err(MatchError::Prerequisite {
+                field: part.field,
+                prereq: part.field.field().prereq,
+            }),
+        }
+    }
+
+    fn has_meaning(&self, part: &Part) -> bool {
+        self.meanings(part).next().is_some()
+    }
+
+    /// Takes out what has no meaning in the packets that the match describes, and tells which
+    /// fields these were. Ports of packets of ICMP become type and code.
+    pub fn normalise(&mut self) -> Vec<FieldId> {
+        let mut removed = Vec::new();
+        // Each round may take away what another field needs.
+        while let Err(MatchError::Prerequisite { field, .. }) = self.check() {
+            self.parts.retain(|part| part.field != field);
+            removed.push(field);
+        }
+        self.narrow_icmp();
+        removed
+    }
+
+    /// Gives type and code of ICMP the one form that they have, however they were named.
+    pub(crate) fn narrow_icmp(&mut self) {
+        let proto = match self.exact(FieldId::ETH_TYPE) {
+            Some(t) if t == EtherType::IPV4.into() => IpProto::ICMP,
+            Some(t) if t == EtherType::IPV6.into() => IpProto::ICMPV6,
+            _ => return,
+        };
+        if self.exact(FieldId::NW_PROTO) != Some(proto.into()) {
+            return;
+        }
+        for part in &mut self.parts {
+            let port = part.field == FieldId::TCP_SRC || part.field == FieldId::TCP_DST;
+            if port && part.value <= 0xff && part.mask & 0xff != 0 {
+                part.mask &= 0xff;
+            }
+        }
+    }
+
+    /// Whether a packet matches.
+    pub fn matches(&self, key: &FlowKey) -> bool {
+        self.parts
+            .iter()
+            .all(|part| key.home(part.field) & part.mask == part.value)
+    }
+
+    /// Whether all packets of `other` match too: what loose changes go by.
+    pub fn covers(&self, other: &Match) -> bool {
+        let mut others = other.parts.iter();
+        self.parts.iter().all(|part| {
+            others.find(|o| o.field >= part.field).is_some_and(|o| {
+                o.field == part.field
+                    && o.mask & part.mask == part.mask
+                    && o.value & part.mask == part.value
+            })
+        })
+    }
+
+    /// Whether some packet could match both.
+    pub fn overlaps(&self, other: &Match) -> bool {
+        let mut others = other.parts.iter().peekable();
+        self.parts.iter().all(|part| {
+            while others.next_if(|o| o.field < part.field).is_some() {}
+            match others.peek() {
+                Some(o) if o.field == part.field => {
+                    (o.value ^ part.value) & o.mask & part.mask == 0
+                }
+                _ => true,
+            }
+        })
+    }
+}
+
+/// Fields of 32-bit port numbers are stored as 16 bits.
+fn narrow_port(id: FieldId, value: u128) -> u128 {
+    match id {
+        FieldId::IN_PORT_OXM | FieldId::ACTSET_OUTPUT => u32::try_from(value)
+            .ok()
+            .and_then(OfPort::from_u32)
+            .map_or(value, |port| port.0.into()),
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(parts: &[(FieldId, u128)]) -> Match {
+        let mut m = Match::any();
+        for (id, value) in parts {
+            m.set(*id, *value).unwrap();
+        }
+        m
+    }
+
+    #[test]
+    fn equal_however_written() {
+        let wide = of(&[(FieldId::xreg(0), 0x5_0000_0006)]);
+        assert_eq!(wide, of(&[(FieldId::reg(1), 6), (FieldId::reg(0), 5)]));
+        let ip = [(FieldId::ETH_TYPE, 0x800), (FieldId::NW_PROTO, 1)];
+        let mut port = of(&[ip[0], ip[1], (FieldId::TCP_SRC, 8)]);
+        assert_eq!(port.normalise(), []);
+        assert_eq!(port, of(&[ip[0], ip[1], (FieldId::ICMP_TYPE, 8)]));
+    }
+
+    #[test]
+    fn fields_without_their_prerequisites_are_found_and_removed() {
+        let mut m = of(&[
+            (FieldId::NW_PROTO, 6),
+            (FieldId::TCP_DST, 80),
+            (FieldId::reg(0), 1),
+        ]);
+        assert!(matches!(m.check(), Err(MatchError::Prerequisite { .. })));
+        assert_eq!(m.normalise().len(), 2);
+        assert_eq!(m, of(&[(FieldId::reg(0), 1)]));
+    }
+
+    #[test]
+    fn vlan_fields_share_a_tag() {
+        let m = of(&[(FieldId::DL_VLAN, 5), (FieldId::DL_VLAN_PCP, 3)]);
+        assert_eq!(m.get(FieldId::VLAN_TCI), (0x7005, 0xffff));
+        let none = of(&[(FieldId::DL_VLAN, 0xffff)]);
+        assert_eq!(none.get(FieldId::VLAN_TCI), (0, 0x1fff));
+        assert_eq!(none, of(&[(FieldId::VLAN_TCI, 0)]));
+    }
+
+    #[test]
+    fn covering_and_overlapping() {
+        let mut subnet = of(&[(FieldId::ETH_TYPE, 0x800)]);
+        subnet
+            .set_masked(FieldId::IP_SRC, 0x0a00_0000, 0xff00_0000)
+            .unwrap();
+        let host = of(&[
+            (FieldId::ETH_TYPE, 0x800),
+            (FieldId::IP_SRC, 0x0a01_0203),
+            (FieldId::IP_DST, 1),
+        ]);
+        assert!(subnet.covers(&host) && !host.covers(&subnet));
+        assert!(Match::any().covers(&host) && subnet.overlaps(&host));
+        let arp = of(&[(FieldId::ETH_TYPE, 0x806), (FieldId::reg(0), 1)]);
+        assert!(!arp.overlaps(&host) && !arp.covers(&host) && !subnet.covers(&arp));
+        let mut key = FlowKey::new();
+        key.set(FieldId::ETH_TYPE, 0x800);
+        key.set(FieldId::IP_SRC, 0x0aff_ffff);
+        assert!(subnet.matches(&key) && !host.matches(&key) && Match::any().matches(&key));
+    }
+}
