@@ -1,5 +1,5 @@
-//! The switch's vocabulary and meaning: identifiers, port configuration, and the reference
-//! interpreter that defines what every compiled program must do.
+//! The switch's vocabulary and meaning: identifiers, port configuration, the language of flows,
+//! and the reference interpreter that defines what every compiled program must do.
 //!
 //! Pure: no clock, no I/O. Time is an argument.
 #![forbid(unsafe_code)]
@@ -8,12 +8,14 @@ pub mod action;
 mod drop_reason;
 pub mod field;
 mod flow;
+pub mod fuzzing;
 mod group;
 mod id;
 mod key;
 mod matching;
 mod normal;
 mod switch;
+pub mod table;
 pub mod text;
 mod vlan;
 

@@ -50,6 +50,9 @@ pub enum MatchError {
     },
 }
 
+/// Bits of `nw_tos` that a match of it asks for.
+const DSCP_IN_TOS: u128 = 0xfc;
+
 /// For each field with storage, the fields that lie in it.
 static OVERLAYS: LazyLock<Vec<Vec<FieldId>>> = LazyLock::new(|| {
     let mut overlays = vec![Vec::new(); FieldId::COUNT];
@@ -108,9 +111,15 @@ impl Match {
             // A packet without a tag has no priority either.
             FieldId::VLAN_TCI if value == 0 && mask == full => (0, 0x1fff),
             FieldId::PACKET_TYPE if value == 0 => (0, 0),
+            // Its low two bits are ECN, a field of its own.
+            FieldId::NW_TOS => (value & DSCP_IN_TOS, DSCP_IN_TOS),
             _ => (value << field.shift, mask << field.shift),
         };
-        self.put(field.home, value, mask, full << field.shift | mask);
+        let window = match id {
+            FieldId::NW_TOS => DSCP_IN_TOS,
+            _ => full << field.shift | mask,
+        };
+        self.put(field.home, value, mask, window);
         Ok(())
     }
 
@@ -157,12 +166,14 @@ impl Match {
         (mask == id.field().full_mask()).then_some(value)
     }
 
-    /// The fields that a part can be, as the rest of the match has it.
-    pub(crate) fn meanings(&self, part: &Part) -> impl Iterator<Item = FieldId> {
-        OVERLAYS[part.field.index()]
-            .iter()
-            .copied()
-            .filter(|id| id.field().prereq.met(&|other| self.get(other)))
+    /// Whether a part says something that one of its fields can say in these packets.
+    fn has_meaning(&self, part: &Part) -> bool {
+        OVERLAYS[part.field.index()].iter().any(|id| {
+            let field = id.field();
+            let window = field.full_mask() << field.shift;
+            let exact = part.mask & window == window && part.value & !window == 0;
+            (field.maskable || exact) && field.prereq.met(&|other| self.get(other))
+        })
     }
 
     /// Whether each field has a meaning in the packets that the match describes.
@@ -177,10 +188,6 @@ impl Match {
                 prereq: part.field.field().prereq,
             }),
         }
-    }
-
-    fn has_meaning(&self, part: &Part) -> bool {
-        self.meanings(part).next().is_some()
     }
 
     /// Takes out what has no meaning in the packets that the match describes, and tells which

@@ -282,10 +282,10 @@ fields! {
     CT_ZONE = field("ct_zone", 16, "connection tracking zone").shown(Format::Hex).read_only().nxm("NXM_NX_CT_ZONE", Class::NXM_NX, 106);
     CT_MARK = field("ct_mark", 32, "mark of the connection").shown(Format::Hex).maskable().nxm("NXM_NX_CT_MARK", Class::NXM_NX, 107);
     CT_LABEL = field("ct_label", 128, "label of the connection").shown(Format::Hex).maskable().nxm("NXM_NX_CT_LABEL", Class::NXM_NX, 108);
-    CT_NW_SRC = field("ct_nw_src", 32, "IPv4 source of the connection").shown(Format::Ipv4).maskable().needs(Prereq::Ct).read_only().nxm("NXM_NX_CT_NW_SRC", Class::NXM_NX, 120);
-    CT_NW_DST = field("ct_nw_dst", 32, "IPv4 destination of the connection").shown(Format::Ipv4).maskable().needs(Prereq::Ct).read_only().nxm("NXM_NX_CT_NW_DST", Class::NXM_NX, 121);
-    CT_IPV6_SRC = field("ct_ipv6_src", 128, "IPv6 source of the connection").shown(Format::Ipv6).maskable().needs(Prereq::Ct).read_only().nxm("NXM_NX_CT_IPV6_SRC", Class::NXM_NX, 122);
-    CT_IPV6_DST = field("ct_ipv6_dst", 128, "IPv6 destination of the connection").shown(Format::Ipv6).maskable().needs(Prereq::Ct).read_only().nxm("NXM_NX_CT_IPV6_DST", Class::NXM_NX, 123);
+    CT_NW_SRC = field("ct_nw_src", 32, "IPv4 source of the connection").shown(Format::Ipv4).maskable().needs(Prereq::CtIpv4).read_only().nxm("NXM_NX_CT_NW_SRC", Class::NXM_NX, 120);
+    CT_NW_DST = field("ct_nw_dst", 32, "IPv4 destination of the connection").shown(Format::Ipv4).maskable().needs(Prereq::CtIpv4).read_only().nxm("NXM_NX_CT_NW_DST", Class::NXM_NX, 121);
+    CT_IPV6_SRC = field("ct_ipv6_src", 128, "IPv6 source of the connection").shown(Format::Ipv6).maskable().needs(Prereq::CtIpv6).read_only().nxm("NXM_NX_CT_IPV6_SRC", Class::NXM_NX, 122);
+    CT_IPV6_DST = field("ct_ipv6_dst", 128, "IPv6 destination of the connection").shown(Format::Ipv6).maskable().needs(Prereq::CtIpv6).read_only().nxm("NXM_NX_CT_IPV6_DST", Class::NXM_NX, 123);
     CT_NW_PROTO = field("ct_nw_proto", 8, "IP protocol of the connection").needs(Prereq::Ct).read_only().nxm("NXM_NX_CT_NW_PROTO", Class::NXM_NX, 119);
     CT_TP_SRC = field("ct_tp_src", 16, "source port of the connection").maskable().needs(Prereq::Ct).read_only().nxm("NXM_NX_CT_TP_SRC", Class::NXM_NX, 124);
     CT_TP_DST = field("ct_tp_dst", 16, "destination port of the connection").maskable().needs(Prereq::Ct).read_only().nxm("NXM_NX_CT_TP_DST", Class::NXM_NX, 125);

@@ -85,6 +85,10 @@ pub enum Prereq {
     NdAdvert,
     /// IP that connection tracking has seen.
     Ct,
+    /// The same of IPv4.
+    CtIpv4,
+    /// The same of IPv6.
+    CtIpv6,
     /// A network service header.
     Nsh,
 }
@@ -110,6 +114,8 @@ impl Prereq {
             Prereq::NdSolicit => "icmp6 with icmp_type=135",
             Prereq::NdAdvert => "icmp6 with icmp_type=136",
             Prereq::Ct => "ip or ipv6 with ct_state=+trk",
+            Prereq::CtIpv4 => "ip with ct_state=+trk",
+            Prereq::CtIpv6 => "ipv6 with ct_state=+trk",
             Prereq::Nsh => "dl_type=0x894f",
         }
     }
@@ -128,11 +134,14 @@ impl Prereq {
         let over_ip = |proto: u8| ip() && exact(FieldId::NW_PROTO) == Some(proto.into());
         let icmpv6 = || is_type(&[EtherType::IPV6]) && over_ip(IpProto::ICMPV6);
         let nd = |types: &[u128]| {
+            // RFC 4861 has code 0 only.
             icmpv6()
+                && !has(FieldId::ICMPV6_CODE, u128::MAX)
                 && types
                     .iter()
                     .any(|t| exact(FieldId::ICMPV6_TYPE) == Some(*t))
         };
+        let tracked = || has(FieldId::CT_STATE, CT_TRACKED);
         match self {
             Prereq::None => true,
             Prereq::Ethernet => matches!(exact(FieldId::PACKET_TYPE), None | Some(0)),
@@ -150,7 +159,9 @@ impl Prereq {
             Prereq::Nd => nd(&[ND_SOLICIT, ND_ADVERT]),
             Prereq::NdSolicit => nd(&[ND_SOLICIT]),
             Prereq::NdAdvert => nd(&[ND_ADVERT]),
-            Prereq::Ct => ip() && has(FieldId::CT_STATE, CT_TRACKED),
+            Prereq::Ct => ip() && tracked(),
+            Prereq::CtIpv4 => is_type(&[EtherType::IPV4]) && tracked(),
+            Prereq::CtIpv6 => is_type(&[EtherType::IPV6]) && tracked(),
             Prereq::Nsh => is_type(&[EtherType::NSH]),
         }
     }

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::actions::note;
 use super::error::{Problem, TextError};
 use super::scan::{Item, Token};
+use super::small_actions::note;
 use super::{Parser, choice, items, number_u16, number_u32, subfield};
 use crate::Subfield;
 use crate::action::{

@@ -142,7 +142,11 @@ impl TextError {
 
 /// The nearest place before `at` that is between characters.
 fn floor(text: &str, at: usize) -> usize {
-    text.floor_char_boundary(at.min(text.len()))
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
 }
 
 impl fmt::Display for TextError {

@@ -1,9 +1,9 @@
 //! Reading `learn`.
 
-use super::actions::fits;
 use super::error::TextError;
 use super::matching::field_value;
 use super::scan::{Item, Token};
+use super::small_actions::fits;
 use super::{
     Parser, Problem, arrow, items, number_u16, number_u32, number_u64, subfield, writable_subfield,
 };

@@ -13,8 +13,10 @@ mod meter;
 mod names;
 mod print_actions;
 mod print_flow;
+mod print_lists;
 mod print_match;
 mod scan;
+mod small_actions;
 
 pub use error::{Problem, TextError};
 pub use flow::{Command, FlowText, Form, parse_flow, parse_flow_line};
@@ -98,8 +100,8 @@ impl Parser<'_> {
     /// A table's number, 0 to 254, or name.
     fn table(self, at: Token<'_>) -> Result<u8, TextError> {
         match parse_number(at.text).map(u8::try_from) {
-            Some(Ok(table)) => Some(table),
-            Some(Err(_)) => None,
+            Some(Ok(table)) if table < u8::MAX => Some(table),
+            Some(_) => None,
             None => self.names.table(unquoted(at.text)),
         }
         .ok_or_else(|| TextError::form(at, "a table: a number from 0 to 254, or its name"))

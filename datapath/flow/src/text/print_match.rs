@@ -132,10 +132,10 @@ impl Printer<'_> {
             _ if id.field().format == Format::Decimal || id == FieldId::CT_ZONE => {
                 if mask == id.field().full_mask() {
                     let _ = write!(self.out, "{value}");
+                } else if id == FieldId::NSH_FLAGS {
+                    let _ = write!(self.out, "{value:#04x}/{mask:#04x}");
                 } else {
-                    hex(self.out, value);
-                    self.out.push('/');
-                    hex(self.out, mask);
+                    let _ = write!(self.out, "{value:#x}/{mask:#x}");
                 }
             }
             _ => show(self.out, id, value, mask),

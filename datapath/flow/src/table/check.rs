@@ -1,0 +1,177 @@
+//! Whether a flow's actions make sense for the packets that it matches.
+
+use super::{TableError, Tables};
+use crate::action::{Action, LearnSpec};
+use crate::field::{FieldId, Prereq, VLAN_PRESENT};
+use crate::{Flow, Match, MatchError, MeterId, OfPort};
+
+impl Tables {
+    /// Refuses a flow that can't be in these tables.
+    pub(super) fn check(&self, flow: &Flow) -> Result<(), TableError> {
+        if let Err(MatchError::Prerequisite { field, .. }) = flow.matching.check() {
+            return Err(TableError::MatchPrerequisite(field));
+        }
+        let instructions = &flow.instructions;
+        if let Some(to) = instructions.goto_table.filter(|to| *to <= flow.table) {
+            let from = flow.table;
+            return Err(TableError::GotoBackwards { from, to });
+        }
+        self.check_references(flow)?;
+        check_conjunctions(flow)?;
+        let mut known = flow.matching.clone();
+        check_actions(&instructions.apply, &mut known)?;
+        if let Some(action) = instructions.write_actions.iter().find(|a| !fits_in_set(a)) {
+            return Err(TableError::NotInActionSet(action.to_string()));
+        }
+        check_actions(&instructions.write_actions, &mut known)
+    }
+
+    fn check_references(&self, flow: &Flow) -> Result<(), TableError> {
+        for action in flow.instructions.all_actions() {
+            match action {
+                Action::Group(id) if !self.groups.contains_key(id) => {
+                    return Err(TableError::NoGroup(*id));
+                }
+                Action::Meter(id) if !self.meters.contains_key(&MeterId::Number(*id)) => {
+                    return Err(TableError::NoMeter(MeterId::Number(*id)));
+                }
+                Action::Output(port @ (OfPort::ANY | OfPort::UNSET | OfPort::TABLE)) => {
+                    return Err(TableError::OutPort(*port));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_conjunctions(flow: &Flow) -> Result<(), TableError> {
+    let is_clause = |action: &Action| matches!(action, Action::Conjunction { .. });
+    let goes_along = |action: &Action| is_clause(action) || matches!(action, Action::Note(_));
+    let all = flow.instructions.all_actions();
+    let clause = all.iter().any(|action| is_clause(action));
+    let alone = all.iter().all(|action| goes_along(action))
+        && flow.instructions.goto_table.is_none()
+        && flow.instructions.write_metadata.is_none()
+        && !flow.instructions.clear_actions;
+    match clause && !alone {
+        true => Err(TableError::ConjunctionMixed),
+        false => Ok(()),
+    }
+}
+
+/// Whether an action can be part of an action set (OpenFlow 1.3.5 §5.10, with extensions).
+fn fits_in_set(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Output(_)
+            | Action::OutputTruncated { .. }
+            | Action::OutputField(_)
+            | Action::Controller(_)
+            | Action::Group(_)
+            | Action::SetField { .. }
+            | Action::Load { .. }
+            | Action::Modify { .. }
+            | Action::Move { .. }
+            | Action::SetVlanVid { .. }
+            | Action::SetVlanPcp { .. }
+            | Action::PushVlan(_)
+            | Action::PopVlan
+            | Action::StripVlan
+            | Action::PushMpls(_)
+            | Action::PopMpls(_)
+            | Action::DecMplsTtl
+            | Action::DecTtl(_)
+            | Action::DecNshTtl
+            | Action::SetTunnel { .. }
+            | Action::SetQueue(_)
+            | Action::Resubmit { .. }
+            | Action::Ct(_)
+            | Action::Clone(_)
+    )
+}
+
+fn check_actions(actions: &[Action], known: &mut Match) -> Result<(), TableError> {
+    for action in actions {
+        for field in fields(action) {
+            require(action, field.field().prereq, known)?;
+        }
+        match action {
+            Action::DecTtl(_) => require(action, Prereq::Ip, known)?,
+            Action::DecMplsTtl | Action::PopMpls(_) => require(action, Prereq::Mpls, known)?,
+            Action::DecNshTtl => require(action, Prereq::Nsh, known)?,
+            Action::Ct(_) => require(action, Prereq::Ip, known)?,
+            Action::SetVlanVid { push: false, .. }
+            | Action::SetVlanPcp { push: false, .. }
+            | Action::SetField {
+                field: FieldId::VLAN_VID | FieldId::VLAN_PCP,
+                ..
+            } => {
+                require(action, Prereq::Vlan, known)?;
+            }
+            Action::Clone(inner) => check_actions(inner, &mut known.clone())?,
+            _ => {}
+        }
+        follow(action, known);
+    }
+    Ok(())
+}
+
+/// What is known about the packet after an action.
+fn follow(action: &Action, known: &mut Match) {
+    // These values fit their fields, so that setting them can't fail.
+    match action {
+        Action::PushVlan(_)
+        | Action::SetVlanVid { push: true, .. }
+        | Action::SetVlanPcp { push: true, .. } => {
+            let _ = known.set_masked(FieldId::VLAN_TCI, VLAN_PRESENT, VLAN_PRESENT);
+        }
+        Action::PopVlan | Action::StripVlan => {
+            let _ = known.set_masked(FieldId::VLAN_TCI, 0, 0);
+        }
+        Action::PushMpls(ethertype) | Action::PopMpls(ethertype) => {
+            let _ = known.set(FieldId::ETH_TYPE, (*ethertype).into());
+            let _ = known.set_masked(FieldId::NW_PROTO, 0, 0);
+        }
+        _ => {}
+    }
+}
+
+fn require(action: &Action, prereq: Prereq, known: &Match) -> Result<(), TableError> {
+    // Ports are where they are, whichever protocol has them.
+    let transport = [Prereq::Tcp, Prereq::Udp, Prereq::Sctp];
+    let met = |prereq: Prereq| prereq.met(&|field| known.get(field));
+    let any_transport = matches!(action, Action::Modify { .. }) && transport.contains(&prereq);
+    if met(prereq) || (any_transport && transport.into_iter().any(met)) {
+        return Ok(());
+    }
+    Err(TableError::Prerequisite {
+        action: action.to_string(),
+        needs: prereq.remedy(),
+    })
+}
+
+/// The fields that an action reads or changes.
+fn fields(action: &Action) -> Vec<FieldId> {
+    match action {
+        Action::OutputField(part) | Action::Push(part) | Action::Pop(part) => vec![part.field],
+        Action::SetField { field, .. } | Action::Modify { field, .. } => vec![*field],
+        Action::Load { to, .. } => vec![to.field],
+        Action::Move { from, to } => vec![from.field, to.field],
+        Action::CheckPktLarger { to, .. } => vec![to.field],
+        Action::Multipath(multipath) => vec![multipath.to.field],
+        Action::Bundle(bundle) => bundle.to.iter().map(|to| to.field).collect(),
+        Action::Learn(learn) => learn
+            .specs
+            .iter()
+            .filter_map(|spec| match spec {
+                LearnSpec::MatchField { from, .. } | LearnSpec::LoadField { from, .. } => {
+                    Some(from.field)
+                }
+                LearnSpec::Output(from) => Some(from.field),
+                LearnSpec::MatchValue { .. } | LearnSpec::LoadValue { .. } => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,107 @@
+//! One flow table.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::{Flow, FlowKey, Match};
+
+/// Which flow, as long as it is there: changes keep the number, a new flow gets a new one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FlowId(pub u64);
+
+/// A flow in a table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Its number.
+    pub id: FlowId,
+    /// What it is.
+    pub flow: Arc<Flow>,
+}
+
+/// Place in the order of a lookup.
+type Place = (Reverse<u16>, FlowId);
+
+/// One flow table. The lookup is the plain one that all others are measured by: from the highest
+/// priority, the first flow that matches. Among flows of the same priority that is the oldest.
+#[derive(Clone, Default, Debug)]
+pub struct FlowTable {
+    order: BTreeMap<Place, Entry>,
+    exact: HashMap<Identity, FlowId>,
+}
+
+/// A flow, as compared by priority and match.
+#[derive(Clone, Debug)]
+struct Identity(Arc<Flow>);
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Identity) -> bool {
+        self.0.priority == other.0.priority && self.0.matching == other.0.matching
+    }
+}
+
+impl Eq for Identity {}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.0.priority, &self.0.matching).hash(state);
+    }
+}
+
+fn place(entry: &Entry) -> Place {
+    (Reverse(entry.flow.priority), entry.id)
+}
+
+impl FlowTable {
+    /// How many flows it has.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Its flows from the highest priority.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.order.values()
+    }
+
+    /// The flow of the highest priority that matches a packet.
+    pub fn lookup(&self, key: &FlowKey) -> Option<&Entry> {
+        self.entries()
+            .find(|entry| entry.flow.matching.matches(key))
+    }
+
+    /// The flow of this priority and match.
+    pub fn exact(&self, priority: u16, matching: &Match) -> Option<&Entry> {
+        let wanted = Identity(Arc::new(Flow {
+            priority,
+            matching: matching.clone(),
+            ..Flow::default()
+        }));
+        let id = self.exact.get(&wanted)?;
+        self.order.get(&(Reverse(priority), *id))
+    }
+
+    /// A flow of this priority that matches some packet which `matching` matches too.
+    pub fn overlapping(&self, priority: u16, matching: &Match) -> Option<&Entry> {
+        let same_priority = (Reverse(priority), FlowId(0))..=(Reverse(priority), FlowId(u64::MAX));
+        self.order
+            .range(same_priority)
+            .map(|(_, entry)| entry)
+            .find(|entry| entry.flow.matching.overlaps(matching))
+    }
+
+    pub(super) fn put(&mut self, entry: Entry) {
+        self.exact.insert(Identity(entry.flow.clone()), entry.id);
+        self.order.insert(place(&entry), entry);
+    }
+
+    pub(super) fn take(&mut self, entry: &Entry) {
+        self.exact.remove(&Identity(entry.flow.clone()));
+        self.order.remove(&place(entry));
+    }
+}
