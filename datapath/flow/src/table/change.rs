@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Entry, TableError};
+use super::{TableError, TableFlow};
 use crate::action::Action;
 use crate::text::{Command, FlowText};
 use crate::{Bucket, Flow, Group, Meter, MeterId, OfPort};
@@ -136,13 +136,13 @@ pub enum RemovedReason {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Change {
     /// A new flow.
-    FlowAdded(Entry),
+    FlowAdded(TableFlow),
     /// Another flow in the place of one.
     FlowReplaced {
         /// As it was.
-        old: Entry,
+        old: TableFlow,
         /// As it is; the number is the same.
-        new: Entry,
+        new: TableFlow,
         /// Counters start anew.
         reset_counts: bool,
         /// Duration and timeouts start anew.
@@ -151,7 +151,7 @@ pub enum Change {
     /// A flow is gone.
     FlowRemoved {
         /// As it was.
-        entry: Entry,
+        entry: TableFlow,
         /// Why.
         reason: RemovedReason,
     },

@@ -13,7 +13,7 @@ pub struct FlowId(pub u64);
 
 /// A flow in a table.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
+pub struct TableFlow {
     /// Its number.
     pub id: FlowId,
     /// What it is.
@@ -27,7 +27,7 @@ type Place = (Reverse<u16>, FlowId);
 /// priority, the first flow that matches. Among flows of the same priority that is the oldest.
 #[derive(Clone, Default, Debug)]
 pub struct FlowTable {
-    order: BTreeMap<Place, Entry>,
+    order: BTreeMap<Place, TableFlow>,
     exact: HashMap<Identity, FlowId>,
 }
 
@@ -49,7 +49,7 @@ impl Hash for Identity {
     }
 }
 
-fn place(entry: &Entry) -> Place {
+fn place(entry: &TableFlow) -> Place {
     (Reverse(entry.flow.priority), entry.id)
 }
 
@@ -65,18 +65,18 @@ impl FlowTable {
     }
 
     /// Its flows from the highest priority.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub fn entries(&self) -> impl Iterator<Item = &TableFlow> {
         self.order.values()
     }
 
     /// The flow of the highest priority that matches a packet.
-    pub fn lookup(&self, key: &FlowKey) -> Option<&Entry> {
+    pub fn lookup(&self, key: &FlowKey) -> Option<&TableFlow> {
         self.entries()
             .find(|entry| entry.flow.matching.matches(key))
     }
 
     /// The flow of this priority and match.
-    pub fn exact(&self, priority: u16, matching: &Match) -> Option<&Entry> {
+    pub fn exact(&self, priority: u16, matching: &Match) -> Option<&TableFlow> {
         let wanted = Identity(Arc::new(Flow {
             priority,
             matching: matching.clone(),
@@ -87,7 +87,7 @@ impl FlowTable {
     }
 
     /// A flow of this priority that matches some packet which `matching` matches too.
-    pub fn overlapping(&self, priority: u16, matching: &Match) -> Option<&Entry> {
+    pub fn overlapping(&self, priority: u16, matching: &Match) -> Option<&TableFlow> {
         let same_priority = (Reverse(priority), FlowId(0))..=(Reverse(priority), FlowId(u64::MAX));
         self.order
             .range(same_priority)
@@ -95,12 +95,12 @@ impl FlowTable {
             .find(|entry| entry.flow.matching.overlaps(matching))
     }
 
-    pub(super) fn put(&mut self, entry: Entry) {
+    pub(super) fn put(&mut self, entry: TableFlow) {
         self.exact.insert(Identity(entry.flow.clone()), entry.id);
         self.order.insert(place(&entry), entry);
     }
 
-    pub(super) fn take(&mut self, entry: &Entry) {
+    pub(super) fn take(&mut self, entry: &TableFlow) {
         self.exact.remove(&Identity(entry.flow.clone()));
         self.order.remove(&place(entry));
     }

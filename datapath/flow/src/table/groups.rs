@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Change, Entry, GroupMod, MeterMod, RemovedReason, TableError, Tables};
+use super::{Change, GroupMod, MeterMod, RemovedReason, TableError, TableFlow, Tables};
 use crate::action::{Action, Instructions};
 use crate::{Group, GroupKind, Meter, MeterId};
 
@@ -176,7 +176,7 @@ impl Tables {
     }
 
     /// Flows with an action of a kind.
-    fn users(&self, wanted: impl Fn(&Action) -> bool) -> Vec<Entry> {
+    fn users(&self, wanted: impl Fn(&Action) -> bool) -> Vec<TableFlow> {
         let uses = |instructions: &Instructions| {
             let actions = instructions.all_actions();
             actions.into_iter().any(&wanted)

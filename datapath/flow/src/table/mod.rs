@@ -11,7 +11,7 @@ mod groups;
 
 pub use change::{BundleError, Change, FlowMod, GroupMod, MeterMod, Modification, RemovedReason};
 pub use error::{OpenFlowError, TableError};
-pub use flow_table::{Entry, FlowId, FlowTable};
+pub use flow_table::{FlowId, FlowTable, TableFlow};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl Tables {
     }
 
     /// All flows: by table, then from the highest priority.
-    pub fn flows(&self) -> impl Iterator<Item = &Entry> {
+    pub fn flows(&self) -> impl Iterator<Item = &TableFlow> {
         self.flows.values().flat_map(FlowTable::entries)
     }
 
@@ -58,7 +58,7 @@ impl Tables {
     }
 
     /// The flow that a packet gets in a table.
-    pub fn lookup(&self, table: u8, key: &FlowKey) -> Option<&Entry> {
+    pub fn lookup(&self, table: u8, key: &FlowKey) -> Option<&TableFlow> {
         self.flows.get(&table)?.lookup(key)
     }
 
@@ -128,11 +128,11 @@ impl Tables {
         }
     }
 
-    fn put(&mut self, entry: Entry) {
+    fn put(&mut self, entry: TableFlow) {
         self.flows.entry(entry.flow.table).or_default().put(entry);
     }
 
-    fn take(&mut self, entry: &Entry) {
+    fn take(&mut self, entry: &TableFlow) {
         if let Some(table) = self.flows.get_mut(&entry.flow.table) {
             table.take(entry);
             if table.is_empty() {
@@ -173,7 +173,7 @@ impl Tables {
             return Err(TableError::Overlap(other.flow.to_string()));
         }
         self.next_id += 1;
-        let entry = Entry {
+        let entry = TableFlow {
             id: FlowId(self.next_id),
             flow: Arc::new(flow),
         };
@@ -203,8 +203,14 @@ impl Tables {
             .collect())
     }
 
-    fn replace(&mut self, old: Entry, flow: Flow, reset_counts: bool, restarted: bool) -> Change {
-        let new = Entry {
+    fn replace(
+        &mut self,
+        old: TableFlow,
+        flow: Flow,
+        reset_counts: bool,
+        restarted: bool,
+    ) -> Change {
+        let new = TableFlow {
             id: old.id,
             flow: Arc::new(flow),
         };
@@ -219,7 +225,7 @@ impl Tables {
     }
 
     /// The flows that a change is about.
-    fn chosen(&self, flow_mod: &FlowMod) -> Vec<Entry> {
+    fn chosen(&self, flow_mod: &FlowMod) -> Vec<TableFlow> {
         let tables = self
             .flows
             .iter()
@@ -229,7 +235,7 @@ impl Tables {
             Command::ModifyStrict | Command::DeleteStrict
         );
         let (priority, matching) = (flow_mod.flow.priority, &flow_mod.flow.matching);
-        let candidates: Vec<&Entry> = match strict {
+        let candidates: Vec<&TableFlow> = match strict {
             true => tables
                 .filter_map(|(_, table)| table.exact(priority, matching))
                 .collect(),
@@ -247,7 +253,7 @@ impl Tables {
 
     /// Removes a flow whose time is over, or that had to go for another; `None` if it isn't
     /// there any more.
-    pub fn expire(&mut self, entry: &Entry, reason: RemovedReason) -> Option<Change> {
+    pub fn expire(&mut self, entry: &TableFlow, reason: RemovedReason) -> Option<Change> {
         let flow = &entry.flow;
         let table = self.flows.get(&flow.table)?;
         let there = table.exact(flow.priority, &flow.matching)?;
@@ -258,7 +264,7 @@ impl Tables {
         self.remove(vec![there], reason).pop()
     }
 
-    fn remove(&mut self, entries: Vec<Entry>, reason: RemovedReason) -> Vec<Change> {
+    fn remove(&mut self, entries: Vec<TableFlow>, reason: RemovedReason) -> Vec<Change> {
         entries
             .into_iter()
             .map(|entry| {
