@@ -17,6 +17,7 @@ mod normal;
 mod switch;
 pub mod table;
 pub mod text;
+pub mod translate;
 mod vlan;
 
 pub use drop_reason::DropReason;

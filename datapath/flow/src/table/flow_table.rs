@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::{Flow, FlowKey, Match};
+use crate::{Flow, Match};
 
 /// Which flow, as long as it is there: changes keep the number, a new flow gets a new one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -67,12 +67,6 @@ impl FlowTable {
     /// Its flows from the highest priority.
     pub fn entries(&self) -> impl Iterator<Item = &TableFlow> {
         self.order.values()
-    }
-
-    /// The flow of the highest priority that matches a packet.
-    pub fn lookup(&self, key: &FlowKey) -> Option<&TableFlow> {
-        self.entries()
-            .find(|entry| entry.flow.matching.matches(key))
     }
 
     /// The flow of this priority and match.

@@ -1,0 +1,261 @@
+//! Actions that change the packet, send it somewhere, or ask what is around.
+
+use super::action_set::in_order;
+use super::apply::{change, in_port};
+use super::machine::Machine;
+use super::{Effect, HashKind, MeterVerdict, groups, learned_flow};
+use crate::OfPort;
+use crate::action::{
+    Action, Bundle, BundleAlgorithm, Controller, Ct, CtZone, Multipath, MultipathAlgorithm,
+    PacketInReason,
+};
+use crate::field::{FieldId, Prereq};
+
+/// Flags of TCP that end a connection: FIN and RST.
+const TCP_END: u128 = 0x5;
+
+impl<'a> Machine<'a> {
+    pub(super) fn effect(&mut self, action: &'a Action) {
+        self.traced(action.to_string());
+        match change(&mut self.state.packet, action) {
+            Some(true) => {}
+            Some(false) => self.note("the packet has no such field"),
+            None => self.other(action),
+        }
+    }
+
+    fn other(&mut self, action: &'a Action) {
+        match action {
+            Action::Output(port) => self.output(*port, None),
+            Action::OutputTruncated {
+                port,
+                max_len_bytes,
+            } => self.output(*port, Some(*max_len_bytes)),
+            Action::OutputField(from) => {
+                let number = self.state.packet.key.read(*from) as u32;
+                match OfPort::from_u32(number) {
+                    Some(port) => self.output(port, None),
+                    None => self.note("no port has this number"),
+                }
+            }
+            Action::Enqueue { port, queue } => {
+                let before = self.state.queue.replace(*queue);
+                self.output(*port, None);
+                self.state.queue = before;
+            }
+            Action::SetQueue(queue) => self.state.queue = Some(*queue),
+            Action::PopQueue => self.state.queue = None,
+            Action::Controller(how) => self.controller((**how).clone()),
+            Action::Group(id) => self.group(*id),
+            Action::Meter(id) => self.meter(*id),
+            Action::DecTtl(ids) => {
+                let ids = ids.as_deref().unwrap_or(&[0]);
+                self.dec_ttl(FieldId::NW_TTL, Prereq::Ip, ids);
+            }
+            Action::DecMplsTtl => self.dec_ttl(FieldId::MPLS_TTL, Prereq::Mpls, &[0]),
+            Action::DecNshTtl => self.dec_ttl(FieldId::NSH_TTL, Prereq::Nsh, &[0]),
+            Action::Learn(learn) => {
+                let flow = Box::new(learned_flow(learn, &self.state.packet));
+                self.note(format!("learns table={}, {flow}", flow.table));
+                let limit = learn.limit;
+                self.effects.push(Effect::Learn { flow, limit });
+            }
+            Action::Multipath(multipath) => self.multipath(multipath),
+            Action::Bundle(bundle) => self.bundle(bundle),
+            Action::FinTimeout {
+                idle_timeout_s,
+                hard_timeout_s,
+            } => {
+                let flags = self.state.packet.key.get(FieldId::TCP_FLAGS);
+                if self.state.packet.has(Prereq::Tcp) && flags & TCP_END != 0 {
+                    self.effects.push(Effect::FinTimeout {
+                        table: self.place.table,
+                        idle_timeout_s: *idle_timeout_s,
+                        hard_timeout_s: *hard_timeout_s,
+                    });
+                }
+            }
+            Action::Sample(how) => self.effects.push(Effect::Sample {
+                how: (**how).clone(),
+                packet: self.state.packet.clone(),
+            }),
+            Action::Ct(ct) => self.ct(ct),
+            _ => {}
+        }
+    }
+
+    fn output(&mut self, port: OfPort, max_len_bytes: Option<u32>) {
+        let from = in_port(&self.state.packet);
+        match port {
+            OfPort::IN_PORT => self.send(from, max_len_bytes),
+            OfPort::CONTROLLER => self.controller(Controller::default()),
+            OfPort::NORMAL => {
+                for port in self.env.normal(&self.state.packet) {
+                    self.note(format!("NORMAL sends to port {port}"));
+                    self.send(port, max_len_bytes);
+                }
+            }
+            OfPort::FLOOD | OfPort::ALL => {
+                for (to, floods) in self.env.ports() {
+                    if to != from && (floods || port == OfPort::ALL) {
+                        self.send(to, max_len_bytes);
+                    }
+                }
+            }
+            OfPort::ANY | OfPort::UNSET | OfPort::TABLE => self.note("not a port to send to"),
+            port if port == from => self.note("not sent back to the port it came from"),
+            port => self.send(port, max_len_bytes),
+        }
+    }
+
+    fn send(&mut self, port: OfPort, max_len_bytes: Option<u32>) {
+        self.effects.push(Effect::Output {
+            port,
+            queue: self.state.queue,
+            max_len_bytes,
+            packet: self.state.packet.clone(),
+        });
+    }
+
+    fn controller(&mut self, how: Controller) {
+        let pause = how.pause;
+        self.effects.push(Effect::Controller {
+            how,
+            table: self.place.table,
+            cookie: self.place.cookie,
+            packet: self.state.packet.clone(),
+        });
+        if pause {
+            self.note("waits for the controller");
+            self.drop_copy();
+        }
+    }
+
+    fn group(&mut self, id: u32) {
+        let tables = self.tables;
+        let Some(group) = tables.group(id) else {
+            self.note("there is no such group");
+            return;
+        };
+        let buckets = groups::chosen(group, tables, &self.state.packet, self.env);
+        if buckets.is_empty() {
+            self.note("no bucket is live");
+        }
+        // The first bucket must come out on top of what is still to be done.
+        for bucket in buckets.into_iter().rev() {
+            let actions: Vec<&Action> = bucket.actions.iter().collect();
+            self.copy(in_order(&actions), Some(format!("bucket {}", bucket.id)));
+        }
+    }
+
+    fn meter(&mut self, id: u32) {
+        match self.env.meter(id, &self.state.packet) {
+            MeterVerdict::Pass => {}
+            MeterVerdict::Drop => {
+                self.note("dropped by the meter");
+                self.drop_copy();
+            }
+            MeterVerdict::Remark(dscp) => {
+                let packet = &mut self.state.packet;
+                packet.set(FieldId::IP_DSCP, dscp.into(), 0x3f);
+            }
+        }
+    }
+
+    /// Lowers a time to live; where it ends, tells controllers instead of going on.
+    fn dec_ttl(&mut self, field: FieldId, prereq: Prereq, controllers: &[u16]) {
+        if !self.state.packet.has(prereq) {
+            self.note("the packet has no such field");
+            return;
+        }
+        let ttl = self.state.packet.key.get(field);
+        if ttl > 1 {
+            self.state.packet.key.set(field, ttl - 1);
+            return;
+        }
+        self.note("the time to live is over");
+        for id in controllers {
+            self.controller(Controller {
+                id: *id,
+                reason: PacketInReason::InvalidTtl,
+                ..Controller::default()
+            });
+        }
+        self.end_list();
+    }
+
+    fn multipath(&mut self, multipath: &Multipath) {
+        let kind = HashKind::Fields(multipath.fields, multipath.basis);
+        let hash = self.env.hash(kind, &self.state.packet);
+        let n = multipath.n_links.max(1);
+        let link = match multipath.algorithm {
+            MultipathAlgorithm::ModuloN => hash % n,
+            MultipathAlgorithm::HashThreshold => ((u64::from(hash) * u64::from(n)) >> 32) as u32,
+            MultipathAlgorithm::Hrw | MultipathAlgorithm::IterHash => {
+                (0..n).max_by_key(|link| mixed(hash, *link)).unwrap_or(0)
+            }
+        };
+        self.state.packet.write(multipath.to, link.into());
+    }
+
+    fn bundle(&mut self, bundle: &Bundle) {
+        let kind = HashKind::Fields(bundle.fields, bundle.basis);
+        let mut live = Vec::new();
+        for port in &bundle.members {
+            if self.env.is_live(*port) {
+                live.push(*port);
+            }
+        }
+        let chosen = match bundle.algorithm {
+            BundleAlgorithm::ActiveBackup => live.first().copied(),
+            BundleAlgorithm::Hrw => {
+                let hash = self.env.hash(kind, &self.state.packet);
+                live.into_iter()
+                    .max_by_key(|port| mixed(hash, port.0.into()))
+            }
+        };
+        match (bundle.to, chosen) {
+            (Some(to), chosen) => {
+                let number = chosen.unwrap_or(OfPort::ANY).0;
+                self.state.packet.write(to, number.into());
+            }
+            (None, Some(port)) => self.output(port, None),
+            (None, None) => self.note("no member is live"),
+        }
+    }
+
+    fn ct(&mut self, ct: &Ct) {
+        self.effects.push(Effect::Ct {
+            how: ct.clone(),
+            packet: self.state.packet.clone(),
+        });
+        let Some(table) = ct.table else { return };
+        let known = self.env.ct(ct, &self.state.packet);
+        let mut packet = self.state.packet.clone();
+        let zone = match ct.zone {
+            CtZone::Number(zone) => zone.into(),
+            CtZone::Field(from) => packet.key.read(from),
+        };
+        for (field, value) in [
+            (FieldId::CT_STATE, known.state.into()),
+            (FieldId::CT_ZONE, zone),
+            (FieldId::CT_MARK, known.mark.into()),
+            (FieldId::CT_LABEL, known.label),
+        ] {
+            packet.key.set(field, value);
+        }
+        for action in &ct.exec {
+            change(&mut packet, action);
+        }
+        self.continue_later(packet, table);
+    }
+}
+
+/// A number that depends on both without order, for choices that change little when candidates
+/// come and go.
+fn mixed(hash: u32, candidate: u32) -> u32 {
+    let mut mixed = u64::from(hash) << 32 | u64::from(candidate);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed >> 32) as u32
+}

@@ -1,0 +1,305 @@
+//! The interpreter: a stack of what is still to be done, so that no input exhausts the program's
+//! own stack.
+
+use std::collections::VecDeque;
+use std::vec;
+
+use super::action_set::in_order;
+use super::apply::in_port;
+use super::trace::Trace;
+use super::{
+    Effect, Env, MAX_DEPTH, MAX_LOOKUPS, MAX_STACK_BYTES, Packet, TranslateError, Translation,
+};
+use crate::action::Action;
+use crate::field::FieldId;
+use crate::table::Tables;
+use crate::{Flow, OfPort};
+
+/// A packet's way through the tables, from table 0.
+pub fn translate(tables: &Tables, packet: Packet, env: &mut dyn Env) -> Translation {
+    let mut machine = Machine::new(tables, packet, env);
+    let error = machine.run().err();
+    let (mut effects, mut trace) = (machine.effects, machine.trace);
+    if let Some(error) = error {
+        effects.clear();
+        trace.note(0, format!("given up: {error}"));
+    } else if effects.is_empty() {
+        trace.note(0, "dropped");
+    }
+    Translation {
+        effects,
+        error,
+        trace,
+    }
+}
+
+/// What is still to be done; the last one is next.
+enum Frame<'a> {
+    /// A list of actions.
+    Actions(vec::IntoIter<&'a Action>),
+    /// What follows the actions of a flow.
+    Instructions(&'a Flow),
+    /// The end of a table's visit: where to go on.
+    Return(Place),
+    /// A list of actions for a copy, and what the trace says of it.
+    Copy(Vec<&'a Action>, Option<String>),
+    /// The end of what a copy did: as it was before.
+    Restore(Box<(State<'a>, Place)>),
+}
+
+/// Where the interpreter is.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub table: u8,
+    pub cookie: Option<u64>,
+    /// Open visits of the same or earlier tables.
+    depth: u32,
+    /// For the trace.
+    pub indent: usize,
+}
+
+/// What a copy has for itself.
+#[derive(Clone)]
+pub(super) struct State<'a> {
+    pub packet: Packet,
+    pub queue: Option<u32>,
+    stack: Vec<u128>,
+    set: Vec<&'a Action>,
+}
+
+pub(super) struct Machine<'a> {
+    pub tables: &'a Tables,
+    pub env: &'a mut dyn Env,
+    pub state: State<'a>,
+    pub place: Place,
+    pub effects: Vec<Effect>,
+    pub trace: Trace,
+    frames: Vec<Frame<'a>>,
+    lookups: u32,
+    /// Packets that go on in a table when all else is done.
+    later: VecDeque<(State<'a>, u8)>,
+}
+
+impl<'a> Machine<'a> {
+    fn new(tables: &'a Tables, packet: Packet, env: &'a mut dyn Env) -> Machine<'a> {
+        let state = State {
+            packet,
+            queue: None,
+            stack: Vec::new(),
+            set: Vec::new(),
+        };
+        Machine {
+            tables,
+            env,
+            state: state.clone(),
+            place: Place {
+                table: 0,
+                cookie: None,
+                depth: 0,
+                indent: 0,
+            },
+            effects: Vec::new(),
+            trace: Trace::default(),
+            frames: Vec::new(),
+            lookups: 0,
+            later: VecDeque::from([(state, 0)]),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), TranslateError> {
+        while let Some((state, table)) = self.later.pop_front() {
+            self.state = state;
+            self.place = Place {
+                table,
+                cookie: None,
+                depth: 0,
+                indent: 0,
+            };
+            if self.lookups > 0 {
+                let note = format!("goes on in table {table}, behind connection tracking");
+                self.trace.note(0, note);
+            }
+            let port = in_port(&self.state.packet);
+            self.visit(table, port, false)?;
+            self.finish_frames()?;
+            let set = in_order(&std::mem::take(&mut self.state.set));
+            if !set.is_empty() {
+                self.trace.note(0, "action set");
+                self.do_list(set);
+                self.finish_frames()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_frames(&mut self) -> Result<(), TranslateError> {
+        while let Some(frame) = self.frames.pop() {
+            match frame {
+                Frame::Actions(mut list) => {
+                    if let Some(action) = list.next() {
+                        self.frames.push(Frame::Actions(list));
+                        self.action(action)?;
+                    }
+                }
+                Frame::Instructions(flow) => self.instructions(flow)?,
+                Frame::Return(place) => self.place = place,
+                Frame::Copy(list, label) => self.begin_copy(list, label),
+                Frame::Restore(before) => (self.state, self.place) = *before,
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks a table up and does what its flow says. `deepens` if control comes back.
+    fn visit(&mut self, table: u8, port: OfPort, comes_back: bool) -> Result<(), TranslateError> {
+        let deepens = comes_back && table <= self.place.table;
+        if self.place.depth >= MAX_DEPTH {
+            return Err(TranslateError::TooDeep);
+        }
+        if self.lookups >= MAX_LOOKUPS {
+            return Err(TranslateError::TooManyLookups);
+        }
+        self.lookups += 1;
+        let own_port = in_port(&self.state.packet);
+        let key = &mut self.state.packet.key;
+        key.set(FieldId::IN_PORT, port.0.into());
+        let tables: &'a Tables = self.tables;
+        let found = tables.lookup(table, key);
+        key.set(FieldId::IN_PORT, own_port.0.into());
+        self.frames.push(Frame::Return(self.place));
+        self.place.table = table;
+        self.place.depth += u32::from(deepens);
+        self.place.indent += usize::from(comes_back);
+        let flow = found.map(|entry| &*entry.flow);
+        self.trace.table(self.place.indent, table, flow);
+        if let Some(flow) = flow {
+            self.place.cookie = Some(flow.cookie);
+            self.frames.push(Frame::Instructions(flow));
+            self.do_list(flow.instructions.apply.iter().collect());
+        }
+        Ok(())
+    }
+
+    fn instructions(&mut self, flow: &'a Flow) -> Result<(), TranslateError> {
+        let instructions = &flow.instructions;
+        if instructions.clear_actions {
+            self.traced("clear_actions");
+            self.state.set.clear();
+        }
+        if !instructions.write_actions.is_empty() {
+            let written: Vec<String> = instructions
+                .write_actions
+                .iter()
+                .map(Action::to_string)
+                .collect();
+            self.traced(format!("write_actions({})", written.join(",")));
+            self.state.set.extend(&instructions.write_actions);
+        }
+        if let Some((value, mask)) = instructions.write_metadata {
+            self.traced(format!("write_metadata:{value:#x}/{mask:#x}"));
+            let packet = &mut self.state.packet;
+            packet.set(FieldId::METADATA, value.into(), mask.into());
+        }
+        if let Some(table) = instructions.goto_table {
+            self.traced(format!("goto_table:{table}"));
+            let port = in_port(&self.state.packet);
+            self.visit(table, port, false)?;
+        }
+        Ok(())
+    }
+
+    fn action(&mut self, action: &'a Action) -> Result<(), TranslateError> {
+        match action {
+            Action::Clone(inner) => {
+                self.traced("clone");
+                self.copy(inner.iter().collect(), None);
+            }
+            Action::Resubmit { in_port, table, .. } => {
+                self.traced(action.to_string());
+                let port = in_port.unwrap_or_else(|| self::in_port(&self.state.packet));
+                self.visit(table.unwrap_or(self.place.table), port, true)?;
+            }
+            Action::Push(from) => {
+                self.traced(action.to_string());
+                self.state.stack.push(self.state.packet.key.read(*from));
+                if self.state.stack.len() * size_of::<u128>() > MAX_STACK_BYTES {
+                    return Err(TranslateError::StackTooLarge);
+                }
+            }
+            Action::Pop(to) => {
+                self.traced(action.to_string());
+                match self.state.stack.pop() {
+                    Some(value) => {
+                        self.state.packet.write(*to, value);
+                    }
+                    None => self.note("the stack is empty"),
+                }
+            }
+            Action::Exit => {
+                self.traced("exit");
+                self.end_copy();
+            }
+            _ => self.effect(action),
+        }
+        Ok(())
+    }
+
+    /// Does a list of actions next.
+    pub(super) fn do_list(&mut self, list: Vec<&'a Action>) {
+        self.frames.push(Frame::Actions(list.into_iter()));
+    }
+
+    /// Does a list of actions next, with a copy of everything, before the copies that were asked
+    /// for earlier.
+    pub(super) fn copy(&mut self, list: Vec<&'a Action>, label: Option<String>) {
+        self.frames.push(Frame::Copy(list, label));
+    }
+
+    fn begin_copy(&mut self, list: Vec<&'a Action>, label: Option<String>) {
+        let before = Box::new((self.state.clone(), self.place));
+        self.frames.push(Frame::Restore(before));
+        if let Some(label) = label {
+            self.note(label);
+        }
+        self.place.indent += 1;
+        self.do_list(list);
+    }
+
+    /// Leaves the list of actions that is being done, with what follows it in its flow.
+    pub(super) fn end_list(&mut self) {
+        while let Some(Frame::Actions(_) | Frame::Instructions(_)) = self.frames.last() {
+            self.frames.pop();
+        }
+    }
+
+    /// Leaves everything up to the end of the copy that is being worked on, or all.
+    pub(super) fn end_copy(&mut self) {
+        let inside = |frame: &Frame<'_>| !matches!(frame, Frame::Restore(_));
+        while self.frames.last().is_some_and(inside) {
+            self.frames.pop();
+        }
+    }
+
+    /// Leaves everything up to the end of the copy, and its action set.
+    pub(super) fn drop_copy(&mut self) {
+        self.end_copy();
+        self.state.set.clear();
+    }
+
+    /// Goes on in a table with this packet, when all else is done.
+    pub(super) fn continue_later(&mut self, packet: Packet, table: u8) {
+        let state = State {
+            packet,
+            ..self.state.clone()
+        };
+        self.later.push_back((state, table));
+    }
+
+    pub(super) fn traced(&mut self, text: impl Into<String>) {
+        self.trace.action(self.place.indent, text.into());
+    }
+
+    pub(super) fn note(&mut self, text: impl Into<String>) {
+        self.trace.note(self.place.indent, text);
+    }
+}

@@ -1,0 +1,127 @@
+//! What flow tables mean: a packet's way through them, as an interpreter that every compiled form
+//! is measured by, with a trace for people.
+//!
+//! It works on a packet's fields, not on its bytes. What it can't know by itself (which ports
+//! there are, what a hash or a meter says) it asks its [`Env`].
+
+mod action_set;
+mod apply;
+mod effects;
+mod env;
+mod groups;
+mod learn;
+mod machine;
+mod packet;
+mod trace;
+
+pub use env::{CtOutcome, Env, HashKind, MeterVerdict};
+pub use learn::learned_flow;
+pub use machine::translate;
+pub use packet::Packet;
+pub use trace::{Trace, TraceLine, TraceWhat};
+
+use crate::action::{Controller, Ct, Sample};
+use crate::{Flow, OfPort};
+
+/// Visits of the same or an earlier table that may be open at once.
+pub const MAX_DEPTH: u32 = 64;
+/// Table lookups for one packet.
+pub const MAX_LOOKUPS: u32 = 4096;
+/// Bytes on the stack.
+pub const MAX_STACK_BYTES: usize = 65536;
+
+/// What happens to a packet.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Translation {
+    /// In order.
+    pub effects: Vec<Effect>,
+    /// Why it was given up, if it was; then nothing happens.
+    pub error: Option<TranslateError>,
+    /// The way, for people.
+    pub trace: Trace,
+}
+
+impl Translation {
+    /// The ports that get a copy, in order.
+    pub fn ports(&self) -> Vec<OfPort> {
+        let port = |effect: &Effect| match effect {
+            Effect::Output { port, .. } => Some(*port),
+            _ => None,
+        };
+        self.effects.iter().filter_map(port).collect()
+    }
+}
+
+/// One thing that happens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// A copy leaves.
+    Output {
+        /// Where.
+        port: OfPort,
+        /// By which queue, if one was chosen.
+        queue: Option<u32>,
+        /// Cut to this many bytes.
+        max_len_bytes: Option<u32>,
+        /// As it is then.
+        packet: Packet,
+    },
+    /// A copy goes to controllers.
+    Controller {
+        /// How.
+        how: Controller,
+        /// From which table.
+        table: u8,
+        /// Cookie of the flow, if there is one.
+        cookie: Option<u64>,
+        /// As it is then.
+        packet: Packet,
+    },
+    /// A copy goes to collectors.
+    Sample {
+        /// How.
+        how: Sample,
+        /// As it is then.
+        packet: Packet,
+    },
+    /// The packet goes through connection tracking.
+    Ct {
+        /// How.
+        how: Ct,
+        /// As it is then.
+        packet: Packet,
+    },
+    /// A flow is made.
+    Learn {
+        /// The flow.
+        flow: Box<Flow>,
+        /// Most flows that the same action may have made, 0 for any number.
+        limit: u32,
+    },
+    /// Timeouts of the flow are shortened, because the connection ended.
+    FinTimeout {
+        /// Table of the flow.
+        table: u8,
+        /// Its new idle timeout.
+        idle_timeout_s: u16,
+        /// Its new hard timeout.
+        hard_timeout_s: u16,
+    },
+}
+
+/// Why a packet was given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TranslateError {
+    /// A loop, or something like it.
+    #[error("more than {MAX_DEPTH} visits of the same or earlier tables were open at once")]
+    TooDeep,
+    /// Work without end.
+    #[error("more than {MAX_LOOKUPS} table lookups")]
+    TooManyLookups,
+    /// Too much was pushed.
+    #[error("more than {MAX_STACK_BYTES} bytes on the stack")]
+    StackTooLarge,
+}
+
+#[cfg(test)]
+mod tests;
