@@ -11,19 +11,15 @@ use aorta_flow::text::{Form, NoNames, parse_flow, parse_group, parse_meter};
 const PIPELINES: [(&str, &str, usize); 3] = [
     (
         "neutron-br-int",
-        include_str!("pipelines/neutron-br-int.flows"),
+        include_str!("samples/neutron-br-int.flows"),
         300,
     ),
     (
         "neutron-br-tun",
-        include_str!("pipelines/neutron-br-tun.flows"),
+        include_str!("samples/neutron-br-tun.flows"),
         20,
     ),
-    (
-        "ovn-br-int",
-        include_str!("pipelines/ovn-br-int.flows"),
-        1083,
-    ),
+    ("ovn-br-int", include_str!("samples/ovn-br-int.flows"), 1083),
 ];
 
 fn flow(text: &str) -> Flow {

@@ -5,6 +5,9 @@ use crate::action::{Action, LearnSpec};
 use crate::field::{FieldId, Prereq, VLAN_PRESENT};
 use crate::{Flow, Match, MatchError, MeterId, OfPort};
 
+/// VLAN tags that a packet can have.
+const MAX_VLAN_TAGS: u32 = 2;
+
 impl Tables {
     /// Refuses a flow that can't be in these tables.
     pub(super) fn check(&self, flow: &Flow) -> Result<(), TableError> {
@@ -18,7 +21,7 @@ impl Tables {
         }
         self.check_references(flow)?;
         check_conjunctions(flow)?;
-        let mut known = flow.matching.clone();
+        let mut known = Known::of(&flow.matching);
         check_actions(&instructions.apply, &mut known)?;
         if let Some(action) = instructions.write_actions.iter().find(|a| !fits_in_set(a)) {
             return Err(TableError::NotInActionSet(action.to_string()));
@@ -91,7 +94,7 @@ fn fits_in_set(action: &Action) -> bool {
     )
 }
 
-fn check_actions(actions: &[Action], known: &mut Match) -> Result<(), TableError> {
+fn check_actions(actions: &[Action], known: &mut Known) -> Result<(), TableError> {
     for action in actions {
         for field in fields(action) {
             require(action, field.field().prereq, known)?;
@@ -101,7 +104,9 @@ fn check_actions(actions: &[Action], known: &mut Match) -> Result<(), TableError
             Action::DecMplsTtl | Action::PopMpls(_) => require(action, Prereq::Mpls, known)?,
             Action::DecNshTtl => require(action, Prereq::Nsh, known)?,
             Action::Ct(_) => require(action, Prereq::Ip, known)?,
-            Action::SetVlanVid { push: false, .. }
+            // By its older name, strip_vlan, it may find no tag.
+            Action::PopVlan
+            | Action::SetVlanVid { push: false, .. }
             | Action::SetVlanPcp { push: false, .. }
             | Action::SetField {
                 field: FieldId::VLAN_VID | FieldId::VLAN_PCP,
@@ -112,35 +117,59 @@ fn check_actions(actions: &[Action], known: &mut Match) -> Result<(), TableError
             Action::Clone(inner) => check_actions(inner, &mut known.clone())?,
             _ => {}
         }
-        follow(action, known);
+        follow(action, known)?;
     }
     Ok(())
 }
 
-/// What is known about the packet after an action.
-fn follow(action: &Action, known: &mut Match) {
-    // These values fit their fields, so that setting them can't fail.
-    match action {
-        Action::PushVlan(_)
-        | Action::SetVlanVid { push: true, .. }
-        | Action::SetVlanPcp { push: true, .. } => {
-            let _ = known.set_masked(FieldId::VLAN_TCI, VLAN_PRESENT, VLAN_PRESENT);
+/// What is known about the packet.
+#[derive(Clone)]
+struct Known {
+    matching: Match,
+    /// VLAN tags that it has at least.
+    tags: u32,
+}
+
+impl Known {
+    fn of(matching: &Match) -> Known {
+        let tagged = Prereq::Vlan.met(&|field| matching.get(field));
+        Known {
+            matching: matching.clone(),
+            tags: tagged.into(),
         }
-        Action::PopVlan | Action::StripVlan => {
-            let _ = known.set_masked(FieldId::VLAN_TCI, 0, 0);
-        }
-        Action::PushMpls(ethertype) | Action::PopMpls(ethertype) => {
-            let _ = known.set(FieldId::ETH_TYPE, (*ethertype).into());
-            let _ = known.set_masked(FieldId::NW_PROTO, 0, 0);
-        }
-        _ => {}
+    }
+
+    fn set_tags(&mut self, tags: u32) {
+        self.tags = tags;
+        let mask = if tags > 0 { VLAN_PRESENT } else { 0 };
+        // The value fits its field.
+        let _ = self.matching.set_masked(FieldId::VLAN_TCI, mask, mask);
     }
 }
 
-fn require(action: &Action, prereq: Prereq, known: &Match) -> Result<(), TableError> {
+/// Brings what is known up to date after an action.
+fn follow(action: &Action, known: &mut Known) -> Result<(), TableError> {
+    match action {
+        Action::PushVlan(_) if known.tags >= MAX_VLAN_TAGS => return Err(TableError::TooManyTags),
+        Action::PushVlan(_) => known.set_tags(known.tags + 1),
+        Action::SetVlanVid { push: true, .. } | Action::SetVlanPcp { push: true, .. } => {
+            known.set_tags(known.tags.max(1));
+        }
+        Action::PopVlan | Action::StripVlan => known.set_tags(known.tags.saturating_sub(1)),
+        Action::PushMpls(ethertype) | Action::PopMpls(ethertype) => {
+            // These values fit their fields.
+            let _ = known.matching.set(FieldId::ETH_TYPE, (*ethertype).into());
+            let _ = known.matching.set_masked(FieldId::NW_PROTO, 0, 0);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn require(action: &Action, prereq: Prereq, known: &Known) -> Result<(), TableError> {
     // Ports are where they are, whichever protocol has them.
     let transport = [Prereq::Tcp, Prereq::Udp, Prereq::Sctp];
-    let met = |prereq: Prereq| prereq.met(&|field| known.get(field));
+    let met = |prereq: Prereq| prereq.met(&|field| known.matching.get(field));
     let any_transport = matches!(action, Action::Modify { .. }) && transport.contains(&prereq);
     if met(prereq) || (any_transport && transport.into_iter().any(met)) {
         return Ok(());

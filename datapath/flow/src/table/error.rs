@@ -34,6 +34,9 @@ pub enum TableError {
     /// Clauses of conjunctions beside other actions.
     #[error("a flow with conjunction can have no other action but note")]
     ConjunctionMixed,
+    /// More VLAN tags than a packet can have.
+    #[error("a packet can't have more than two VLAN tags")]
+    TooManyTags,
     /// A group that isn't there.
     #[error("there is no group {0}")]
     NoGroup(u32),
@@ -121,6 +124,7 @@ impl TableError {
                 (2, 10, "OFPBAC_MATCH_INCONSISTENT")
             }
             TableError::NotInActionSet(_) => (2, 0, "OFPBAC_BAD_TYPE"),
+            TableError::TooManyTags => (2, 8, "OFPBAC_BAD_TAG"),
             TableError::NoGroup(_) => (2, 9, "OFPBAC_BAD_OUT_GROUP"),
             TableError::NoMeter(_) => (12, 2, "OFPMMFC_INVALID_METER"),
             TableError::OutPort(_) => (2, 4, "OFPBAC_BAD_OUT_PORT"),

@@ -165,6 +165,15 @@ fn flows_that_can_t_be_are_refused() {
             "ip,actions=push_mpls:0x8847,dec_ttl",
             "OFPBAC_MATCH_INCONSISTENT",
         ),
+        ("actions=pop_vlan", "OFPBAC_MATCH_INCONSISTENT"),
+        (
+            "actions=push_vlan:0x8100,pop_vlan,pop_vlan",
+            "OFPBAC_MATCH_INCONSISTENT",
+        ),
+        (
+            "dl_vlan=1,actions=push_vlan:0x8100,push_vlan:0x8100",
+            "OFPBAC_BAD_TAG",
+        ),
         ("actions=write_actions(exit)", "OFPBAC_BAD_TYPE"),
         ("actions=table", "OFPBAC_BAD_OUT_PORT"),
     ] {

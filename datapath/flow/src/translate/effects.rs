@@ -127,7 +127,7 @@ impl<'a> Machine<'a> {
         });
         if pause {
             self.note("waits for the controller");
-            self.drop_copy();
+            self.drop_packet();
         }
     }
 
@@ -144,7 +144,7 @@ impl<'a> Machine<'a> {
         // The first bucket must come out on top of what is still to be done.
         for bucket in buckets.into_iter().rev() {
             let actions: Vec<&Action> = bucket.actions.iter().collect();
-            self.copy(in_order(&actions), Some(format!("bucket {}", bucket.id)));
+            self.bucket(in_order(&actions), bucket.id);
         }
     }
 
@@ -153,7 +153,7 @@ impl<'a> Machine<'a> {
             MeterVerdict::Pass => {}
             MeterVerdict::Drop => {
                 self.note("dropped by the meter");
-                self.drop_copy();
+                self.drop_packet();
             }
             MeterVerdict::Remark(dscp) => {
                 let packet = &mut self.state.packet;

@@ -41,10 +41,15 @@ enum Frame<'a> {
     Instructions(&'a Flow),
     /// The end of a table's visit: where to go on.
     Return(Place),
-    /// A list of actions for a copy, and what the trace says of it.
-    Copy(Vec<&'a Action>, Option<String>),
-    /// The end of what a copy did: as it was before.
+    /// A bucket's actions, and its number.
+    Bucket(Vec<&'a Action>, u32),
+    /// The end of a clone's actions: its action set.
+    ActionSet,
+    /// The end of a clone: as it was before.
     Restore(Box<(State<'a>, Place)>),
+    /// The end of a bucket: the packet as it was before, which is all that buckets have for
+    /// themselves.
+    RestorePacket(Box<(Packet, Option<u32>, Place)>),
 }
 
 /// Where the interpreter is.
@@ -122,12 +127,8 @@ impl<'a> Machine<'a> {
             let port = in_port(&self.state.packet);
             self.visit(table, port, false)?;
             self.finish_frames()?;
-            let set = in_order(&std::mem::take(&mut self.state.set));
-            if !set.is_empty() {
-                self.trace.note(0, "action set");
-                self.do_list(set);
-                self.finish_frames()?;
-            }
+            self.do_action_set();
+            self.finish_frames()?;
         }
         Ok(())
     }
@@ -143,7 +144,11 @@ impl<'a> Machine<'a> {
                 }
                 Frame::Instructions(flow) => self.instructions(flow)?,
                 Frame::Return(place) => self.place = place,
-                Frame::Copy(list, label) => self.begin_copy(list, label),
+                Frame::Bucket(list, id) => self.begin_bucket(list, id),
+                Frame::ActionSet => self.do_action_set(),
+                Frame::RestorePacket(before) => {
+                    (self.state.packet, self.state.queue, self.place) = *before;
+                }
                 Frame::Restore(before) => (self.state, self.place) = *before,
             }
         }
@@ -212,7 +217,7 @@ impl<'a> Machine<'a> {
         match action {
             Action::Clone(inner) => {
                 self.traced("clone");
-                self.copy(inner.iter().collect(), None);
+                self.clone_for(inner.iter().collect());
             }
             Action::Resubmit { in_port, table, .. } => {
                 self.traced(action.to_string());
@@ -237,7 +242,7 @@ impl<'a> Machine<'a> {
             }
             Action::Exit => {
                 self.traced("exit");
-                self.end_copy();
+                self.exit();
             }
             _ => self.effect(action),
         }
@@ -249,20 +254,35 @@ impl<'a> Machine<'a> {
         self.frames.push(Frame::Actions(list.into_iter()));
     }
 
-    /// Does a list of actions next, with a copy of everything, before the copies that were asked
-    /// for earlier.
-    pub(super) fn copy(&mut self, list: Vec<&'a Action>, label: Option<String>) {
-        self.frames.push(Frame::Copy(list, label));
-    }
-
-    fn begin_copy(&mut self, list: Vec<&'a Action>, label: Option<String>) {
+    /// Does a list of actions next, with a copy of everything; what it puts into the action set is
+    /// done at its end.
+    fn clone_for(&mut self, list: Vec<&'a Action>) {
         let before = Box::new((self.state.clone(), self.place));
         self.frames.push(Frame::Restore(before));
-        if let Some(label) = label {
-            self.note(label);
-        }
+        self.frames.push(Frame::ActionSet);
         self.place.indent += 1;
         self.do_list(list);
+    }
+
+    /// Does a bucket's actions next, before the buckets that were asked for earlier.
+    pub(super) fn bucket(&mut self, list: Vec<&'a Action>, id: u32) {
+        self.frames.push(Frame::Bucket(list, id));
+    }
+
+    fn begin_bucket(&mut self, list: Vec<&'a Action>, id: u32) {
+        let before = (self.state.packet.clone(), self.state.queue, self.place);
+        self.frames.push(Frame::RestorePacket(Box::new(before)));
+        self.note(format!("bucket {id}"));
+        self.place.indent += 1;
+        self.do_list(list);
+    }
+
+    fn do_action_set(&mut self) {
+        let set = in_order(&std::mem::take(&mut self.state.set));
+        if !set.is_empty() {
+            self.note("action set");
+            self.do_list(set);
+        }
     }
 
     /// Leaves the list of actions that is being done, with what follows it in its flow.
@@ -272,18 +292,28 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Leaves everything up to the end of the copy that is being worked on, or all.
-    pub(super) fn end_copy(&mut self) {
-        let inside = |frame: &Frame<'_>| !matches!(frame, Frame::Restore(_));
+    /// Ends the bucket that is being worked on, or all; clones and action sets too. In this it does
+    /// what Open vSwitch does, whose manual has the action set done all the same.
+    fn exit(&mut self) {
+        let inside = |frame: &Frame<'_>| !matches!(frame, Frame::RestorePacket(_));
         while self.frames.last().is_some_and(inside) {
             self.frames.pop();
         }
+        if self.frames.is_empty() {
+            self.state.set.clear();
+        }
     }
 
-    /// Leaves everything up to the end of the copy, and its action set.
-    pub(super) fn drop_copy(&mut self) {
-        self.end_copy();
-        self.state.set.clear();
+    /// Ends the clone or bucket that is being worked on, or all, because the packet is gone.
+    pub(super) fn drop_packet(&mut self) {
+        let inside =
+            |frame: &Frame<'_>| !matches!(frame, Frame::Restore(_) | Frame::RestorePacket(_));
+        while self.frames.last().is_some_and(inside) {
+            self.frames.pop();
+        }
+        if self.frames.is_empty() {
+            self.state.set.clear();
+        }
     }
 
     /// Goes on in a table with this packet, when all else is done.

@@ -120,18 +120,44 @@ fn goto_is_done_last_and_the_action_set_after_it() {
         "actions=write_actions(output:5),goto_table:1",
         "table=1,actions=exit,output:2",
     ];
-    assert_eq!(ports(&exit, "in_port=1"), [5], "exit leaves the action set");
+    assert_eq!(
+        ports(&exit, "in_port=1"),
+        [],
+        "exit is before the action set"
+    );
+    let set = [
+        "group_id=1,type=all,bucket=output:2",
+        "actions=clone(resubmit(,1)),output:3",
+        "table=1,actions=write_actions(group:1)",
+    ];
+    assert_eq!(
+        ports(&set, "in_port=1"),
+        [2, 3],
+        "a clone has an action set of its own"
+    );
 }
 
 #[test]
 fn clones_and_buckets_keep_their_changes_to_themselves() {
     let lines = [
         "group_id=1,type=all,bucket=set_field:1->reg0,resubmit(,1),bucket=resubmit(,1)",
-        "actions=clone(set_field:1->reg0,push:reg0,resubmit(,1),exit,output:9),resubmit(,1),group:1",
+        "actions=clone(set_field:1->reg0,push:reg0,resubmit(,1)),resubmit(,1),group:1",
         "table=1,priority=2,reg0=1,actions=output:2",
         "table=1,priority=1,actions=output:3",
     ];
     assert_eq!(ports(&lines, "in_port=1"), [2, 3, 2, 3]);
+}
+
+#[test]
+fn exit_ends_all_but_the_other_buckets() {
+    let lines = [
+        "group_id=1,type=all,bucket=resubmit(,1),bucket=output:4",
+        "in_port=1,actions=group:1,resubmit(,1),output:9",
+        "in_port=2,actions=clone(resubmit(,1),output:9),output:9",
+        "table=1,actions=output:3,exit,output:9",
+    ];
+    assert_eq!(ports(&lines, "in_port=1"), [3, 4, 3]);
+    assert_eq!(ports(&lines, "in_port=2"), [3]);
 }
 
 #[test]

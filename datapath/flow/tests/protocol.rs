@@ -1,0 +1,115 @@
+//! Random pipelines, through our interpreter and through the real switch's `ofproto/trace`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod pipelines;
+mod real_switch;
+
+use aorta_flow::action::HashFields;
+use aorta_flow::table::{FlowMod, GroupMod, Modification, Tables};
+use aorta_flow::text::{Form, NoNames, parse_flow, parse_flow_line, parse_group};
+use aorta_flow::translate::{Effect, Env, HashKind, Packet, Translation, translate};
+use aorta_flow::{FlowKey, Group, OfPort};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use real_switch::RealSwitch;
+
+/// A group that every pipeline can use.
+const GROUP: &str = "group_id=1,type=all,bucket=set_field:2->reg0,output:3,bucket=output:4";
+
+/// How many pipelines are compared; `AORTA_FLOW_CASES` overrides.
+fn pipelines_to_compare() -> usize {
+    std::env::var("AORTA_FLOW_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(12)
+}
+
+const PORTS: u16 = 4;
+const PACKETS_PER_PIPELINE: usize = 12;
+
+struct Around;
+
+impl Env for Around {
+    fn hash(&mut self, kind: HashKind, _packet: &Packet) -> u32 {
+        assert_eq!(
+            kind,
+            HashKind::Fields(HashFields::EthSrc, 0),
+            "not generated"
+        );
+        0
+    }
+
+    fn group_hash(&mut self, group: &Group, _packet: &Packet) -> u32 {
+        panic!("group {} is no select group", group.id);
+    }
+}
+
+fn packet(fields: &str) -> Packet {
+    let matching = parse_flow(fields, Form::Filter, &NoNames).unwrap().matching;
+    let mut key = FlowKey::new();
+    for part in matching.parts() {
+        key.set(part.field, part.value);
+    }
+    Packet::new(key, 64)
+}
+
+/// Where copies go, in order, as far as there is a port; controllers as the port of this name.
+fn ours(translation: &Translation) -> Vec<u16> {
+    let port = |effect: &Effect| match effect {
+        Effect::Output { port, .. } => Some(port.0).filter(|port| (1..=PORTS).contains(port)),
+        Effect::Controller { .. } => Some(OfPort::CONTROLLER.0),
+        other => panic!("{other:?} is not generated"),
+    };
+    translation.effects.iter().filter_map(port).collect()
+}
+
+/// Tables of the lines that they accept, and these lines.
+fn accepted(lines: Vec<String>) -> (Tables, Vec<String>) {
+    let mut tables = Tables::new();
+    let group = GroupMod::Add(parse_group(GROUP, &NoNames).unwrap());
+    tables.modify(&Modification::Group(group)).unwrap();
+    let add = |line: &String| {
+        let (command, text) = match parse_flow_line(line, &NoNames) {
+            Ok(read) => read,
+            Err(e) => panic!("{}", e.render(line)),
+        };
+        let flow = FlowMod::from_text(command, text);
+        tables.modify(&Modification::Flow(flow)).is_ok()
+    };
+    let lines: Vec<String> = lines.into_iter().filter(add).collect();
+    (tables, lines)
+}
+
+#[test]
+fn random_pipelines_do_what_they_do_in_the_real_switch() {
+    let switch = RealSwitch::start(PORTS);
+    switch.add_group(GROUP);
+    let mut runner = TestRunner::default();
+    let (mut compared, mut busy) = (0, 0);
+    for _ in 0..pipelines_to_compare() {
+        let lines = pipelines::pipeline()
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
+        let (tables, lines) = accepted(lines);
+        switch.replace_flows(&lines);
+        for _ in 0..PACKETS_PER_PIPELINE {
+            let fields = pipelines::packet().new_tree(&mut runner).unwrap().current();
+            let translation = translate(&tables, packet(&fields), &mut Around);
+            let (theirs, trace) = switch.trace(&fields);
+            assert_eq!(
+                ours(&translation),
+                theirs,
+                "{fields}\n{}\n{}\n{trace}",
+                lines.join("\n"),
+                translation.trace
+            );
+            compared += 1;
+            busy += usize::from(!theirs.is_empty());
+        }
+    }
+    assert!(
+        busy * 5 > compared,
+        "only {busy} of {compared} packets went anywhere"
+    );
+}
