@@ -113,3 +113,67 @@ fn random_pipelines_do_what_they_do_in_the_real_switch() {
         "only {busy} of {compared} packets went anywhere"
     );
 }
+
+/// What a line of a bundle asks for.
+fn modification(line: &str) -> Modification {
+    let group = |text: &str| parse_group(text, &NoNames).unwrap();
+    let (what, rest) = line.split_once(' ').unwrap();
+    if what == "flow" {
+        return match parse_flow_line(rest, &NoNames) {
+            Ok((command, text)) => Modification::Flow(FlowMod::from_text(command, text)),
+            Err(e) => panic!("{}", e.render(rest)),
+        };
+    }
+    let (command, rest) = rest.split_once(' ').unwrap();
+    Modification::Group(match command {
+        "add" => GroupMod::Add(group(rest)),
+        "modify" => GroupMod::Modify(group(rest)),
+        _ => GroupMod::Delete(rest.strip_prefix("group_id=").unwrap().parse().ok()),
+    })
+}
+
+fn sorted(tables: &Tables) -> Vec<String> {
+    let mut flows: Vec<String> = tables.flows().map(|entry| entry.flow.to_string()).collect();
+    flows.sort();
+    flows
+}
+
+/// Bundles for each pipeline of the other test.
+const BUNDLES_PER_PIPELINE: usize = 8;
+
+#[test]
+fn random_bundles_change_what_they_change_in_the_real_switch() {
+    let switch = RealSwitch::start(PORTS);
+    let mut tables = Tables::new();
+    let mut runner = TestRunner::default();
+    let (mut done, mut refused) = (0, 0);
+    for _ in 0..pipelines_to_compare() * BUNDLES_PER_PIPELINE {
+        let lines = pipelines::changes::bundle()
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
+        let before = sorted(&tables).join("\n");
+        let bundle: Vec<Modification> = lines.iter().map(|line| modification(line)).collect();
+        let ours = tables.modify_all(&bundle);
+        let theirs = switch.bundle(&lines);
+        let lines = lines.join("\n");
+        assert_eq!(
+            ours.is_ok(),
+            theirs.is_ok(),
+            "{before}\n\n{lines}\n{ours:?}\n{theirs:?}"
+        );
+        if let (Err(ours), Err(theirs)) = (&ours, &theirs) {
+            let name = ours.error.openflow().name;
+            assert!(
+                // Its client refuses some bundles before they are sent.
+                theirs.contains(name) || !theirs.contains("OFPT_ERROR"),
+                "{before}\n\n{lines}\n{ours:?}\n{theirs}"
+            );
+            refused += 1;
+        } else {
+            done += 1;
+        }
+        assert_eq!(sorted(&tables), switch.flows(), "{before}\n\n{lines}");
+    }
+    assert!(done > 10 && refused > 10, "{done} done, {refused} refused");
+}

@@ -11,22 +11,8 @@ const MAX_VLAN_TAGS: u32 = 2;
 impl Tables {
     /// Refuses a flow that can't be in these tables.
     pub(super) fn check(&self, flow: &Flow) -> Result<(), TableError> {
-        if let Err(MatchError::Prerequisite { field, .. }) = flow.matching.check() {
-            return Err(TableError::MatchPrerequisite(field));
-        }
-        let instructions = &flow.instructions;
-        if let Some(to) = instructions.goto_table.filter(|to| *to <= flow.table) {
-            let from = flow.table;
-            return Err(TableError::GotoBackwards { from, to });
-        }
-        self.check_references(flow)?;
-        check_conjunctions(flow)?;
-        let mut known = Known::of(&flow.matching);
-        check_actions(&instructions.apply, &mut known)?;
-        if let Some(action) = instructions.write_actions.iter().find(|a| !fits_in_set(a)) {
-            return Err(TableError::NotInActionSet(action.to_string()));
-        }
-        check_actions(&instructions.write_actions, &mut known)
+        check_alone(flow)?;
+        self.check_references(flow)
     }
 
     fn check_references(&self, flow: &Flow) -> Result<(), TableError> {
@@ -46,6 +32,25 @@ impl Tables {
         }
         Ok(())
     }
+}
+
+/// Refuses a flow that can't be in any tables.
+pub(super) fn check_alone(flow: &Flow) -> Result<(), TableError> {
+    if let Err(MatchError::Prerequisite { field, .. }) = flow.matching.check() {
+        return Err(TableError::MatchPrerequisite(field));
+    }
+    let instructions = &flow.instructions;
+    if let Some(to) = instructions.goto_table.filter(|to| *to <= flow.table) {
+        let from = flow.table;
+        return Err(TableError::GotoBackwards { from, to });
+    }
+    check_conjunctions(flow)?;
+    let mut known = Known::of(&flow.matching);
+    check_actions(&instructions.apply, &mut known)?;
+    if let Some(action) = instructions.write_actions.iter().find(|a| !fits_in_set(a)) {
+        return Err(TableError::NotInActionSet(action.to_string()));
+    }
+    check_actions(&instructions.write_actions, &mut known)
 }
 
 fn check_conjunctions(flow: &Flow) -> Result<(), TableError> {

@@ -183,6 +183,10 @@ impl Tables {
     }
 
     fn change_instructions(&mut self, flow_mod: &FlowMod) -> Result<Vec<Change>, TableError> {
+        check::check_alone(&Flow {
+            table: flow_mod.table.unwrap_or(0),
+            ..flow_mod.flow.clone()
+        })?;
         let chosen = self.chosen(flow_mod);
         if chosen.is_empty() && flow_mod.add_if_absent {
             return self.add(flow_mod);

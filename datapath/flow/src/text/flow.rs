@@ -38,7 +38,7 @@ pub struct FlowText {
     pub importance: u16,
     /// Flags.
     pub flags: FlowFlags,
-    /// Only flows that send there.
+    /// Only flows that send there; of flows to delete or to show.
     pub out_port: Option<OfPort>,
     /// Only flows that go on in this group.
     pub out_group: Option<u32>,
@@ -209,10 +209,10 @@ impl FlowText {
             "idle_timeout" => self.idle_timeout_s = number_u16(value()?)?,
             "hard_timeout" => self.hard_timeout_s = number_u16(value()?)?,
             "importance" => self.importance = number_u16(value()?)?,
-            "out_port" | "out_group" if form == Form::Flow => {
+            "out_port" | "out_group" if form != Form::Filter => {
                 return Err(TextError::rule(
                     item.all,
-                    "this selects flows to change or show; a flow to add can't have it",
+                    "this selects flows to delete or show, and can't stand with actions",
                 ));
             }
             "out_port" => self.out_port = Some(parser.port(value()?)?),

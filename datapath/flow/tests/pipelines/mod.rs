@@ -1,5 +1,7 @@
 //! Random pipelines and packets, as text.
 
+pub mod changes;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -149,6 +149,28 @@ impl RealSwitch {
         );
     }
 
+    /// Does the lines of a bundle, or none of them; the reason if none.
+    pub fn bundle(&self, lines: &[String]) -> Result<(), String> {
+        let file = self.path("bundle");
+        std::fs::write(&file, lines.join("\n") + "\n").unwrap();
+        let arguments = ["-O", "OpenFlow15", "bundle", "br0", &file];
+        let output = self.command("ovs-ofctl", &arguments).output().unwrap();
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    /// All flows, without counters, sorted.
+    pub fn flows(&self) -> Vec<String> {
+        let arguments = ["-O", "OpenFlow15", "--no-stats", "dump-flows", "br0"];
+        let dump = self.success("ovs-ofctl", &arguments, "");
+        let lines = dump.lines().filter(|line| line.contains("actions="));
+        let mut flows: Vec<String> = lines.map(|line| line.trim().to_owned()).collect();
+        flows.sort();
+        flows
+    }
+
     /// Where copies of a packet go, in order, and how it tells so.
     pub fn trace(&self, fields: &str) -> (Vec<u16>, String) {
         let target = self.path("vs.ctl");
