@@ -1,5 +1,6 @@
 //! Matches: which packets a flow is for.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use crate::FlowKey;
@@ -8,10 +9,27 @@ use crate::field::{EtherType, FieldId, IpProto, NO_VLAN, Prereq, VLAN_PRESENT};
 
 /// Which packets a flow is for: values and masks of fields. Fields that aren't named match
 /// anything. Two matches are equal if they have the same bits, however these were written.
-#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Match {
-    /// Sorted by field; each mask isn't 0, and values have no bits outside of it.
-    parts: Vec<Part>,
+    /// Sorted by place; each mask isn't 0, and values have no bits outside of it.
+    words: Vec<Word>,
+}
+
+/// 32 bits of a match: most flows look at few, so that this is small and quick to compare.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Word {
+    place: Place,
+    value: u32,
+    mask: u32,
+}
+
+/// Which word of which field's storage, the least significant first.
+type Place = (FieldId, u8);
+
+impl fmt::Debug for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.parts()).finish()
+    }
 }
 
 /// What a match says about one field.
@@ -69,8 +87,10 @@ impl Match {
     }
 
     /// What it says, by field.
-    pub fn parts(&self) -> &[Part] {
-        &self.parts
+    pub fn parts(&self) -> impl Iterator<Item = Part> {
+        self.words
+            .chunk_by(|a, b| a.place.0 == b.place.0)
+            .map(assembled)
     }
 
     /// Asks for a value of a field, exactly.
@@ -125,39 +145,52 @@ impl Match {
 
     /// Replaces the bits of `window` in a field's storage.
     fn put(&mut self, home: FieldId, value: u128, mask: u128, window: u128) {
-        let at = self.parts.binary_search_by_key(&home, |part| part.field);
+        for number in 0..WORDS {
+            let of = |all: u128| (all >> (32 * number)) as u32;
+            if of(window) != 0 {
+                self.put_word((home, number), of(value), of(mask), of(window));
+            }
+        }
+    }
+
+    fn put_word(&mut self, place: Place, value: u32, mask: u32, window: u32) {
+        let at = self.words.binary_search_by_key(&place, |word| word.place);
         let old = at.ok().map_or((0, 0), |at| {
-            let part = self.parts[at];
-            (part.value & !window, part.mask & !window)
+            let word = self.words[at];
+            (word.value & !window, word.mask & !window)
         });
-        let part = Part {
-            field: home,
+        let word = Word {
+            place,
             value: old.0 | value & mask,
             mask: old.1 | mask,
         };
         match at {
-            Ok(at) if part.mask == 0 => {
-                self.parts.remove(at);
+            Ok(at) if word.mask == 0 => {
+                self.words.remove(at);
             }
-            Ok(at) => self.parts[at] = part,
-            Err(_) if part.mask == 0 => {}
-            Err(at) => self.parts.insert(at, part),
+            Ok(at) => self.words[at] = word,
+            Err(_) if word.mask == 0 => {}
+            Err(at) => self.words.insert(at, word),
         }
     }
 
     /// Value and mask of a field; 0 and 0 if nothing is asked of it.
     pub fn get(&self, id: FieldId) -> (u128, u128) {
         let field = id.field();
-        match self
-            .parts
-            .binary_search_by_key(&field.home, |part| part.field)
-        {
-            Ok(at) => {
-                let bits = |word: u128| word >> field.shift & field.full_mask();
-                (bits(self.parts[at].value), bits(self.parts[at].mask))
-            }
-            Err(_) => (0, 0),
+        let start = self
+            .words
+            .partition_point(|word| word.place < (field.home, 0));
+        let words = &self.words[start..];
+        let end = words
+            .iter()
+            .position(|word| word.place.0 != field.home)
+            .unwrap_or(words.len());
+        if end == 0 {
+            return (0, 0);
         }
+        let part = assembled(&words[..end]);
+        let bits = |all: u128| all >> field.shift & field.full_mask();
+        (bits(part.value), bits(part.mask))
     }
 
     /// A field's value if it is matched exactly.
@@ -181,7 +214,7 @@ impl Match {
     /// # Errors
     /// [`MatchError::Prerequisite`] of the first field that has none.
     pub fn check(&self) -> Result<(), MatchError> {
-        match self.parts.iter().find(|part| !self.has_meaning(part)) {
+        match self.parts().find(|part| !self.has_meaning(part)) {
             None => Ok(()),
             Some(part) => Err(MatchError::Prerequisite {
                 field: part.field,
@@ -196,7 +229,7 @@ impl Match {
         let mut removed = Vec::new();
         // Each round may take away what another field needs.
         while let Err(MatchError::Prerequisite { field, .. }) = self.check() {
-            self.parts.retain(|part| part.field != field);
+            self.words.retain(|word| word.place.0 != field);
             removed.push(field);
         }
         self.narrow_icmp();
@@ -213,46 +246,66 @@ impl Match {
         if self.exact(FieldId::NW_PROTO) != Some(proto.into()) {
             return;
         }
-        for part in &mut self.parts {
-            let port = part.field == FieldId::TCP_SRC || part.field == FieldId::TCP_DST;
-            if port && part.value <= 0xff && part.mask & 0xff != 0 {
-                part.mask &= 0xff;
+        for word in &mut self.words {
+            let port = word.place.0 == FieldId::TCP_SRC || word.place.0 == FieldId::TCP_DST;
+            if port && word.value <= 0xff && word.mask & 0xff != 0 {
+                word.mask &= 0xff;
             }
         }
     }
 
     /// Whether a packet matches.
     pub fn matches(&self, key: &FlowKey) -> bool {
-        self.parts
-            .iter()
-            .all(|part| key.home(part.field) & part.mask == part.value)
+        self.words.iter().all(|word| {
+            let (field, number) = word.place;
+            (key.home(field) >> (32 * number)) as u32 & word.mask == word.value
+        })
     }
 
     /// Whether all packets of `other` match too: what loose changes go by.
     pub fn covers(&self, other: &Match) -> bool {
-        let mut others = other.parts.iter();
-        self.parts.iter().all(|part| {
-            others.find(|o| o.field >= part.field).is_some_and(|o| {
-                o.field == part.field
-                    && o.mask & part.mask == part.mask
-                    && o.value & part.mask == part.value
+        let mut others = other.words.iter();
+        self.words.iter().all(|word| {
+            let same = others.find(|o| o.place >= word.place);
+            same.is_some_and(|o| {
+                o.place == word.place
+                    && o.mask & word.mask == word.mask
+                    && o.value & word.mask == word.value
             })
         })
     }
 
     /// Whether some packet could match both.
     pub fn overlaps(&self, other: &Match) -> bool {
-        let mut others = other.parts.iter().peekable();
-        self.parts.iter().all(|part| {
-            while others.next_if(|o| o.field < part.field).is_some() {}
+        let mut others = other.words.iter().peekable();
+        self.words.iter().all(|word| {
+            while others.next_if(|o| o.place < word.place).is_some() {}
             match others.peek() {
-                Some(o) if o.field == part.field => {
-                    (o.value ^ part.value) & o.mask & part.mask == 0
+                Some(o) if o.place == word.place => {
+                    (o.value ^ word.value) & o.mask & word.mask == 0
                 }
                 _ => true,
             }
         })
     }
+}
+
+/// Words of a field's storage.
+const WORDS: u8 = 4;
+
+/// What words of the same field say together.
+fn assembled(words: &[Word]) -> Part {
+    let mut part = Part {
+        field: words[0].place.0,
+        value: 0,
+        mask: 0,
+    };
+    for word in words {
+        let shift = 32 * u32::from(word.place.1);
+        part.value |= u128::from(word.value) << shift;
+        part.mask |= u128::from(word.mask) << shift;
+    }
+    part
 }
 
 /// Fields of 32-bit port numbers are stored as 16 bits.

@@ -168,9 +168,7 @@ impl Printer<'_> {
         let options: Vec<Part> = self
             .matching
             .parts()
-            .iter()
             .filter(|part| part.field.as_tun_metadata().is_some())
-            .copied()
             .collect();
         for part in options {
             self.field(part.field, part.field.name());

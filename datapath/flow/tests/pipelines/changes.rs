@@ -108,20 +108,16 @@ pub fn bundle() -> impl Strategy<Value = Vec<String>> {
             "group delete group_id=2",
         ][..],
     );
-    let flow = prop_oneof![
-        12 => add,
-        2 => modify,
-        2 => modify_strict,
-        1 => delete,
-        3 => delete_strict,
+    let one = prop_oneof![
+        modify,
+        modify_strict,
+        delete,
+        delete_strict,
+        group.prop_map(str::to_owned)
     ];
-    // The reference may fall over bundles that undo changes of groups.
-    prop_oneof![
-        4 => vec(flow, 1..6),
-        1 => group.prop_map(|line| vec![line.to_owned()]),
-    ]
-    .prop_map(|mut lines| {
-        // It doesn't see overlaps with flows of the same bundle.
+    // The reference doesn't always see what the same bundle changed, and may fall over bundles
+    // that undo changes of groups.
+    prop_oneof![vec(add, 1..6), one.prop_map(|line| vec![line]),].prop_map(|mut lines| {
         if lines.len() > 1 {
             for line in &mut lines {
                 *line = line.replace("check_overlap,", "");
