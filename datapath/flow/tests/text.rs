@@ -3,24 +3,11 @@
 
 use aorta_flow::Flow;
 mod flows;
+mod samples;
 
-use aorta_flow::action::Action;
-use aorta_flow::table::{FlowMod, GroupMod, MeterMod, Modification, Tables};
-use aorta_flow::text::{Form, NoNames, parse_flow, parse_group, parse_meter};
+use aorta_flow::text::{Form, NoNames, parse_flow};
 
-const PIPELINES: [(&str, &str, usize); 3] = [
-    (
-        "neutron-br-int",
-        include_str!("samples/neutron-br-int.flows"),
-        300,
-    ),
-    (
-        "neutron-br-tun",
-        include_str!("samples/neutron-br-tun.flows"),
-        20,
-    ),
-    ("ovn-br-int", include_str!("samples/ovn-br-int.flows"), 1083),
-];
+use samples::PIPELINES;
 
 fn flow(text: &str) -> Flow {
     match parse_flow(text, Form::Flow, &NoNames) {
@@ -59,45 +46,11 @@ proptest::proptest! {
     }
 }
 
-/// Groups and meters that the flows refer to.
-fn referred(flow: &Flow) -> Vec<Modification> {
-    let modification = |action: &Action| match action {
-        Action::Group(id) => {
-            let text = format!("group_id={id},type=all");
-            let group = parse_group(&text, &NoNames).unwrap();
-            Some(Modification::Group(GroupMod::AddOrModify(group)))
-        }
-        Action::Meter(id) => {
-            let text = format!("meter={id},kbps,band=type=drop,rate=1");
-            Some(Modification::Meter(MeterMod::Add(
-                parse_meter(&text).unwrap(),
-            )))
-        }
-        _ => None,
-    };
-    let actions = flow.instructions.all_actions();
-    actions.into_iter().filter_map(modification).collect()
-}
-
 #[test]
 fn tables_of_real_controllers_are_accepted() {
     for (name, lines, at_least) in PIPELINES {
-        let mut tables = Tables::new();
-        for line in lines.lines() {
-            let flow = flow(line.trim());
-            for modification in referred(&flow) {
-                // A meter may be there already.
-                let _ = tables.modify(&modification);
-            }
-            let add = FlowMod {
-                table: Some(flow.table),
-                flow,
-                ..FlowMod::default()
-            };
-            if let Err(e) = tables.modify(&Modification::Flow(add)) {
-                panic!("{name}: {line}: {e}");
-            }
-        }
+        let flows: Vec<Flow> = lines.lines().map(|line| flow(line.trim())).collect();
+        let tables = samples::tables(&flows);
         assert!(tables.len() >= at_least, "{name}: {}", tables.len());
     }
 }

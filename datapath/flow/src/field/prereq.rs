@@ -120,49 +120,53 @@ impl Prereq {
         }
     }
 
-    /// Whether it is met, where `exact` tells a field's value as far as it is known, and which of
-    /// its bits are.
+    /// Whether it is met, where `known` tells a field's value and which of its bits are known.
     pub fn met(self, known: &impl Fn(FieldId) -> (u128, u128)) -> bool {
         let exact = |field: FieldId| {
             let (value, mask) = known(field);
             (mask == field.field().full_mask()).then_some(value)
         };
-        let ethertype = || exact(FieldId::ETH_TYPE);
-        let is_type = |types: &[u16]| types.iter().any(|t| ethertype() == Some((*t).into()));
         let has = |field: FieldId, bit: u128| known(field).0 & known(field).1 & bit != 0;
-        let ip = || is_type(&[EtherType::IPV4, EtherType::IPV6]);
-        let over_ip = |proto: u8| ip() && exact(FieldId::NW_PROTO) == Some(proto.into());
-        let icmpv6 = || is_type(&[EtherType::IPV6]) && over_ip(IpProto::ICMPV6);
-        let nd = |types: &[u128]| {
-            // RFC 4861 has code 0 only.
-            icmpv6()
-                && !has(FieldId::ICMPV6_CODE, u128::MAX)
-                && types
-                    .iter()
-                    .any(|t| exact(FieldId::ICMPV6_TYPE) == Some(*t))
-        };
-        let tracked = || has(FieldId::CT_STATE, CT_TRACKED);
         match self {
-            Prereq::None => true,
-            Prereq::Ethernet => matches!(exact(FieldId::PACKET_TYPE), None | Some(0)),
-            Prereq::Vlan => has(FieldId::VLAN_TCI, VLAN_PRESENT),
-            Prereq::Arp => is_type(&[EtherType::ARP, EtherType::RARP]),
-            Prereq::Ipv4 => is_type(&[EtherType::IPV4]),
-            Prereq::Ipv6 => is_type(&[EtherType::IPV6]),
-            Prereq::Ip => ip(),
-            Prereq::Mpls => is_type(&[EtherType::MPLS, EtherType::MPLS_MULTICAST]),
-            Prereq::Tcp => over_ip(IpProto::TCP),
-            Prereq::Udp => over_ip(IpProto::UDP),
-            Prereq::Sctp => over_ip(IpProto::SCTP),
-            Prereq::Icmpv4 => is_type(&[EtherType::IPV4]) && over_ip(IpProto::ICMP),
+            Prereq::None => return true,
+            Prereq::Ethernet => return matches!(exact(FieldId::PACKET_TYPE), None | Some(0)),
+            Prereq::Vlan => return has(FieldId::VLAN_TCI, VLAN_PRESENT),
+            _ => {}
+        }
+        let Some(ethertype) = exact(FieldId::ETH_TYPE) else {
+            return false;
+        };
+        let is = |kind: u16| ethertype == u128::from(kind);
+        let ip = is(EtherType::IPV4) || is(EtherType::IPV6);
+        let carries = |proto: u8| exact(FieldId::NW_PROTO) == Some(proto.into());
+        let icmpv6 = || is(EtherType::IPV6) && carries(IpProto::ICMPV6);
+        let tracked = || has(FieldId::CT_STATE, CT_TRACKED);
+        // RFC 4861 has code 0 only.
+        let nd = |types: &[u128]| {
+            let kind = exact(FieldId::ICMPV6_TYPE);
+            icmpv6()
+                && kind.is_some_and(|kind| types.contains(&kind))
+                && !has(FieldId::ICMPV6_CODE, u128::MAX)
+        };
+        match self {
+            Prereq::None | Prereq::Ethernet | Prereq::Vlan => true,
+            Prereq::Arp => is(EtherType::ARP) || is(EtherType::RARP),
+            Prereq::Ipv4 => is(EtherType::IPV4),
+            Prereq::Ipv6 => is(EtherType::IPV6),
+            Prereq::Ip => ip,
+            Prereq::Mpls => is(EtherType::MPLS) || is(EtherType::MPLS_MULTICAST),
+            Prereq::Tcp => ip && carries(IpProto::TCP),
+            Prereq::Udp => ip && carries(IpProto::UDP),
+            Prereq::Sctp => ip && carries(IpProto::SCTP),
+            Prereq::Icmpv4 => is(EtherType::IPV4) && carries(IpProto::ICMP),
             Prereq::Icmpv6 => icmpv6(),
             Prereq::Nd => nd(&[ND_SOLICIT, ND_ADVERT]),
             Prereq::NdSolicit => nd(&[ND_SOLICIT]),
             Prereq::NdAdvert => nd(&[ND_ADVERT]),
-            Prereq::Ct => ip() && tracked(),
-            Prereq::CtIpv4 => is_type(&[EtherType::IPV4]) && tracked(),
-            Prereq::CtIpv6 => is_type(&[EtherType::IPV6]) && tracked(),
-            Prereq::Nsh => is_type(&[EtherType::NSH]),
+            Prereq::Ct => ip && tracked(),
+            Prereq::CtIpv4 => is(EtherType::IPV4) && tracked(),
+            Prereq::CtIpv6 => is(EtherType::IPV6) && tracked(),
+            Prereq::Nsh => is(EtherType::NSH),
         }
     }
 }

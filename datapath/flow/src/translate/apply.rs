@@ -35,11 +35,7 @@ pub(super) fn change(packet: &mut Packet, action: &Action) -> Option<bool> {
         Action::PushMpls(ethertype) => packet.push_mpls(*ethertype),
         Action::PopMpls(ethertype) => packet.pop_mpls(*ethertype),
         Action::SetTunnel { id, .. } => packet.key.set(FieldId::TUN_ID, (*id).into()),
-        Action::CtClear => {
-            for field in CONNECTION {
-                packet.key.set(field, 0);
-            }
-        }
+        Action::CtClear => forget_connection(packet),
         Action::CheckPktLarger { len_bytes, to } => {
             let larger = packet.len_bytes > u32::from(*len_bytes);
             packet.key.write(*to, larger.into());
@@ -48,6 +44,13 @@ pub(super) fn change(packet: &mut Packet, action: &Action) -> Option<bool> {
         _ => return None,
     }
     Some(true)
+}
+
+/// Takes away what connection tracking found.
+pub(super) fn forget_connection(packet: &mut Packet) {
+    for field in CONNECTION {
+        packet.key.set(field, 0);
+    }
 }
 
 fn modify(packet: &mut Packet, field: FieldId, value: u128) -> bool {

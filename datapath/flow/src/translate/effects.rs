@@ -1,7 +1,7 @@
 //! Actions that change the packet, send it somewhere, or ask what is around.
 
 use super::action_set::in_order;
-use super::apply::{change, in_port};
+use super::apply::{change, forget_connection, in_port};
 use super::machine::Machine;
 use super::{Effect, HashKind, MeterVerdict, groups, learned_flow};
 use crate::OfPort;
@@ -229,9 +229,11 @@ impl<'a> Machine<'a> {
             how: ct.clone(),
             packet: self.state.packet.clone(),
         });
-        let Some(table) = ct.table else { return };
-        let known = self.env.ct(ct, &self.state.packet);
         let mut packet = self.state.packet.clone();
+        // What connection tracking finds is only known in the table where the packet goes on.
+        forget_connection(&mut self.state.packet);
+        let Some(table) = ct.table else { return };
+        let known = self.env.ct(ct, &packet);
         let zone = match ct.zone {
             CtZone::Number(zone) => zone.into(),
             CtZone::Field(from) => packet.key.read(from),

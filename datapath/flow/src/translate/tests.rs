@@ -285,6 +285,12 @@ fn meters_drop_and_connection_tracking_goes_on_later() {
     };
     let translation = translate(&tables(&lines), packet("ip"), &mut around);
     assert_eq!(translation.ports(), [OfPort(2), OfPort(3)]);
+    let forgotten = [
+        "ip,ct_state=+trk,actions=ct(commit),resubmit(,1)",
+        "table=1,priority=2,ip,ct_state=+trk,actions=output:3",
+        "table=1,priority=1,actions=output:4",
+    ];
+    assert_eq!(ports(&forgotten, "ip,ct_state=trk"), [4]);
 
     let mut metered = tables(&["actions=write_actions(output:3),goto_table:1"]);
     let meter = crate::text::parse_meter("meter=1,kbps,band=type=drop,rate=1").unwrap();

@@ -30,6 +30,9 @@ impl Drop for RealSwitch {
 }
 
 impl RealSwitch {
+    /// The number by which it names the bridge's own port in a trace.
+    pub const LOCAL: u16 = 100;
+
     /// Starts it, with ports 1 to `ports`.
     pub fn start(ports: u16) -> RealSwitch {
         let mut switch = RealSwitch {
@@ -114,7 +117,8 @@ impl RealSwitch {
         let mut command = self.command(program, arguments);
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(input.as_bytes()).unwrap();
+        // A program that refuses a line needn't read the rest; it tells why below.
+        let _ = stdin.write_all(input.as_bytes());
         drop(stdin);
         let Output {
             status,
@@ -122,10 +126,7 @@ impl RealSwitch {
             stderr,
         } = child.wait_with_output().unwrap();
         let errors = String::from_utf8_lossy(&stderr);
-        assert!(
-            status.success(),
-            "{program} {arguments:?}: {errors}\n{input}"
-        );
+        assert!(status.success(), "{program} {arguments:?}: {errors}");
         String::from_utf8(stdout).unwrap()
     }
 
@@ -136,6 +137,20 @@ impl RealSwitch {
             &["-O", "OpenFlow15", "add-group", "br0", group],
             "",
         );
+    }
+
+    /// Adds a meter.
+    pub fn add_meter(&self, meter: &str) {
+        self.success(
+            "ovs-ofctl",
+            &["-O", "OpenFlow15", "add-meter", "br0", meter],
+            "",
+        );
+    }
+
+    /// Gives a Geneve option its field.
+    pub fn add_tunnel_option(&self, option: &str) {
+        self.success("ovs-ofctl", &["add-tlv-map", "br0", option], "");
     }
 
     /// Puts these flows in the place of all that are there. It must accept each of them.
@@ -171,7 +186,8 @@ impl RealSwitch {
         flows
     }
 
-    /// Where copies of a packet go, in order, and how it tells so.
+    /// Where copies of a packet go, in order, and how it tells so. Behind connection tracking, the
+    /// packet is of a new connection.
     pub fn trace(&self, fields: &str) -> (Vec<u16>, String) {
         let target = self.path("vs.ctl");
         let trace = self.success(
@@ -179,9 +195,9 @@ impl RealSwitch {
             &["-t", &target, "ofproto/trace", "br0", fields],
             "",
         );
-        let actions = trace.rsplit("Datapath actions: ").next().unwrap();
-        let ports = outputs(actions.lines().next().unwrap());
-        (ports, trace)
+        let passes = trace.split("Datapath actions: ").skip(1);
+        let ports = passes.flat_map(|pass| outputs(pass.lines().next().unwrap()));
+        (ports.collect(), trace)
     }
 }
 
