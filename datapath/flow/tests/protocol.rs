@@ -85,6 +85,8 @@ fn ours(translation: &Translation, ports: u16) -> Vec<u16> {
             ..
         } => Some(RealSwitch::LOCAL),
         Effect::Output { port, .. } => Some(port.0).filter(|port| (1..=ports).contains(port)),
+        // Those that wait for an answer aren't among the datapath's actions.
+        Effect::Controller { how, .. } if how.pause => None,
         Effect::Controller { .. } => Some(OfPort::CONTROLLER.0),
         _ => None,
     };

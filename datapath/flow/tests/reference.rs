@@ -197,6 +197,8 @@ fn allowed(field: FieldId) -> bool {
         FieldId::NSH_MDTYPE,
         FieldId::NSH_TTL,
         // Not always printed there.
+        FieldId::CT_TP_SRC,
+        FieldId::CT_TP_DST,
         FieldId::NSH_C1,
         FieldId::NSH_C2,
         FieldId::NSH_C3,

@@ -18,18 +18,14 @@ use crate::{Flow, OfPort};
 /// A packet's way through the tables, from table 0.
 pub fn translate(tables: &Tables, packet: Packet, env: &mut dyn Env) -> Translation {
     let mut machine = Machine::new(tables, packet, env);
-    let error = machine.run().err();
-    let (mut effects, mut trace) = (machine.effects, machine.trace);
-    if let Some(error) = error {
-        effects.clear();
-        trace.note(0, format!("given up: {error}"));
-    } else if effects.is_empty() {
-        trace.note(0, "dropped");
+    let error = machine.run();
+    if machine.effects.is_empty() {
+        machine.trace.note(0, "dropped");
     }
     Translation {
-        effects,
+        effects: machine.effects,
         error,
-        trace,
+        trace: machine.trace,
     }
 }
 
@@ -111,26 +107,40 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn run(&mut self) -> Result<(), TranslateError> {
+    /// Does all passes: the first, and those behind connection tracking. What a pass did that is
+    /// given up is taken back; the others are packets of their own.
+    fn run(&mut self) -> Option<TranslateError> {
+        let mut error = None;
         while let Some((state, table)) = self.later.pop_front() {
-            self.state = state;
-            self.place = Place {
-                table,
-                cookie: None,
-                depth: 0,
-                indent: 0,
-            };
-            if self.lookups > 0 {
-                let note = format!("goes on in table {table}, behind connection tracking");
-                self.trace.note(0, note);
+            let (effects, later) = (self.effects.len(), self.later.len());
+            if let Err(given_up) = self.pass(state, table) {
+                self.trace.note(0, format!("given up: {given_up}"));
+                self.frames.clear();
+                self.effects.truncate(effects);
+                self.later.truncate(later);
+                error = error.or(Some(given_up));
             }
-            let port = in_port(&self.state.packet);
-            self.visit(table, port, false)?;
-            self.finish_frames()?;
-            self.do_action_set();
-            self.finish_frames()?;
         }
-        Ok(())
+        error
+    }
+
+    fn pass(&mut self, state: State<'a>, table: u8) -> Result<(), TranslateError> {
+        self.state = state;
+        self.place = Place {
+            table,
+            cookie: None,
+            depth: 0,
+            indent: 0,
+        };
+        if self.lookups > 0 {
+            let note = format!("goes on in table {table}, behind connection tracking");
+            self.trace.note(0, note);
+        }
+        let port = in_port(&self.state.packet);
+        self.visit(table, port, false)?;
+        self.finish_frames()?;
+        self.do_action_set();
+        self.finish_frames()
     }
 
     fn finish_frames(&mut self) -> Result<(), TranslateError> {

@@ -35,7 +35,8 @@ pub const MAX_STACK_BYTES: usize = 65536;
 pub struct Translation {
     /// In order.
     pub effects: Vec<Effect>,
-    /// Why it was given up, if it was; then nothing happens.
+    /// Why it was given up, if it was. Then nothing happens, except what was done before it went
+    /// through connection tracking.
     pub error: Option<TranslateError>,
     /// The way, for people.
     pub trace: Trace,

@@ -348,6 +348,15 @@ fn loops_are_given_up() {
     assert_eq!(wide.error, Some(TranslateError::TooManyLookups));
     let around = run(&["ip,actions=ct(table=0)"], "ip");
     assert_eq!(around.error, Some(TranslateError::TooManyLookups));
+    let later = run(
+        &[
+            "ip,actions=output:2,ct(table=1)",
+            "table=1,actions=resubmit(,1)",
+        ],
+        "ip",
+    );
+    assert_eq!(later.error, Some(TranslateError::TooDeep));
+    assert_eq!(later.ports(), [OfPort(2)], "what was done before stays");
     let depth_of_one_way: Vec<String> = (0..250)
         .map(|table| format!("table={table},actions=resubmit(,{})", table + 1))
         .chain(["table=250,actions=output:2".to_owned()])

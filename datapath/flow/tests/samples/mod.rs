@@ -126,7 +126,7 @@ pub fn referred(flows: &[Flow]) -> (Vec<String>, Vec<String>) {
     for action in actions {
         match action {
             Action::Group(id) => {
-                groups.push(format!("group_id={id},type=all,bucket=resubmit(,32)"))
+                groups.push(format!("group_id={id},type=all,bucket=resubmit(,34)"))
             }
             Action::Meter(id) => meters.push(format!("meter={id},kbps,band=type=drop,rate=1000")),
             _ => {}
