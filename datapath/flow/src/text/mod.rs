@@ -5,6 +5,7 @@ mod actions;
 mod choices;
 mod connection;
 mod error;
+mod file;
 mod flow;
 mod group;
 mod learn;
@@ -19,6 +20,7 @@ mod scan;
 mod small_actions;
 
 pub use error::{Problem, TextError};
+pub use file::{FileError, parse_flow_file};
 pub use flow::{Command, FlowText, Form, parse_flow, parse_flow_line};
 pub use group::{parse_group, show_group};
 pub use meter::parse_meter;

@@ -201,27 +201,40 @@ impl RealSwitch {
     }
 }
 
-/// The ports in a list of the datapath's actions.
+/// The ports in a list of the datapath's actions, for a small packet.
 fn outputs(actions: &str) -> Vec<u16> {
     let mut ports = Vec::new();
-    let (mut depth, mut start) = (0, 0);
-    for (at, c) in actions.char_indices().chain([(actions.len(), ',')]) {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            ',' if depth == 0 => {
-                let action = &actions[start..at];
-                start = at + 1;
-                if let Ok(port) = action.parse() {
-                    ports.push(port);
-                } else if let Some(inner) = action.strip_prefix("clone(") {
-                    ports.extend(outputs(inner.trim_end_matches(')')));
-                } else if action.starts_with("userspace(") {
-                    ports.push(0xfffd);
-                }
-            }
-            _ => {}
+    for action in entries(actions) {
+        if let Ok(port) = action.parse() {
+            ports.push(port);
+        } else if let Some(inner) = inside(action, "clone").or_else(|| inside(action, "le")) {
+            ports.extend(outputs(inner));
+        } else if let Some(inner) = inside(action, "check_pkt_len") {
+            ports.extend(outputs(inner));
+        } else if action.starts_with("userspace(") {
+            ports.push(0xfffd);
         }
     }
     ports
+}
+
+fn inside<'a>(action: &'a str, name: &str) -> Option<&'a str> {
+    action
+        .strip_prefix(name)?
+        .strip_prefix('(')?
+        .strip_suffix(')')
+}
+
+/// The entries of a list, which may have lists in parentheses.
+fn entries(list: &str) -> Vec<&str> {
+    let mut depth = 0;
+    list.split(|c| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        c == ',' && depth == 0
+    })
+    .collect()
 }
