@@ -1,6 +1,7 @@
 //! Random pipelines, through our interpreter and through the real switch's `ofproto/trace`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cases;
 mod pipelines;
 mod real_switch;
 mod samples;
@@ -12,18 +13,14 @@ use aorta_flow::text::{Form, NoNames, parse_flow, parse_flow_line, parse_group};
 use aorta_flow::translate::{CtOutcome, Effect, Env, HashKind, Packet, Translation, translate};
 use aorta_flow::{Flow, FlowKey, Group, OfPort};
 use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::TestRunner;
 use real_switch::RealSwitch;
 
 /// A group that every pipeline can use.
 const GROUP: &str = "group_id=1,type=all,bucket=set_field:2->reg0,output:3,bucket=output:4";
 
-/// How many pipelines are compared; `AORTA_FLOW_CASES` overrides.
+/// How many pipelines are compared.
 fn pipelines_to_compare() -> usize {
-    std::env::var("AORTA_FLOW_CASES")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(12)
+    cases::count(12)
 }
 
 const PORTS: u16 = 4;
@@ -114,7 +111,7 @@ fn accepted(lines: Vec<String>) -> (Tables, Vec<String>) {
 fn random_pipelines_do_what_they_do_in_the_real_switch() {
     let switch = RealSwitch::start(PORTS);
     switch.add_group(GROUP);
-    let mut runner = TestRunner::default();
+    let mut runner = cases::runner();
     let (mut compared, mut busy) = (0, 0);
     for _ in 0..pipelines_to_compare() {
         let lines = pipelines::pipeline()
@@ -175,7 +172,7 @@ const BUNDLES_PER_PIPELINE: usize = 8;
 fn random_bundles_change_what_they_change_in_the_real_switch() {
     let switch = RealSwitch::start(PORTS);
     let mut tables = Tables::new();
-    let mut runner = TestRunner::default();
+    let mut runner = cases::runner();
     let (mut done, mut refused) = (0, 0);
     for _ in 0..pipelines_to_compare() * BUNDLES_PER_PIPELINE {
         let lines = pipelines::changes::bundle()
@@ -210,7 +207,7 @@ fn random_bundles_change_what_they_change_in_the_real_switch() {
 
 #[test]
 fn pipelines_of_real_controllers_do_what_they_do_in_the_real_switch() {
-    let mut runner = TestRunner::default();
+    let mut runner = cases::runner();
     let mut busy = 0;
     for (name, lines, _) in samples::PIPELINES {
         let switch = RealSwitch::start(SAMPLE_PORTS);

@@ -1,6 +1,7 @@
 //! The text form, compared with what `ovs-ofctl` makes of the same lines.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cases;
 mod flows;
 
 use std::io::Write;
@@ -10,7 +11,6 @@ use aorta_flow::field::FieldId;
 use aorta_flow::text::{Form, NoNames, parse_flow};
 use aorta_flow::{Flow, FlowFlags};
 use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::TestRunner;
 
 /// What `ovs-ofctl parse-flows` prints for these lines, one for each.
 fn reference(version: &str, lines: &[String]) -> Vec<String> {
@@ -221,19 +221,11 @@ fn allowed(field: FieldId) -> bool {
         && !field.name().starts_with("tun_gtpu")
 }
 
-/// How many random flows are compared; `AORTA_FLOW_CASES` overrides.
-fn cases() -> usize {
-    std::env::var("AORTA_FLOW_CASES")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(2000)
-}
-
 #[test]
 fn random_flows() {
-    let mut runner = TestRunner::default();
+    let mut runner = cases::runner();
     let strategy = flows::plain_flow(allowed);
-    let flows: Vec<Flow> = (0..cases())
+    let flows: Vec<Flow> = (0..cases::count(2000))
         .map(|_| strategy.new_tree(&mut runner).unwrap().current())
         .collect();
     let lines: Vec<String> = flows.iter().map(Flow::to_string).collect();
