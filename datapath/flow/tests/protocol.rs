@@ -10,7 +10,7 @@ use aorta_flow::action::{Ct, HashFields};
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowMod, GroupMod, Modification, Tables};
 use aorta_flow::text::{Form, NoNames, parse_flow, parse_flow_line, parse_group};
-use aorta_flow::translate::{CtOutcome, Effect, Env, HashKind, Packet, Translation, translate};
+use aorta_flow::translate::{CtOutcome, Effect, Env, Packet, Translation, translate};
 use aorta_flow::{Flow, FlowKey, Group, OfPort};
 use proptest::strategy::{Strategy, ValueTree};
 use real_switch::RealSwitch;
@@ -44,13 +44,8 @@ impl Env for Around {
         others.map(OfPort).chain([OfPort::LOCAL]).collect()
     }
 
-    fn hash(&mut self, kind: HashKind, _packet: &Packet) -> u32 {
-        assert_eq!(
-            kind,
-            HashKind::Fields(HashFields::EthSrc, 0),
-            "not generated"
-        );
-        0
+    fn hash(&mut self, fields: HashFields, _basis: u16, _packet: &Packet) -> u32 {
+        panic!("a hash of {} is not generated", fields.name());
     }
 
     fn ct(&mut self, _ct: &Ct, _packet: &Packet) -> CtOutcome {

@@ -3,7 +3,7 @@
 use super::action_set::in_order;
 use super::apply::{change, forget_connection, in_port};
 use super::machine::Machine;
-use super::{Effect, HashKind, MeterVerdict, groups, learned_flow};
+use super::{Effect, MeterVerdict, groups, learned_flow};
 use crate::OfPort;
 use crate::action::{
     Action, Bundle, BundleAlgorithm, Controller, Ct, CtZone, Multipath, MultipathAlgorithm,
@@ -185,8 +185,8 @@ impl<'a> Machine<'a> {
     }
 
     fn multipath(&mut self, multipath: &Multipath) {
-        let kind = HashKind::Fields(multipath.fields, multipath.basis);
-        let hash = self.env.hash(kind, &self.state.packet);
+        let (fields, basis) = (multipath.fields, multipath.basis);
+        let hash = self.env.hash(fields, basis, &self.state.packet);
         let n = multipath.n_links.max(1);
         let link = match multipath.algorithm {
             MultipathAlgorithm::ModuloN => hash % n,
@@ -199,7 +199,6 @@ impl<'a> Machine<'a> {
     }
 
     fn bundle(&mut self, bundle: &Bundle) {
-        let kind = HashKind::Fields(bundle.fields, bundle.basis);
         let mut live = Vec::new();
         for port in &bundle.members {
             if self.env.is_live(*port) {
@@ -209,7 +208,8 @@ impl<'a> Machine<'a> {
         let chosen = match bundle.algorithm {
             BundleAlgorithm::ActiveBackup => live.first().copied(),
             BundleAlgorithm::Hrw => {
-                let hash = self.env.hash(kind, &self.state.packet);
+                let packet = &self.state.packet;
+                let hash = self.env.hash(bundle.fields, bundle.basis, packet);
                 live.into_iter()
                     .max_by_key(|port| mixed(hash, port.0.into()))
             }

@@ -27,13 +27,6 @@ pub struct CtOutcome {
     pub label: u128,
 }
 
-/// What a hash is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HashKind {
-    /// Fields that an action names, with its basis.
-    Fields(HashFields, u16),
-}
-
 /// What the interpreter asks of what is around it. The methods with a body give the answer of a
 /// switch without ports, state and traffic.
 pub trait Env {
@@ -52,8 +45,8 @@ pub trait Env {
         true
     }
 
-    /// A hash of a packet.
-    fn hash(&mut self, kind: HashKind, packet: &Packet) -> u32;
+    /// A hash of a packet's fields, with a number that goes into it.
+    fn hash(&mut self, fields: HashFields, basis: u16, packet: &Packet) -> u32;
 
     /// A hash of a packet, as a select group wants it.
     fn group_hash(&mut self, group: &Group, packet: &Packet) -> u32;

@@ -14,7 +14,7 @@ mod machine;
 mod packet;
 mod trace;
 
-pub use env::{CtOutcome, Env, HashKind, MeterVerdict};
+pub use env::{CtOutcome, Env, MeterVerdict};
 pub use learn::learned_flow;
 pub use machine::translate;
 pub use packet::Packet;

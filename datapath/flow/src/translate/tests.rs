@@ -1,4 +1,5 @@
 use super::*;
+use crate::action::HashFields;
 use crate::field::FieldId;
 use crate::table::{FlowMod, GroupMod, Modification, Tables};
 use crate::text::{Form, NoNames, parse_flow, parse_flow_line, parse_group};
@@ -24,7 +25,7 @@ impl Env for Around {
         port != OfPort(4)
     }
 
-    fn hash(&mut self, _kind: HashKind, _packet: &Packet) -> u32 {
+    fn hash(&mut self, _fields: HashFields, _basis: u16, _packet: &Packet) -> u32 {
         self.hash
     }
 
