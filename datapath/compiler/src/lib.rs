@@ -12,6 +12,7 @@ mod facts;
 mod finish;
 mod flood;
 mod module;
+pub mod pipeline;
 mod skb;
 
 pub use entry::{ENTRY_PREFIX, compile_entry};

@@ -1,0 +1,206 @@
+//! What a pipeline keeps of a packet, per CPU: the fields, as programs read and change them.
+//!
+//! Each field that has storage of its own stands at a fixed place in the *key*, as a number in host
+//! order, in words of 32 bits of which the least significant comes first. So a word of a
+//! [`Match`](aorta_flow::Match) is compared with one load, and two neighbouring words with one
+//! 64-bit load. The *base* is a second key: what the packet's bytes say at the moment. Where both
+//! differ, the bytes are changed before a copy leaves.
+
+use std::sync::LazyLock;
+
+use aorta_flow::field::FieldId;
+
+/// Fields of the packet's headers, in the order in which they stand; those that are often matched
+/// together are neighbours.
+const HEADERS: &[FieldId] = &[
+    FieldId::IN_PORT,
+    FieldId::ETH_TYPE,
+    FieldId::ETH_SRC,
+    FieldId::ETH_DST,
+    FieldId::VLAN_TCI,
+    FieldId::NW_PROTO,
+    FieldId::IP_SRC,
+    FieldId::IP_DST,
+    FieldId::TCP_SRC,
+    FieldId::TCP_DST,
+    FieldId::IP_FRAG,
+    FieldId::NW_TOS,
+    FieldId::NW_TTL,
+    FieldId::TCP_FLAGS,
+    FieldId::IPV6_SRC,
+    FieldId::IPV6_DST,
+    FieldId::ND_TARGET,
+    FieldId::ARP_SHA,
+    FieldId::ARP_THA,
+    FieldId::IPV6_LABEL,
+    FieldId::MPLS_LABEL,
+    FieldId::MPLS_TC,
+    FieldId::MPLS_BOS,
+    FieldId::MPLS_TTL,
+];
+
+/// Bytes that the fields of headers take at most: the part of the key that the base has too.
+pub const HEADER_BYTES: i16 = 256;
+/// Bytes of a key.
+pub const KEY_BYTES: i16 = 2048;
+
+/// Byte offset of each field's storage in the key, by the field's index.
+static PLACES: LazyLock<Vec<Option<i16>>> = LazyLock::new(|| {
+    let mut places = vec![None; FieldId::COUNT];
+    let mut at = 0;
+    for id in HEADERS {
+        put(&mut places, *id, &mut at);
+    }
+    at = HEADER_BYTES;
+    for id in FieldId::all().filter(|id| id.field().home == *id) {
+        put(&mut places, id, &mut at);
+    }
+    places
+});
+
+fn put(places: &mut [Option<i16>], id: FieldId, at: &mut i16) {
+    if places[id.index()].is_some() {
+        return;
+    }
+    let bytes = storage_bytes(id);
+    let align = bytes.min(8);
+    *at = (*at + align - 1) / align * align;
+    if *at + bytes <= KEY_BYTES {
+        places[id.index()] = Some(*at);
+        *at += bytes;
+    }
+}
+
+/// Bytes that a field's storage takes: 4, 8 or 16.
+pub fn storage_bytes(home: FieldId) -> i16 {
+    match home.field().key_bits {
+        0..=32 => 4,
+        33..=64 => 8,
+        _ => 16,
+    }
+}
+
+/// Byte offset in the key of the storage of `home`, a field that is its own
+/// [`home`](aorta_flow::field::Field::home). `None` if the key doesn't have it.
+pub fn place(home: FieldId) -> Option<i16> {
+    PLACES[home.index()]
+}
+
+/// Byte offset in the key of 32-bit word `number` (0 is the least significant) of `home`.
+pub fn word(home: FieldId, number: u8) -> Option<i16> {
+    let at = 4 * i16::from(number);
+    (at < storage_bytes(home)).then_some(place(home)? + at)
+}
+
+/// What a pipeline keeps per CPU besides the key. Offsets in bytes; the key starts at
+/// [`state::KEY`], the base at [`state::BASE`].
+pub mod state {
+    use super::{HEADER_BYTES, KEY_BYTES};
+
+    /// u32: version of the tables that the packet goes by.
+    pub const VERSION: i16 = 0;
+    /// u32: slot of the port that the packet came from.
+    pub const INGRESS: i16 = 4;
+    /// u32: lookups so far.
+    pub const LOOKUPS: i16 = 8;
+    /// u32: open visits of the same or earlier tables.
+    pub const DEPTH: i16 = 12;
+    /// u32: frames on the stack of what is still to be done.
+    pub const FRAMES: i16 = 16;
+    /// u32: frames that belong to bridges that the packet came through before.
+    pub const FRAME_BASE: i16 = 20;
+    /// u32: copies of the key that are set aside.
+    pub const SAVES: i16 = 24;
+    /// u32: values on the stack of `push` and `pop`.
+    pub const STACK: i16 = 28;
+    /// u64: bit n is set if the bytes may differ from the key in group n.
+    pub const DIRTY: i16 = 32;
+    /// u32: copies that left or went to controllers.
+    pub const OUTPUTS: i16 = 40;
+    /// u32: slot of the port that the packet, as its bytes are, still has to be sent to, plus 1;
+    /// 0 if none.
+    pub const PENDING: i16 = 44;
+    /// u32: queue for outputs, plus 1; 0 if none.
+    pub const QUEUE: i16 = 48;
+    /// u32: offset of the network header in the frame, without the tag beside it; 0 if none.
+    pub const L3: i16 = 52;
+    /// u32: offset of the transport header; 0 if none, and in later fragments.
+    pub const L4: i16 = 56;
+    /// u32: length of the frame in bytes as it came, with its tag.
+    pub const LEN: i16 = 60;
+    /// u64: `jiffies_64` when the packet came.
+    pub const NOW: i16 = 64;
+    /// u32: rule whose actions are being done ([`super::super::record::RULE`]).
+    pub const RULE: i16 = 72;
+    /// u32: table whose actions are being done.
+    pub const TABLE: i16 = 76;
+    /// u32: why the packet is given up ([`DropReason`](aorta_flow::DropReason) index plus 1), 0 if it isn't.
+    pub const GIVEN_UP: i16 = 80;
+    /// u32: 1 if a lookup found no flow.
+    pub const MISSED: i16 = 84;
+    /// u32: hash of the packet, once computed; see [`state::HASHED`].
+    pub const HASH: i16 = 88;
+    /// u32: what [`HASH`] is a hash of.
+    pub const HASHED: i16 = 92;
+    /// 64 bytes of an action set; see the actions' own documentation.
+    pub const ACTION_SET: i16 = 128;
+    /// The key.
+    pub const KEY: i16 = 512;
+    /// The base: the header part of a key.
+    pub const BASE: i16 = KEY + KEY_BYTES;
+    /// What is still to be done, [`FRAME_BYTES`] each.
+    pub const FRAMES_AT: i16 = BASE + HEADER_BYTES;
+    /// Bytes of a frame: u32 where to go on, u32 record (offset in its table's memory), u64 for
+    /// what is to go on there.
+    pub const FRAME_BYTES: i16 = 16;
+    /// Frames at most, a power of two.
+    pub const MAX_FRAMES: i16 = 256;
+    /// Values of `push`, 16 bytes each.
+    pub const STACK_AT: i16 = FRAMES_AT + FRAME_BYTES * MAX_FRAMES;
+    /// Values of `push` at most, a power of two.
+    pub const MAX_STACK: i16 = 64;
+    /// Keys that are set aside.
+    pub const SAVES_AT: i16 = STACK_AT + 16 * MAX_STACK;
+    /// Bytes of a key set aside: the words that the bridge's actions change, one after the other.
+    pub const SAVE_BYTES: i16 = 1024;
+    /// Keys set aside at most, a power of two.
+    pub const MAX_SAVES: i16 = 16;
+    /// Bytes of all of it; a per-CPU value can have 32 KiB.
+    pub const BYTES: usize = SAVES_AT as usize + SAVE_BYTES as usize * MAX_SAVES as usize;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_with_storage_has_a_place_of_its_own() {
+        let mut end = 0;
+        let mut places: Vec<(i16, FieldId)> = FieldId::all()
+            .filter(|id| id.field().home == *id)
+            .map(|id| (place(id).unwrap(), id))
+            .collect();
+        places.sort();
+        for (at, id) in places {
+            assert!(at >= end, "{id} at {at}");
+            assert_eq!(at % storage_bytes(id).min(8), 0, "{id}");
+            end = at + storage_bytes(id);
+        }
+        assert!(end <= KEY_BYTES);
+        assert!(HEADERS.iter().all(|id| place(*id).unwrap() < HEADER_BYTES));
+        assert!(state::BYTES <= 32768);
+    }
+
+    #[test]
+    fn addresses_and_ports_are_neighbours() {
+        let apart = |a, b| place(b).unwrap() - place(a).unwrap();
+        assert_eq!(apart(FieldId::IP_SRC, FieldId::IP_DST), 4);
+        assert_eq!(apart(FieldId::TCP_SRC, FieldId::TCP_DST), 4);
+        assert_eq!(place(FieldId::IP_SRC).unwrap() % 8, 0);
+        assert_eq!(
+            word(FieldId::IPV6_SRC, 3),
+            Some(place(FieldId::IPV6_SRC).unwrap() + 12)
+        );
+        assert_eq!(word(FieldId::IP_SRC, 1), None);
+    }
+}
