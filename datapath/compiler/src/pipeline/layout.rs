@@ -188,7 +188,7 @@ mod tests {
         }
         assert!(end <= KEY_BYTES);
         assert!(HEADERS.iter().all(|id| place(*id).unwrap() < HEADER_BYTES));
-        assert!(state::BYTES <= 32768);
+        const { assert!(state::BYTES <= 32768) };
     }
 
     #[test]
