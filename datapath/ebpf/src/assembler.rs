@@ -6,7 +6,7 @@ use crate::error::AssembleError;
 use crate::helper::Helper;
 use crate::insn::Insn;
 use crate::link;
-use crate::op::{AluOp, ByteOrder, Cond, Op, Wide};
+use crate::op::{AluOp, AtomicOp, ByteOrder, Cond, Op, Wide};
 use crate::program::{Comment, MapId, Program, Relocation};
 use crate::reg::{Operand, Reg, Size, Width};
 
@@ -232,7 +232,14 @@ impl Assembler {
 
     /// `*(size *)(base + off) += src` as one step for all CPUs; W or Dw.
     pub fn atomic_add(&mut self, size: Size, base: Reg, off: i16, src: Reg) {
-        self.emit(Op::AtomicAdd {
+        self.atomic(AtomicOp::Add, size, base, off, src);
+    }
+
+    /// What [`AtomicOp`] says with `*(size *)(base + off)` and `src`, as one step for all CPUs; W
+    /// or Dw. A comparison is with R0.
+    pub fn atomic(&mut self, op: AtomicOp, size: Size, base: Reg, off: i16, src: Reg) {
+        self.emit(Op::Atomic {
+            op,
             size,
             base,
             off,
@@ -249,12 +256,25 @@ impl Assembler {
         self.emit(Op::Jump { off: 0 });
     }
 
-    /// Jump to the label if `dst cond operand`, 64 bits. The label must be within 16 bits.
+    /// Jump to the label if the program has used up the loops that the kernel allows it (8 million
+    /// in Linux 6.9, or a quarter of a second in later ones); go on otherwise. The verifier takes a
+    /// loop that has this at its head as one that ends. Needs Linux 6.9.
+    pub fn may_goto(&mut self, label: Label) {
+        self.fixups.push(Fixup {
+            insn: self.insns.len(),
+            label,
+        });
+        self.emit(Op::MayGoto { off: 0 });
+    }
+
+    /// Jump to the label if `dst cond operand`, 64 bits. Beyond 16 bits of distance it becomes a
+    /// jump to a long jump.
     pub fn jump_if(&mut self, cond: Cond, dst: Reg, operand: impl Into<Operand>, label: Label) {
         self.branch(cond, Width::W64, dst, operand.into(), label);
     }
 
-    /// Jump to the label if `dst cond operand`, low 32 bits. The label must be within 16 bits.
+    /// Jump to the label if `dst cond operand`, low 32 bits; as far as
+    /// [`Assembler::jump_if`].
     pub fn jump_if32(&mut self, cond: Cond, dst: Reg, operand: impl Into<Operand>, label: Label) {
         self.branch(cond, Width::W32, dst, operand.into(), label);
     }
@@ -341,7 +361,7 @@ impl Assembler {
     /// Resolves the labels and checks what the kernel would refuse in any program.
     ///
     /// # Errors
-    /// An unbound or twice bound label, a conditional jump out of range, an instruction that can't
+    /// An unbound or twice bound label, an instruction that can't
     /// be reached or after which the program ends, a write to R10, a constant shift or division
     /// that is never valid.
     pub fn finish(self) -> Result<Program, AssembleError> {

@@ -2,7 +2,7 @@
 
 use crate::helper::Helper;
 use crate::insn::Insn;
-use crate::op::{AluOp, ByteOrder, Cond, Op, Wide};
+use crate::op::{AluOp, AtomicOp, ByteOrder, Cond, Op, Wide};
 use crate::reg::{Operand, Reg, Size, Width};
 
 const LD: u8 = 0x00;
@@ -17,6 +17,7 @@ const STX_ATOMIC: u8 = 0xc3;
 const END: u8 = 0xd0;
 const CALL: u8 = 0x85;
 const EXIT: u8 = 0x95;
+const MAY_GOTO: u8 = 0xe5;
 const LD_IMM64: u8 = 0x18;
 const SOURCE_REG: u8 = 0x08;
 
@@ -58,21 +59,19 @@ impl From<Op> for Insn {
                 off,
                 src,
             } => store_insn(size, base, off, src),
-            Op::AtomicAdd {
+            Op::Atomic {
+                op,
                 size,
                 base,
                 off,
                 src,
-            } => {
-                let op = STX_ATOMIC | size_bits(size);
-                Insn {
-                    op,
-                    dst: base.number(),
-                    src: src.number(),
-                    off,
-                    imm: 0,
-                }
-            }
+            } => Insn {
+                op: STX_ATOMIC | size_bits(size),
+                dst: base.number(),
+                src: src.number(),
+                off,
+                imm: i32::from(op as u8),
+            },
             Op::Jump { off } => Insn {
                 op: JMP,
                 off,
@@ -90,6 +89,11 @@ impl From<Op> for Insn {
                 src,
                 off,
             } => Insn::with_operand(pick(width, JMP32, JMP) | cond as u8, dst, src, off),
+            Op::MayGoto { off } => Insn {
+                op: MAY_GOTO,
+                off,
+                ..Insn::default()
+            },
             Op::Call(helper) => Insn {
                 op: CALL,
                 imm: helper.id() as i32,
@@ -248,6 +252,7 @@ fn decode_jump(insn: Insn) -> Option<Op> {
         JMP => return Some(Op::Jump { off: insn.off }),
         JMP32 => return Some(Op::JumpLong { off: insn.imm }),
         EXIT => return Some(Op::Exit),
+        MAY_GOTO => return Some(Op::MayGoto { off: insn.off }),
         CALL => return Helper::from_id(insn.imm as u32).map(Op::Call),
         _ => {}
     }
@@ -291,7 +296,8 @@ fn decode_memory(insn: Insn) -> Option<Op> {
             off,
             src: Operand::Reg(src),
         }),
-        (0xc0, 0x03) if matches!(size, Size::W | Size::Dw) => Some(Op::AtomicAdd {
+        (0xc0, 0x03) if matches!(size, Size::W | Size::Dw) => Some(Op::Atomic {
+            op: AtomicOp::from_imm(insn.imm)?,
             size,
             base: dst,
             off,
@@ -373,14 +379,22 @@ mod tests {
             },
             [0x72, 0x0a, 0xff, 0xff, 7, 0, 0, 0],
         );
+        let atomic = |op| Op::Atomic {
+            op,
+            size,
+            base: R0,
+            off: 0,
+            src: R1,
+        };
+        same(atomic(AtomicOp::Add), [0xdb, 0x10, 0, 0, 0, 0, 0, 0]);
+        same(atomic(AtomicOp::FetchAdd), [0xdb, 0x10, 0, 0, 1, 0, 0, 0]);
         same(
-            Op::AtomicAdd {
-                size,
-                base: R0,
-                off: 0,
-                src: R1,
-            },
-            [0xdb, 0x10, 0, 0, 0, 0, 0, 0],
+            atomic(AtomicOp::Exchange),
+            [0xdb, 0x10, 0, 0, 0xe1, 0, 0, 0],
+        );
+        same(
+            atomic(AtomicOp::CompareExchange),
+            [0xdb, 0x10, 0, 0, 0xf1, 0, 0, 0],
         );
         same(
             Op::LoadWide {
@@ -410,6 +424,7 @@ mod tests {
             [0x06, 0, 0, 0, 0xfe, 0xff, 0xff, 0xff],
         );
         same(Op::Call(Helper::MapLookupElem), [0x85, 0, 0, 0, 1, 0, 0, 0]);
+        same(Op::MayGoto { off: 3 }, [0xe5, 0, 3, 0, 0, 0, 0, 0]);
         same(Op::Exit, [0x95, 0, 0, 0, 0, 0, 0, 0]);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::helper::Helper;
 use crate::lex::{Kind, Token};
+use crate::op::AtomicOp;
 use crate::parse::ParseErrorKind;
 use crate::program::MapId;
 use crate::reg::{Operand, Reg, Size, Width};
@@ -140,6 +141,13 @@ impl<'a> Cursor<'a> {
         self.take(expected, |kind| match kind {
             Kind::Number(value) => T::try_from(value).ok(),
             _ => None,
+        })
+    }
+
+    pub(crate) fn atomic(&mut self) -> Result<AtomicOp, Mistake> {
+        self.take("fetch_add, exchange or compare_exchange", |kind| {
+            let mut all = AtomicOp::ALL.iter().copied();
+            all.find(|op| op.word().is_some_and(|word| kind == Kind::Word(word)))
         })
     }
 

@@ -56,7 +56,7 @@ pub enum AssembleError {
         /// Index of the instruction after the second place.
         insn: usize,
     },
-    /// A conditional jump farther than 16 bits.
+    /// A jump farther than 32 bits.
     #[error("{at} jumps to label {label}, {distance} instructions away: out of range")]
     TooFar {
         /// The jump.

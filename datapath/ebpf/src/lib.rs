@@ -26,12 +26,13 @@ mod print;
 mod program;
 mod refusal;
 mod reg;
+mod relax;
 
 pub use assembler::{Assembler, Label};
 pub use error::{AssembleError, Location};
 pub use helper::Helper;
 pub use insn::Insn;
-pub use op::{AluOp, ByteOrder, Cond, Op, Wide};
+pub use op::{AluOp, AtomicOp, ByteOrder, Cond, Op, Wide};
 pub use parse::{ParseError, ParseErrorKind};
 pub use program::{Comment, EncodeError, LabelAt, MapId, Program, Relocation};
 pub use refusal::{Refusal, refusal};

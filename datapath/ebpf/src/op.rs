@@ -83,6 +83,36 @@ coded! {
     }
 }
 
+/// What an atomic instruction does with a word of memory and its register, as one step.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum AtomicOp {
+    /// Adds the register to the memory.
+    Add = 0x00,
+    /// As `Add`; the register gets what the memory held before. Needs Linux 5.12.
+    FetchAdd = 0x01,
+    /// Exchanges both. Needs Linux 5.12.
+    Exchange = 0xe1,
+    /// Stores the register if the memory holds what R0 holds; R0 gets what it held before. Needs
+    /// Linux 5.12.
+    CompareExchange = 0xf1,
+}
+
+impl AtomicOp {
+    /// All values.
+    pub const ALL: &[AtomicOp] = &[
+        AtomicOp::Add,
+        AtomicOp::FetchAdd,
+        AtomicOp::Exchange,
+        AtomicOp::CompareExchange,
+    ];
+
+    pub(crate) fn from_imm(imm: i32) -> Option<AtomicOp> {
+        let found = |op: &AtomicOp| i32::from(*op as u8) == imm;
+        Self::ALL.iter().copied().find(found)
+    }
+}
+
 /// What a byte-order instruction does with the low bits of a register; the rest is cleared.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ByteOrder {
@@ -136,8 +166,9 @@ pub enum Op {
         off: i16,
         src: Operand,
     },
-    /// `*(base + off) += src` as one step; `Size::W` and `Size::Dw` only.
-    AtomicAdd {
+    /// `*(base + off) op src` as one step; `Size::W` and `Size::Dw` only.
+    Atomic {
+        op: AtomicOp,
         size: Size,
         base: Reg,
         off: i16,
@@ -155,6 +186,9 @@ pub enum Op {
         src: Operand,
         off: i16,
     },
+    /// Jump if the program has used up the loops that the kernel allows it, and go on otherwise.
+    /// Needs Linux 6.9.
+    MayGoto { off: i16 },
     /// Call a kernel helper.
     Call(Helper),
     /// Return R0.
@@ -169,7 +203,7 @@ impl Op {
     /// Distance of a jump in slots, counted from the next one.
     pub(crate) fn distance(self) -> Option<i64> {
         match self {
-            Op::Jump { off } | Op::JumpIf { off, .. } => Some(off.into()),
+            Op::Jump { off } | Op::JumpIf { off, .. } | Op::MayGoto { off } => Some(off.into()),
             Op::JumpLong { off } => Some(off.into()),
             _ => None,
         }
@@ -182,6 +216,11 @@ impl Op {
             | Op::Swap { dst, .. }
             | Op::Load { dst, .. }
             | Op::LoadWide { dst, .. } => Some(dst),
+            Op::Atomic { op, src, .. } => match op {
+                AtomicOp::Add => None,
+                AtomicOp::FetchAdd | AtomicOp::Exchange => Some(src),
+                AtomicOp::CompareExchange => Some(Reg::R0),
+            },
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use crate::assembler::{Assembler, Label};
 use crate::cursor::{Cursor, Mistake};
 use crate::error::AssembleError;
 use crate::lex::{self, Kind};
-use crate::op::{AluOp, ByteOrder, Cond};
+use crate::op::{AluOp, AtomicOp, ByteOrder, Cond};
 use crate::program::Program;
 use crate::reg::{Operand, Size, Width};
 
@@ -145,7 +145,12 @@ impl Parser {
                 asm.jump(label);
             }
             "if" => self.branch(asm, c)?,
-            "lock" => atomic_add(asm, c)?,
+            "may_goto" => {
+                let label = c.word("a label")?;
+                let label = self.label(asm, label);
+                asm.may_goto(label);
+            }
+            "lock" => atomic(asm, c)?,
             _ => {
                 c.at -= 1;
                 assignment(asm, c)?;
@@ -174,11 +179,15 @@ fn store(asm: &mut Assembler, c: &mut Cursor<'_>) -> Result<(), Mistake> {
     Ok(())
 }
 
-fn atomic_add(asm: &mut Assembler, c: &mut Cursor<'_>) -> Result<(), Mistake> {
+fn atomic(asm: &mut Assembler, c: &mut Cursor<'_>) -> Result<(), Mistake> {
+    let (op, sign) = match c.peek() {
+        Some(Kind::Word(_)) => (c.atomic()?, "="),
+        _ => (AtomicOp::Add, "+="),
+    };
     let (size, base, off) = c.place()?;
-    c.symbol("+=")?;
+    c.symbol(sign)?;
     match c.operand(Width::W64)? {
-        Operand::Reg(src) => asm.atomic_add(size, base, off, src),
+        Operand::Reg(src) => asm.atomic(op, size, base, off, src),
         Operand::Imm(_) => return Err((c.at - 1, ParseErrorKind::Expected("a register"))),
     }
     Ok(())

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use crate::insn::Insn;
-use crate::op::{AluOp, ByteOrder, Cond, Op, Wide};
+use crate::op::{AluOp, AtomicOp, ByteOrder, Cond, Op, Wide};
 use crate::program::{MapId, Program};
 use crate::reg::{Operand, Reg, Size, Width};
 
@@ -62,6 +62,18 @@ impl Cond {
             Cond::Le => "<=",
             Cond::Slt => "s<",
             Cond::Sle => "s<=",
+        }
+    }
+}
+
+impl AtomicOp {
+    /// The word behind `lock`, `None` for `Add`, which is an assignment.
+    pub(crate) fn word(self) -> Option<&'static str> {
+        match self {
+            AtomicOp::Add => None,
+            AtomicOp::FetchAdd => Some("fetch_add"),
+            AtomicOp::Exchange => Some("exchange"),
+            AtomicOp::CompareExchange => Some("compare_exchange"),
         }
     }
 }
@@ -141,14 +153,17 @@ fn op_text(op: Op, symbols: Symbols<'_>) -> String {
         } => {
             format!("{} = {}", place(size, base, off), operand(Width::W64, src))
         }
-        Op::AtomicAdd {
+        Op::Atomic {
+            op,
             size,
             base,
             off,
             src,
-        } => {
-            format!("lock {} += {src}", place(size, base, off))
-        }
+        } => match op.word() {
+            None => format!("lock {} += {src}", place(size, base, off)),
+            Some(word) => format!("lock {word} {} = {src}", place(size, base, off)),
+        },
+        Op::MayGoto { off } => format!("may_goto {}", target(off.into(), symbols)),
         Op::Jump { off } => format!("goto {}", target(off.into(), symbols)),
         Op::JumpLong { off } => format!("gotol {}", target(off.into(), symbols)),
         Op::JumpIf {

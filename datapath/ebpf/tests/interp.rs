@@ -75,6 +75,32 @@ fn atomic_add_wraps_in_its_size() {
 }
 
 #[test]
+fn atomics_give_back_what_was_there() {
+    let body = |rest: &str| format!("*(u64 *)(r10 - 8) = 7\nr1 = 2\n{rest}\nexit");
+    let fetched =
+        "lock fetch_add *(u64 *)(r10 - 8) = r1\nr0 = *(u64 *)(r10 - 8)\nr0 <<= 8\nr0 |= r1";
+    assert_eq!(verdict(&body(fetched)), 0x907);
+    let exchanged =
+        "lock exchange *(u32 *)(r10 - 8) = r1\nr0 = *(u64 *)(r10 - 8)\nr0 <<= 8\nr0 |= r1";
+    assert_eq!(verdict(&body(exchanged)), 0x207);
+    for (expected, stored) in [(7, 2), (8, 7)] {
+        let compared = format!(
+            "r0 = {expected}\nlock compare_exchange *(u64 *)(r10 - 8) = r1\n\
+             r0 <<= 8\nr1 = *(u64 *)(r10 - 8)\nr0 |= r1"
+        );
+        assert_eq!(verdict(&body(&compared)), 0x700 + stored);
+    }
+}
+
+#[test]
+fn may_goto_jumps_when_no_loops_are_left() {
+    let mut machine = Machine::default();
+    machine.loops_left = 5;
+    let body = "r0 = 0\nagain:\nmay_goto over\nr0 += 1\ngoto again\nover:\nexit";
+    assert_eq!(run(&mut machine, body, &mut NoHelpers).unwrap().verdict, 5);
+}
+
+#[test]
 fn errors_name_the_instruction() {
     assert_eq!(
         fault("r0 = r7\nexit"),

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use aorta_ebpf::{
-    AluOp, Assembler, ByteOrder, Cond, Helper, Label, MapId, Operand, ParseErrorKind, Program, Reg,
-    Size, Width,
+    AluOp, Assembler, AtomicOp, ByteOrder, Cond, Helper, Label, MapId, Operand, ParseErrorKind,
+    Program, Reg, Size, Width,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -25,7 +25,8 @@ enum Step {
     Swap(ByteOrder, Size, Reg),
     Load(Size, Reg, Reg, i16),
     Store(Size, Reg, i16, Operand),
-    AtomicAdd(Size, Reg, i16, Reg),
+    Atomic(AtomicOp, Size, Reg, i16, Reg),
+    MayGoto(usize),
     Branch(Cond, Width, Reg, Operand, usize),
     Goto(usize),
     Call(Helper),
@@ -84,8 +85,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (orders, select(&Size::ALL[1..]), written()).prop_map(|(o, s, r)| Step::Swap(o, s, r)),
         1 => (size(), written(), reg(), any::<i16>()).prop_map(|(s, d, b, o)| Step::Load(s, d, b, o)),
         1 => (size(), reg(), any::<i16>(), operand()).prop_map(|(s, b, o, v)| Step::Store(s, b, o, v)),
-        1 => (select(&Size::ALL[2..]), reg(), any::<i16>(), reg())
-            .prop_map(|(s, b, o, v)| Step::AtomicAdd(s, b, o, v)),
+        1 => (select(AtomicOp::ALL), select(&Size::ALL[2..]), reg(), any::<i16>(), written())
+            .prop_map(|(a, s, b, o, v)| Step::Atomic(a, s, b, o, v)),
+        1 => any::<usize>().prop_map(Step::MayGoto),
         3 => (select(Cond::ALL), width(), reg(), operand(), any::<usize>())
             .prop_map(|(c, w, d, v, to)| Step::Branch(c, w, d, v, to)),
         1 => any::<usize>().prop_map(Step::Goto),
@@ -120,6 +122,7 @@ fn build(name: &str, steps: &[Step]) -> Program {
             Step::Branch(cond, Width::W32, dst, src, to) => {
                 asm.jump_if32(*cond, *dst, *src, labels[to % labels.len()]);
             }
+            Step::MayGoto(to) => asm.may_goto(labels[to % labels.len()]),
             Step::Goto(to) => {
                 // What follows must stay reachable.
                 let over = asm.label("over");
@@ -141,13 +144,15 @@ fn straight(asm: &mut Assembler, step: &Step) {
         Step::Swap(order, size, dst) => asm.swap(order, size, dst),
         Step::Load(size, dst, base, off) => asm.load(size, dst, base, off),
         Step::Store(size, base, off, src) => asm.store(size, base, off, src),
-        Step::AtomicAdd(size, base, off, src) => asm.atomic_add(size, base, off, src),
+        Step::Atomic(op, size, base, off, src) => asm.atomic(op, size, base, off, src),
         Step::Call(helper) => asm.call(helper),
         Step::Number(dst, value) => asm.load_imm64(dst, value),
         Step::Map(dst, map) => asm.load_map(dst, MapId(map)),
         Step::MapValue(dst, map, off) => asm.load_map_value(dst, MapId(map), off),
         Step::Comment(text) => asm.comment(text),
-        Step::Branch(..) | Step::Goto(_) | Step::Label(_) => unreachable!("not straight"),
+        Step::Branch(..) | Step::MayGoto(_) | Step::Goto(_) | Step::Label(_) => {
+            unreachable!("not straight")
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use super::machine::{Fault, Machine};
 use super::maps::Maps;
 use super::memory::Memory;
 use crate::helper::Helper;
-use crate::op::{AluOp, Op, Wide};
+use crate::op::{AluOp, AtomicOp, Op, Wide};
 use crate::program::Program;
-use crate::reg::{Operand, Reg};
+use crate::reg::{Operand, Reg, Size};
 
 /// What follows an instruction.
 pub(super) enum Next {
@@ -111,18 +111,22 @@ impl Cpu {
                 let address = self.address(base, off)?;
                 machine.memory.store(size, address, self.operand(src)?)?;
             }
-            Op::AtomicAdd {
+            Op::Atomic {
+                op,
                 size,
                 base,
                 off,
                 src,
             } => {
                 let address = self.address(base, off)?;
-                let sum = machine
-                    .memory
-                    .load(size, address)?
-                    .wrapping_add(self.get(src)?);
-                machine.memory.store(size, address, sum)?;
+                self.atomic(machine, op, size, address, src)?;
+            }
+            Op::MayGoto { off } => {
+                if machine.loops_left == 0 {
+                    self.jump(off.into())?;
+                } else {
+                    machine.loops_left -= 1;
+                }
             }
             Op::Jump { off } => self.jump(off.into())?,
             Op::JumpLong { off } => self.jump(off.into())?,
@@ -147,6 +151,39 @@ impl Cpu {
             Op::WideHigh { .. } => return Err(Fault::NoInstruction),
         }
         Ok(Next::Insn)
+    }
+
+    fn atomic(
+        &mut self,
+        machine: &mut Machine,
+        op: AtomicOp,
+        size: Size,
+        address: u64,
+        src: Reg,
+    ) -> Result<(), Fault> {
+        let old = machine.memory.load(size, address)?;
+        let with = self.get(src)?;
+        let new = match op {
+            AtomicOp::Add | AtomicOp::FetchAdd => old.wrapping_add(with),
+            AtomicOp::Exchange => with,
+            AtomicOp::CompareExchange => {
+                let low = u64::MAX >> (64 - size.bits());
+                let equal = self.get(Reg::R0)? & low == old;
+                if equal { with } else { old }
+            }
+        };
+        machine.memory.store(size, address, new)?;
+        let read = Op::Atomic {
+            op,
+            size,
+            base: src,
+            off: 0,
+            src,
+        };
+        if let Some(dst) = read.written() {
+            self.set(dst, old);
+        }
+        Ok(())
     }
 
     fn jump(&mut self, distance: i64) -> Result<(), Fault> {

@@ -14,6 +14,9 @@ const TAIL_CALLS: u32 = 33;
 /// Steps that a run may take unless told otherwise.
 const BUDGET: u64 = 1_000_000;
 
+/// Loops that a program may do (BPF_MAX_LOOPS).
+const LOOPS: u64 = 8 << 20;
+
 /// Bytes of `struct __sk_buff` (linux/bpf.h).
 const SKB_LEN: usize = 192;
 const SKB_FIELD_LEN: u64 = 0;
@@ -124,6 +127,8 @@ pub struct Machine {
     pub maps: Maps,
     /// Steps that a run may take, tail calls included.
     pub budget: u64,
+    /// How often `may_goto` goes on before it jumps, in all runs together.
+    pub loops_left: u64,
     programs: HashMap<(MapId, u32), Program>,
 }
 
@@ -133,6 +138,7 @@ impl Default for Machine {
             memory: Memory::default(),
             maps: Maps::default(),
             budget: BUDGET,
+            loops_left: LOOPS,
             programs: HashMap::new(),
         }
     }
