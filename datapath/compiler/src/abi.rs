@@ -29,6 +29,11 @@ pub enum MapKind {
     PerCpuArray = 6,
     /// `BPF_MAP_TYPE_LRU_HASH`
     LruHash = 9,
+    /// `BPF_MAP_TYPE_RINGBUF`; the greatest number of entries is its bytes.
+    RingBuf = 27,
+    /// `BPF_MAP_TYPE_ARRAY` of one entry, `BPF_F_MMAPABLE`: the daemon writes its bytes without a
+    /// system call.
+    Memory = 0x402,
 }
 
 /// Shape of one map.

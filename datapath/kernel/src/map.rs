@@ -6,11 +6,14 @@ use std::path::Path;
 
 use aorta_compiler::abi::{MapKind, MapSpec};
 use aya::maps::MapData;
-use aya_obj::generated::{BPF_F_NO_PREALLOC, bpf_map_type};
+use aya_obj::generated::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, bpf_map_type};
 
 use crate::error::DatapathError;
 use crate::pins;
 use crate::sys::{self, ElementSize};
+
+/// Entries that one call reads at most.
+const READ_AT_ONCE: u32 = 4096;
 
 /// An open map.
 #[derive(Debug)]
@@ -31,11 +34,13 @@ impl Map {
         };
         let flags = match spec.kind {
             MapKind::Hash => BPF_F_NO_PREALLOC,
+            MapKind::Memory => BPF_F_MMAPABLE,
             _ => 0,
         };
         let kind = match spec.kind {
             MapKind::Hash => bpf_map_type::BPF_MAP_TYPE_HASH,
-            MapKind::Array => bpf_map_type::BPF_MAP_TYPE_ARRAY,
+            MapKind::Array | MapKind::Memory => bpf_map_type::BPF_MAP_TYPE_ARRAY,
+            MapKind::RingBuf => bpf_map_type::BPF_MAP_TYPE_RINGBUF,
             MapKind::ProgArray => bpf_map_type::BPF_MAP_TYPE_PROG_ARRAY,
             MapKind::PerCpuArray => bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY,
             MapKind::LruHash => bpf_map_type::BPF_MAP_TYPE_LRU_HASH,
@@ -108,6 +113,11 @@ impl Map {
         self.max_entries
     }
 
+    /// Its descriptor.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// Number for instructions.
     pub fn raw_fd(&self) -> i32 {
         self.fd.as_raw_fd()
@@ -170,6 +180,37 @@ impl Map {
         let values: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
         sys::update_batch(self.fd.as_fd(), self.size, &keys, &values)
             .map_err(|source| self.error("write", source))
+    }
+
+    /// The values of the first `count` indices of an array, one after the other: for a per-CPU
+    /// map those of all CPUs, each padded to 8 bytes.
+    pub fn get_first(&self, count: u32) -> Result<Vec<u8>, DatapathError> {
+        let mut values = Vec::with_capacity(count as usize * self.size.value);
+        let mut read = 0;
+        while read < count {
+            let most = (count - read).min(READ_AT_ONCE);
+            let got = sys::lookup_batch(self.fd.as_fd(), self.size, read, most)
+                .map_err(|source| self.error("read", source))?;
+            if got.is_empty() {
+                break;
+            }
+            read += (got.len() / self.size.value) as u32;
+            values.extend(got);
+        }
+        Ok(values)
+    }
+
+    /// Writes the values of some indices of an array, in one call: `values` one after the other,
+    /// as [`Map::get`] gives them.
+    pub fn set_indices(&self, indices: &[u32], values: &[u8]) -> Result<(), DatapathError> {
+        let keys: Vec<u8> = indices.iter().flat_map(|i| i.to_ne_bytes()).collect();
+        sys::update_batch(self.fd.as_fd(), self.size, &keys, values)
+            .map_err(|source| self.error("write", source))
+    }
+
+    /// Bytes of one entry: of all CPUs, padded, for a per-CPU map.
+    pub fn entry_bytes(&self) -> usize {
+        self.size.value
     }
 
     /// Deletes `key`.

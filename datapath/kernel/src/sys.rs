@@ -1,11 +1,13 @@
-//! The `bpf(2)` calls that aya has no form for: maps by bytes, links by device index, and test
-//! runs. The only module of the project with `unsafe` code.
+//! The `bpf(2)` calls that aya has no form for: maps by bytes or mapped into memory, links
+//! by device index, and test runs. The only module of the project with `unsafe` code.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info};
+use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_map_type};
 
 /// `BPF_NOEXIST`: only create.
 pub const ONLY_NEW: u64 = 1;
@@ -147,6 +149,137 @@ pub fn update_batch(
     attr.batch.map_fd = fd(map);
     // SAFETY: both slices hold `count` elements of the map's sizes and are borrowed for the call.
     unsafe { bpf(bpf_cmd::BPF_MAP_UPDATE_BATCH, &mut attr) }.map(drop)
+}
+
+/// Values of up to `count` indices of an array from `start` on, one after the other.
+pub fn lookup_batch(
+    map: BorrowedFd<'_>,
+    size: ElementSize,
+    start: u32,
+    count: u32,
+) -> io::Result<Vec<u8>> {
+    check(size, 4, size.value)?;
+    // The kernel goes on behind the index that it is given; without one it starts at the first.
+    let before = start.wrapping_sub(1);
+    let mut last = 0u32;
+    let mut keys = vec![0u32; count as usize];
+    let mut values = vec![0u8; count as usize * size.value];
+    let mut attr = attr();
+    if start > 0 {
+        attr.batch.in_batch = &raw const before as u64;
+    }
+    attr.batch.out_batch = &raw mut last as u64;
+    attr.batch.keys = keys.as_mut_ptr() as u64;
+    attr.batch.values = values.as_mut_ptr() as u64;
+    attr.batch.count = count;
+    attr.batch.map_fd = fd(map);
+    // SAFETY: `keys` and `values` have room for `count` elements of the map's sizes, both batch
+    // marks for a key, and all live through the call.
+    match unsafe { bpf(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr) } {
+        Err(e) if e.raw_os_error() != Some(libc::ENOENT) => Err(e),
+        _ => {
+            // SAFETY: the kernel wrote how many elements it gave, an integer.
+            let given = unsafe { attr.batch.count };
+            values.truncate(given as usize * size.value);
+            Ok(values)
+        }
+    }
+}
+
+/// Makes an array of one map that is like `inner`.
+pub fn create_array_of_maps(inner: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    attr.__bindgen_anon_1.map_type = bpf_map_type::BPF_MAP_TYPE_ARRAY_OF_MAPS as u32;
+    attr.__bindgen_anon_1.key_size = 4;
+    attr.__bindgen_anon_1.value_size = 4;
+    attr.__bindgen_anon_1.max_entries = 1;
+    attr.__bindgen_anon_1.inner_map_fd = fd(inner);
+    // SAFETY: no addresses in this command.
+    let new = unsafe { bpf(bpf_cmd::BPF_MAP_CREATE, &mut attr) }?;
+    // SAFETY: the kernel made this descriptor for us just now.
+    Ok(unsafe { OwnedFd::from_raw_fd(new as i32) })
+}
+
+/// The only value of a map, shared with programs: readable and writable until it is dropped.
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<u8>,
+    /// Bytes that may be touched; the pages behind them belong to the mapping, too.
+    len: usize,
+}
+
+// SAFETY: the memory belongs to no thread, is never moved, and all access is by the methods below.
+unsafe impl Send for Mapping {}
+// SAFETY: shared access is by atomic words only.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `len` bytes, at least one, of the values of `map`, which was made with
+    /// `BPF_F_MMAPABLE` and has as many.
+    pub fn new(map: BorrowedFd<'_>, len: usize) -> io::Result<Mapping> {
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+        // SAFETY: a new mapping at a place that the kernel chooses touches no other memory.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                protection,
+                flags,
+                map.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        NonNull::new(start.cast())
+            .map(|start| Mapping { start, len })
+            .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Address of `bytes` bytes at `at`, which must be within the mapping and aligned to `align`.
+    fn place(&self, at: usize, bytes: usize, align: usize) -> *mut u8 {
+        let within = at.checked_add(bytes).is_some_and(|end| end <= self.len);
+        assert!(
+            within && at.is_multiple_of(align),
+            "{bytes} bytes at {at} of {}",
+            self.len
+        );
+        // SAFETY: `at` is not behind the end of the mapping.
+        unsafe { self.start.add(at).as_ptr() }
+    }
+
+    /// The aligned u32 at `at`.
+    pub fn word(&self, at: usize) -> &AtomicU32 {
+        // SAFETY: within the mapping, which lives as long as `self`, starts at a page and is
+        // aligned; others touch such words whole.
+        unsafe { AtomicU32::from_ptr(self.place(at, 4, 4).cast()) }
+    }
+
+    /// The aligned u64 at `at`.
+    pub fn double(&self, at: usize) -> &AtomicU64 {
+        // SAFETY: as in `word`.
+        unsafe { AtomicU64::from_ptr(self.place(at, 8, 8).cast()) }
+    }
+
+    /// Copies `bytes` to `at`, in no order.
+    pub fn copy_in(&mut self, at: usize, bytes: &[u8]) {
+        let to = self.place(at, bytes.len(), 1);
+        // SAFETY: within the mapping; `bytes` is other memory, as `self` is borrowed alone.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: this mapping was made by `new` and nobody can use it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
 }
 
 /// Attaches a TC program to the ingress of a device (tcx, Linux 6.6). The link ends with its

@@ -2,5 +2,6 @@
 //! tables in memory that programs read and the daemon writes.
 
 pub mod layout;
+pub mod maps;
 pub mod memory;
 pub mod record;

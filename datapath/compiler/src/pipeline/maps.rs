@@ -1,0 +1,117 @@
+//! The maps of pipelines: what programs of every bridge share, and what each has of its own.
+
+use aorta_ebpf::MapId;
+
+use super::layout::state;
+use crate::abi::{MapKind, MapSpec};
+
+/// Generation: what a pipeline keeps of a packet, see [`state`].
+pub const STATE: MapSpec = MapSpec {
+    id: MapId(0x100),
+    name: "pipeline",
+    kind: MapKind::PerCpuArray,
+    key_bytes: 4,
+    value_bytes: state::BYTES as u32,
+    max_entries: 1,
+};
+
+/// Generation: copies on their way to the daemon, see [`upcall`].
+pub const UPCALLS: MapSpec = MapSpec {
+    id: MapId(0x101),
+    name: "upcalls",
+    kind: MapKind::RingBuf,
+    key_bytes: 0,
+    value_bytes: 0,
+    max_entries: 1 << 22,
+};
+
+/// State: counters of each rule, by [`RuleId`](super::record::RuleId); see [`stats`]. It grows
+/// with the number of flows.
+pub const fn flow_stats_spec(max_entries: u32) -> MapSpec {
+    MapSpec {
+        id: FLOW_STATS,
+        name: "flow_stats",
+        kind: MapKind::PerCpuArray,
+        key_bytes: 4,
+        value_bytes: stats::BYTES as u32,
+        max_entries,
+    }
+}
+
+/// How programs name the counters of rules.
+pub const FLOW_STATS: MapId = MapId(0x102);
+
+/// How programs name the memory with the ports of their bridge; see [`ports`].
+pub const BRIDGE_PORTS: MapId = MapId(0x103);
+
+/// How programs name the memory whose first u32 is the version of their tables.
+pub const VERSION: MapId = MapId(0x104);
+
+/// Counters of a rule, per CPU.
+pub mod stats {
+    /// u64: packets.
+    pub const PACKETS: i16 = 0;
+    /// u64: their bytes, as they came.
+    pub const BYTES_SEEN: i16 = 8;
+    /// u64: `jiffies_64` when the newest came; 0 if none did.
+    pub const USED: i16 = 16;
+    /// Bytes of a record.
+    pub const BYTES: usize = 24;
+}
+
+/// Memory of one bridge with flows: which port has which number.
+pub mod ports {
+    /// Offset of the u32 of port number 0: its port slot plus 1, or 0 if there is none. Those of
+    /// the other numbers follow.
+    pub const SLOTS: u32 = 0;
+    /// u32: which of the two lists of all ports holds, 0 or 1.
+    pub const WHICH: u32 = 4 << 16;
+    /// The first list: u32 how many, then for each a u32: the port slot. The second list is
+    /// [`LIST_BYTES`] behind it.
+    pub const LISTS: u32 = WHICH + 8;
+    /// Bytes of a list, a power of two.
+    pub const LIST_BYTES: u32 = 1 << 16;
+    /// Ports that a list can hold.
+    pub const MAX_LISTED: u32 = crate::abi::MAX_PORTS;
+    /// Bytes of the memory.
+    pub const BYTES: u32 = LISTS + 2 * LIST_BYTES;
+
+    /// Offset of the u32 of a port number.
+    pub const fn slot_of(ofport: u16) -> u32 {
+        SLOTS + 4 * ofport as u32
+    }
+}
+
+/// A record of [`UPCALLS`]: a header, words of the key, then bytes of the frame.
+pub mod upcall {
+    /// u32: slot of the bridge.
+    pub const BRIDGE: i16 = 0;
+    /// u32: number of the port that the packet came from.
+    pub const IN_PORT: i16 = 4;
+    /// u32: rule whose actions sent it, all ones if none.
+    pub const RULE: i16 = 8;
+    /// u32: table.
+    pub const TABLE: i16 = 12;
+    /// u32: what for: the number that the pipeline gave the action.
+    pub const WHAT: i16 = 16;
+    /// u32: version of the tables.
+    pub const VERSION: i16 = 20;
+    /// u32: length of the whole frame in bytes.
+    pub const FRAME_LEN: i16 = 24;
+    /// u32: words of the key that follow the header: those of the pipeline's metadata, in the
+    /// order of its list.
+    pub const WORDS: i16 = 28;
+    /// Bytes of the header.
+    pub const HEADER_BYTES: i16 = 32;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_holds_every_port() {
+        const { assert!(4 + 4 * ports::MAX_LISTED <= ports::LIST_BYTES) };
+        assert_eq!(ports::slot_of(u16::MAX) + 4, ports::WHICH);
+    }
+}
