@@ -93,7 +93,7 @@ map! {
 }
 map! {
     /// Generation: programs that others jump to; see [`jump`].
-    JUMPS, 7, "jumps", ProgArray, 4, 4, jump::FIRST_PATCH + MAX_PORTS
+    JUMPS, 7, "jumps", ProgArray, 4, 4, jump::COUNT
 }
 
 map! {
@@ -294,9 +294,27 @@ pub mod jump {
     /// Entry of the patch port in slot 0; the others follow.
     pub const FIRST_PATCH: u32 = 2;
 
+    /// Root of the pipeline of the bridge in slot 0; the others follow.
+    pub const FIRST_BRIDGE: u32 = FIRST_PATCH + super::MAX_PORTS;
+    /// Where the pipeline of the bridge in slot 0 goes on when a frame comes back from another
+    /// program; the others follow.
+    pub const FIRST_RESUME: u32 = FIRST_BRIDGE + super::MAX_BRIDGES;
+    /// How many there are.
+    pub const COUNT: u32 = FIRST_RESUME + super::MAX_BRIDGES;
+
     /// Entry of the patch port in `slot`.
     pub const fn patch(slot: u32) -> u32 {
         FIRST_PATCH + slot
+    }
+
+    /// Root of the pipeline of the bridge in `slot`.
+    pub const fn bridge(slot: u32) -> u32 {
+        FIRST_BRIDGE + slot
+    }
+
+    /// Where the pipeline of the bridge in `slot` goes on.
+    pub const fn resume(slot: u32) -> u32 {
+        FIRST_RESUME + slot
     }
 }
 

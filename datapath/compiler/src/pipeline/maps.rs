@@ -47,6 +47,19 @@ pub const BRIDGE_PORTS: MapId = MapId(0x103);
 /// How programs name the memory whose first u32 is the version of their tables.
 pub const VERSION: MapId = MapId(0x104);
 
+/// How programs name the memory with the rules of a table of their bridge.
+pub const fn table_memory(table: u8) -> MapId {
+    MapId(0x200 + table as u32)
+}
+
+/// The table whose memory programs name so.
+pub const fn table_of_memory(map: MapId) -> Option<u8> {
+    match map.0 {
+        0x200..=0x2ff => Some(map.0 as u8),
+        _ => None,
+    }
+}
+
 /// Counters of a rule, per CPU.
 pub mod stats {
     /// u64: packets.

@@ -1,7 +1,14 @@
 //! Flow tables compiled: a bridge's tables become one program, with the rules of its larger
 //! tables in memory that programs read and the daemon writes.
 
+mod compiled;
+mod error;
 pub mod layout;
 pub mod maps;
 pub mod memory;
 pub mod record;
+mod report;
+
+pub use compiled::{Hook, Memories, Outcome, Pipeline, PipelineConfig, Retired, TableMemory};
+pub use error::{PipelineError, Refusal};
+pub use report::{Report, TableReport};

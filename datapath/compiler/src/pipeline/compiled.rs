@@ -1,0 +1,167 @@
+//! The compiled form of one bridge's tables, and how it follows their changes.
+
+use aorta_ebpf::{MapId, Program};
+use aorta_flow::BridgeName;
+use aorta_flow::table::{Change, FlowId, Tables};
+
+use super::memory::Memory;
+use super::record::RuleId;
+use super::{PipelineError, Report};
+
+/// Where a program hangs, which decides how it reaches the frame.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Hook {
+    /// tcx ingress: `struct __sk_buff`.
+    Tc,
+}
+
+/// What a pipeline depends on besides the tables.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PipelineConfig {
+    /// Name of the bridge, for errors.
+    pub bridge: BridgeName,
+    /// Slot of the bridge.
+    pub bridge_slot: u32,
+    /// Where its program hangs.
+    pub hook: Hook,
+    /// Version of the tables that it starts with: what its version cell holds before the program
+    /// is put in place.
+    pub version: u32,
+}
+
+/// Memory that a table of the pipeline needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TableMemory {
+    /// The table.
+    pub table: u8,
+    /// How the program names it.
+    pub map: MapId,
+    /// Bytes.
+    pub bytes: u32,
+}
+
+/// Gives a table's memory.
+pub trait Memories {
+    /// The memory of `table`; `None` if there is none.
+    fn memory(&mut self, table: u8) -> Option<&mut dyn Memory>;
+}
+
+impl<M: Memory> Memories for std::collections::BTreeMap<u8, M> {
+    fn memory(&mut self, table: u8) -> Option<&mut dyn Memory> {
+        self.get_mut(&table).map(|memory| memory as &mut dyn Memory)
+    }
+}
+
+/// Records that no packet finds once the version that replaced them holds. Their places may be
+/// used again when no packet of an earlier version is on its way any more.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Retired {
+    /// Tables and rules.
+    pub records: Vec<(u8, RuleId)>,
+}
+
+/// What a change of the tables asks of the kernel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The memories hold it: it is valid as soon as the version cell says so.
+    InPlace {
+        /// For [`Pipeline::reclaim`], after a grace period that begins when the version holds.
+        retired: Retired,
+    },
+    /// It needs another program. The memories may hold records of the version that was to be, which
+    /// no packet finds as long as the old version holds: build anew.
+    Rebuild {
+        /// Why, for people.
+        why: String,
+    },
+}
+
+/// A bridge's tables as a program and memories.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    config: PipelineConfig,
+}
+
+impl Pipeline {
+    /// Compiles tables. `rule_of` tells the number of each flow's counters.
+    ///
+    /// # Errors
+    /// When flows ask for what programs can't do.
+    pub fn build(
+        _tables: &Tables,
+        _rule_of: &mut dyn FnMut(FlowId) -> RuleId,
+        config: &PipelineConfig,
+    ) -> Result<Pipeline, PipelineError> {
+        Ok(Pipeline {
+            config: config.clone(),
+        })
+    }
+
+    /// What it was built with.
+    pub fn config(&self) -> &PipelineConfig {
+        &self.config
+    }
+
+    /// The memories that its tables need.
+    pub fn memories(&self) -> Vec<TableMemory> {
+        Vec::new()
+    }
+
+    /// Writes all rules of a table into its memory, which is new and zero.
+    ///
+    /// # Errors
+    /// When the table has no memory.
+    pub fn fill(&mut self, table: u8, _memory: &mut dyn Memory) -> Result<(), PipelineError> {
+        Err(PipelineError::NoMemory {
+            bridge: self.config.bridge.clone(),
+            table,
+        })
+    }
+
+    /// The program: the bridge's root, at [`jump::bridge`](crate::abi::jump::bridge).
+    ///
+    /// # Errors
+    /// When it can't be assembled.
+    pub fn program(&self) -> Result<Program, PipelineError> {
+        let mut a = aorta_ebpf::Assembler::new("pipeline");
+        a.mov(aorta_ebpf::Reg::R0, crate::skb::ACT_SHOT);
+        a.exit();
+        a.finish().map_err(|source| PipelineError::Assemble {
+            bridge: self.config.bridge.clone(),
+            source: Box::new(source),
+        })
+    }
+
+    /// The program at [`jump::resume`](crate::abi::jump::resume), where frames come back from other
+    /// programs; `None` if the root never sends any there.
+    ///
+    /// # Errors
+    /// When it can't be assembled.
+    pub fn resume_program(&self) -> Result<Option<Program>, PipelineError> {
+        Ok(None)
+    }
+
+    /// Takes over changes of the tables, for packets of `version` and later: all or nothing.
+    ///
+    /// # Errors
+    /// When flows ask for what programs can't do. Then nothing has changed.
+    pub fn change(
+        &mut self,
+        _changes: &[Change],
+        _rule_of: &mut dyn FnMut(FlowId) -> RuleId,
+        _version: u32,
+        _memories: &mut dyn Memories,
+    ) -> Result<Outcome, PipelineError> {
+        Ok(Outcome::Rebuild {
+            why: "the tables are code".to_owned(),
+        })
+    }
+
+    /// Makes the places of records free that nobody reads any more.
+    pub fn reclaim(&mut self, _retired: &Retired, _memories: &mut dyn Memories) {}
+
+    /// What became of the tables.
+    pub fn report(&self) -> Report {
+        Report::default()
+    }
+}
