@@ -49,6 +49,12 @@ reasons! {
     PatchLoop = "patch-loop", "it went through too many patch ports: is there a loop?";
     /// The kernel refused an operation on the frame.
     Failed = "failed", "the kernel refused to change or to send the frame";
+    /// No flow of a table took it, and none before sent it anywhere.
+    Unmatched = "unmatched", "a table had no flow for it, and no flow before had sent it anywhere";
+    /// The flows that it matched send it nowhere.
+    NoOutput = "no-output", "the flows that it matched send it nowhere";
+    /// Too many visits of tables.
+    TooDeep = "too-deep", "it visited too many tables: do flows resubmit in a circle?";
 }
 
 impl DropReason {
