@@ -3,8 +3,9 @@
 //! Each field that has storage of its own stands at a fixed place in the *key*, as a number in host
 //! order, in words of 32 bits of which the least significant comes first. So a word of a
 //! [`Match`](aorta_flow::Match) is compared with one load, and two neighbouring words with one
-//! 64-bit load. The *base* is a second key: what the packet's bytes say at the moment. Where both
-//! differ, the bytes are changed before a copy leaves.
+//! 64-bit load. The packet's bytes follow later: they are brought to the key before a copy leaves
+//! ([`super::commit`]). What bytes alone don't tell cheaply stands in the *base*, which has the
+//! places of the key: which VLAN tags the frame has at the moment.
 
 use std::sync::LazyLock;
 
@@ -92,6 +93,32 @@ pub fn word(home: FieldId, number: u8) -> Option<i16> {
     (at < storage_bytes(home)).then_some(place(home)? + at)
 }
 
+/// VLAN tags in the key and in the base, behind the fields: what is behind the outer tag, and what
+/// `vlan_tci` doesn't say of the outer one. Byte offsets in the key. They are there only if the
+/// bridge's actions add or remove tags ([`super::commit::Changes::tags`]).
+///
+/// The tags on the wire are, outermost first: none if `vlan_tci` lacks its bit 0x1000, whatever is
+/// behind; else the outer one, then `INNER[COUNT - 1]` down to `INNER[0]`.
+pub mod vlan {
+    /// u32: protocol identifier of the outer tag in the high half (0 stands for 0x8100), its drop
+    /// eligible indicator in bit 12, nothing else.
+    pub const OUTER: i16 = 192;
+    /// u32: tags behind the outer one.
+    pub const COUNT: i16 = 196;
+    /// Tags behind the outer one, the innermost first, u32 each: protocol identifier in the high
+    /// half, tag control information as on the wire in the low one. One more place than there are
+    /// tags is for the commit's own use.
+    pub const INNER: i16 = 200;
+    /// Tags behind the outer one at most; a packet that would get more is given up.
+    pub const MAX_INNER: i16 = 3;
+    /// First byte behind all of it.
+    pub const END: i16 = INNER + 4 * (MAX_INNER + 1);
+}
+
+/// u32 in the key: length of the packet in bytes, tags included, as its fields are. It is there
+/// only if an action asks for it.
+pub const LENGTH: i16 = vlan::END;
+
 /// What a pipeline keeps per CPU besides the key. Offsets in bytes; the key starts at
 /// [`state::KEY`], the base at [`state::BASE`].
 pub mod state {
@@ -122,9 +149,10 @@ pub mod state {
     pub const PENDING: i16 = 44;
     /// u32: queue for outputs, plus 1; 0 if none.
     pub const QUEUE: i16 = 48;
-    /// u32: offset of the network header in the frame, without the tag beside it; 0 if none.
+    /// u32: offset of the network header in the frame, without the tag beside it; 0 if none, or if
+    /// it isn't such that its fields count.
     pub const L3: i16 = 52;
-    /// u32: offset of the transport header; 0 if none, and in later fragments.
+    /// u32: offset of the transport header; 0 if none, in later fragments, and if it isn't whole.
     pub const L4: i16 = 56;
     /// u32: length of the frame in bytes as it came, with its tag.
     pub const LEN: i16 = 60;
@@ -187,7 +215,9 @@ mod tests {
             end = at + storage_bytes(id);
         }
         assert!(end <= KEY_BYTES);
-        assert!(HEADERS.iter().all(|id| place(*id).unwrap() < HEADER_BYTES));
+        let fields_end = |id: &FieldId| place(*id).unwrap() + storage_bytes(*id);
+        assert!(HEADERS.iter().all(|id| fields_end(id) <= vlan::OUTER));
+        const { assert!(LENGTH + 4 <= HEADER_BYTES) };
         const { assert!(state::BYTES <= 32768) };
     }
 

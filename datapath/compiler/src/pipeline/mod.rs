@@ -1,6 +1,7 @@
 //! Flow tables compiled: a bridge's tables become one program, with the rules of its larger
 //! tables in memory that programs read and the daemon writes.
 
+pub mod commit;
 mod compiled;
 mod error;
 pub mod layout;

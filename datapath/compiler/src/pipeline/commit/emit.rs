@@ -1,0 +1,102 @@
+//! Pieces that all parts of the commit use.
+
+use aorta_ebpf::{AluOp, Assembler, Cond, Helper, Label, Reg, Size, Width};
+use aorta_flow::field::FieldId;
+
+use super::Emitter;
+use crate::pipeline::layout::{self, state};
+use crate::skb;
+
+use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R10};
+
+/// Offsets in the frame are masked by this; headers end far below.
+pub(super) const MAX_OFFSET: i32 = 0x3fff;
+
+/// `BPF_F_RECOMPUTE_CSUM`: a device's checksum over the whole frame follows.
+pub(super) const RECOMPUTE_CSUM: i32 = 1;
+/// `BPF_F_PSEUDO_HDR`: the change is one of the pseudo header.
+pub(super) const PSEUDO_HDR: i32 = 0x10;
+/// `BPF_F_MARK_MANGLED_0`: a checksum of 0 means that there is none, and stays.
+pub(super) const MARK_MANGLED_0: i32 = 0x20;
+
+/// Offset in the state of a field's storage in the key.
+pub(super) fn key(home: FieldId) -> i16 {
+    state::KEY + layout::place(home).unwrap_or_default()
+}
+
+/// R1 = address of the frame plus the offset in the state word `offset`; goes to `failed` unless
+/// `bytes` are accessible from there on. Uses R2, R3.
+pub(super) fn frame_key(a: &mut Assembler, offset: Option<i16>, bytes: i32, failed: Label) {
+    a.load(Size::W, R1, R6, skb::DATA);
+    a.load(Size::W, R3, R6, skb::DATA_END);
+    if let Some(offset) = offset {
+        a.load(Size::W, R2, R7, offset);
+        a.and(R2, MAX_OFFSET);
+        a.add(R1, R2);
+    }
+    a.mov(R2, R1);
+    a.add(R2, bytes);
+    a.jump_if(Cond::Gt, R2, R3, failed);
+}
+
+/// `dst` = its complement in the low 32 bits; the high half is cleared.
+pub(super) fn not32(a: &mut Assembler, dst: Reg) {
+    a.alu(AluOp::Xor, Width::W32, dst, -1);
+}
+
+/// Folds a sum of 64 bits to 32, by ones' complement. Uses `scratch`.
+pub(super) fn fold32(a: &mut Assembler, sum: Reg, scratch: Reg) {
+    for _ in 0..2 {
+        a.mov32(scratch, sum);
+        a.rsh(sum, 32);
+        a.add(sum, scratch);
+    }
+}
+
+/// Folds a sum of 32 bits to 16, by ones' complement. Uses `scratch`.
+pub(super) fn fold16(a: &mut Assembler, sum: Reg, scratch: Reg) {
+    for _ in 0..3 {
+        a.mov(scratch, sum);
+        a.and(scratch, 0xffff);
+        a.rsh(sum, 16);
+        a.add(sum, scratch);
+    }
+}
+
+impl Emitter<'_> {
+    /// Skips to `other` unless a bit of these groups is set. Uses R1.
+    pub(super) fn unless_dirty(&mut self, groups: i32, other: Label) {
+        self.a.load(Size::Dw, R1, R7, state::DIRTY);
+        self.a.and(R1, groups);
+        self.a.jump_if(Cond::Eq, R1, 0, other);
+    }
+
+    /// Writes `len` bytes of the stack from R10 + `stack` on into the frame, at the offset in the
+    /// state word plus `plus`. The checksum of a device follows. Packet pointers are lost.
+    pub(super) fn write(&mut self, offset: i16, plus: i32, stack: i16, len: i32, flags: i32) {
+        let a = &mut *self.a;
+        a.mov(R1, R6);
+        a.load(Size::W, R2, R7, offset);
+        a.add(R2, plus);
+        a.mov(R3, R10);
+        a.add(R3, i32::from(stack));
+        a.mov(R4, len);
+        a.mov(R5, flags);
+        a.call(Helper::SkbStoreBytes);
+        a.jump_if(Cond::Ne, R0, 0, self.failed);
+    }
+
+    /// Changes the checksum at L4 plus `plus` by the difference in `diff` (32 bits, R8 or R9).
+    /// Packet pointers are lost.
+    pub(super) fn checksum(&mut self, plus: i32, diff: Reg, flags: i32) {
+        let a = &mut *self.a;
+        a.mov(R1, R6);
+        a.load(Size::W, R2, R7, state::L4);
+        a.add(R2, plus);
+        a.mov(R3, 0);
+        a.mov(R4, diff);
+        a.mov(R5, flags);
+        a.call(Helper::L4CsumReplace);
+        a.jump_if(Cond::Ne, R0, 0, self.failed);
+    }
+}
