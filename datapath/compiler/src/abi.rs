@@ -291,11 +291,17 @@ pub mod jump {
     pub const FLOOD: u32 = 0;
     /// Sends a frame and goes on with what is left to do for it.
     pub const FINISH: u32 = 1;
+    /// Takes a frame out of a pipeline, into another program.
+    pub const LEAVE: u32 = 2;
+    /// Brings back what was set aside when a frame left a pipeline.
+    pub const RETURN: u32 = 3;
     /// Entry of the patch port in slot 0; the others follow.
-    pub const FIRST_PATCH: u32 = 2;
+    pub const FIRST_PATCH: u32 = 4;
+    /// NORMAL for frames of a pipeline that came from the port in slot 0; the others follow.
+    pub const FIRST_NORMAL: u32 = FIRST_PATCH + super::MAX_PORTS;
 
     /// Root of the pipeline of the bridge in slot 0; the others follow.
-    pub const FIRST_BRIDGE: u32 = FIRST_PATCH + super::MAX_PORTS;
+    pub const FIRST_BRIDGE: u32 = FIRST_NORMAL + super::MAX_PORTS;
     /// Where the pipeline of the bridge in slot 0 goes on when a frame comes back from another
     /// program; the others follow.
     pub const FIRST_RESUME: u32 = FIRST_BRIDGE + super::MAX_BRIDGES;
@@ -305,6 +311,11 @@ pub mod jump {
     /// Entry of the patch port in `slot`.
     pub const fn patch(slot: u32) -> u32 {
         FIRST_PATCH + slot
+    }
+
+    /// NORMAL for frames of a pipeline that came from the port in `slot`.
+    pub const fn normal(slot: u32) -> u32 {
+        FIRST_NORMAL + slot
     }
 
     /// Root of the pipeline of the bridge in `slot`.
@@ -322,7 +333,7 @@ pub mod jump {
 ///
 /// A *tag state* is a u64: 0 for no tag, else `protocol (network order) << 32 | 1 << 16 | tci`.
 /// What is left to do for a frame is a stack of items: jumps into other bridges, and returns to
-/// the tag state of the bridge that jumped.
+/// the tag state of the bridge that jumped, or to a pipeline in the middle of its work.
 pub mod scratch {
     /// u32: slot of the port that the frame came from.
     pub const INGRESS: i16 = 0;
@@ -350,8 +361,10 @@ pub mod scratch {
     pub const FLOOD_START: i16 = 56;
     /// u32: copies made so far.
     pub const FLOOD_COPIES: i16 = 60;
+    /// u32: pipelines that have set aside what they are in the middle of.
+    pub const ASIDE: i16 = 64;
     /// The items.
-    pub const STACK: i16 = 64;
+    pub const STACK: i16 = 72;
     /// Items at most.
     pub const MAX_ITEMS: i32 = 32;
     /// Bytes of the record.
@@ -371,5 +384,7 @@ pub mod scratch {
         pub const BYTES: i32 = 32;
         /// Not a jump: go back to the outer bridge.
         pub const RETURN: i32 = -1;
+        /// Go back to the pipeline that was set aside last.
+        pub const RESUME: i32 = -2;
     }
 }

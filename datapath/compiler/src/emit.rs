@@ -69,6 +69,17 @@ pub fn load_tag(a: &mut Assembler, dst: Reg) {
     a.or(dst, TAG_PRESENT as i32);
 }
 
+/// `dst` = tag state of the frame as it is, with the tag that the kernel keeps beside it or without.
+/// Uses R1, R2.
+pub fn load_tag_state(a: &mut Assembler, dst: Reg) {
+    let untagged = a.label("no_tag");
+    a.mov(dst, 0);
+    a.load(Size::W, R1, CTX, skb::VLAN_PRESENT);
+    a.jump_if(Cond::Eq, R1, 0, untagged);
+    load_tag(a, dst);
+    a.bind(untagged);
+}
+
 /// Changes the frame's outer tag from the state in R1 to the one in `want` (R7 to R9). Goes to
 /// `failed` if the kernel refuses. Packet pointers are gone afterwards.
 pub fn retag(a: &mut Assembler, want: Reg, failed: Label) {

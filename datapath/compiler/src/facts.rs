@@ -32,6 +32,8 @@ pub enum Origin {
     Device,
     /// From the other side of a patch port: another program jumps here.
     Patch,
+    /// From a pipeline whose flows say NORMAL: it has counted them.
+    Pipeline,
 }
 
 /// How frames get their VLAN.

@@ -3,9 +3,9 @@
 
 use aorta_ebpf::{Assembler, Cond, Helper, Label, Program, Reg, Size};
 
-use crate::abi::JUMPS;
 use crate::abi::scratch::{self, item};
-use crate::emit::{CTX, item_address, jump_finish, load_scratch, load_tag, retag};
+use crate::abi::{JUMPS, jump};
+use crate::emit::{CTX, item_address, jump_finish, load_scratch, load_tag_state, retag};
 use crate::{CompileError, skb};
 
 use Reg::{R0, R1, R2, R3, R6, R7, R8, R9, R10};
@@ -93,6 +93,7 @@ fn send_copy(a: &mut Assembler, next: Label) {
 /// Takes items off the stack until one leads on.
 fn items(a: &mut Assembler, next: Label, lost: Label) {
     let back = a.label("back");
+    let resume = a.label("resume");
     a.bind(next);
     a.jump_if(Cond::Ge, R8, ITEMS_PER_RUN, lost);
     a.add(R8, 1);
@@ -112,12 +113,18 @@ fn items(a: &mut Assembler, next: Label, lost: Label) {
     change_tag(a, next);
     a.load(Size::W, R1, R10, TARGET);
     a.jump_if32(Cond::Eq, R1, item::RETURN, back);
+    a.jump_if32(Cond::Eq, R1, item::RESUME, resume);
     jump_on(a);
     a.jump(next);
 
     a.bind(back);
     a.load(Size::Dw, R1, R10, TAG_OUTER);
     a.store(Size::Dw, R7, scratch::TAG_NOW, R1);
+    a.jump(next);
+
+    a.bind(resume);
+    a.mov(R1, CTX);
+    a.tail_call(JUMPS.id, jump::RETURN);
     a.jump(next);
 }
 
@@ -136,13 +143,8 @@ fn change_tag(a: &mut Assembler, failed: Label) {
 /// frame's tag can differ from what this one calls it.
 fn jump_on(a: &mut Assembler) {
     let jump_now = a.label("jump");
-    let untagged = a.label("no_tag");
     a.mov(R3, R9);
-    a.mov(R9, 0);
-    a.load(Size::W, R1, CTX, skb::VLAN_PRESENT);
-    a.jump_if(Cond::Eq, R1, 0, untagged);
-    load_tag(a, R9);
-    a.bind(untagged);
+    load_tag_state(a, R9);
     a.store(Size::Dw, R7, scratch::TAG_NOW, R9);
     a.load(Size::W, R1, R7, scratch::ITEMS);
     a.jump_if(Cond::Eq, R1, 0, jump_now);

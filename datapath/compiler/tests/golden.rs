@@ -2,10 +2,13 @@
 //! blesses what comes out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use aorta_compiler::pipeline::leave::{compile_leave, compile_return};
 use aorta_compiler::{
-    EntryFacts, Ingress, Origin, VidCheck, compile_entry, compile_finish, compile_flood,
+    EntryFacts, FlowEntryFacts, Ingress, Origin, VidCheck, compile_entry, compile_finish,
+    compile_flood, compile_flow_entry,
 };
 use aorta_ebpf::Program;
+use aorta_flow::OfPort;
 use aorta_packet::Vid;
 
 fn vid(vid: u16) -> Vid {
@@ -73,7 +76,34 @@ fn patch_port() {
 }
 
 #[test]
+fn normal_from_a_pipeline() {
+    bless(
+        "normal",
+        &entry(Ingress::Trunk(VidCheck::All), Origin::Pipeline),
+        380,
+    );
+}
+
+#[test]
+fn ports_of_a_bridge_with_flows() {
+    for (name, origin, budget) in [
+        ("flow_device", Origin::Device, 80),
+        ("flow_patch", Origin::Patch, 120),
+    ] {
+        let facts = FlowEntryFacts {
+            port_slot: 3,
+            ofport: OfPort(7),
+            bridge_slot: 1,
+            origin,
+        };
+        bless(name, &compile_flow_entry(&facts).unwrap(), budget);
+    }
+}
+
+#[test]
 fn shared_programs() {
     bless("flood", &compile_flood().unwrap(), 200);
-    bless("finish", &compile_finish().unwrap(), 150);
+    bless("finish", &compile_finish().unwrap(), 160);
+    assert!(compile_leave().unwrap().len() < 1000);
+    assert!(compile_return().unwrap().len() < 1000);
 }

@@ -40,7 +40,11 @@ pub const ENTRY_PREFIX: &str = "entry_";
 
 /// Compiles the entry program of one port.
 pub fn compile_entry(facts: &EntryFacts) -> Result<Program, CompileError> {
-    let name = format!("{ENTRY_PREFIX}{}", facts.port_slot);
+    let prefix = match facts.origin {
+        Origin::Device | Origin::Patch => ENTRY_PREFIX,
+        Origin::Pipeline => "normal_",
+    };
+    let name = format!("{prefix}{}", facts.port_slot);
     let mut entry = Entry::new(facts, &name);
     entry.arrive();
     entry.classify();
@@ -134,16 +138,20 @@ impl<'f> Entry<'f> {
     fn arrive(&mut self) {
         let lost = self.lost;
         self.a.mov(R6, R1);
-        lookup_index(&mut self.a, COUNTERS.id, INDEX, self.facts.port_slot as i32);
-        self.a.jump_if(Cond::Eq, R0, 0, lost);
-        count_frame(&mut self.a, counter::RX_PACKETS, counter::RX_BYTES);
-        if self.facts.origin == Origin::Patch {
-            let looped = self.drop(DropReason::PatchLoop);
+        if self.facts.origin != Origin::Pipeline {
+            lookup_index(&mut self.a, COUNTERS.id, INDEX, self.facts.port_slot as i32);
+            self.a.jump_if(Cond::Eq, R0, 0, lost);
+            count_frame(&mut self.a, counter::RX_PACKETS, counter::RX_BYTES);
+        }
+        if self.facts.origin != Origin::Device {
             // The tag now: whatever the frame carries, should it be dropped at once.
             self.a.store(Size::Dw, R10, TAG_NOW, 0);
             load_scratch(&mut self.a, INDEX, lost);
             self.a.load(Size::Dw, R1, R0, scratch::TAG_NOW);
             self.a.store(Size::Dw, R10, TAG_NOW, R1);
+        }
+        if self.facts.origin == Origin::Patch {
+            let looped = self.drop(DropReason::PatchLoop);
             self.a.load(Size::W, R1, R0, scratch::DEPTH);
             self.a.jump_if(Cond::Gt, R1, MAX_PATCH_DEPTH as i32, looped);
         }
@@ -318,7 +326,7 @@ impl<'f> Entry<'f> {
                 a.call(Helper::Redirect);
                 a.exit();
             }
-            Origin::Patch => {
+            Origin::Patch | Origin::Pipeline => {
                 load_scratch(a, INDEX, lost);
                 a.load(Size::W, R1, R9, port::IFINDEX);
                 a.store(Size::W, R0, scratch::PENDING, R1);

@@ -1,6 +1,6 @@
 //! The rare ways of the entry program, out of line.
 
-use aorta_ebpf::{Cond, Helper, Label, Reg, Size};
+use aorta_ebpf::{Assembler, Cond, Helper, Label, Reg, Size};
 use aorta_flow::DropReason;
 use aorta_packet::Vid;
 
@@ -12,6 +12,13 @@ use crate::emit::{
 use crate::{Ingress, Origin, VidCheck, skb};
 
 use Reg::{R0, R1, R2, R3, R4, R7, R8, R9, R10};
+
+/// The scratch record of R0: no program before has anything left to do for the frame.
+fn nothing_left(a: &mut Assembler) {
+    for zero in [scratch::DEPTH, scratch::ITEMS, scratch::ASIDE] {
+        a.store(Size::W, R0, zero, 0);
+    }
+}
 
 impl Entry<'_> {
     /// All of them; the program's end.
@@ -245,8 +252,7 @@ impl Entry<'_> {
             a.store(Size::W, R0, zero, 0);
         }
         if self.facts.origin == Origin::Device {
-            a.store(Size::W, R0, scratch::DEPTH, 0);
-            a.store(Size::W, R0, scratch::ITEMS, 0);
+            nothing_left(a);
         }
         a.mov(R1, CTX);
         a.tail_call(JUMPS.id, jump::FLOOD);
@@ -266,10 +272,9 @@ impl Entry<'_> {
             Origin::Device => {
                 // The frame has its new tag already.
                 a.store(Size::Dw, R0, scratch::TAG_NOW, R7);
-                a.store(Size::W, R0, scratch::DEPTH, 0);
-                a.store(Size::W, R0, scratch::ITEMS, 0);
+                nothing_left(a);
             }
-            Origin::Patch => {
+            Origin::Patch | Origin::Pipeline => {
                 a.load(Size::Dw, R1, R10, TAG_NOW);
                 a.store(Size::Dw, R0, scratch::TAG_NOW, R1);
             }
@@ -300,7 +305,7 @@ impl Entry<'_> {
         a.jump_if(Cond::Eq, R0, 0, lost);
         a.add(R0, R7);
         count(a, 0, 1);
-        if self.facts.origin == Origin::Patch {
+        if self.facts.origin != Origin::Device {
             load_scratch(a, INDEX, lost);
             a.store(Size::W, R0, scratch::PENDING, 0);
             a.load(Size::Dw, R1, R10, TAG_NOW);

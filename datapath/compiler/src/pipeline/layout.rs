@@ -170,6 +170,15 @@ pub mod state {
     pub const HASH: i16 = 88;
     /// u32: what [`HASH`] is a hash of.
     pub const HASHED: i16 = 92;
+    /// u32: 1 if other programs have more to do for the frame once this bridge is done: then the
+    /// pipeline gives it back as it came, in [`finish`](super::super::leave::finish).
+    pub const INSIDE: i16 = 96;
+    /// u32: slot of the bridge.
+    pub const BRIDGE: i16 = 100;
+    /// u32: index in the jumps of the program that the frame leaves to.
+    pub const LEAVE_TO: i16 = 104;
+    /// u32: patch ports crossed.
+    pub const CROSSED: i16 = 108;
     /// 64 bytes of an action set; see the actions' own documentation.
     pub const ACTION_SET: i16 = 128;
     /// The key.

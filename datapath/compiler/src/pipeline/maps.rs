@@ -15,6 +15,20 @@ pub const STATE: MapSpec = MapSpec {
     max_entries: 1,
 };
 
+/// Generation: what pipelines that a frame left are in the middle of: the state as it was, up to
+/// the base, then the values of `push`.
+pub const ASIDE: MapSpec = MapSpec {
+    id: MapId(0x105),
+    name: "aside",
+    kind: MapKind::PerCpuArray,
+    key_bytes: 4,
+    value_bytes: (state::FRAMES_AT + 16 * state::MAX_STACK) as u32,
+    max_entries: MAX_ASIDE,
+};
+
+/// Pipelines that a frame can be in the middle of, besides the one that it is in.
+pub const MAX_ASIDE: u32 = 8;
+
 /// Generation: copies on their way to the daemon, see [`upcall`].
 pub const UPCALLS: MapSpec = MapSpec {
     id: MapId(0x101),

@@ -5,6 +5,7 @@ pub mod commit;
 mod compiled;
 mod error;
 pub mod layout;
+pub mod leave;
 pub mod maps;
 pub mod memory;
 pub mod record;

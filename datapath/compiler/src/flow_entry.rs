@@ -1,0 +1,143 @@
+//! The entry program of a port of a bridge with flows: counts the frame, and takes it to the
+//! bridge's pipeline.
+
+use aorta_ebpf::{Assembler, Cond, Helper, Label, Program, Reg, Size};
+use aorta_flow::field::FieldId;
+use aorta_flow::{DropReason, MAX_PATCH_DEPTH, OfPort};
+
+use crate::abi::{COUNTERS, JUMPS, counter, jump, scratch};
+use crate::emit::{CTX, count, count_frame, jump_finish, load_scratch, lookup_index};
+use crate::pipeline::layout::{place, state};
+use crate::pipeline::maps::STATE;
+use crate::{CompileError, ENTRY_PREFIX, Origin, skb};
+
+use Reg::{R0, R1, R2, R6, R7, R8};
+
+/// Stack frame: u32 key of an array.
+const INDEX: i16 = -4;
+
+/// Bytes of a tag, which are not among the frame's while the kernel keeps it beside.
+const TAG_BYTES: i32 = 4;
+
+/// All that the entry program of a port of a bridge with flows depends on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FlowEntryFacts {
+    /// Slot of the port.
+    pub port_slot: u32,
+    /// Its number, as flows match it.
+    pub ofport: OfPort,
+    /// Slot of its bridge.
+    pub bridge_slot: u32,
+    /// How frames get here: [`Origin::Device`] or [`Origin::Patch`].
+    pub origin: Origin,
+}
+
+/// Compiles the entry program of a port of a bridge with flows.
+///
+/// # Errors
+/// When it can't be assembled: a defect.
+pub fn compile_flow_entry(facts: &FlowEntryFacts) -> Result<Program, CompileError> {
+    let name = format!("{ENTRY_PREFIX}{}", facts.port_slot);
+    let mut a = Assembler::new(&name);
+    let lost = a.label("lost");
+    let looped = a.label("looped");
+    a.mov(R6, R1);
+    lookup_index(&mut a, STATE.id, INDEX, 0);
+    a.jump_if(Cond::Eq, R0, 0, lost);
+    a.mov(R7, R0);
+    lookup_index(&mut a, COUNTERS.id, INDEX, facts.port_slot as i32);
+    a.jump_if(Cond::Eq, R0, 0, lost);
+    count_frame(&mut a, counter::RX_PACKETS, counter::RX_BYTES);
+    let patch = facts.origin != Origin::Device;
+    if patch {
+        from_patch(&mut a, lost, looped);
+    }
+    begin(&mut a, facts, patch);
+    a.mov(R1, CTX);
+    a.tail_call(JUMPS.id, jump::bridge(facts.bridge_slot));
+    drop_for(&mut a, facts, DropReason::Failed, lost);
+    if patch {
+        a.bind(looped);
+        drop_for(&mut a, facts, DropReason::PatchLoop, lost);
+    }
+    a.bind(lost);
+    a.mov(R0, skb::ACT_SHOT);
+    a.exit();
+    a.finish().map_err(|e| CompileError::assemble(&name, e))
+}
+
+/// The frame came by a jump: what the pipelines that it came through need stays as it is.
+fn from_patch(a: &mut Assembler, lost: Label, looped: Label) {
+    let inner = a.label("inner");
+    let outermost = a.label("outermost");
+    load_scratch(a, INDEX, lost);
+    a.load(Size::W, R1, R0, scratch::DEPTH);
+    a.store(Size::W, R7, state::CROSSED, R1);
+    a.jump_if(Cond::Gt, R1, MAX_PATCH_DEPTH as i32, looped);
+    a.mov(R2, 0);
+    a.load(Size::W, R1, R0, scratch::ITEMS);
+    a.jump_if(Cond::Eq, R1, 0, outermost);
+    a.mov(R2, 1);
+    a.bind(outermost);
+    a.store(Size::W, R7, state::INSIDE, R2);
+    a.load(Size::W, R1, R0, scratch::ASIDE);
+    a.jump_if(Cond::Ne, R1, 0, inner);
+    a.store(Size::W, R7, state::FRAMES, 0);
+    a.store(Size::W, R7, state::SAVES, 0);
+    a.bind(inner);
+    a.load(Size::W, R1, R7, state::FRAMES);
+    a.store(Size::W, R7, state::FRAME_BASE, R1);
+}
+
+/// Writes what a pipeline begins with.
+fn begin(a: &mut Assembler, facts: &FlowEntryFacts, patch: bool) {
+    let untagged = a.label("untagged");
+    a.load(Size::W, R8, CTX, skb::LEN);
+    a.load(Size::W, R1, CTX, skb::VLAN_PRESENT);
+    a.jump_if(Cond::Eq, R1, 0, untagged);
+    a.add(R8, TAG_BYTES);
+    a.bind(untagged);
+    // Words side by side are written together.
+    for pair in [
+        state::LOOKUPS,
+        state::DIRTY,
+        state::OUTPUTS,
+        state::QUEUE,
+        state::L4,
+        state::RULE,
+        state::GIVEN_UP,
+        state::HASH,
+    ] {
+        a.store(Size::Dw, R7, pair, 0);
+    }
+    a.store(Size::W, R7, state::STACK, 0);
+    if !patch {
+        a.store(Size::Dw, R7, state::FRAMES, 0);
+        for word in [state::SAVES, state::INSIDE, state::CROSSED] {
+            a.store(Size::W, R7, word, 0);
+        }
+    }
+    a.store(Size::W, R7, state::LEN, R8);
+    a.store(Size::W, R7, state::INGRESS, facts.port_slot as i32);
+    a.store(Size::W, R7, state::BRIDGE, facts.bridge_slot as i32);
+    if let Some(in_port) = place(FieldId::IN_PORT) {
+        let number = i32::from(facts.ofport.0);
+        a.store(Size::W, R7, state::KEY + in_port, number);
+    }
+    a.call(Helper::Jiffies64);
+    a.store(Size::Dw, R7, state::NOW, R0);
+}
+
+/// Counts why the frame ends here, and goes on with what others have left to do for it.
+fn drop_for(a: &mut Assembler, facts: &FlowEntryFacts, reason: DropReason, lost: Label) {
+    lookup_index(a, COUNTERS.id, INDEX, facts.port_slot as i32);
+    a.jump_if(Cond::Eq, R0, 0, lost);
+    count(a, counter::DROPS + reason.index(), 1);
+    if facts.origin == Origin::Device {
+        a.jump(lost);
+        return;
+    }
+    load_scratch(a, INDEX, lost);
+    a.store(Size::W, R0, scratch::PENDING, 0);
+    jump_finish(a);
+}
