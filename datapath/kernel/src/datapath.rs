@@ -195,7 +195,7 @@ impl Datapath {
         match (facts.origin, device) {
             (Origin::Device, Some(device)) => self.attach(slot, device, &program),
             (Origin::Device, None) => Ok(()),
-            (Origin::Patch, _) => self
+            (Origin::Patch | Origin::Pipeline, _) => self
                 .generation
                 .set_jump(slot, &program)
                 .map_err(|e| PortError::Pin(Box::new(e))),
