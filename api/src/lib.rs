@@ -4,6 +4,10 @@
 //! `docs/openrpc.json` tells all methods; [`OPENRPC`] is its text, which `rpc.discover` answers.
 #![forbid(unsafe_code)]
 
+mod flow;
+
+pub use flow::*;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -125,6 +129,8 @@ pub struct BridgeStatus {
     pub fdb_entries: u32,
     /// Addresses that it can remember.
     pub fdb_size: u32,
+    /// Flows in its tables.
+    pub flows: u64,
     /// Its ports by number.
     pub ports: Vec<PortStatus>,
 }
