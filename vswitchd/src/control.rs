@@ -1,8 +1,16 @@
 //! Questions and orders to the switch from its other tasks.
 
-use aorta_api::BridgeStatus;
+use std::sync::Arc;
+
+use aorta_api::{
+    BridgeStatus, EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer, FlowTrace,
+    FlowTraceParams,
+};
+use aorta_flow::table::{FlowMod, Modification};
+use aorta_flow::{Flow, MeterId};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::ofproto::{FlowDumped, FlowError, GroupDumped, MeterDumped, PortNames};
 use crate::reconcile::Fdb;
 
 /// One question, with where the answer goes.
@@ -14,6 +22,8 @@ pub enum Request {
     Fdb(String, oneshot::Sender<Result<Vec<Fdb>, FdbError>>),
     /// Names of all bridges.
     Bridges(oneshot::Sender<Vec<String>>),
+    /// About the flow tables of a bridge.
+    Flows(String, FlowRequest),
     /// End forwarding and give all devices back; nothing is switched any more until the end.
     CleanUp(oneshot::Sender<Result<(), String>>),
     /// One more remote for clients of the database.
@@ -26,6 +36,41 @@ pub enum Request {
     Reconnect(oneshot::Sender<()>),
     /// End the daemon.
     End(oneshot::Sender<()>),
+}
+
+/// Where the answer about flow tables goes.
+pub type FlowAnswer<T> = oneshot::Sender<Result<T, FlowError>>;
+
+/// One question or order about the flow tables of a bridge.
+#[derive(Debug)]
+pub enum FlowRequest {
+    /// Names of the ports, as texts use them.
+    Names(FlowAnswer<Arc<PortNames>>),
+    /// Change flows: all or nothing, or up to the first that is refused.
+    ModifyFlows(Vec<Modification>, Atomic, FlowAnswer<FlowModAnswer>),
+    /// Change groups or meters: all or nothing.
+    ModifyEntries(Vec<Modification>, FlowAnswer<EntryModAnswer>),
+    /// Have these flows and no other.
+    Replace(Vec<Flow>, FlowAnswer<FlowReplaceAnswer>),
+    /// Flows that this would delete, with their counters.
+    Flows(Box<FlowMod>, FlowAnswer<Vec<FlowDumped>>),
+    /// One group, or all.
+    Groups(Option<u32>, FlowAnswer<Vec<GroupDumped>>),
+    /// One meter, or all.
+    Meters(Option<MeterId>, FlowAnswer<Vec<MeterDumped>>),
+    /// A packet's way through the tables.
+    Trace(FlowTraceParams, FlowAnswer<FlowTrace>),
+    /// How the tables are compiled.
+    Explain(FlowAnswer<FlowExplain>),
+}
+
+/// Whether several changes are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Atomic {
+    /// All or nothing.
+    Yes,
+    /// One after the other up to the first that is refused.
+    No,
 }
 
 /// Learned addresses can't be told.

@@ -1,14 +1,16 @@
 //! The kernel's datapath behind the reconciler's trait.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use aorta_api::FlowExplain;
+use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::{Attachment, BridgeName, Port, PortName, Snapshot};
 use aorta_kernel::Datapath as Kernel;
 use tracing::error;
 
 use crate::errors;
 use crate::expedite::Expedite;
-use crate::reconcile::{Applied, Counters, Datapath, DatapathError, Fdb, Hook};
+use crate::reconcile::{Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, Hook};
 
 /// The datapath in the kernel.
 #[derive(Debug)]
@@ -80,6 +82,30 @@ impl Datapath for KernelDatapath {
                 (c.port, counters)
             })
             .collect())
+    }
+
+    fn apply_flows(
+        &mut self,
+        _bridge: &BridgeName,
+        _tables: &Tables,
+        _changes: Option<&[Change]>,
+    ) -> Result<(), DatapathError> {
+        Ok(())
+    }
+
+    fn flow_counters(
+        &self,
+        _bridge: &BridgeName,
+    ) -> Result<HashMap<FlowId, FlowCounters>, DatapathError> {
+        Ok(HashMap::new())
+    }
+
+    fn explain(&self, _bridge: &BridgeName) -> Result<FlowExplain, DatapathError> {
+        Ok(FlowExplain {
+            hook: "none".to_owned(),
+            why: "flow tables aren't compiled yet".to_owned(),
+            ..FlowExplain::default()
+        })
     }
 
     fn fdb(&self, bridge: &BridgeName) -> Result<Vec<Fdb>, DatapathError> {

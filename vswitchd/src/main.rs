@@ -2,6 +2,7 @@
 //! and the host's devices as configured, and writes their state back.
 #![forbid(unsafe_code)]
 
+mod clock;
 mod config;
 mod control;
 mod coverage;
@@ -14,6 +15,7 @@ mod identity;
 mod kernel;
 mod logging;
 mod mgmt;
+mod ofproto;
 mod options;
 mod pidfile;
 mod place;

@@ -1,7 +1,10 @@
 //! Values and fakes for tests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use aorta_api::FlowExplain;
+use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::{BridgeName, IfIndex, PortName, Snapshot};
 use aorta_kernel::netdev::{
     DeviceRef, HardwareInfo, Link, LinkEvent, LinkStats, OperState, VethPair,
@@ -10,7 +13,8 @@ use aorta_ovsdb::Uuid;
 use aorta_packet::MacAddr;
 
 use crate::reconcile::{
-    Applied, Counters, Datapath, DatapathError, Effect, EffectError, Effects, Fdb, Hook,
+    Applied, Counters, Datapath, DatapathError, Effect, EffectError, Effects, Fdb, FlowCounters,
+    Hook,
 };
 
 use crate::config::{
@@ -63,6 +67,7 @@ impl Rows {
             mac_aging_time: None,
             mac_table_size: None,
             forward_bpdu: false,
+            secure: false,
         };
         self.model.bridges.insert(uuid, row);
         let root = self.model.root.get_or_insert(OpenVswitchRow {
@@ -232,6 +237,14 @@ pub struct FakeDatapath {
     pub failing: BTreeMap<PortName, String>,
     /// Refuses everything, with this reason.
     pub refuses: Option<String>,
+    /// Flows of each bridge, as texts.
+    pub flows: BTreeMap<BridgeName, Vec<String>>,
+    /// What packets did to flows.
+    pub counted: HashMap<FlowId, FlowCounters>,
+    /// How often the flows' counters were read.
+    pub counter_reads: Cell<usize>,
+    /// Refuses all flows, with this reason.
+    pub refuses_flows: Option<String>,
 }
 
 impl Datapath for FakeDatapath {
@@ -257,5 +270,35 @@ impl Datapath for FakeDatapath {
 
     fn fdb(&self, _: &BridgeName) -> Result<Vec<Fdb>, DatapathError> {
         Ok(Vec::new())
+    }
+
+    fn apply_flows(
+        &mut self,
+        bridge: &BridgeName,
+        tables: &Tables,
+        _changes: Option<&[Change]>,
+    ) -> Result<(), DatapathError> {
+        if let Some(why) = &self.refuses_flows {
+            return Err(DatapathError(why.clone()));
+        }
+        let flows = tables.flows().map(|entry| entry.flow.to_string());
+        self.flows.insert(bridge.clone(), flows.collect());
+        Ok(())
+    }
+
+    fn flow_counters(
+        &self,
+        _: &BridgeName,
+    ) -> Result<HashMap<FlowId, FlowCounters>, DatapathError> {
+        self.counter_reads.set(self.counter_reads.get() + 1);
+        Ok(self.counted.clone())
+    }
+
+    fn explain(&self, _: &BridgeName) -> Result<FlowExplain, DatapathError> {
+        Ok(FlowExplain {
+            hook: "tcx".into(),
+            why: "a test".into(),
+            ..FlowExplain::default()
+        })
     }
 }

@@ -99,7 +99,11 @@ pub fn status_text(status: &Status, colour: Colour) -> String {
 fn bridge_text(bridge: &BridgeStatus, colour: Colour) -> String {
     let (known, size) = (bridge.fdb_entries, bridge.fdb_size);
     let heading = colour.paint(BOLD, &format!("Bridge {}", bridge.name));
-    let mut text = format!("{heading}  {known} of {size} addresses learned\n");
+    let flows = match bridge.flows {
+        1 => "1 flow".to_owned(),
+        n => format!("{n} flows"),
+    };
+    let mut text = format!("{heading}  {known} of {size} addresses learned, {flows}\n");
     let columns = [
         "port",
         "name",
@@ -214,6 +218,7 @@ mod tests {
             name: "br0".into(),
             fdb_entries: 2,
             fdb_size: 8192,
+            flows: 1,
             ports,
         };
         Status {
@@ -232,7 +237,7 @@ mod tests {
         let expected = "\
 vswitchd 0.1.0 (pid 77), up 1 h 2 min, datapath kernel: ok
 
-Bridge br0  2 of 8192 addresses learned
+Bridge br0  2 of 8192 addresses learned, 1 flow
   port  name type   hook rx packets tx packets drops why
   ----- ---- ------ ---- ---------- ---------- ----- --------------------------------
   LOCAL br0  system tcx  10         7          0     tap devices keep offloads at tcx

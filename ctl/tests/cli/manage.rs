@@ -17,6 +17,7 @@ fn status() -> Status {
         name: "br0".into(),
         fdb_entries: 1,
         fdb_size: 8192,
+        flows: 1,
         ports: vec![],
     };
     Status {

@@ -62,6 +62,12 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// In changes of buckets, the first one that there is (OFPG_BUCKET_FIRST, OpenFlow 1.5.1
+    /// §7.3.4.3).
+    pub const FIRST: u32 = 0xffff_fffd;
+    /// In changes of buckets, the last one that there is (OFPG_BUCKET_LAST).
+    pub const LAST: u32 = 0xffff_fffe;
+
     /// Its share of a select group.
     pub fn weight(&self) -> u16 {
         self.weight.unwrap_or(1)

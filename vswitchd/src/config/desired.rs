@@ -45,6 +45,9 @@ pub struct DesiredBridge {
     pub mac_table_size: u32,
     /// Whether frames to 01:80:c2:00:00:0x are forwarded.
     pub forward_bpdu: bool,
+    /// Whether its tables begin empty; otherwise with one flow that switches as a learning switch
+    /// does.
+    pub secure: bool,
     /// Its ports by name, LOCAL among them.
     pub ports: Vec<DesiredPort>,
 }
@@ -220,6 +223,7 @@ impl Builder<'_> {
                 .unwrap_or(DEFAULT_MAC_TABLE_SIZE)
                 .clamp(MIN_MAC_TABLE_SIZE, MAX_MAC_TABLE_SIZE),
             forward_bpdu: row.forward_bpdu,
+            secure: row.secure,
             ports,
         }
     }

@@ -48,6 +48,8 @@ pub struct BridgeRow {
     pub mac_table_size: Option<String>,
     /// other_config:forward-bpdu.
     pub forward_bpdu: bool,
+    /// Whether it switches nothing by itself (`fail_mode` is `secure`).
+    pub secure: bool,
 }
 
 impl From<&Row> for BridgeRow {
@@ -62,6 +64,7 @@ impl From<&Row> for BridgeRow {
             mac_aging_time: other("mac-aging-time"),
             mac_table_size: other("mac-table-size"),
             forward_bpdu: other("forward-bpdu").as_deref() == Some("true"),
+            secure: row.str("fail_mode") == Some("secure"),
         }
     }
 }

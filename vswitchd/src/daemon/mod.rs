@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 mod error;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aorta_kernel::netdev::{LinkEvents, Netdevs};
 use aorta_kernel::{Config, Datapath};
@@ -13,11 +14,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info, warn};
 
 pub use error::DaemonError;
 
+use crate::clock;
 use crate::config::Model;
 use crate::control::{Control, FdbError, Request};
 use crate::coverage;
@@ -26,6 +28,7 @@ use crate::identity::Host;
 use crate::kernel::KernelDatapath;
 use crate::logging::LogControl;
 use crate::mgmt::{self, ApiSocket};
+use crate::ofproto::Moment;
 use crate::options::{DatapathKind, Options};
 use crate::pidfile::Pidfile;
 use crate::place::Place;
@@ -90,6 +93,14 @@ pub async fn run(
     info!("vswitchd ends");
     daemon.store.close().await?;
     end
+}
+
+/// Sleeps until a moment, or for ever.
+async fn sleep_at(at: Option<Moment>) {
+    match at {
+        Some(at) => sleep(Duration::from_millis(at.since_ms(clock::now()))).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Lets clients have as many connections as the system grants.
@@ -265,6 +276,7 @@ impl Daemon {
                     }
                 }
                 () = sleep_until(self.next_statistics) => self.statistics().await,
+                () = sleep_at(self.switch.next_expiry()) => self.switch.expire_flows(),
                 _ = self.signals.terminate.recv() => return Ok(()),
                 _ = self.signals.interrupt.recv() => return Ok(()),
                 _ = self.signals.hangup.recv() => {
@@ -309,6 +321,7 @@ impl Daemon {
                 None => Err(FdbError::NoBridge(bridge)),
                 Some(entries) => entries.map_err(|error| FdbError::Datapath(error.to_string())),
             })),
+            Request::Flows(bridge, request) => self.switch.answer_flows(&bridge, request),
             Request::CleanUp(to) => {
                 let result = self.clean_up().await;
                 drop(to.send(result.map_err(|error| crate::errors::line(&error))));

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::database;
+use super::{database, flows};
 use crate::control::{Control, FdbError, Gone, Request};
 use crate::coverage;
 
@@ -24,7 +24,7 @@ pub type Module = RpcModule<Context>;
 
 /// What methods need.
 pub struct Context {
-    control: Control,
+    pub(super) control: Control,
     pub(super) store: StoreHandle,
     pub(super) transactions: Arc<Semaphore>,
     started: Instant,
@@ -115,5 +115,6 @@ pub fn module(
         Ok::<_, ErrorObjectOwned>(answer?)
     })?;
     database::register(&mut module)?;
+    flows::register(&mut module)?;
     Ok(module)
 }

@@ -2,6 +2,7 @@
 //! for, on TCP.
 
 mod database;
+mod flows;
 mod guard;
 mod methods;
 mod paced;

@@ -1,8 +1,12 @@
 //! What the reconciler needs of a datapath.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use aorta_api::FlowExplain;
+use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::{BridgeName, PortName, Snapshot};
+
+use crate::ofproto::Moment;
 
 /// The datapath refused, with the whole chain of causes in one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +46,17 @@ pub struct Counters {
     pub drops: BTreeMap<String, u64>,
 }
 
+/// What packets did to one flow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FlowCounters {
+    /// Packets that it matched.
+    pub packets: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// When the last one came, if one did.
+    pub used: Option<Moment>,
+}
+
 /// One learned address.
 pub type Fdb = aorta_api::FdbEntry;
 
@@ -55,4 +70,26 @@ pub trait Datapath: Send {
 
     /// Addresses that a bridge has learned.
     fn fdb(&self, bridge: &BridgeName) -> Result<Vec<Fdb>, DatapathError>;
+
+    /// Makes the tables of a bridge the truth: at the return packets obey them, and none obeys a
+    /// part. `changes` is what is different since the last call for the bridge, if that is known.
+    /// A bridge may be told before it is in a snapshot.
+    ///
+    /// # Errors
+    /// If they can't be had; packets obey the tables of before.
+    fn apply_flows(
+        &mut self,
+        bridge: &BridgeName,
+        tables: &Tables,
+        changes: Option<&[Change]>,
+    ) -> Result<(), DatapathError>;
+
+    /// Counters of the flows of a bridge; a flow that is left out has matched nothing.
+    fn flow_counters(
+        &self,
+        bridge: &BridgeName,
+    ) -> Result<HashMap<FlowId, FlowCounters>, DatapathError>;
+
+    /// How the tables of a bridge are compiled.
+    fn explain(&self, bridge: &BridgeName) -> Result<FlowExplain, DatapathError>;
 }

@@ -2,6 +2,7 @@
 //! snapshot and rows to write out. One task owns it; nothing here waits for anything but the
 //! kernel's answers.
 
+mod flows;
 mod publish;
 mod status;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::reconcile::{
 };
 use crate::writeback::RowUpdate;
 
+use flows::Flows;
 use publish::Published;
 
 /// From so many unknown devices on, the whole list is read instead of one at a time.
@@ -45,6 +47,8 @@ pub struct Switch<E, D> {
     published: Published,
     /// Names of devices whose changes matter.
     interest: HashSet<String>,
+    /// Flow tables of the bridges.
+    flows: BTreeMap<BridgeName, Flows>,
 }
 
 impl<E: Effects, D: Datapath> Switch<E, D> {
@@ -62,6 +66,16 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             datapath_problem: None,
             published: Published::default(),
             interest: HashSet::new(),
+            flows: BTreeMap::new(),
+        }
+    }
+
+    /// A switch with rows, for tests.
+    #[cfg(test)]
+    pub fn with_model(model: Model, actual: Actual, effects: E, datapath: D) -> Self {
+        Switch {
+            model,
+            ..Switch::new(actual, effects, datapath)
         }
     }
 
@@ -183,6 +197,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     /// what is published with what is true.
     async fn converge(&mut self) -> Vec<RowUpdate> {
         settle(&self.desired, &mut self.actual, &mut self.effects).await;
+        self.follow_bridges();
         self.apply();
         self.publish()
     }

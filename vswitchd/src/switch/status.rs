@@ -11,6 +11,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let mut problems: Vec<String> = self.desired.notes.clone();
         problems.extend(self.datapath_problem.clone());
         problems.extend(self.actual.failed.values().cloned());
+        problems.extend(self.flow_problems());
         let counters = self.datapath.counters().unwrap_or_else(|error| {
             problems.push(error.to_string());
             BTreeMap::new()
@@ -42,6 +43,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 name: bridge.name.to_string(),
                 fdb_entries,
                 fdb_size: bridge.mac_table_size,
+                flows: self.flow_count(&bridge.name),
                 ports,
             });
         }

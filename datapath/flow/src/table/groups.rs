@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Change, GroupMod, MeterMod, RemovedReason, TableError, TableFlow, Tables};
 use crate::action::{Action, Instructions};
-use crate::{Group, GroupKind, Meter, MeterId};
+use crate::{Bucket, Group, GroupKind, Meter, MeterId};
 
 impl Tables {
     pub(super) fn group_mod(&mut self, group_mod: &GroupMod) -> Result<Vec<Change>, TableError> {
@@ -31,6 +31,7 @@ impl Tables {
                 let mut changed = self.known_group(*group)?.clone();
                 let at = match after {
                     None => 0,
+                    Some(Bucket::LAST) => changed.buckets.len(),
                     Some(bucket) => position(&changed, *bucket)? + 1,
                 };
                 changed.buckets.splice(at..at, buckets.iter().cloned());
@@ -189,14 +190,16 @@ impl Tables {
 }
 
 fn position(group: &Group, bucket: u32) -> Result<usize, TableError> {
-    group
-        .buckets
-        .iter()
-        .position(|other| other.id == bucket)
-        .ok_or(TableError::NoBucket {
-            group: group.id,
-            bucket,
-        })
+    let mut buckets = group.buckets.iter();
+    let found = match bucket {
+        Bucket::FIRST => buckets.next().map(|_| 0),
+        Bucket::LAST => group.buckets.len().checked_sub(1),
+        _ => buckets.position(|other| other.id == bucket),
+    };
+    found.ok_or(TableError::NoBucket {
+        group: group.id,
+        bucket,
+    })
 }
 
 /// The groups that a group leads to.

@@ -229,6 +229,13 @@ impl Tables {
         }
     }
 
+    /// The flows that a change of this table, cookie, output and match would be about, by table
+    /// and from the highest priority. [`FlowMod::command`] says whether match and priority must be
+    /// the same.
+    pub fn selected(&self, flow_mod: &FlowMod) -> Vec<TableFlow> {
+        self.chosen(flow_mod)
+    }
+
     /// The flows that a change is about.
     fn chosen(&self, flow_mod: &FlowMod) -> Vec<TableFlow> {
         let tables = self

@@ -25,7 +25,7 @@ pub use flow::{Command, FlowText, Form, parse_flow, parse_flow_line};
 pub use group::{parse_group, show_group};
 pub use meter::parse_meter;
 pub use names::{Names, NoNames};
-pub use print_flow::{Shown, show_flow};
+pub use print_flow::{Shown, show_flow, show_instructions, show_match};
 
 use scan::{Item, Items, Token};
 

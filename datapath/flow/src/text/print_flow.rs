@@ -56,6 +56,21 @@ pub fn show_flow(flow: &Flow, shown: Shown<'_>, names: &dyn Names) -> String {
     out
 }
 
+/// A match as it stands in a flow's text; empty if it matches everything.
+pub fn show_match(matching: &Match, names: &dyn Names) -> String {
+    let mut out = String::new();
+    put_match(&mut out, matching, names);
+    out.truncate(out.trim_end_matches(',').len());
+    out
+}
+
+/// Instructions as they stand behind `actions=` in a flow's text.
+pub fn show_instructions(instructions: &Instructions, names: &dyn Names) -> String {
+    let mut out = String::new();
+    put_instructions(&mut out, instructions, names);
+    out
+}
+
 fn put_limits(out: &mut String, flow: &Flow) {
     for (name, seconds) in [
         ("idle_timeout", flow.idle_timeout_s),
@@ -104,17 +119,13 @@ impl fmt::Display for Flow {
 
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = String::new();
-        put_match(&mut out, self, &NoNames);
-        f.write_str(out.trim_end_matches(','))
+        f.write_str(&show_match(self, &NoNames))
     }
 }
 
 impl fmt::Display for Instructions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = String::new();
-        put_instructions(&mut out, self, &NoNames);
-        f.write_str(&out)
+        f.write_str(&show_instructions(self, &NoNames))
     }
 }
 

@@ -14,7 +14,9 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::control::{FdbError, Request};
-use crate::reconcile::Fdb;
+use crate::reconcile::{Actual, Fdb};
+use crate::switch::Switch;
+use crate::testing::{FakeDatapath, FakeHost, Rows, link};
 
 mod bounds;
 mod openrpc;
@@ -27,10 +29,26 @@ pub struct Lab {
     tcp: Option<SocketAddr>,
 }
 
+/// A real switch with the bridge `br0` and two ports, on a host that is not.
+async fn flow_switch() -> Switch<FakeHost, FakeDatapath> {
+    let mut rows = Rows::default();
+    let br0 = rows.bridge("br0");
+    let mut host = FakeHost::default();
+    for (ifindex, name) in [(3, "tap0"), (4, "tap1")] {
+        rows.simple(br0, name, "");
+        host.add(link(ifindex, name));
+    }
+    let actual = Actual::new("run-test".into());
+    let mut switch = Switch::with_model(rows.model, actual, host, FakeDatapath::default());
+    switch.configure().await;
+    switch
+}
+
 /// Answers as a switch with the bridge `br0` does.
 fn a_switch() -> Control {
     let (control, mut requests) = Control::new();
     tokio::spawn(async move {
+        let mut switch = flow_switch().await;
         while let Some(request) = requests.recv().await {
             match request {
                 Request::Status(to) => {
@@ -38,6 +56,7 @@ fn a_switch() -> Control {
                         name: "br0".into(),
                         fdb_entries: 1,
                         fdb_size: 8192,
+                        flows: 1,
                         ports: vec![],
                     };
                     let _ = to.send((vec![bridge], vec!["trouble".into()]));
@@ -57,6 +76,7 @@ fn a_switch() -> Control {
                         Err(FdbError::NoBridge(name))
                     });
                 }
+                Request::Flows(bridge, request) => switch.answer_flows(&bridge, request),
                 other => panic!("{other:?}"),
             }
         }

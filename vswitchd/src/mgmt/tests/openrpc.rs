@@ -153,6 +153,9 @@ fn the_document_has_the_form_of_openrpc() {
         ("NoBridge", ERROR_NO_BRIDGE),
         ("Database", ERROR_DATABASE),
         ("Busy", ERROR_BUSY),
+        ("FlowText", ERROR_FLOW_TEXT),
+        ("FlowTable", ERROR_FLOW_TABLE),
+        ("FlowDatapath", ERROR_FLOW_DATAPATH),
     ] {
         assert_eq!(errors[name]["code"], code);
     }

@@ -1,0 +1,272 @@
+//! The flow tables of one bridge, with what is known of each flow besides. Pure: the time is an
+//! argument.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use aorta_api::Counted;
+use aorta_flow::action::Action;
+use aorta_flow::table::{Change, FlowId, FlowMod, Modification, TableFlow, Tables};
+use aorta_flow::{Group, Meter, MeterId};
+
+use super::expiry::Timed;
+use super::learned::Learners;
+use super::{FlowDumped, FlowError, GroupDumped, MeterDumped, Moment, PortNames};
+use crate::control::Atomic;
+use crate::reconcile::FlowCounters;
+
+/// Since when a flow is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ages {
+    /// When it was added.
+    pub created: Moment,
+    /// When it was last changed.
+    pub modified: Moment,
+}
+
+/// The flow tables of one bridge.
+#[derive(Debug, Default)]
+pub struct BridgeFlows {
+    pub(super) tables: Tables,
+    pub(super) ages: HashMap<FlowId, Ages>,
+    pub(super) timed: Timed,
+    pub(super) learners: Learners,
+    groups_since: BTreeMap<u32, Moment>,
+    meters_since: BTreeMap<MeterId, Moment>,
+    /// Names of the ports.
+    pub names: Arc<PortNames>,
+}
+
+/// Changes that the tables have taken, and that can be taken back until they are committed.
+#[derive(Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Pending {
+    /// What changed.
+    pub changes: Vec<Change>,
+    /// Why the rest was not done, if the request wasn't atomic.
+    pub stopped: Option<FlowError>,
+}
+
+impl BridgeFlows {
+    /// The tables.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// Has the tables do modifications.
+    ///
+    /// # Errors
+    /// If one can't be done; nothing has changed then. Without atomicity, those before it have,
+    /// and [`Pending::stopped`] tells.
+    pub fn prepare(
+        &mut self,
+        modifications: &[Modification],
+        atomic: Atomic,
+    ) -> Result<Pending, FlowError> {
+        let mut pending = Pending::default();
+        for (index, modification) in modifications.iter().enumerate() {
+            match self.tables.modify(modification) {
+                Ok(changes) => pending.changes.extend(changes),
+                Err(error) => {
+                    if atomic == Atomic::Yes {
+                        self.tables.revert(&pending.changes);
+                        pending.changes.clear();
+                    }
+                    let changed = pending.changes.len() as u64;
+                    let refusal = FlowError::Table {
+                        index,
+                        error,
+                        changed,
+                    };
+                    if changed == 0 {
+                        return Err(refusal);
+                    }
+                    pending.stopped = Some(refusal);
+                    break;
+                }
+            }
+        }
+        self.learners.follow(&mut self.tables, &mut pending.changes);
+        Ok(pending)
+    }
+
+    /// Takes changes back, which must be the last ones.
+    pub fn revert(&mut self, changes: &[Change]) {
+        self.tables.revert(changes);
+    }
+
+    /// Makes changes last.
+    pub fn commit(&mut self, changes: &[Change], now: Moment) {
+        self.learners.commit(changes);
+        for change in changes {
+            match change {
+                Change::FlowAdded(entry) => self.follow(entry, now, now),
+                Change::FlowReplaced { new, restarted, .. } => {
+                    let created = self.ages.get(&new.id).map(|ages| ages.created);
+                    let created = created.filter(|_| !restarted).unwrap_or(now);
+                    self.follow(new, created, now);
+                }
+                Change::FlowRemoved { entry, .. } => {
+                    self.ages.remove(&entry.id);
+                    self.timed.remove(entry.id);
+                }
+                Change::Group { id, old, new } => {
+                    since(
+                        &mut self.groups_since,
+                        *id,
+                        (old.is_some(), new.is_some()),
+                        now,
+                    );
+                }
+                Change::Meter { id, old, new } => {
+                    since(
+                        &mut self.meters_since,
+                        *id,
+                        (old.is_some(), new.is_some()),
+                        now,
+                    );
+                }
+            }
+        }
+    }
+
+    /// Keeps track of a flow.
+    pub(super) fn follow(&mut self, entry: &TableFlow, created: Moment, modified: Moment) {
+        self.ages.insert(entry.id, Ages { created, modified });
+        self.timed.set(entry, modified);
+    }
+
+    /// Flows that a selection chooses, with their counters.
+    pub fn dump(
+        &self,
+        selection: &FlowMod,
+        counters: &HashMap<FlowId, FlowCounters>,
+        place: impl Fn(u8) -> (Arc<str>, Arc<str>),
+        now: Moment,
+    ) -> Vec<FlowDumped> {
+        let mut places: BTreeMap<u8, (Arc<str>, Arc<str>)> = BTreeMap::new();
+        let chosen = self.tables.selected(selection).into_iter();
+        let dump = |entry: TableFlow| {
+            let ages = self.ages_of(entry.id, now);
+            let counted = counters.get(&entry.id).copied().unwrap_or_default();
+            let table = entry.flow.table;
+            let (hook, reason) = places.entry(table).or_insert_with(|| place(table)).clone();
+            let used = counted.used.unwrap_or(ages.created).max(ages.created);
+            FlowDumped {
+                flow: entry.flow,
+                counters: Counted {
+                    packets: counted.packets,
+                    bytes: counted.bytes,
+                },
+                duration_ms: now.since_ms(ages.created),
+                idle_ms: now.since_ms(used),
+                hard_age_ms: now.since_ms(ages.modified),
+                hook,
+                reason,
+            }
+        };
+        chosen.map(dump).collect()
+    }
+
+    fn ages_of(&self, id: FlowId, now: Moment) -> Ages {
+        let unknown = Ages {
+            created: now,
+            modified: now,
+        };
+        self.ages.get(&id).copied().unwrap_or(unknown)
+    }
+
+    /// One group or all.
+    pub fn dump_groups(&self, id: Option<u32>, now: Moment) -> Vec<GroupDumped> {
+        let groups = self.tables.groups();
+        let groups = groups.filter(|group| id.is_none_or(|id| id == group.id));
+        let dump = |group: &Arc<Group>| GroupDumped {
+            group: group.clone(),
+            flows: self.users(|action| *action == Action::Group(group.id)),
+            duration_ms: now.since_ms(self.group_since(group.id).unwrap_or(now)),
+            counters: Counted::default(),
+            buckets: vec![Counted::default(); group.buckets.len()],
+        };
+        groups.map(dump).collect()
+    }
+
+    /// One meter or all.
+    pub fn dump_meters(&self, id: Option<MeterId>, now: Moment) -> Vec<MeterDumped> {
+        let meters = self.tables.meters();
+        let meters = meters.filter(|meter| id.is_none_or(|id| id == meter.id));
+        let uses = |meter: &Meter, action: &Action| match action {
+            Action::Meter(number) => meter.id == MeterId::Number(*number),
+            _ => false,
+        };
+        let dump = |meter: &Arc<Meter>| MeterDumped {
+            meter: meter.clone(),
+            flows: self.users(|action| uses(meter, action)),
+            duration_ms: now.since_ms(self.meter_since(meter.id).unwrap_or(now)),
+            counters: Counted::default(),
+            bands: vec![Counted::default(); meter.bands.len()],
+        };
+        meters.map(dump).collect()
+    }
+
+    /// When a group was added.
+    pub fn group_since(&self, id: u32) -> Option<Moment> {
+        self.groups_since.get(&id).copied()
+    }
+
+    /// When a meter was added.
+    pub fn meter_since(&self, id: MeterId) -> Option<Moment> {
+        self.meters_since.get(&id).copied()
+    }
+
+    fn users(&self, wanted: impl Fn(&Action) -> bool) -> u64 {
+        let flows = self.tables.flows();
+        flows
+            .filter(|entry| {
+                let actions = entry.flow.instructions.all_actions();
+                actions.into_iter().any(&wanted)
+            })
+            .count() as u64
+    }
+}
+
+/// Notes since when something is there that (was, is) there.
+fn since<K: Ord>(all: &mut BTreeMap<K, Moment>, key: K, there: (bool, bool), now: Moment) {
+    match there {
+        (_, false) => drop(all.remove(&key)),
+        (false, true) => drop(all.insert(key, now)),
+        (true, true) => {}
+    }
+}
+
+/// Time that runs out.
+impl BridgeFlows {
+    /// When a flow's time may be over; never if no flow has a timeout.
+    pub fn next_expiry(&self) -> Option<Moment> {
+        self.timed.next()
+    }
+
+    /// Whether counters must be known to tell which flows are over.
+    pub fn expiry_needs_counters(&self, now: Moment) -> bool {
+        self.timed.needs_counters(now)
+    }
+
+    /// Takes over when flows were last used.
+    pub fn take_counters(&mut self, counters: &HashMap<FlowId, FlowCounters>) {
+        self.timed.take(counters);
+    }
+
+    /// Removes the flows whose time is over.
+    pub fn prepare_expiry(&mut self, now: Moment) -> Pending {
+        let mut pending = Pending::default();
+        for (entry, reason) in self.timed.over(now) {
+            pending.changes.extend(self.tables.expire(&entry, reason));
+        }
+        self.learners.follow(&mut self.tables, &mut pending.changes);
+        pending
+    }
+
+    /// Looks again soon, because what was over could not be removed.
+    pub fn look_again(&mut self, now: Moment) {
+        self.timed.again(now);
+    }
+}

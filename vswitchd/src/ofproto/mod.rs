@@ -1,0 +1,21 @@
+//! Flow tables, groups and meters of bridges.
+
+mod answer;
+mod bridge;
+mod error;
+mod expiry;
+mod input;
+mod learned;
+mod moment;
+mod names;
+mod replace;
+mod trace;
+
+pub use answer::{FlowDumped, GroupDumped, MeterDumped, flow_entry, group_entry, meter_entry};
+pub use bridge::{BridgeFlows, Pending};
+pub use error::FlowError;
+pub use input::{filter, flow_mods, flows, group_mods, meter_id, meter_mods, number};
+pub use moment::Moment;
+pub use names::PortNames;
+pub use replace::difference;
+pub use trace::trace;

@@ -1,0 +1,60 @@
+//! What makes the flows there are the flows wanted. Pure.
+
+use std::collections::HashMap;
+
+use aorta_api::FlowReplaceAnswer;
+use aorta_flow::table::{FlowMod, Modification, Tables};
+use aorta_flow::text::Command;
+use aorta_flow::{Flow, Match};
+
+/// A flow as tables tell one from another.
+type Identity<'a> = (u8, u16, &'a Match);
+
+fn identity(flow: &Flow) -> Identity<'_> {
+    (flow.table, flow.priority, &flow.matching)
+}
+
+/// The modifications that are needed, removals first, and how many are of which kind. Of equal
+/// flows among those wanted the last one counts.
+pub fn difference(tables: &Tables, wanted: &[Flow]) -> (Vec<Modification>, FlowReplaceAnswer) {
+    let mut missing: HashMap<Identity<'_>, usize> = HashMap::with_capacity(wanted.len());
+    for (position, flow) in wanted.iter().enumerate() {
+        missing.insert(identity(flow), position);
+    }
+    let mut answer = FlowReplaceAnswer {
+        added: 0,
+        removed: 0,
+        modified: 0,
+    };
+    let mut modifications = Vec::new();
+    let mut additions = Vec::new();
+    for entry in tables.flows() {
+        match missing.remove(&identity(&entry.flow)) {
+            None => {
+                answer.removed += 1;
+                modifications.push(flow_mod(Command::DeleteStrict, &entry.flow));
+            }
+            Some(position) if wanted[position] != *entry.flow => {
+                answer.modified += 1;
+                additions.push(position);
+            }
+            Some(_) => {}
+        }
+    }
+    answer.added = missing.len() as u64;
+    additions.extend(missing.into_values());
+    // The oldest of several flows that match is taken: the order is the given one.
+    additions.sort_unstable();
+    let additions = additions.into_iter().map(|position| &wanted[position]);
+    modifications.extend(additions.map(|flow| flow_mod(Command::Add, flow)));
+    (modifications, answer)
+}
+
+fn flow_mod(command: Command, flow: &Flow) -> Modification {
+    Modification::Flow(FlowMod {
+        command,
+        table: Some(flow.table),
+        flow: flow.clone(),
+        ..FlowMod::default()
+    })
+}

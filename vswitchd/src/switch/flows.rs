@@ -1,0 +1,323 @@
+//! Flow tables: what clients ask, what time takes away, and what bridges begin with.
+
+use std::sync::Arc;
+
+use aorta_api::{
+    EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer, FlowTrace, FlowTraceParams,
+};
+use aorta_flow::action::{Action, Instructions};
+use aorta_flow::table::{Change, FlowId, FlowMod, GroupMod, Modification};
+use aorta_flow::text::Command;
+use aorta_flow::{Flow, MeterId, OfPort};
+
+use super::*;
+use crate::clock;
+use crate::config::DesiredBridge;
+use crate::control::{Atomic, FlowRequest};
+use crate::ofproto::{
+    self, BridgeFlows, FlowDumped, FlowError, GroupDumped, MeterDumped, Moment, Pending, PortNames,
+};
+use crate::reconcile::FlowCounters;
+
+/// The flow tables of one bridge, and what the switch knows of them.
+#[derive(Debug, Default)]
+pub(super) struct Flows {
+    tables: BridgeFlows,
+    /// Whether the bridge began with no flow.
+    secure: bool,
+    /// Whether the datapath has the tables.
+    given: bool,
+    /// Why it hasn't.
+    problem: Option<String>,
+}
+
+type Answer<T> = Result<T, FlowError>;
+
+/// The flow that makes a bridge a learning switch.
+fn normal_flow() -> Modification {
+    let instructions = Instructions::apply(vec![Action::Output(OfPort::NORMAL)]);
+    Modification::Flow(FlowMod {
+        table: Some(0),
+        flow: Flow {
+            priority: 0,
+            instructions,
+            ..Flow::default()
+        },
+        ..FlowMod::default()
+    })
+}
+
+/// What takes all flows and groups away.
+fn flush() -> [Modification; 2] {
+    let all = FlowMod {
+        command: Command::Delete,
+        ..FlowMod::default()
+    };
+    [
+        Modification::Flow(all),
+        Modification::Group(GroupMod::Delete(None)),
+    ]
+}
+
+/// Names of a bridge's ports.
+fn port_names(bridge: &DesiredBridge) -> PortNames {
+    let mut names = PortNames::default();
+    for port in &bridge.ports {
+        if let Some(number) = port.ofport {
+            names.add(port.name.as_str(), number);
+        }
+    }
+    names
+}
+
+impl<E: Effects, D: Datapath> Switch<E, D> {
+    /// Has tables for the bridges that are wanted, and for no other, and gives them to the
+    /// datapath where it hasn't got them.
+    pub(super) fn follow_bridges(&mut self) {
+        let wanted: HashSet<&BridgeName> = self.desired.bridges.iter().map(|b| &b.name).collect();
+        self.flows.retain(|name, _| wanted.contains(name));
+        let now = clock::now();
+        for bridge in &self.desired.bridges {
+            let new = !self.flows.contains_key(&bridge.name);
+            let flows = self.flows.entry(bridge.name.clone()).or_default();
+            let names = port_names(bridge);
+            if *flows.tables.names != names {
+                flows.tables.names = Arc::new(names);
+            }
+            if new || flows.secure != bridge.secure {
+                flows.secure = bridge.secure;
+                flows.begin(now);
+            }
+            flows.give(&bridge.name, &mut self.datapath);
+        }
+    }
+
+    /// How many flows a bridge has.
+    pub(super) fn flow_count(&self, bridge: &BridgeName) -> u64 {
+        let flows = self.flows.get(bridge);
+        flows.map_or(0, |flows| flows.tables.tables().len() as u64)
+    }
+
+    /// Tables that the datapath doesn't take, one line each.
+    pub(super) fn flow_problems(&self) -> Vec<String> {
+        let problem = |(name, flows): (&BridgeName, &Flows)| {
+            let why = flows.problem.as_ref()?;
+            Some(format!("the flows of {name} don't run: {why}"))
+        };
+        self.flows.iter().filter_map(problem).collect()
+    }
+
+    /// Answers a question about a bridge's flow tables, or follows an order.
+    pub fn answer_flows(&mut self, bridge: &str, request: FlowRequest) {
+        let name = BridgeName::from(bridge);
+        match request {
+            FlowRequest::Names(to) => drop(to.send(self.port_names(&name))),
+            FlowRequest::ModifyFlows(changes, atomic, to) => {
+                drop(to.send(self.modify_flows(&name, &changes, atomic)));
+            }
+            FlowRequest::ModifyEntries(changes, to) => {
+                drop(to.send(self.modify_entries(&name, &changes)));
+            }
+            FlowRequest::Replace(flows, to) => drop(to.send(self.replace_flows(&name, &flows))),
+            FlowRequest::Flows(selection, to) => drop(to.send(self.dump_flows(&name, &selection))),
+            FlowRequest::Groups(group, to) => drop(to.send(self.dump_groups(&name, group))),
+            FlowRequest::Meters(meter, to) => drop(to.send(self.dump_meters(&name, meter))),
+            FlowRequest::Trace(params, to) => drop(to.send(self.trace_flow(&name, &params))),
+            FlowRequest::Explain(to) => drop(to.send(self.explain_flows(&name))),
+        }
+    }
+
+    fn bridge_flows(&self, name: &BridgeName) -> Answer<&BridgeFlows> {
+        let flows = self.flows.get(name);
+        let flows = flows.ok_or_else(|| FlowError::NoBridge(name.to_string()))?;
+        Ok(&flows.tables)
+    }
+
+    fn port_names(&self, name: &BridgeName) -> Answer<Arc<PortNames>> {
+        Ok(self.bridge_flows(name)?.names.clone())
+    }
+
+    /// Has a bridge's tables do modifications: in the tables, in the datapath, and for a restart.
+    fn modify(
+        &mut self,
+        name: &BridgeName,
+        modifications: &[Modification],
+        atomic: Atomic,
+    ) -> Answer<Pending> {
+        let flows = self.flows.get_mut(name);
+        let flows = flows.ok_or_else(|| FlowError::NoBridge(name.to_string()))?;
+        let pending = flows.tables.prepare(modifications, atomic)?;
+        flows.install(name, &pending.changes, &mut self.datapath)?;
+        Ok(pending)
+    }
+
+    fn modify_flows(
+        &mut self,
+        name: &BridgeName,
+        modifications: &[Modification],
+        atomic: Atomic,
+    ) -> Answer<FlowModAnswer> {
+        let pending = self.modify(name, modifications, atomic)?;
+        match pending.stopped {
+            Some(refusal) => Err(refusal),
+            None => Ok(FlowModAnswer {
+                changed: pending.changes.len() as u64,
+            }),
+        }
+    }
+
+    fn modify_entries(
+        &mut self,
+        name: &BridgeName,
+        modifications: &[Modification],
+    ) -> Answer<EntryModAnswer> {
+        let pending = self.modify(name, modifications, Atomic::Yes)?;
+        let flow = |change: &&Change| matches!(change, Change::FlowRemoved { .. });
+        let flows_removed = pending.changes.iter().filter(flow).count() as u64;
+        Ok(EntryModAnswer {
+            changed: pending.changes.len() as u64 - flows_removed,
+            flows_removed,
+        })
+    }
+
+    fn replace_flows(&mut self, name: &BridgeName, wanted: &[Flow]) -> Answer<FlowReplaceAnswer> {
+        let tables = self.bridge_flows(name)?.tables();
+        let (modifications, answer) = ofproto::difference(tables, wanted);
+        let _done = self.modify(name, &modifications, Atomic::Yes)?;
+        Ok(answer)
+    }
+
+    fn dump_flows(&self, name: &BridgeName, selection: &FlowMod) -> Answer<Vec<FlowDumped>> {
+        let flows = self.bridge_flows(name)?;
+        let counters = self.counters_of(name)?;
+        let explained = self.explain_flows(name)?;
+        let place = |table: u8| {
+            let found = explained.tables.iter().find(|t| t.table == table);
+            let reason = found.map_or(&explained.why, |t| &t.template);
+            (
+                Arc::from(explained.hook.as_str()),
+                Arc::from(reason.as_str()),
+            )
+        };
+        Ok(flows.dump(selection, &counters, place, clock::now()))
+    }
+
+    fn counters_of(&self, name: &BridgeName) -> Answer<HashMap<FlowId, FlowCounters>> {
+        let counters = self.datapath.flow_counters(name);
+        counters.map_err(|DatapathError(why)| FlowError::Datapath(why))
+    }
+
+    fn dump_groups(&self, name: &BridgeName, group: Option<u32>) -> Answer<Vec<GroupDumped>> {
+        Ok(self.bridge_flows(name)?.dump_groups(group, clock::now()))
+    }
+
+    fn dump_meters(&self, name: &BridgeName, meter: Option<MeterId>) -> Answer<Vec<MeterDumped>> {
+        Ok(self.bridge_flows(name)?.dump_meters(meter, clock::now()))
+    }
+
+    fn explain_flows(&self, name: &BridgeName) -> Answer<FlowExplain> {
+        self.bridge_flows(name)?;
+        let explained = self.datapath.explain(name);
+        explained.map_err(|DatapathError(why)| FlowError::Datapath(why))
+    }
+
+    fn trace_flow(&self, name: &BridgeName, params: &FlowTraceParams) -> Answer<FlowTrace> {
+        let bridges = &mut self.desired.bridges.iter();
+        let bridge = bridges.find(|bridge| bridge.name == *name);
+        let ports = bridge.into_iter().flat_map(|bridge| &bridge.ports);
+        let ports: Vec<OfPort> = ports.filter_map(|port| port.ofport).collect();
+        let explained = self.explain_flows(name)?;
+        ofproto::trace(self.bridge_flows(name)?, &ports, params, &explained)
+    }
+
+    /// When a flow's time may be over; never if no flow has a timeout.
+    pub fn next_expiry(&self) -> Option<Moment> {
+        let all = self.flows.values();
+        all.filter_map(|flows| flows.tables.next_expiry()).min()
+    }
+
+    /// Removes the flows whose time is over.
+    pub fn expire_flows(&mut self) {
+        let now = clock::now();
+        for (name, flows) in &mut self.flows {
+            if flows.tables.next_expiry().is_some_and(|next| next <= now)
+                && let Err(error) = flows.expire(name, &mut self.datapath, now)
+            {
+                warn!("{name}: flows whose time is over stay for now: {error}");
+                flows.tables.look_again(now);
+            }
+        }
+    }
+}
+
+impl Flows {
+    /// Begins anew: with no flow, or as a learning switch.
+    fn begin(&mut self, now: Moment) {
+        let mut modifications = flush().to_vec();
+        if !self.secure {
+            modifications.push(normal_flow());
+        }
+        // None of these is ever refused.
+        if let Ok(pending) = self.tables.prepare(&modifications, Atomic::Yes) {
+            self.tables.commit(&pending.changes, now);
+        }
+        self.given = false;
+    }
+
+    /// Gives the datapath all of the tables, if it hasn't got them.
+    fn give<D: Datapath>(&mut self, name: &BridgeName, datapath: &mut D) {
+        if self.given {
+            return;
+        }
+        match datapath.apply_flows(name, self.tables.tables(), None) {
+            Ok(()) => {
+                self.given = true;
+                self.problem = None;
+            }
+            Err(DatapathError(why)) => {
+                warn!("the datapath refused the flows of {name}: {why}");
+                self.problem = Some(why);
+            }
+        }
+    }
+
+    /// Gives the datapath changes; what it refuses is taken back.
+    fn install<D: Datapath>(
+        &mut self,
+        name: &BridgeName,
+        changes: &[Change],
+        datapath: &mut D,
+    ) -> Answer<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let known = self.given.then_some(changes);
+        match datapath.apply_flows(name, self.tables.tables(), known) {
+            Ok(()) => {
+                self.given = true;
+                self.problem = None;
+                self.tables.commit(changes, clock::now());
+                Ok(())
+            }
+            Err(DatapathError(why)) => {
+                self.tables.revert(changes);
+                Err(FlowError::Datapath(why))
+            }
+        }
+    }
+
+    fn expire<D: Datapath>(
+        &mut self,
+        name: &BridgeName,
+        datapath: &mut D,
+        now: Moment,
+    ) -> Answer<()> {
+        if self.tables.expiry_needs_counters(now) {
+            let counters = datapath.flow_counters(name);
+            let counters = counters.map_err(|DatapathError(why)| FlowError::Datapath(why))?;
+            self.tables.take_counters(&counters);
+        }
+        let pending = self.tables.prepare_expiry(now);
+        self.install(name, &pending.changes, datapath)
+    }
+}
