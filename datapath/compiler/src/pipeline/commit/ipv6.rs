@@ -44,10 +44,11 @@ impl Emitter<'_> {
         }
     }
 
+    /// The destination first: it may not count for R9.
     fn ipv6_addresses(&mut self) {
-        self.packet(Some(state::L3), HEADER_BYTES);
         self.a.mov(R8, 0);
-        for (field, at) in [(FieldId::IPV6_SRC, SRC), (FieldId::IPV6_DST, DST)] {
+        for (field, at) in [(FieldId::IPV6_DST, DST), (FieldId::IPV6_SRC, SRC)] {
+            self.packet(Some(state::L3), HEADER_BYTES);
             for (half, place) in [(8, at), (0, at + 8)] {
                 let stack = ADDRESSES + place - SRC;
                 self.a.load(Size::Dw, R2, R1, place);
@@ -56,6 +57,9 @@ impl Emitter<'_> {
                 } else {
                     self.a.store(Size::Dw, R10, stack, R2);
                 }
+            }
+            if field == FieldId::IPV6_DST && self.changes.has(field) {
+                self.source_route();
             }
         }
         let same = self.a.label("same_addresses");

@@ -12,8 +12,11 @@ mod arp;
 mod changes;
 mod emit;
 mod ethernet;
+mod extensions;
 mod ipv4;
 mod ipv6;
+mod nd;
+mod sctp;
 mod tags;
 mod transport;
 
@@ -67,6 +70,7 @@ pub fn emit_commit(a: &mut Assembler, facts: &CommitFacts<'_>) {
     };
     e.linear();
     e.ethernet();
+    e.neighbour_discovery();
     e.layers();
     e.transport();
     if e.changes.tags() {

@@ -122,6 +122,7 @@ impl Emitter<'_> {
                 self.a.bind(other);
             }
         }
+        self.sctp(after);
     }
 
     fn ports(&mut self, protocol: Protocol, after: Label) {
@@ -163,7 +164,7 @@ impl Emitter<'_> {
 }
 
 /// Skips to `other` unless the packet has this protocol. Uses R1.
-fn unless_protocol(a: &mut Assembler, number: u8, other: Label) {
+pub(super) fn unless_protocol(a: &mut Assembler, number: u8, other: Label) {
     a.load(Size::W, R1, R7, key(FieldId::NW_PROTO));
     a.jump_if(Cond::Ne, R1, i32::from(number), other);
 }
