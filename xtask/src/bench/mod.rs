@@ -2,6 +2,7 @@
 //! `target/bench`. A bench is a function from options to a [`Report`]; to add one, write a
 //! module and put it into [`BENCHES`].
 
+mod flows;
 mod lab;
 mod normal;
 mod ovsdb;
@@ -39,6 +40,11 @@ const BENCHES: &[Bench] = &[
         name: "normal",
         about: "ns a packet of NORMAL, compiled and written by hand",
         run: normal::run,
+    },
+    Bench {
+        name: "flows",
+        about: "ns a packet of flow tables against programs written by hand; growth; changes",
+        run: flows::run,
     },
     Bench {
         name: "add-port",

@@ -1,0 +1,234 @@
+//! One bridge's tables in the kernel with nothing around them: for comparisons and measurements
+//! that want the compiler's programs and no more.
+// Each test program and bench uses a part of this.
+#![allow(dead_code)]
+
+use std::collections::{BTreeMap, HashMap};
+
+use aorta_compiler::abi::{self, COUNTERS, GENERATION_MAPS, JUMPS, PORTS, counter, jump};
+use aorta_compiler::pipeline::maps::{self, STATE, flow_stats_spec, ports, stats};
+use aorta_compiler::pipeline::memory::Memory;
+use aorta_compiler::pipeline::record::RuleId;
+use aorta_compiler::pipeline::{Hook, Outcome, Pipeline, PipelineConfig};
+use aorta_compiler::{FlowEntryFacts, Origin, compile_finish, compile_flow_entry};
+use aorta_ebpf::{MapId, Program};
+use aorta_flow::OfPort;
+use aorta_flow::table::{Change, FlowId, Tables};
+use aorta_kernel::{Loaded, Loader, Map, MappedMemory, chain};
+
+/// Longest frame that every port takes.
+const MAX_FRAME_BYTES: u32 = 65_600;
+
+/// One bridge in slot 0. Port number n has slot n.
+pub struct Bare {
+    loader: Loader,
+    shared: HashMap<MapId, Map>,
+    /// The caller's maps.
+    others: HashMap<MapId, i32>,
+    kept: Vec<Box<dyn std::any::Any>>,
+    bridge_ports: MappedMemory,
+    version: MappedMemory,
+    memories: BTreeMap<u8, MappedMemory>,
+    rules: HashMap<FlowId, RuleId>,
+    max_rules: u32,
+    /// What runs.
+    pub pipeline: Option<Pipeline>,
+    /// Instructions of the root.
+    pub insns: usize,
+    /// How long the kernel took to take the root.
+    pub load_time: std::time::Duration,
+}
+
+impl Bare {
+    /// A bridge with these ports: number and device.
+    pub fn new(devices: &[(u16, u32)], max_rules: u32) -> Bare {
+        let specs = GENERATION_MAPS.iter().copied();
+        let specs = specs.chain([COUNTERS, STATE, maps::UPCALLS, flow_stats_spec(max_rules)]);
+        let shared: HashMap<MapId, Map> = specs
+            .map(|spec| (spec.id, Map::create(&spec, spec.name).unwrap()))
+            .collect();
+        let mut bridge_ports = MappedMemory::create("bridge_ports", ports::BYTES).unwrap();
+        bridge_ports.set_u32(ports::LISTS, devices.len() as u32);
+        for (at, (ofport, ifindex)) in devices.iter().enumerate() {
+            let slot = u32::from(*ofport);
+            bridge_ports.set_u32(ports::slot_of(*ofport), slot + 1);
+            bridge_ports.set_u32(ports::LISTS + 4 + 4 * at as u32, slot);
+            let record = abi::port::Record {
+                ifindex: *ifindex,
+                max_len: MAX_FRAME_BYTES,
+                tagged: abi::port::TAGGED_ALL,
+                ..abi::port::Record::FREE
+            };
+            shared[&PORTS.id]
+                .set(&slot.to_ne_bytes(), &record.encode())
+                .unwrap();
+        }
+        let mut bare = Bare {
+            loader: Loader::new(),
+            shared,
+            others: HashMap::new(),
+            kept: Vec::new(),
+            bridge_ports,
+            version: MappedMemory::create("version", 8).unwrap(),
+            memories: BTreeMap::new(),
+            rules: HashMap::new(),
+            max_rules,
+            pipeline: None,
+            insns: 0,
+            load_time: std::time::Duration::ZERO,
+        };
+        let finish = bare.load(&compile_finish().unwrap());
+        bare.put(jump::FINISH, &finish);
+        bare
+    }
+
+    /// Compiles tables, and makes their program the bridge's root.
+    ///
+    /// # Errors
+    /// The sentence of the compiler or the kernel.
+    pub fn install(&mut self, tables: &Tables) -> Result<(), String> {
+        self.rules.clear();
+        let config = PipelineConfig {
+            bridge: "br0".into(),
+            bridge_slot: 0,
+            hook: Hook::Tc,
+            version: 1,
+        };
+        let rules = &mut self.rules;
+        let built = Pipeline::build(tables, &mut |flow| rule_of(rules, flow), &config);
+        let mut pipeline = built.map_err(|e| chain(&e))?;
+        self.version.set_u32(0, 1);
+        self.memories.clear();
+        for wanted in pipeline.memories() {
+            let name = format!("table_{}", wanted.table);
+            let memory = MappedMemory::create(&name, wanted.bytes);
+            let mut memory = memory.map_err(|e| chain(&e))?;
+            let filled = pipeline.fill(wanted.table, &mut memory);
+            filled.map_err(|e| chain(&e))?;
+            self.memories.insert(wanted.table, memory);
+        }
+        let program = pipeline.program().map_err(|e| chain(&e))?;
+        self.insns = program.len();
+        let start = std::time::Instant::now();
+        let root = self.try_load(&program)?;
+        self.load_time = start.elapsed();
+        self.put(jump::bridge(0), &root);
+        if let Some(resume) = pipeline.resume_program().map_err(|e| chain(&e))? {
+            let resume = self.try_load(&resume)?;
+            self.put(jump::resume(0), &resume);
+        }
+        self.pipeline = Some(pipeline);
+        Ok(())
+    }
+
+    /// Takes over changes of the tables; false if it takes another program.
+    pub fn change(&mut self, changes: &[Change]) -> bool {
+        let pipeline = self.pipeline.as_mut().unwrap();
+        let version = self.version.u32_at(0) + 1;
+        let rules = &mut self.rules;
+        let mut rule = |flow| rule_of(rules, flow);
+        let outcome = pipeline.change(changes, &mut rule, version, &mut self.memories);
+        match outcome.unwrap() {
+            Outcome::InPlace { retired } => {
+                self.version.set_u32(0, version);
+                pipeline.reclaim(&retired, &mut self.memories);
+                true
+            }
+            Outcome::Rebuild { .. } => false,
+        }
+    }
+
+    /// The entry of a port.
+    pub fn entry(&mut self, ofport: u16) -> Loaded {
+        let facts = FlowEntryFacts {
+            port_slot: ofport.into(),
+            ofport: OfPort(ofport),
+            bridge_slot: 0,
+            origin: Origin::Device,
+        };
+        self.load(&compile_flow_entry(&facts).unwrap())
+    }
+
+    pub fn load(&mut self, program: &Program) -> Loaded {
+        self.try_load(program).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn try_load(&mut self, program: &Program) -> Result<Loaded, String> {
+        let fd = |id: MapId| {
+            if id == maps::BRIDGE_PORTS {
+                return Some(self.bridge_ports.map().raw_fd());
+            }
+            if id == maps::VERSION {
+                return Some(self.version.map().raw_fd());
+            }
+            let table = maps::table_of_memory(id).and_then(|table| self.memories.get(&table));
+            let shared = || self.shared.get(&id).map(Map::raw_fd);
+            let other = || self.others.get(&id).copied();
+            let table = table.map(|memory| memory.map().raw_fd());
+            table.or_else(shared).or_else(other)
+        };
+        self.loader.load(program, fd).map_err(|e| chain(&e))
+    }
+
+    /// Makes a map of the caller's known to programs, and keeps it.
+    pub fn share(&mut self, id: MapId, fd: i32, map: impl std::any::Any) {
+        self.others.insert(id, fd);
+        self.kept.push(Box::new(map));
+    }
+
+    /// As [`Bare::share`] of memory.
+    pub fn share_memory(&mut self, id: MapId, memory: MappedMemory) {
+        self.share(id, memory.map().raw_fd(), memory);
+    }
+
+    /// Puts a program where others jump to.
+    pub fn put(&self, index: u32, program: &Loaded) {
+        let jumps = &self.shared[&JUMPS.id];
+        jumps.set_program(index, program.fd()).unwrap();
+    }
+
+    /// The number of a flow's counters.
+    pub fn rule(&self, flow: FlowId) -> Option<RuleId> {
+        self.rules.get(&flow).copied()
+    }
+
+    /// Packets and bytes of a rule.
+    pub fn stats(&self, rule: RuleId) -> (u64, u64) {
+        let words = self.summed(maps::FLOW_STATS, rule.0);
+        let word = |at: i16| words[at as usize / 8];
+        (word(stats::PACKETS), word(stats::BYTES_SEEN))
+    }
+
+    /// Sets the counters of all rules that were given a number to zero.
+    pub fn clear_stats(&self) {
+        for rule in self.rules.values() {
+            let zero = [0; stats::BYTES];
+            let map = &self.shared[&maps::FLOW_STATS];
+            map.set(&rule.0.to_ne_bytes(), &zero).unwrap();
+        }
+    }
+
+    /// Words of a port's counters.
+    pub fn counters(&self, ofport: u16) -> Vec<u64> {
+        let mut words = self.summed(COUNTERS.id, ofport.into());
+        words.truncate(counter::WORDS);
+        words
+    }
+
+    /// The words of a per-CPU record, added up.
+    fn summed(&self, map: MapId, index: u32) -> Vec<u64> {
+        let map = &self.shared[&map];
+        let all = map.get(&index.to_ne_bytes()).unwrap().unwrap();
+        let mut sums = vec![0u64; map.value_bytes() / 8];
+        for (at, word) in all.chunks_exact(8).enumerate() {
+            let n = sums.len();
+            sums[at % n] += u64::from_ne_bytes(word.try_into().unwrap());
+        }
+        sums
+    }
+}
+
+fn rule_of(rules: &mut HashMap<FlowId, RuleId>, flow: FlowId) -> RuleId {
+    let next = RuleId(rules.len() as u32);
+    *rules.entry(flow).or_insert(next)
+}
