@@ -11,6 +11,7 @@ pub mod commands;
 pub mod complete;
 pub mod context;
 pub mod error;
+pub mod flows;
 pub mod fuzz;
 pub mod help;
 pub mod log;

@@ -1,20 +1,14 @@
 //! The options before the first command (ovs-vsctl(8), OPTIONS), in the order in which Open vSwitch
 //! lists them.
 
+use crate::commands::Value;
+
 /// One global option: its names, and whether it takes a value.
 #[derive(Debug)]
 pub(super) struct Global {
     pub(super) long: &'static str,
     pub(super) short: Option<char>,
     pub(super) value: Value,
-}
-
-/// Whether an option takes a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value {
-    None,
-    Required,
-    Optional,
 }
 
 use Value::{None as Nothing, Optional, Required};

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::globals::{GLOBALS, Global, JSON, Value};
+use super::globals::{GLOBALS, Global, JSON};
 use super::{Invocation, Mode, Options};
-use crate::commands::{self, OptionSyntax};
+use crate::commands::{self, OptionSyntax, Value};
 use crate::error::UsageError;
 
 /// Reads options until the first command.
@@ -60,13 +60,14 @@ impl Parser<'_> {
                 self.apply(option.long, value)
             }
             Found::Local(option) => {
-                let takes = if option.value {
-                    Value::Required
-                } else {
-                    Value::None
-                };
-                let value = self.value(option.name, takes, given)?;
-                self.local.entry(option.name.to_owned()).or_insert(value);
+                let value = self.value(option.name, option.value, given)?;
+                match self.local.get_mut(option.name) {
+                    None => {
+                        self.local.insert(option.name.to_owned(), value);
+                    }
+                    Some(before) if option.value == Value::Optional => append(before, value),
+                    Some(_) => {}
+                }
                 Ok(None)
             }
         }
@@ -129,6 +130,16 @@ impl Parser<'_> {
     }
 }
 
+/// Puts the value of a repeated option behind the one before.
+pub(super) fn append(before: &mut Option<String>, value: Option<String>) {
+    let all = format!(
+        "{},{}",
+        before.take().unwrap_or_default(),
+        value.unwrap_or_default()
+    );
+    *before = Some(all);
+}
+
 /// Looks up a long option by its full name or a unique beginning of it.
 fn find_long(mode: Mode, name: &str) -> Result<Found, UsageError> {
     let globals = GLOBALS
@@ -136,7 +147,10 @@ fn find_long(mode: Mode, name: &str) -> Result<Found, UsageError> {
         .filter(|global| mode == Mode::Vsctl || global.long != JSON)
         .map(|global| (global.long, Found::Global(global)));
     let locals = commands::listing::options();
-    let locals = locals.map(|option| (option.name.trim_start_matches('-'), Found::Local(option)));
+    let own = commands::options_of_switch().filter(|_| mode == Mode::Vsctl);
+    let locals = locals
+        .chain(own)
+        .map(|option| (option.name.trim_start_matches('-'), Found::Local(option)));
     let mut found: Vec<(&str, Found)> = Vec::new();
     for (long, option) in globals.chain(locals) {
         if long == name {

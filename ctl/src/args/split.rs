@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::options::append;
 use super::{Command, Mode};
-use crate::commands::{self, Syntax};
+use crate::commands::{self, OptionSyntax, Syntax, Value};
 use crate::error::UsageError;
 
 /// Splits at `--` and checks each command; `local` are options that precede the first.
@@ -38,29 +39,64 @@ fn parse_command(
         .iter()
         .take_while(|word| word.starts_with('-'))
         .count();
+    let name = words.get(n_options).ok_or(UsageError::NoCommand);
+    let syntax = name.and_then(|name| {
+        commands::find(mode, name).ok_or_else(|| UsageError::UnknownCommand {
+            command: name.clone(),
+        })
+    });
+    let known = syntax.as_ref().map_or(&[][..], |syntax| syntax.options);
     for word in &words[..n_options] {
-        let (name, value) = match word.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (word.as_str(), None),
-        };
-        if options.insert(name.to_owned(), value).is_some() {
-            return Err(UsageError::OptionTwice {
-                option: name.to_owned(),
-            });
+        take_option(known, word, &mut options)?;
+    }
+    let syntax = syntax?;
+    let mut args = words[n_options + 1..].to_vec();
+    if syntax.group.is_of_switch() {
+        // As ovs-ofctl has it, options may stand anywhere.
+        let (given, rest) = args.into_iter().partition(|word| is_long(word));
+        args = rest;
+        let given: Vec<String> = given;
+        for word in &given {
+            take_option(known, word, &mut options)?;
         }
     }
-    let name = words.get(n_options).ok_or(UsageError::NoCommand)?;
-    let syntax = commands::find(mode, name).ok_or_else(|| UsageError::UnknownCommand {
-        command: name.clone(),
-    })?;
     check_options(syntax, &options)?;
-    let args = words[n_options + 1..].to_vec();
     check_arguments(syntax, &args)?;
     Ok(Command {
         syntax,
         options,
         args,
     })
+}
+
+fn is_long(word: &str) -> bool {
+    word.len() > 2 && word.starts_with("--")
+}
+
+fn take_option(
+    known: &[OptionSyntax],
+    word: &str,
+    options: &mut BTreeMap<String, Option<String>>,
+) -> Result<(), UsageError> {
+    let (name, value) = match word.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (word, None),
+    };
+    let repeats = known
+        .iter()
+        .any(|option| option.name == name && option.value == Value::Optional);
+    match options.get_mut(name) {
+        None => {
+            options.insert(name.to_owned(), value);
+        }
+        Some(before) if repeats => append(before, value),
+        Some(_) => {
+            return Err(UsageError::OptionTwice {
+                option: name.to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn check_options(
@@ -72,10 +108,10 @@ fn check_options(
         let option = name.clone();
         match syntax.options.iter().find(|known| known.name == name) {
             None => return Err(UsageError::NoSuchOption { command, option }),
-            Some(known) if known.value && value.is_none() => {
+            Some(known) if known.value == Value::Required && value.is_none() => {
                 return Err(UsageError::CommandValueMissing { command, option });
             }
-            Some(known) if !known.value && value.is_some() => {
+            Some(known) if known.value == Value::None && value.is_some() => {
                 return Err(UsageError::CommandValueNotAllowed { command, option });
             }
             Some(_) => {}

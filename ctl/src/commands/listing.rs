@@ -1,7 +1,7 @@
 //! The list of commands that Open vSwitch's shell completion reads (`--commands`): its notation of
 //! arguments, and its order, which is also the one in which options are searched.
 
-use super::{OptionSyntax, find};
+use super::{OptionSyntax, Value, find};
 use crate::args::Mode;
 
 /// Commands with their arguments: `!` for one that must be given, `?` for one that may, `+` for
@@ -87,7 +87,10 @@ pub fn text() -> String {
 }
 
 fn shown(option: &OptionSyntax) -> String {
-    let value = if option.value { "=" } else { "" };
+    let value = match option.value {
+        Value::None => "",
+        Value::Required | Value::Optional => "=",
+    };
     format!("[{}{value}]", option.name)
 }
 

@@ -7,7 +7,9 @@ pub mod bridge;
 pub mod controller;
 pub mod database;
 pub mod datapath;
+pub mod flow;
 pub mod general;
+pub mod group;
 pub mod listing;
 pub mod manager;
 pub mod port;
@@ -20,13 +22,36 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::schema::{Needs, Schema};
 
+/// Whether an option takes a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// None.
+    None,
+    /// Always.
+    Required,
+    /// If one is given behind `=`. The values of an option of this kind that is repeated are one,
+    /// with commas between them.
+    Optional,
+}
+
 /// An option of one command.
 #[derive(Debug)]
 pub struct OptionSyntax {
     /// Name with its dashes.
     pub name: &'static str,
     /// Whether it takes a value.
-    pub value: bool,
+    pub value: Value,
+}
+
+impl OptionSyntax {
+    /// What stands behind the name where the option is shown: `=` and what follows it.
+    pub fn suffix(&self) -> &'static str {
+        match self.value {
+            Value::None => "",
+            Value::Required => "=VALUE",
+            Value::Optional => "[=VALUE]",
+        }
+    }
 }
 
 /// Under which heading the help text shows a command.
@@ -36,6 +61,10 @@ pub enum Group {
     General,
     /// Running switch, through its management API.
     Switch,
+    /// Flow tables of the running switch.
+    Flow,
+    /// Groups and meters of the running switch.
+    GroupMeter,
     /// Bridges.
     Bridge,
     /// Ports.
@@ -54,6 +83,13 @@ pub enum Group {
     Datapath,
     /// Rows and columns.
     Database,
+}
+
+impl Group {
+    /// Whether its commands ask the running switch, and are only this tool's.
+    pub fn is_of_switch(self) -> bool {
+        matches!(self, Group::Switch | Group::Flow | Group::GroupMeter)
+    }
 }
 
 /// How a command is carried out.
@@ -118,7 +154,10 @@ const READ_ONLY: [&str; 22] = [
 impl Syntax {
     /// Whether it leaves the database as it is.
     pub fn is_read_only(&self) -> bool {
-        READ_ONLY.contains(&self.name) || self.group == Group::Switch
+        match &self.action {
+            Action::Switch(query) => !query.changes(),
+            Action::Database { .. } => READ_ONLY.contains(&self.name),
+        }
     }
 }
 
@@ -132,12 +171,26 @@ impl std::fmt::Debug for Syntax {
 
 /// An option without a value.
 pub const fn flag(name: &'static str) -> OptionSyntax {
-    OptionSyntax { name, value: false }
+    OptionSyntax {
+        name,
+        value: Value::None,
+    }
 }
 
 /// An option with a value.
 pub const fn valued(name: &'static str) -> OptionSyntax {
-    OptionSyntax { name, value: true }
+    OptionSyntax {
+        name,
+        value: Value::Required,
+    }
+}
+
+/// An option that may have a value.
+pub const fn optional(name: &'static str) -> OptionSyntax {
+    OptionSyntax {
+        name,
+        value: Value::Optional,
+    }
 }
 
 /// `--if-exists`, which many commands have.
@@ -147,10 +200,12 @@ pub const MAY_EXIST: &[OptionSyntax] = &[flag("--may-exist")];
 /// No limit on the number of arguments.
 pub const ANY: usize = usize::MAX;
 
-const FAMILIES: [&[Syntax]; 12] = [
+const FAMILIES: [&[Syntax]; 14] = [
     general::COMMANDS,
     show::COMMANDS,
     switch::COMMANDS,
+    flow::COMMANDS,
+    group::COMMANDS,
     bridge::COMMANDS,
     port::COMMANDS,
     bond::COMMANDS,
@@ -165,7 +220,14 @@ const FAMILIES: [&[Syntax]; 12] = [
 /// All commands that the mode has.
 pub fn all(mode: Mode) -> impl Iterator<Item = &'static Syntax> {
     let families = FAMILIES.iter().flat_map(|family| family.iter());
-    families.filter(move |syntax| mode == Mode::Vsctl || syntax.group != Group::Switch)
+    families.filter(move |syntax| mode == Mode::Vsctl || !syntax.group.is_of_switch())
+}
+
+/// The options of the commands that ask the running switch.
+pub fn options_of_switch() -> impl Iterator<Item = &'static OptionSyntax> {
+    all(Mode::Vsctl)
+        .filter(|syntax| syntax.group.is_of_switch())
+        .flat_map(|syntax| syntax.options)
 }
 
 /// The command of that name.

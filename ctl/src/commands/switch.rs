@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use aorta_api::{BridgeStatus, FdbEntry, PortStatus, Status};
 
-use super::{Action, Group, Syntax};
+use super::{Action, Group, Syntax, flow, group};
 use crate::table::{Cell, DataFormat, Format, Style, Table};
 
 /// What to ask.
@@ -14,6 +14,21 @@ pub enum Query {
     Status,
     /// Learned addresses of the bridge that the first argument names.
     Fdb,
+    /// Flow tables of the bridge that the first argument names.
+    Flow(flow::Verb),
+    /// Groups, meters and ports of the bridge that the first argument names.
+    Group(group::Verb),
+}
+
+impl Query {
+    /// Whether it changes anything.
+    pub fn changes(self) -> bool {
+        match self {
+            Query::Status | Query::Fdb => false,
+            Query::Flow(verb) => verb.changes(),
+            Query::Group(verb) => verb.changes(),
+        }
+    }
 }
 
 /// The family's commands.
@@ -50,7 +65,8 @@ pub enum Colour {
 }
 
 impl Colour {
-    fn paint(self, code: &str, text: &str) -> String {
+    /// A text in the colour of a code (ECMA-48 §8.3.117), or as it is.
+    pub fn paint(self, code: &str, text: &str) -> String {
         match self {
             Colour::Terminal => format!("\x1b[{code}m{text}\x1b[0m"),
             Colour::Plain => text.to_owned(),
@@ -62,7 +78,8 @@ const GOOD: &str = "32";
 const BAD: &str = "31";
 const BOLD: &str = "1";
 
-const ALIGNED: Style = Style {
+/// Columns below each other.
+pub const ALIGNED: Style = Style {
     format: Format::Table,
     data: DataFormat::String,
     headings: true,

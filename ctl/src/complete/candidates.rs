@@ -4,7 +4,7 @@ use aorta_ovsdb::{AtomType, ColumnSchema, DatabaseSchema, Uuid};
 
 use super::place::Place;
 use crate::args::{self, Mode};
-use crate::commands;
+use crate::commands::{self, Value};
 use crate::schema::{self, RecordName, record_name};
 use crate::txn::Txn;
 use crate::value::atom_string;
@@ -103,7 +103,10 @@ fn of_commands(first: bool, current: &str) -> Vec<String> {
     }
     let options = commands::all(Mode::Vsctl).flat_map(|syntax| syntax.options);
     let options = options.map(|option| {
-        let value = if option.value { "=" } else { "" };
+        let value = match option.value {
+            Value::Required => "=",
+            Value::None | Value::Optional => "",
+        };
         format!("{}{value}", option.name)
     });
     let globals = args::long_options().filter(|_| first);
@@ -178,7 +181,7 @@ mod tests {
         assert_eq!(offered("", "br-e", &[]), ["br-exists"]);
         assert_eq!(offered("", "--no-w", &[]), ["--no-wait"]);
         assert_eq!(offered("list-br --", "--no-w", &[]), [""; 0]);
-        assert_eq!(offered("", "--col", &[]), ["--columns="]);
+        assert_eq!(offered("", "--col", &[]), ["--color", "--columns="]);
         assert_eq!(offered("list-br --", "--if", &[]), ["--if-exists"]);
         assert_eq!(offered("", "comp", &[]), ["completion"]);
     }

@@ -1,9 +1,9 @@
 //! The help text of one command.
 
 use crate::args::Mode;
-use crate::commands::{Group, Syntax};
+use crate::commands::Syntax;
 
-use super::usage;
+use super::{flows, usage};
 
 /// The text about the command that prints completion scripts.
 pub(super) const COMPLETION: &str = "\
@@ -196,28 +196,48 @@ const EXAMPLES: [(&str, &[&str]); 18] = [
     ),
 ];
 
+/// What a table says of a name.
+fn of<T: Copy>(tables: [&[(&str, T)]; 2], name: &str) -> Option<T> {
+    let mut entries = tables.into_iter().flatten();
+    entries
+        .find(|(named, _)| *named == name)
+        .map(|(_, entry)| *entry)
+}
+
+/// A command line as a shell takes it: words with parentheses in quotes.
+fn quoted(line: &str) -> String {
+    let words = line.split(' ').map(|word| match word.contains('(') {
+        true => format!("'{word}'"),
+        false => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Everything about a command.
 pub(super) fn text(mode: Mode, syntax: &Syntax) -> String {
     let program = mode.program();
     let mut text = format!("usage: {program} {}\n{}\n", usage(syntax), syntax.summary);
-    if let Some((_, note)) = NOTES.iter().find(|(name, _)| *name == syntax.name) {
+    if let Some(note) = of([&NOTES, &flows::NOTES], syntax.name) {
         text.push_str(&format!("\n{note}\n"));
     }
     if !syntax.options.is_empty() {
-        text.push_str("\nOptions (before the command):\n");
+        text.push_str(match syntax.group.is_of_switch() {
+            true => "\nOptions:\n",
+            false => "\nOptions (before the command):\n",
+        });
     }
     for option in syntax.options {
-        let meaning = OPTIONS.iter().find(|(name, _)| *name == option.name);
-        let meaning = meaning.map_or("", |(_, meaning)| *meaning);
-        text.push_str(&format!("  {:<20} {meaning}\n", option.name));
+        let meaning = of([&OPTIONS, &flows::OPTIONS], option.name).unwrap_or_default();
+        let shown = format!("{}{}", option.name, option.suffix());
+        text.push_str(&format!("  {shown:<20} {meaning}\n"));
     }
-    if let Some((_, lines)) = EXAMPLES.iter().find(|(name, _)| *name == syntax.name) {
+    if let Some(lines) = of([&EXAMPLES, &flows::EXAMPLES], syntax.name) {
         text.push_str("\nExamples:\n");
-        for line in *lines {
-            text.push_str(&format!("  {program} {line}\n"));
+        for line in lines {
+            text.push_str(&format!("  {program} {}\n", quoted(line)));
         }
     }
-    if syntax.group == Group::Switch {
+    if syntax.group.is_of_switch() {
         text.push_str("\nIt asks the running switch, so it must be the only command.\n");
     }
     text
@@ -232,23 +252,26 @@ mod tests {
     #[test]
     fn every_option_is_explained() {
         for option in all(Mode::Vsctl).flat_map(|syntax| syntax.options) {
-            let known = OPTIONS.iter().any(|(name, _)| *name == option.name);
-            assert!(known, "{}", option.name);
+            let known = of([&OPTIONS, &flows::OPTIONS], option.name);
+            assert!(known.is_some(), "{}", option.name);
         }
     }
 
     #[test]
     fn notes_and_examples_are_of_commands_that_exist_and_parse() {
-        for (name, _) in NOTES {
-            assert!(all(Mode::Vsctl).any(|syntax| syntax.name == name), "{name}");
+        for (name, _) in NOTES.iter().chain(&flows::NOTES) {
+            assert!(
+                all(Mode::Vsctl).any(|syntax| syntax.name == *name),
+                "{name}"
+            );
         }
-        for (name, lines) in EXAMPLES {
-            for line in lines {
+        for (name, lines) in EXAMPLES.iter().chain(&flows::EXAMPLES) {
+            for line in *lines {
                 let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
                 let Ok(Invocation::Run(_, commands)) = args::parse(Mode::Vsctl, &words) else {
                     panic!("{line}");
                 };
-                assert!(commands.iter().any(|c| c.syntax.name == name), "{line}");
+                assert!(commands.iter().any(|c| c.syntax.name == *name), "{line}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The help texts: of the program, and of single commands.
 
 mod command;
+mod flows;
 mod records;
 
 use std::fmt::Write as _;
@@ -10,9 +11,14 @@ use crate::commands::{self, Group, Syntax};
 use crate::complete;
 
 /// Headings of the groups, in order; those that Open vSwitch's tool has are called as there.
-const GROUPS: [(Group, &str); 11] = [
+const GROUPS: [(Group, &str); 13] = [
     (Group::General, "Open vSwitch commands"),
     (Group::Switch, "Running switch"),
+    (Group::Flow, "Flow tables, as ovs-ofctl has them"),
+    (
+        Group::GroupMeter,
+        "Groups and meters, as ovs-ofctl has them",
+    ),
     (Group::Bridge, "Bridge commands"),
     (
         Group::Port,
@@ -131,10 +137,10 @@ pub fn text(mode: Mode, topic: Option<&str>) -> String {
 
 /// A command with its options and arguments.
 fn usage(syntax: &Syntax) -> String {
-    let options = syntax.options.iter().map(|option| {
-        let value = if option.value { "=VALUE" } else { "" };
-        format!("[{}{value}] ", option.name)
-    });
+    let options = syntax
+        .options
+        .iter()
+        .map(|option| format!("[{}{}] ", option.name, option.suffix()));
     let options: String = options.collect();
     format!("{options}{} {}", syntax.name, syntax.arguments)
         .trim_end()

@@ -153,9 +153,11 @@ fn run(
             json: options.json,
             pretty: options.pretty,
             colour: colour(),
+            terminal: io::stdout().is_terminal(),
             timeout: options.timeout.map(Duration::from_secs),
         };
-        return print(&manage::ask(&rundir(), query, command, manner)?);
+        let answer = manage::ask(&rundir(), query, command, manner)?;
+        return print(&answer.text).map(|_| answer.status);
     }
     let comment = called::comment(mode.program(), program, words);
     Run::new(mode, options, commands, comment, log)?.go()

@@ -7,6 +7,8 @@
 
 mod completion;
 mod contents;
+mod flow_switch;
+mod flows;
 mod lab;
 mod libvirt;
 mod lines;
