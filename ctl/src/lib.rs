@@ -3,7 +3,8 @@
 //!
 //! Levels: [`args`] reads the command line; [`plan`](mod@plan) runs the [`commands`] against a
 //! [`view`] of the database and makes one transaction of them, without any I/O; [`run`] connects,
-//! sends it, waits for the switch and prints.
+//! sends it, waits for the switch and prints. Commands about flow tables have the syntax of
+//! ovs-ofctl(8): [`flows`] reads and prints without asking anybody, [`manage`] asks.
 #![forbid(unsafe_code)]
 
 pub mod args;
