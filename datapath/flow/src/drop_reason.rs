@@ -49,6 +49,15 @@ reasons! {
     PatchLoop = "patch-loop", "it went through too many patch ports: is there a loop?";
     /// The kernel refused an operation on the frame.
     Failed = "failed", "the kernel refused to change or to send the frame";
+    /// The flows that matched send it nowhere.
+    FlowDrop = "flow-drop", "the flows that it matched send it nowhere";
+    /// A table has no flow for it, and those of other tables send it nowhere.
+    TableMiss = "table-miss", "it matched no flow of a table, and nothing else sends it anywhere";
+    /// Too much work, or too many tags.
+    PipelineLimit = "pipeline-limit",
+        "more resubmits, table lookups, values pushed or VLAN tags than a frame may take: is there a loop?";
+    /// Over a meter's rate.
+    Meter = "meter", "a meter found it over its rate";
     /// No flow of a table took it, and none before sent it anywhere.
     Unmatched = "unmatched", "a table had no flow for it, and no flow before had sent it anywhere";
     /// The flows that it matched send it nowhere.

@@ -10,10 +10,12 @@ pub mod field;
 mod flow;
 pub mod fuzzing;
 mod group;
+pub mod hash;
 mod id;
+mod interpreter;
 mod key;
 mod matching;
-mod normal;
+pub mod meter;
 mod switch;
 pub mod table;
 pub mod text;
@@ -24,9 +26,14 @@ pub use drop_reason::DropReason;
 pub use flow::{Flow, FlowFlags, FlowStats};
 pub use group::{Band, BandKind, Bucket, Group, GroupKind, Meter, MeterId, MeterUnit, Selection};
 pub use id::{BridgeName, IfIndex, OfPort, PortName};
+pub use interpreter::{
+    FlowCount, GroupCount, Interpreter, LINK_HEADER_BYTES, Learned, MAX_PATCH_DEPTH, Output,
+    PacketIn, Verdict,
+};
 pub use key::{FlowKey, Subfield, SubfieldError};
 pub use matching::{Match, MatchError, Part};
-pub use normal::{Interpreter, LINK_HEADER_BYTES, MAX_PATCH_DEPTH, Output, Verdict};
+pub use meter::MeterVerdict;
+
 pub use switch::{
     Attachment, Bridge, DEFAULT_MAC_AGING_S, DEFAULT_MAC_TABLE_SIZE, MIN_MAC_AGING_S,
     MIN_MAC_TABLE_SIZE, Port, Snapshot,

@@ -71,18 +71,19 @@ fn packet(fields: &str) -> Packet {
 
 /// Where copies go, in order, as far as there is a port; controllers as the port of this name.
 fn ours(translation: &Translation, ports: u16) -> Vec<u16> {
-    let port = |effect: &Effect| match effect {
-        Effect::Output {
-            port: OfPort::LOCAL,
-            ..
-        } => Some(RealSwitch::LOCAL),
-        Effect::Output { port, .. } => Some(port.0).filter(|port| (1..=ports).contains(port)),
-        // Those that wait for an answer aren't among the datapath's actions.
-        Effect::Controller { how, .. } if how.pause => None,
-        Effect::Controller { .. } => Some(OfPort::CONTROLLER.0),
-        _ => None,
+    let number = |port: &OfPort| match *port {
+        OfPort::LOCAL => Some(RealSwitch::LOCAL),
+        port => Some(port.0).filter(|port| (1..=ports).contains(port)),
     };
-    translation.effects.iter().filter_map(port).collect()
+    let to = |effect: &Effect| match effect {
+        Effect::Output { port, .. } => number(port).into_iter().collect(),
+        Effect::Normal { ports, .. } => ports.iter().filter_map(number).collect(),
+        // Those that wait for an answer aren't among the datapath's actions.
+        Effect::Controller { how, .. } if how.pause => Vec::new(),
+        Effect::Controller { .. } => vec![OfPort::CONTROLLER.0],
+        _ => Vec::new(),
+    };
+    translation.effects.iter().flat_map(to).collect()
 }
 
 /// Tables of the lines that they accept, and these lines.

@@ -305,11 +305,12 @@ impl Bench {
             }
         }
         outputs.sort();
-        let expected: Vec<_> = expected
+        let mut expected: Vec<_> = expected
             .outputs
             .iter()
             .map(|o| (o.port.clone(), o.frame.clone()))
             .collect();
+        expected.sort();
         prop_assert_eq!(outputs, expected, "frame {} from tap {}", n, tap);
         Ok(())
     }

@@ -1,12 +1,23 @@
-//! The meaning of NORMAL: what a learning bridge does with a frame.
+//! A switch in memory: what becomes of each frame.
 //!
-//! This is the definition. Compiled programs are compared with it, never the other way round.
+//! This is the definition: a bridge does what its flow tables say, or, without tables, what a
+//! learning bridge does. Compiled programs are compared with it, never the other way round.
+
+mod normal;
+mod pipeline;
+
+pub use pipeline::{FlowCount, GroupCount, Learned, PacketIn};
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
 
-use aorta_packet::{EthernetHeader, MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
+use aorta_packet::{EthernetHeader, MacAddr, Vid};
 
-use crate::{Attachment, Bridge, DropReason, OfPort, PortName, Snapshot};
+use crate::table::{BundleError, Change, Modification, Tables};
+use crate::{Attachment, Bridge, BridgeName, DropReason, OfPort, PortName, Snapshot};
+use normal::leave;
+use pipeline::Pipeline;
 
 /// How many patch ports a frame may cross.
 pub const MAX_PATCH_DEPTH: usize = 8;
@@ -23,38 +34,48 @@ pub struct Output {
 }
 
 /// What became of a frame.
+///
+/// Each copy that a bridge makes is accounted for: it left, jumped to another bridge, went to
+/// controllers, was given to NORMAL, or was dropped for a reason (its port is down, or takes no
+/// frames of this size). A frame of which a bridge makes no copy at all is dropped for one reason.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Verdict {
-    /// Where it left, sorted.
+    /// Where it left, in order.
     pub outputs: Vec<Output>,
-    /// Port that it entered by and the reason, for each bridge that dropped it, sorted.
+    /// What was dropped: the port by which the frame entered the bridge that dropped it, and why.
     pub drops: Vec<(PortName, DropReason)>,
+    /// Copies for controllers, in order.
+    pub packet_ins: Vec<PacketIn>,
+    /// Flows that flows want to be made, in order. [`Interpreter::learn`] makes them.
+    pub learned: Vec<Learned>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Learned {
+struct Station {
     ofport: OfPort,
     seen_s: u64,
 }
 
-/// A switch in memory: a [`Snapshot`] and what it has learned.
+/// A switch in memory: a [`Snapshot`], the flow tables of its bridges, and what it has learned and
+/// counted.
 #[derive(Clone, Debug)]
 pub struct Interpreter {
     bridges: Vec<Bridge>,
-    fdb: Vec<HashMap<(Vid, MacAddr), Learned>>,
+    fdb: Vec<HashMap<(Vid, MacAddr), Station>>,
     home: BTreeMap<PortName, (usize, usize)>,
+    /// Those of bridges that have flow tables.
+    pipelines: Vec<Option<Pipeline>>,
 }
 
-/// A frame inside a bridge: its VLAN is known, its outer tag is off.
-struct Classified<'a> {
-    vid: Vid,
-    /// Priority and drop-eligible bits, and the protocol its tag has if it leaves with one.
-    tag: VlanTag,
-    untagged: std::borrow::Cow<'a, [u8]>,
+/// A frame's time, and how many patch ports it has crossed.
+#[derive(Clone, Copy)]
+struct Journey {
+    now: Duration,
+    depth: usize,
 }
 
 impl Interpreter {
-    /// A switch that has learned nothing.
+    /// A switch that has learned nothing, and whose bridges have no flow tables.
     pub fn new(snapshot: &Snapshot) -> Interpreter {
         let bridges = snapshot.bridges.clone();
         let mut home = BTreeMap::new();
@@ -65,19 +86,71 @@ impl Interpreter {
         }
         Interpreter {
             fdb: vec![HashMap::new(); bridges.len()],
+            pipelines: vec![None; bridges.len()],
             bridges,
             home,
         }
     }
 
+    /// Gives a bridge flow tables; their counters and meters start anew. False if there is no such
+    /// bridge.
+    pub fn set_tables(&mut self, bridge: &BridgeName, tables: Tables) -> bool {
+        let number = self.number(bridge);
+        if let Some(b) = number {
+            self.pipelines[b] = Some(Pipeline::new(tables));
+        }
+        number.is_some()
+    }
+
+    /// Takes a bridge's flow tables away.
+    pub fn clear_tables(&mut self, bridge: &BridgeName) {
+        if let Some(b) = self.number(bridge) {
+            self.pipelines[b] = None;
+        }
+    }
+
+    /// A bridge's flow tables, if it has any.
+    pub fn tables(&self, bridge: &BridgeName) -> Option<&Tables> {
+        Some(self.pipeline(bridge)?.tables())
+    }
+
+    /// Changes a bridge's flow tables, all or nothing. A bridge without tables gets some.
+    /// Counters of flows that stay go on.
+    ///
+    /// # Errors
+    /// With the first that can't be done. `Ok(None)` if there is no such bridge.
+    pub fn modify(
+        &mut self,
+        bridge: &BridgeName,
+        bundle: &[Modification],
+    ) -> Result<Option<Vec<Change>>, BundleError> {
+        let Some(b) = self.number(bridge) else {
+            return Ok(None);
+        };
+        let pipeline = self.pipelines[b].get_or_insert_with(|| Pipeline::new(Tables::new()));
+        pipeline.modify(bundle).map(Some)
+    }
+
+    fn number(&self, bridge: &BridgeName) -> Option<usize> {
+        self.bridges.iter().position(|b| b.name == *bridge)
+    }
+
+    fn pipeline(&self, bridge: &BridgeName) -> Option<&Pipeline> {
+        self.pipelines[self.number(bridge)?].as_ref()
+    }
+
     /// Takes `frame` from `port` at the time `now_s` (seconds, any origin).
     pub fn receive(&mut self, port: &PortName, frame: &[u8], now_s: u64) -> Verdict {
+        self.receive_at(port, frame, Duration::from_secs(now_s))
+    }
+
+    /// Takes `frame` from `port` at the time `now` (any origin).
+    pub fn receive_at(&mut self, port: &PortName, frame: &[u8], now: Duration) -> Verdict {
         let mut verdict = Verdict::default();
         if let Some(&(b, p)) = self.home.get(port) {
-            self.enter(b, p, frame, now_s, 0, &mut verdict);
+            let journey = Journey { now, depth: 0 };
+            self.enter(b, p, frame, journey, &mut verdict);
         }
-        verdict.outputs.sort();
-        verdict.drops.sort();
         verdict
     }
 
@@ -92,118 +165,64 @@ impl Interpreter {
         all
     }
 
-    fn enter(
+    fn enter(&mut self, b: usize, p: usize, frame: &[u8], journey: Journey, verdict: &mut Verdict) {
+        let dropped = if journey.depth > MAX_PATCH_DEPTH {
+            Err(DropReason::PatchLoop)
+        } else if let Some(pipeline) = &self.pipelines[b] {
+            let tables = Arc::clone(&pipeline.tables);
+            self.run(&tables, b, p, frame, journey, verdict)
+        } else {
+            self.enter_normal(b, p, frame, journey, verdict)
+        };
+        if let Err(reason) = dropped {
+            let port = self.bridges[b].ports[p].name.clone();
+            verdict.drops.push((port, reason));
+        }
+    }
+
+    fn enter_normal(
         &mut self,
         b: usize,
         p: usize,
         frame: &[u8],
-        now_s: u64,
-        depth: usize,
+        journey: Journey,
         verdict: &mut Verdict,
-    ) {
-        let result = if depth > MAX_PATCH_DEPTH {
-            Err(DropReason::PatchLoop)
-        } else {
-            self.switch(b, p, frame, now_s)
-        };
-        let (classified, egress) = match result {
-            Ok(forward) => forward,
-            Err(reason) => {
-                verdict
-                    .drops
-                    .push((self.bridges[b].ports[p].name.clone(), reason));
-                return;
-            }
-        };
+    ) -> Result<(), DropReason> {
+        let (classified, egress) = self.normal(b, p, frame, journey.now.as_secs())?;
         for e in egress {
-            let port = &self.bridges[b].ports[e];
-            let frame = leave(port, &classified);
-            match &port.attachment {
-                Attachment::Patch { .. } => {
-                    if let Some((b, p)) = self.peer(b, e) {
-                        self.enter(b, p, &frame, now_s, depth + 1, verdict);
-                    }
-                }
-                _ => verdict.outputs.push(Output {
-                    port: port.name.clone(),
-                    frame,
-                }),
-            }
+            let frame = leave(&self.bridges[b].ports[e], &classified);
+            self.send(b, e, frame, journey, verdict);
         }
+        Ok(())
     }
 
-    /// Decides where `frame` goes within one bridge, and learns its source.
-    fn switch<'a>(
+    /// Sends a frame by a port that can send.
+    fn send(
         &mut self,
         b: usize,
-        p: usize,
-        frame: &'a [u8],
-        now_s: u64,
-    ) -> Result<(Classified<'a>, Vec<usize>), DropReason> {
-        let header = EthernetHeader::parse(frame).map_err(|_| DropReason::Malformed)?;
-        let bridge = &self.bridges[b];
-        let classified = classify(&bridge.ports[p], &header, frame)?;
-        if header.dst.is_link_local_reserved() && !bridge.forward_bpdu {
-            return Err(DropReason::Reserved);
-        }
-        if !header.src.is_multicast() {
-            let learned = Learned {
-                ofport: bridge.ports[p].ofport,
-                seen_s: now_s,
-            };
-            self.fdb[b].insert((classified.vid, header.src), learned);
-        }
-        let aging_s = u64::from(bridge.mac_aging_s);
-        let known = self.fdb[b]
-            .get(&(classified.vid, header.dst))
-            .filter(|l| !header.dst.is_multicast() && now_s - l.seen_s <= aging_s);
-        let egress = match known {
-            Some(learned) => vec![self.unicast(b, p, learned.ofport, &classified)?],
-            None => self.flood(b, p, &classified),
-        };
-        if egress.is_empty() {
-            Err(DropReason::NoMember)
-        } else {
-            Ok((classified, egress))
+        e: usize,
+        frame: Vec<u8>,
+        journey: Journey,
+        verdict: &mut Verdict,
+    ) {
+        let port = &self.bridges[b].ports[e];
+        match &port.attachment {
+            Attachment::Patch { .. } => {
+                if let Some((b, p)) = self.peer(b, e) {
+                    let depth = journey.depth + 1;
+                    self.enter(b, p, &frame, Journey { depth, ..journey }, verdict);
+                }
+            }
+            _ => {
+                let port = port.name.clone();
+                verdict.outputs.push(Output { port, frame });
+            }
         }
     }
 
-    fn unicast(
-        &self,
-        b: usize,
-        p: usize,
-        to: OfPort,
-        frame: &Classified<'_>,
-    ) -> Result<usize, DropReason> {
-        let ports = &self.bridges[b].ports;
-        let e = ports
-            .iter()
-            .position(|port| port.ofport == to)
-            .ok_or(DropReason::PortDown)?;
-        if e == p {
-            return Err(DropReason::SamePort);
-        }
-        if !self.can_send(b, e) {
-            return Err(DropReason::PortDown);
-        }
-        if !ports[e].vlan.carries(frame.vid) {
-            return Err(DropReason::EgressVlan);
-        }
-        if !fits(&ports[e].attachment, frame) {
-            return Err(DropReason::ExceedsMtu);
-        }
-        Ok(e)
-    }
-
-    fn flood(&self, b: usize, p: usize, frame: &Classified<'_>) -> Vec<usize> {
-        let ports = &self.bridges[b].ports;
-        let member = |e: &usize| {
-            *e != p
-                && ports[*e].vlan.carries(frame.vid)
-                && self.can_send(b, *e)
-                && fits(&ports[*e].attachment, frame)
-        };
-        (0..ports.len()).filter(member).collect()
+    fn port_number(&self, b: usize, ofport: OfPort) -> Option<usize> {
+        let mut ports = self.bridges[b].ports.iter();
+        ports.position(|port| port.ofport == ofport)
     }
 
     fn can_send(&self, b: usize, e: usize) -> bool {
@@ -228,44 +247,19 @@ impl Interpreter {
     }
 }
 
-fn classify<'a>(
-    port: &crate::Port,
-    header: &EthernetHeader,
-    frame: &'a [u8],
-) -> Result<Classified<'a>, DropReason> {
-    let wire = header.tag.unwrap_or(VlanTag {
-        tpid: TPID_8021Q,
-        tci: Tci(0),
-    });
-    let vid = port
-        .vlan
-        .classify(wire.tci.vid())
-        .ok_or(DropReason::IngressVlan)?;
-    let untagged = match header.tag {
-        Some(_) => VlanTag::pop(frame).into(),
-        None => frame.into(),
-    };
-    let tag = VlanTag {
-        tpid: wire.tpid,
-        tci: wire.tci.with_vid(vid),
-    };
-    Ok(Classified { vid, tag, untagged })
-}
-
-fn leave(port: &crate::Port, frame: &Classified<'_>) -> Vec<u8> {
-    if port.vlan.tags(frame.vid) {
-        frame.tag.push(&frame.untagged)
-    } else {
-        frame.untagged.to_vec()
-    }
-}
-
-/// Whether the device takes a frame of this size. As in the kernel, the outer tag isn't counted.
-fn fits(attachment: &Attachment, frame: &Classified<'_>) -> bool {
+/// Whether the device takes a frame of this length without its outer tag, which the kernel doesn't
+/// count either.
+fn fits(attachment: &Attachment, untagged_bytes: usize) -> bool {
     match attachment {
         Attachment::Netdev { mtu_bytes, .. } => {
-            frame.untagged.len() as u64 <= u64::from(*mtu_bytes) + u64::from(LINK_HEADER_BYTES)
+            untagged_bytes as u64 <= u64::from(*mtu_bytes) + u64::from(LINK_HEADER_BYTES)
         }
         _ => true,
     }
+}
+
+/// Length of a frame without its outer tag.
+fn untagged_bytes(frame: &[u8]) -> usize {
+    let tagged = EthernetHeader::parse(frame).is_ok_and(|header| header.tag.is_some());
+    frame.len() - if tagged { 4 } else { 0 }
 }

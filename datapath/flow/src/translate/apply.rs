@@ -30,14 +30,14 @@ pub(super) fn change(packet: &mut Packet, action: &Action) -> Option<bool> {
         Action::Move { from, to } => return Some(copy(packet, *from, *to)),
         Action::SetVlanVid { vid, .. } => packet.set_vlan(FieldId::DL_VLAN, (*vid).into()),
         Action::SetVlanPcp { pcp, .. } => packet.set_vlan(FieldId::VLAN_PCP, (*pcp).into()),
-        Action::PushVlan(_) => packet.push_vlan(),
+        Action::PushVlan(tpid) => packet.push_vlan(*tpid),
         Action::PopVlan | Action::StripVlan => packet.pop_vlan(),
         Action::PushMpls(ethertype) => packet.push_mpls(*ethertype),
         Action::PopMpls(ethertype) => packet.pop_mpls(*ethertype),
         Action::SetTunnel { id, .. } => packet.key.set(FieldId::TUN_ID, (*id).into()),
         Action::CtClear => forget_connection(packet),
         Action::CheckPktLarger { len_bytes, to } => {
-            let larger = packet.len_bytes > u32::from(*len_bytes);
+            let larger = packet.len_bytes() > u32::from(*len_bytes);
             packet.key.write(*to, larger.into());
         }
         Action::DeleteField(field) => packet.key.set(*field, 0),

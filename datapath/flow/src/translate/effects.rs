@@ -3,13 +3,14 @@
 use super::action_set::in_order;
 use super::apply::{change, forget_connection, in_port};
 use super::machine::Machine;
-use super::{Effect, MeterVerdict, groups, learned_flow};
-use crate::OfPort;
+use super::{Effect, groups, learned_flow};
 use crate::action::{
-    Action, Bundle, BundleAlgorithm, Controller, Ct, CtZone, Multipath, MultipathAlgorithm,
+    Action, Bundle, BundleAlgorithm, Controller, Ct, CtZone, Learn, Multipath, MultipathAlgorithm,
     PacketInReason,
 };
 use crate::field::{FieldId, Prereq};
+use crate::meter::remarked;
+use crate::{DropReason, MeterId, MeterVerdict, OfPort};
 
 /// Flags of TCP that end a connection: FIN and RST.
 const TCP_END: u128 = 0x5;
@@ -54,12 +55,7 @@ impl<'a> Machine<'a> {
             }
             Action::DecMplsTtl => self.dec_ttl(FieldId::MPLS_TTL, Prereq::Mpls, &[0]),
             Action::DecNshTtl => self.dec_ttl(FieldId::NSH_TTL, Prereq::Nsh, &[0]),
-            Action::Learn(learn) => {
-                let flow = Box::new(learned_flow(learn, &self.state.packet));
-                self.note(format!("learns table={}, {flow}", flow.table));
-                let limit = learn.limit;
-                self.effects.push(Effect::Learn { flow, limit });
-            }
+            Action::Learn(learn) => self.learn(learn),
             Action::Multipath(multipath) => self.multipath(multipath),
             Action::Bundle(bundle) => self.bundle(bundle),
             Action::FinTimeout {
@@ -68,17 +64,18 @@ impl<'a> Machine<'a> {
             } => {
                 let flags = self.state.packet.key.get(FieldId::TCP_FLAGS);
                 if self.state.packet.has(Prereq::Tcp) && flags & TCP_END != 0 {
-                    self.effects.push(Effect::FinTimeout {
+                    self.happens(Effect::FinTimeout {
+                        flow: self.place.flow,
                         table: self.place.table,
                         idle_timeout_s: *idle_timeout_s,
                         hard_timeout_s: *hard_timeout_s,
                     });
                 }
             }
-            Action::Sample(how) => self.effects.push(Effect::Sample {
-                how: (**how).clone(),
-                packet: self.state.packet.clone(),
-            }),
+            Action::Sample(how) => {
+                let (how, packet) = ((**how).clone(), self.state.packet.clone());
+                self.happens(Effect::Sample { how, packet });
+            }
             Action::Ct(ct) => self.ct(ct),
             _ => {}
         }
@@ -90,13 +87,20 @@ impl<'a> Machine<'a> {
             OfPort::IN_PORT => self.send(from, max_len_bytes),
             OfPort::CONTROLLER => self.controller(Controller::default()),
             OfPort::NORMAL => {
-                for port in self.env.normal(&self.state.packet) {
+                let ports = self.env.normal(&self.state.packet);
+                for port in &ports {
                     self.note(format!("NORMAL sends to port {port}"));
-                    self.send(port, max_len_bytes);
                 }
+                self.copies += 1;
+                self.happens(Effect::Normal {
+                    ports,
+                    queue: self.state.queue,
+                    max_len_bytes,
+                    packet: self.state.packet.clone(),
+                });
             }
             OfPort::FLOOD | OfPort::ALL => {
-                for (to, floods) in self.env.ports() {
+                for (to, floods) in self.env.ports(&self.state.packet) {
                     if to != from && (floods || port == OfPort::ALL) {
                         self.send(to, max_len_bytes);
                     }
@@ -109,7 +113,8 @@ impl<'a> Machine<'a> {
     }
 
     fn send(&mut self, port: OfPort, max_len_bytes: Option<u32>) {
-        self.effects.push(Effect::Output {
+        self.copies += 1;
+        self.happens(Effect::Output {
             port,
             queue: self.state.queue,
             max_len_bytes,
@@ -119,10 +124,21 @@ impl<'a> Machine<'a> {
 
     fn controller(&mut self, how: Controller) {
         let pause = how.pause;
-        self.effects.push(Effect::Controller {
+        let meters = [how.meter.map(MeterId::Number), Some(MeterId::Controller)];
+        for meter in meters.into_iter().flatten() {
+            let there = self.tables.meter(meter).is_some();
+            if there && self.env.meter(meter, &self.state.packet) == MeterVerdict::Drop {
+                self.note("not sent, by its meter");
+                self.lost = Some(DropReason::Meter);
+                return;
+            }
+        }
+        self.copies += 1;
+        self.happens(Effect::Controller {
             how,
             table: self.place.table,
             cookie: self.place.cookie,
+            flow: self.place.flow,
             packet: self.state.packet.clone(),
         });
         if pause {
@@ -138,6 +154,7 @@ impl<'a> Machine<'a> {
             return;
         };
         let buckets = groups::chosen(group, tables, &self.state.packet, self.env);
+        self.env.grouped(group, &buckets, &self.state.packet);
         if buckets.is_empty() {
             self.note("no bucket is live");
         }
@@ -149,16 +166,32 @@ impl<'a> Machine<'a> {
     }
 
     fn meter(&mut self, id: u32) {
-        match self.env.meter(id, &self.state.packet) {
+        match self.env.meter(MeterId::Number(id), &self.state.packet) {
             MeterVerdict::Pass => {}
             MeterVerdict::Drop => {
                 self.note("dropped by the meter");
+                self.lost = Some(DropReason::Meter);
                 self.drop_packet();
             }
-            MeterVerdict::Remark(dscp) => {
+            MeterVerdict::Remark(levels) => {
                 let packet = &mut self.state.packet;
+                let dscp = remarked(packet.key.get(FieldId::IP_DSCP) as u8, levels);
                 packet.set(FieldId::IP_DSCP, dscp.into(), 0x3f);
             }
+        }
+    }
+
+    fn learn(&mut self, learn: &Learn) {
+        let flow = Box::new(learned_flow(learn, &self.state.packet));
+        self.note(format!("learns table={}, {flow}", flow.table));
+        let there = self.happens(Effect::Learn {
+            flow,
+            limit: learn.limit,
+            by: self.place.flow,
+            delete_learned: learn.delete_learned,
+        });
+        if let Some(result) = learn.result {
+            self.state.packet.write(result, there.into());
         }
     }
 
@@ -225,10 +258,8 @@ impl<'a> Machine<'a> {
     }
 
     fn ct(&mut self, ct: &Ct) {
-        self.effects.push(Effect::Ct {
-            how: ct.clone(),
-            packet: self.state.packet.clone(),
-        });
+        let (how, packet) = (ct.clone(), self.state.packet.clone());
+        self.happens(Effect::Ct { how, packet });
         let mut packet = self.state.packet.clone();
         // What connection tracking finds is only known in the table where the packet goes on.
         forget_connection(&mut self.state.packet);

@@ -1,20 +1,9 @@
 //! What the interpreter asks of what is around it.
 
+use super::{Effect, Packet};
 use crate::action::{Ct, HashFields};
-use crate::{Group, OfPort};
-
-use super::Packet;
-
-/// What a meter says about a packet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MeterVerdict {
-    /// It may pass.
-    Pass,
-    /// It is dropped.
-    Drop,
-    /// It passes with its DSCP changed to this.
-    Remark(u8),
-}
+use crate::table::TableFlow;
+use crate::{Bucket, Group, MeterId, MeterVerdict, OfPort, hash};
 
 /// What connection tracking knows of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -27,16 +16,17 @@ pub struct CtOutcome {
     pub label: u128,
 }
 
-/// What the interpreter asks of what is around it. The methods with a body give the answer of a
-/// switch without ports, state and traffic.
+/// What the interpreter asks of what is around it, and tells it. The methods with a body are those
+/// of a switch without ports, state and traffic.
 pub trait Env {
-    /// The ports to which NORMAL sends a packet.
+    /// The ports to which NORMAL sends a packet. What it learns, it learns now; the packet is sent
+    /// when [`Effect::Normal`] happens.
     fn normal(&mut self, _packet: &Packet) -> Vec<OfPort> {
         Vec::new()
     }
 
-    /// All ports, each with whether FLOOD sends there.
-    fn ports(&mut self) -> Vec<(OfPort, bool)> {
+    /// All ports that can take the packet now, each with whether FLOOD sends there.
+    fn ports(&mut self, _packet: &Packet) -> Vec<(OfPort, bool)> {
         Vec::new()
     }
 
@@ -46,18 +36,34 @@ pub trait Env {
     }
 
     /// A hash of a packet's fields, with a number that goes into it.
-    fn hash(&mut self, fields: HashFields, basis: u16, packet: &Packet) -> u32;
+    fn hash(&mut self, fields: HashFields, basis: u16, packet: &Packet) -> u32 {
+        hash::of_fields(fields, basis, &packet.key)
+    }
 
     /// A hash of a packet, as a select group wants it.
-    fn group_hash(&mut self, group: &Group, packet: &Packet) -> u32;
+    fn group_hash(&mut self, group: &Group, packet: &Packet) -> u32 {
+        hash::of_group(group, &packet.key)
+    }
 
     /// What a meter says.
-    fn meter(&mut self, _meter: u32, _packet: &Packet) -> MeterVerdict {
+    fn meter(&mut self, _meter: MeterId, _packet: &Packet) -> MeterVerdict {
         MeterVerdict::Pass
     }
 
     /// What connection tracking says.
     fn ct(&mut self, _ct: &Ct, _packet: &Packet) -> CtOutcome {
         CtOutcome::default()
+    }
+
+    /// A flow was found for the packet.
+    fn found(&mut self, _flow: &TableFlow, _packet: &Packet) {}
+
+    /// A group is done with the packet, by these buckets.
+    fn grouped(&mut self, _group: &Group, _buckets: &[&Bucket], _packet: &Packet) {}
+
+    /// Something happens, at once and for good, even if the packet is given up afterwards. For
+    /// [`Effect::Learn`], whether the flow is there then.
+    fn happens(&mut self, _effect: &Effect) -> bool {
+        true
     }
 }

@@ -9,6 +9,12 @@ use crate::{Flow, FlowFlags, Match, OfPort, Subfield};
 pub fn learned_flow(learn: &Learn, packet: &Packet) -> Flow {
     let mut matching = Match::any();
     let mut actions = Vec::new();
+    if learn.fin_idle_timeout_s != 0 || learn.fin_hard_timeout_s != 0 {
+        actions.push(Action::FinTimeout {
+            idle_timeout_s: learn.fin_idle_timeout_s,
+            hard_timeout_s: learn.fin_hard_timeout_s,
+        });
+    }
     for spec in &learn.specs {
         match spec {
             LearnSpec::MatchValue { to, value } => set(&mut matching, *to, *value),

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::action::Action;
 use crate::field::FieldId;
-use crate::table::Tables;
-use crate::{Flow, OfPort};
+use crate::table::{FlowId, Tables};
+use crate::{DropReason, Flow, OfPort};
 
 /// A packet's way through the tables, from table 0.
 pub fn translate(tables: &Tables, packet: Packet, env: &mut dyn Env) -> Translation {
@@ -22,9 +22,11 @@ pub fn translate(tables: &Tables, packet: Packet, env: &mut dyn Env) -> Translat
     if machine.effects.is_empty() {
         machine.trace.note(0, "dropped");
     }
+    let drop = machine.why_dropped(error);
     Translation {
         effects: machine.effects,
         error,
+        drop,
         trace: machine.trace,
     }
 }
@@ -53,6 +55,7 @@ enum Frame<'a> {
 pub(super) struct Place {
     pub table: u8,
     pub cookie: Option<u64>,
+    pub flow: Option<FlowId>,
     /// Open visits of the same or earlier tables.
     depth: u32,
     /// For the trace.
@@ -75,6 +78,12 @@ pub(super) struct Machine<'a> {
     pub place: Place,
     pub effects: Vec<Effect>,
     pub trace: Trace,
+    /// Copies that left, or would have if their port could send; those for controllers too.
+    pub copies: u32,
+    /// Why a copy is gone.
+    pub lost: Option<DropReason>,
+    /// Whether a lookup found no flow.
+    missed: bool,
     frames: Vec<Frame<'a>>,
     lookups: u32,
     /// Packets that go on in a table when all else is done.
@@ -96,11 +105,15 @@ impl<'a> Machine<'a> {
             place: Place {
                 table: 0,
                 cookie: None,
+                flow: None,
                 depth: 0,
                 indent: 0,
             },
             effects: Vec::new(),
             trace: Trace::default(),
+            copies: 0,
+            lost: None,
+            missed: false,
             frames: Vec::new(),
             lookups: 0,
             later: VecDeque::from([(state, 0)]),
@@ -124,11 +137,23 @@ impl<'a> Machine<'a> {
         error
     }
 
+    /// Why nothing left, if nothing did.
+    fn why_dropped(&self, error: Option<TranslateError>) -> Option<DropReason> {
+        if self.copies > 0 {
+            return None;
+        }
+        let given_up = error.map(|_| DropReason::PipelineLimit);
+        let missed = self.missed.then_some(DropReason::TableMiss);
+        let reason = given_up.or(self.lost).or(missed);
+        Some(reason.unwrap_or(DropReason::FlowDrop))
+    }
+
     fn pass(&mut self, state: State<'a>, table: u8) -> Result<(), TranslateError> {
         self.state = state;
         self.place = Place {
             table,
             cookie: None,
+            flow: None,
             depth: 0,
             indent: 0,
         };
@@ -185,10 +210,14 @@ impl<'a> Machine<'a> {
         self.place.table = table;
         self.place.depth += u32::from(deepens);
         self.place.indent += usize::from(comes_back);
-        let flow = found.map(|entry| &*entry.flow);
-        self.trace.table(self.place.indent, table, flow);
-        if let Some(flow) = flow {
+        self.trace
+            .table(self.place.indent, table, found.map(|entry| &*entry.flow));
+        self.missed |= found.is_none();
+        if let Some(entry) = found {
+            let flow = &*entry.flow;
+            self.env.found(entry, &self.state.packet);
             self.place.cookie = Some(flow.cookie);
+            self.place.flow = Some(entry.id);
             self.frames.push(Frame::Instructions(flow));
             self.do_list(flow.instructions.apply.iter().collect());
         }
@@ -249,6 +278,9 @@ impl<'a> Machine<'a> {
                     }
                     None => self.note("the stack is empty"),
                 }
+            }
+            Action::PushVlan(_) if self.state.packet.is_full_of_tags() => {
+                return Err(TranslateError::TooManyTags);
             }
             Action::Exit => {
                 self.traced("exit");
@@ -333,6 +365,13 @@ impl<'a> Machine<'a> {
             ..self.state.clone()
         };
         self.later.push_back((state, table));
+    }
+
+    /// Something happens now.
+    pub(super) fn happens(&mut self, effect: Effect) -> bool {
+        let there = self.env.happens(&effect);
+        self.effects.push(effect);
+        there
     }
 
     pub(super) fn traced(&mut self, text: impl Into<String>) {

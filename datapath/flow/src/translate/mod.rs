@@ -1,27 +1,29 @@
 //! What flow tables mean: a packet's way through them, as an interpreter that every compiled form
 //! is measured by, with a trace for people.
 //!
-//! It works on a packet's fields, not on its bytes. What it can't know by itself (which ports
-//! there are, what a hash or a meter says) it asks its [`Env`].
+//! It works on a packet's fields; the bytes follow when a copy leaves. What it can't know by itself
+//! (which ports there are, what a meter says) it asks its [`Env`].
 
 mod action_set;
 mod apply;
 mod effects;
 mod env;
+mod frame;
 mod groups;
 mod learn;
 mod machine;
 mod packet;
 mod trace;
 
-pub use env::{CtOutcome, Env, MeterVerdict};
+pub use env::{CtOutcome, Env};
 pub use learn::learned_flow;
 pub use machine::translate;
-pub use packet::Packet;
+pub use packet::{MAX_INNER_TAGS, Packet};
 pub use trace::{Trace, TraceLine, TraceWhat};
 
 use crate::action::{Controller, Ct, Sample};
-use crate::{Flow, OfPort};
+use crate::table::FlowId;
+use crate::{DropReason, Flow, OfPort};
 
 /// Visits of the same or an earlier table that may be open at once.
 pub const MAX_DEPTH: u32 = 64;
@@ -35,9 +37,11 @@ pub const MAX_STACK_BYTES: usize = 65536;
 pub struct Translation {
     /// In order.
     pub effects: Vec<Effect>,
-    /// Why it was given up, if it was. Then nothing happens, except what was done before it went
-    /// through connection tracking.
+    /// Why it was given up, if it was. Then nothing is told of what it was to do, except what was
+    /// done before it went through connection tracking. ([`Env::happens`] heard of all.)
     pub error: Option<TranslateError>,
+    /// Why it went nowhere, if no copy left and none went to controllers.
+    pub drop: Option<DropReason>,
     /// The way, for people.
     pub trace: Trace,
 }
@@ -45,11 +49,12 @@ pub struct Translation {
 impl Translation {
     /// The ports that get a copy, in order.
     pub fn ports(&self) -> Vec<OfPort> {
-        let port = |effect: &Effect| match effect {
-            Effect::Output { port, .. } => Some(*port),
-            _ => None,
+        let ports = |effect: &Effect| match effect {
+            Effect::Output { port, .. } => vec![*port],
+            Effect::Normal { ports, .. } => ports.clone(),
+            _ => Vec::new(),
         };
-        self.effects.iter().filter_map(port).collect()
+        self.effects.iter().flat_map(ports).collect()
     }
 }
 
@@ -67,6 +72,17 @@ pub enum Effect {
         /// As it is then.
         packet: Packet,
     },
+    /// A copy leaves as a learning switch sends it.
+    Normal {
+        /// Where.
+        ports: Vec<OfPort>,
+        /// By which queue, if one was chosen.
+        queue: Option<u32>,
+        /// Cut to this many bytes.
+        max_len_bytes: Option<u32>,
+        /// As it is then.
+        packet: Packet,
+    },
     /// A copy goes to controllers.
     Controller {
         /// How.
@@ -75,6 +91,8 @@ pub enum Effect {
         table: u8,
         /// Cookie of the flow, if there is one.
         cookie: Option<u64>,
+        /// The flow, if there is one.
+        flow: Option<FlowId>,
         /// As it is then.
         packet: Packet,
     },
@@ -98,9 +116,15 @@ pub enum Effect {
         flow: Box<Flow>,
         /// Most flows that the same action may have made, 0 for any number.
         limit: u32,
+        /// The flow that learns.
+        by: Option<FlowId>,
+        /// It goes when the flow that learns goes.
+        delete_learned: bool,
     },
     /// Timeouts of the flow are shortened, because the connection ended.
     FinTimeout {
+        /// The flow.
+        flow: Option<FlowId>,
         /// Table of the flow.
         table: u8,
         /// Its new idle timeout.
@@ -122,6 +146,9 @@ pub enum TranslateError {
     /// Too much was pushed.
     #[error("more than {MAX_STACK_BYTES} bytes on the stack")]
     StackTooLarge,
+    /// Too many tags were pushed.
+    #[error("more than {} VLAN tags", MAX_INNER_TAGS + 1)]
+    TooManyTags,
 }
 
 #[cfg(test)]

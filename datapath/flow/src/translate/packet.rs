@@ -2,36 +2,64 @@
 
 use std::fmt;
 
+use aorta_packet::{
+    Headers, Label, Rewrite, TPID_8021Q, Tci, TooShort, VlanTag, pop_label, push_label,
+};
+
+use super::frame::{Body, fill, label};
 use crate::FlowKey;
+use crate::OfPort;
 use crate::Subfield;
 use crate::field::{EtherType, FieldId, Prereq, VLAN_PRESENT};
 
-/// A packet's fields, and the headers that are behind the outermost ones.
+/// VLAN tags behind the outer one, at most.
+pub const MAX_INNER_TAGS: usize = 3;
+
+/// A packet: its fields, its bytes if it has any, and the headers that are behind the outermost
+/// ones.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Packet {
     /// Its fields.
     pub key: FlowKey,
-    /// Its length in bytes.
-    pub len_bytes: u32,
-    /// VLAN tags behind the outer one, as `vlan_tci` has them; the last is the outermost of them.
-    pub inner_tags: Vec<u16>,
-    /// Fields as they were under each MPLS label that was pushed; the last is the outermost.
+    /// Length without the VLAN tags that the fields and `inner_tags` say.
+    untagged_bytes: u32,
+    /// Length as it came.
+    received_bytes: u32,
+    /// Protocol of the outer tag, and whether it is drop eligible. It has a meaning only while
+    /// `vlan_tci` says that there is one.
+    outer: Outer,
+    /// VLAN tags behind the outer one, as they are on the wire; the last is the outermost of them.
+    inner_tags: Vec<VlanTag>,
+    /// Of a packet without bytes: fields as they were under each MPLS label that was pushed; the
+    /// last is the outermost.
     under_labels: Vec<FlowKey>,
+    body: Option<Body>,
 }
+
+/// What `vlan_tci` doesn't say of the outer tag.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Outer {
+    tpid: u16,
+    drop_eligible: bool,
+}
+
+impl Default for Outer {
+    fn default() -> Outer {
+        Outer {
+            tpid: TPID_8021Q,
+            drop_eligible: false,
+        }
+    }
+}
+
+/// The drop-eligible bit of a tag (IEEE 802.1Q-2018 §9.6), where `vlan_tci` says that there is one.
+const DROP_ELIGIBLE: u16 = 0x1000;
 
 impl fmt::Debug for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.key, f)
     }
 }
-
-/// Fields of an MPLS label.
-const LABEL: [FieldId; 4] = [
-    FieldId::MPLS_LABEL,
-    FieldId::MPLS_TC,
-    FieldId::MPLS_TTL,
-    FieldId::MPLS_BOS,
-];
 
 /// Fields that lie behind the EtherType.
 const NETWORK: [FieldId; 19] = [
@@ -57,18 +85,108 @@ const NETWORK: [FieldId; 19] = [
 ];
 
 /// Time to live of a label on a packet that has none (RFC 3032 leaves it open).
-const DEFAULT_LABEL_TTL: u128 = 64;
+const DEFAULT_LABEL_TTL: u8 = 64;
 /// Explicit-null label of IPv6 (RFC 3032 §2.1); that of IPv4 is 0.
-const IPV6_EXPLICIT_NULL: u128 = 2;
+const IPV6_EXPLICIT_NULL: u32 = 2;
 
 impl Packet {
-    /// A packet with one VLAN tag at most, and no MPLS label but the outermost.
+    /// A packet without bytes, with one VLAN tag at most, and no MPLS label but the outermost.
     pub fn new(key: FlowKey, len_bytes: u32) -> Packet {
-        Packet {
+        let mut packet = Packet {
             key,
-            len_bytes,
+            received_bytes: len_bytes,
             ..Packet::default()
+        };
+        packet.untagged_bytes = len_bytes.saturating_sub(packet.tags_bytes());
+        packet
+    }
+
+    /// A packet of these bytes, as it came in at a port. Fields of headers that it doesn't have
+    /// are 0.
+    ///
+    /// # Errors
+    /// When it is shorter than an Ethernet header.
+    pub fn from_frame(frame: &[u8], in_port: OfPort) -> Result<Packet, TooShort> {
+        let headers = Headers::parse(frame)?;
+        let untagged = Rewrite::new(frame, &headers).with_tags(&[]);
+        let mut packet = Packet {
+            received_bytes: frame.len() as u32,
+            ..Packet::default()
+        };
+        packet.key.set(FieldId::IN_PORT, in_port.0.into());
+        packet.inner_tags.extend(headers.inner);
+        if let Some(outer) = headers.outer {
+            packet.take_outer(outer);
         }
+        let headers = Headers::parse_untagged(&untagged)?;
+        fill(&mut packet.key, &headers);
+        packet.untagged_bytes = untagged.len() as u32;
+        packet.body = Some(Body::new(untagged, headers));
+        Ok(packet)
+    }
+
+    /// Its bytes with all changes, if it has any.
+    pub fn frame(&self) -> Option<Vec<u8>> {
+        let body = self.body.as_ref()?;
+        Some(body.committed(&self.key, &self.tags()))
+    }
+
+    /// How long it is now.
+    pub fn len_bytes(&self) -> u32 {
+        self.untagged_bytes + self.tags_bytes()
+    }
+
+    /// How long it was when it came.
+    pub fn received_bytes(&self) -> u32 {
+        self.received_bytes
+    }
+
+    /// The VLAN tags, the outermost first. Where `vlan_tci` says that there is none there is none
+    /// behind it either.
+    pub fn tags(&self) -> Vec<VlanTag> {
+        if !self.is_tagged() {
+            return Vec::new();
+        }
+        let inner = self.inner_tags.iter().rev().copied();
+        [self.outer_tag()].into_iter().chain(inner).collect()
+    }
+
+    fn is_tagged(&self) -> bool {
+        self.key.get(FieldId::VLAN_TCI) & VLAN_PRESENT != 0
+    }
+
+    fn tags_bytes(&self) -> u32 {
+        match self.is_tagged() {
+            true => 4 * (1 + self.inner_tags.len() as u32),
+            false => 0,
+        }
+    }
+
+    fn outer_tag(&self) -> VlanTag {
+        let tci = self.key.get(FieldId::VLAN_TCI) as u16 & !DROP_ELIGIBLE;
+        let eligible = if self.outer.drop_eligible {
+            DROP_ELIGIBLE
+        } else {
+            0
+        };
+        VlanTag {
+            tpid: self.outer.tpid,
+            tci: Tci(tci | eligible),
+        }
+    }
+
+    fn take_outer(&mut self, tag: VlanTag) {
+        self.outer = Outer {
+            tpid: tag.tpid,
+            drop_eligible: tag.tci.0 & DROP_ELIGIBLE != 0,
+        };
+        let tci = u128::from(tag.tci.0) | VLAN_PRESENT;
+        self.key.set(FieldId::VLAN_TCI, tci);
+    }
+
+    /// Whether another VLAN tag would be one too many.
+    pub(super) fn is_full_of_tags(&self) -> bool {
+        self.is_tagged() && self.inner_tags.len() >= MAX_INNER_TAGS
     }
 
     /// Whether a prerequisite is met.
@@ -95,29 +213,32 @@ impl Packet {
         writable
     }
 
-    /// Adds a VLAN tag of VLAN 0.
-    pub fn push_vlan(&mut self) {
-        let outer = self.key.get(FieldId::VLAN_TCI);
-        if outer & VLAN_PRESENT != 0 {
-            self.inner_tags.push(outer as u16);
+    /// Adds a VLAN tag of VLAN 0 with this protocol identifier.
+    pub fn push_vlan(&mut self, tpid: u16) {
+        if self.is_tagged() {
+            self.inner_tags.push(self.outer_tag());
         }
-        self.key.set(FieldId::VLAN_TCI, VLAN_PRESENT);
-        self.len_bytes += 4;
+        self.take_outer(VlanTag { tpid, tci: Tci(0) });
     }
 
     /// Removes the outer VLAN tag, if there is one.
     pub fn pop_vlan(&mut self) {
-        if self.key.get(FieldId::VLAN_TCI) & VLAN_PRESENT != 0 {
-            let inner = self.inner_tags.pop().unwrap_or(0);
-            self.key.set(FieldId::VLAN_TCI, inner.into());
-            self.len_bytes = self.len_bytes.saturating_sub(4);
+        if !self.is_tagged() {
+            return;
+        }
+        match self.inner_tags.pop() {
+            Some(inner) => self.take_outer(inner),
+            None => {
+                self.outer = Outer::default();
+                self.key.set(FieldId::VLAN_TCI, 0);
+            }
         }
     }
 
     /// Sets part of the outer tag, which is added if there is none.
     pub fn set_vlan(&mut self, field: FieldId, value: u128) {
-        if self.key.get(FieldId::VLAN_TCI) & VLAN_PRESENT == 0 {
-            self.push_vlan();
+        if !self.is_tagged() {
+            self.push_vlan(TPID_8021Q);
         }
         self.key.set(field, value);
         let tci = self.key.get(FieldId::VLAN_TCI);
@@ -125,33 +246,71 @@ impl Packet {
     }
 
     /// Adds an MPLS label: a copy of the outermost one, or an explicit null with the packet's own
-    /// time to live.
+    /// class and time to live.
     pub fn push_mpls(&mut self, ethertype: u16) {
-        let under = self.key.clone();
-        let label = if self.has(Prereq::Mpls) {
-            let copied = LABEL.map(|field| self.key.get(field));
-            [copied[0], copied[1], copied[2], 0]
-        } else {
-            let ipv6 = self.key.get(FieldId::ETH_TYPE) == EtherType::IPV6.into();
-            let (ip, ttl) = (self.has(Prereq::Ip), self.key.get(FieldId::NW_TTL));
-            let null = if ipv6 { IPV6_EXPLICIT_NULL } else { 0 };
-            [null, 0, if ip { ttl } else { DEFAULT_LABEL_TTL }, 1]
-        };
+        let label = self.new_label();
+        if let Some(body) = &self.body {
+            let untagged = body.committed(&self.key, &[]);
+            let pushed = push_label(&untagged, body.parts().1, ethertype, label);
+            self.reload(pushed);
+            return;
+        }
+        self.under_labels.push(self.key.clone());
         for field in NETWORK {
             self.key.set(field, 0);
         }
-        for (field, value) in LABEL.into_iter().zip(label) {
-            self.key.set(field, value);
-        }
+        self.set_label(label);
         self.key.set(FieldId::ETH_TYPE, ethertype.into());
-        self.under_labels.push(under);
-        self.len_bytes += 4;
+        self.untagged_bytes += 4;
     }
 
-    /// Removes the outermost MPLS label, if there is one; what was under it comes back if it is
-    /// known.
+    /// The label that is pushed next.
+    fn new_label(&self) -> Label {
+        if self.has(Prereq::Mpls) {
+            return Label {
+                bottom: false,
+                ..label(&self.key)
+            };
+        }
+        let ip = self.has(Prereq::Ip);
+        let ipv6 = self.key.get(FieldId::ETH_TYPE) == EtherType::IPV6.into();
+        Label {
+            label: if ipv6 { IPV6_EXPLICIT_NULL } else { 0 },
+            class: if ip {
+                self.key.get(FieldId::IP_DSCP) as u8 & 7
+            } else {
+                0
+            },
+            bottom: true,
+            ttl: if ip {
+                self.key.get(FieldId::NW_TTL) as u8
+            } else {
+                DEFAULT_LABEL_TTL
+            },
+        }
+    }
+
+    fn set_label(&mut self, label: Label) {
+        for (field, value) in [
+            (FieldId::MPLS_LABEL, label.label),
+            (FieldId::MPLS_TC, label.class.into()),
+            (FieldId::MPLS_BOS, label.bottom.into()),
+            (FieldId::MPLS_TTL, label.ttl.into()),
+        ] {
+            self.key.set(field, value.into());
+        }
+    }
+
+    /// Removes the outermost MPLS label, if there is one. What is under it is read from the bytes;
+    /// without bytes, it comes back if it is known.
     pub fn pop_mpls(&mut self, ethertype: u16) {
         if !self.has(Prereq::Mpls) {
+            return;
+        }
+        if let Some(body) = &self.body {
+            let untagged = body.committed(&self.key, &[]);
+            let popped = pop_label(&untagged, body.parts().1, ethertype);
+            self.reload(popped);
             return;
         }
         let under = self.under_labels.pop().unwrap_or_default();
@@ -159,6 +318,20 @@ impl Packet {
             self.key.set(field, under.home(field));
         }
         self.key.set(FieldId::ETH_TYPE, ethertype.into());
-        self.len_bytes = self.len_bytes.saturating_sub(4);
+        self.untagged_bytes = self.untagged_bytes.saturating_sub(4);
+    }
+
+    /// Takes other bytes, and the fields that they say.
+    fn reload(&mut self, untagged: Vec<u8>) {
+        // It is never shorter than the Ethernet header that it had before.
+        let Ok(headers) = Headers::parse_untagged(&untagged) else {
+            return;
+        };
+        let body = Body::new(untagged, headers);
+        self.untagged_bytes = body.len_bytes();
+        for field in NETWORK.into_iter().chain([FieldId::ETH_TYPE]) {
+            self.key.set(field, body.base().home(field));
+        }
+        self.body = Some(body);
     }
 }

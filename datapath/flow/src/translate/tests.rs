@@ -3,7 +3,7 @@ use crate::action::HashFields;
 use crate::field::FieldId;
 use crate::table::{FlowMod, GroupMod, Modification, Tables};
 use crate::text::{Form, NoNames, parse_flow, parse_flow_line, parse_group};
-use crate::{FlowKey, Group};
+use crate::{FlowKey, Group, MeterId, MeterVerdict};
 
 /// Ports 1 to 4, of which 4 is down; hashes that are the given one.
 struct Around {
@@ -17,7 +17,7 @@ impl Env for Around {
         vec![OfPort(3)]
     }
 
-    fn ports(&mut self) -> Vec<(OfPort, bool)> {
+    fn ports(&mut self, _packet: &Packet) -> Vec<(OfPort, bool)> {
         vec![(OfPort(1), true), (OfPort(2), true), (OfPort(3), false)]
     }
 
@@ -33,7 +33,7 @@ impl Env for Around {
         self.hash
     }
 
-    fn meter(&mut self, _meter: u32, _packet: &Packet) -> MeterVerdict {
+    fn meter(&mut self, _meter: MeterId, _packet: &Packet) -> MeterVerdict {
         self.meter
     }
 

@@ -1,0 +1,123 @@
+//! NORMAL: what a learning bridge does with a frame.
+
+use aorta_packet::{EthernetHeader, TPID_8021Q, Tci, Vid, VlanTag};
+
+use super::{Interpreter, Station, fits};
+use crate::{DropReason, OfPort};
+
+/// A frame inside a bridge: its VLAN is known, its outer tag is off.
+pub(super) struct Classified {
+    pub vid: Vid,
+    /// Priority and drop-eligible bits, and the protocol its tag has if it leaves with one.
+    tag: VlanTag,
+    untagged: Vec<u8>,
+}
+
+impl Interpreter {
+    /// Decides where `frame` goes within one bridge, and learns its source.
+    pub(super) fn normal(
+        &mut self,
+        b: usize,
+        p: usize,
+        frame: &[u8],
+        now_s: u64,
+    ) -> Result<(Classified, Vec<usize>), DropReason> {
+        let header = EthernetHeader::parse(frame).map_err(|_| DropReason::Malformed)?;
+        let bridge = &self.bridges[b];
+        let classified = classify(&bridge.ports[p], &header, frame)?;
+        if header.dst.is_link_local_reserved() && !bridge.forward_bpdu {
+            return Err(DropReason::Reserved);
+        }
+        if !header.src.is_multicast() {
+            let learned = Station {
+                ofport: bridge.ports[p].ofport,
+                seen_s: now_s,
+            };
+            self.fdb[b].insert((classified.vid, header.src), learned);
+        }
+        let aging_s = u64::from(bridge.mac_aging_s);
+        let known = self.fdb[b]
+            .get(&(classified.vid, header.dst))
+            .filter(|l| !header.dst.is_multicast() && now_s - l.seen_s <= aging_s);
+        let egress = match known {
+            Some(learned) => vec![self.unicast(b, p, learned.ofport, &classified)?],
+            None => self.flood(b, p, &classified),
+        };
+        if egress.is_empty() {
+            Err(DropReason::NoMember)
+        } else {
+            Ok((classified, egress))
+        }
+    }
+
+    fn unicast(
+        &self,
+        b: usize,
+        p: usize,
+        to: OfPort,
+        frame: &Classified,
+    ) -> Result<usize, DropReason> {
+        let ports = &self.bridges[b].ports;
+        let e = ports
+            .iter()
+            .position(|port| port.ofport == to)
+            .ok_or(DropReason::PortDown)?;
+        if e == p {
+            return Err(DropReason::SamePort);
+        }
+        if !self.can_send(b, e) {
+            return Err(DropReason::PortDown);
+        }
+        if !ports[e].vlan.carries(frame.vid) {
+            return Err(DropReason::EgressVlan);
+        }
+        if !fits(&ports[e].attachment, frame.untagged.len()) {
+            return Err(DropReason::ExceedsMtu);
+        }
+        Ok(e)
+    }
+
+    fn flood(&self, b: usize, p: usize, frame: &Classified) -> Vec<usize> {
+        let ports = &self.bridges[b].ports;
+        let member = |e: &usize| {
+            *e != p
+                && ports[*e].vlan.carries(frame.vid)
+                && self.can_send(b, *e)
+                && fits(&ports[*e].attachment, frame.untagged.len())
+        };
+        (0..ports.len()).filter(member).collect()
+    }
+}
+
+fn classify(
+    port: &crate::Port,
+    header: &EthernetHeader,
+    frame: &[u8],
+) -> Result<Classified, DropReason> {
+    let wire = header.tag.unwrap_or(VlanTag {
+        tpid: TPID_8021Q,
+        tci: Tci(0),
+    });
+    let vid = port
+        .vlan
+        .classify(wire.tci.vid())
+        .ok_or(DropReason::IngressVlan)?;
+    let untagged = match header.tag {
+        Some(_) => VlanTag::pop(frame),
+        None => frame.to_vec(),
+    };
+    let tag = VlanTag {
+        tpid: wire.tpid,
+        tci: wire.tci.with_vid(vid),
+    };
+    Ok(Classified { vid, tag, untagged })
+}
+
+/// The frame as it leaves by a port.
+pub(super) fn leave(port: &crate::Port, frame: &Classified) -> Vec<u8> {
+    if port.vlan.tags(frame.vid) {
+        frame.tag.push(&frame.untagged)
+    } else {
+        frame.untagged.to_vec()
+    }
+}

@@ -1,0 +1,387 @@
+//! A bridge's flow tables at work.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::normal::{Classified, leave};
+use super::{Interpreter, Journey, Verdict, fits, untagged_bytes};
+use crate::action::Controller;
+use crate::field::FieldId;
+use crate::meter::MeterState;
+use crate::table::{
+    BundleError, Change, FlowId, FlowMod, Modification, TableError, TableFlow, Tables,
+};
+use crate::text::Command;
+use crate::translate::{Effect, Env, Packet, translate};
+use crate::{BridgeName, Bucket, DropReason, Flow, FlowKey, Group, MeterId, MeterVerdict, OfPort};
+
+/// A copy for controllers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PacketIn {
+    /// From which bridge.
+    pub bridge: BridgeName,
+    /// How it is sent.
+    pub how: Controller,
+    /// From which table.
+    pub table: u8,
+    /// Cookie of the flow that sent it, if there is one.
+    pub cookie: Option<u64>,
+    /// That flow.
+    pub flow: Option<FlowId>,
+    /// All its fields.
+    pub fields: FlowKey,
+    /// Its bytes, cut to the length that is asked for.
+    pub frame: Vec<u8>,
+    /// Its whole length.
+    pub frame_bytes: u32,
+}
+
+/// A flow that a flow wants to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Learned {
+    /// In which bridge.
+    pub bridge: BridgeName,
+    /// The flow.
+    pub flow: Flow,
+    /// Most flows of the same table and cookie that there may be then; 0 for any number.
+    pub limit: u32,
+    /// The flow that learned it.
+    pub by: Option<FlowId>,
+    /// Whether it goes when that flow goes.
+    pub delete_learned: bool,
+}
+
+/// What is counted of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FlowCount {
+    /// Packets that it matched: once for each lookup that found it.
+    pub packets: u64,
+    /// Bytes of these, as they were received.
+    pub bytes: u64,
+    /// When the last one came.
+    pub last_used: Option<Duration>,
+}
+
+impl FlowCount {
+    fn add(&mut self, bytes: u32, now: Duration) {
+        self.packets += 1;
+        self.bytes += u64::from(bytes);
+        self.last_used = Some(now);
+    }
+}
+
+/// What is counted of a group.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GroupCount {
+    /// Of the whole group.
+    pub all: FlowCount,
+    /// Of each bucket that was done, by its number.
+    pub buckets: BTreeMap<u32, FlowCount>,
+}
+
+/// Flow tables with what they have counted.
+#[derive(Clone, Debug)]
+pub(super) struct Pipeline {
+    pub tables: Arc<Tables>,
+    flows: HashMap<FlowId, FlowCount>,
+    groups: HashMap<u32, GroupCount>,
+    meters: HashMap<MeterId, MeterState>,
+}
+
+impl Pipeline {
+    pub fn new(tables: Tables) -> Pipeline {
+        Pipeline {
+            tables: Arc::new(tables),
+            flows: HashMap::new(),
+            groups: HashMap::new(),
+            meters: HashMap::new(),
+        }
+    }
+
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    pub fn modify(&mut self, bundle: &[Modification]) -> Result<Vec<Change>, BundleError> {
+        let changes = Arc::make_mut(&mut self.tables).modify_all(bundle)?;
+        for change in &changes {
+            self.follow(change);
+        }
+        Ok(changes)
+    }
+
+    /// Forgets counts of what is gone, or starts anew.
+    fn follow(&mut self, change: &Change) {
+        match change {
+            Change::FlowRemoved { entry, .. }
+            | Change::FlowReplaced {
+                new: entry,
+                reset_counts: true,
+                ..
+            } => {
+                self.flows.remove(&entry.id);
+            }
+            Change::Group { id, new: None, .. } => {
+                self.groups.remove(id);
+            }
+            Change::Meter { id, .. } => {
+                self.meters.remove(id);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Interpreter {
+    /// What was counted of a flow.
+    pub fn flow_count(&self, bridge: &BridgeName, flow: FlowId) -> FlowCount {
+        let pipeline = self.pipeline(bridge);
+        let count = pipeline.and_then(|pipeline| pipeline.flows.get(&flow));
+        count.copied().unwrap_or_default()
+    }
+
+    /// What was counted of a group.
+    pub fn group_count(&self, bridge: &BridgeName, group: u32) -> GroupCount {
+        let pipeline = self.pipeline(bridge);
+        let count = pipeline.and_then(|pipeline| pipeline.groups.get(&group));
+        count.cloned().unwrap_or_default()
+    }
+
+    /// What a meter is at, and has counted.
+    pub fn meter_state(&self, bridge: &BridgeName, meter: MeterId) -> MeterState {
+        let pipeline = self.pipeline(bridge);
+        let state = pipeline.and_then(|pipeline| pipeline.meters.get(&meter));
+        state.cloned().unwrap_or_default()
+    }
+
+    /// Makes a flow that a flow wants: changes the actions and the cookie of the one of the same
+    /// priority and match, or adds it, unless there are enough of them.
+    ///
+    /// # Errors
+    /// When the tables can't have it.
+    pub fn learn(&mut self, learned: &Learned) -> Result<Vec<Change>, TableError> {
+        let Some(tables) = self.tables(&learned.bridge) else {
+            return Ok(Vec::new());
+        };
+        let flow = &learned.flow;
+        let table = tables.table(flow.table);
+        let there = table.and_then(|table| table.exact(flow.priority, &flow.matching));
+        let alike = table.map_or(0, |table| {
+            let alike = |entry: &&TableFlow| entry.flow.cookie == flow.cookie;
+            table.entries().filter(alike).count()
+        });
+        if learned.limit != 0 && there.is_none() && alike >= learned.limit as usize {
+            return Ok(Vec::new());
+        }
+        let modification = Modification::Flow(FlowMod {
+            command: Command::ModifyStrict,
+            table: Some(flow.table),
+            flow: flow.clone(),
+            new_cookie: Some(flow.cookie),
+            add_if_absent: true,
+            ..FlowMod::default()
+        });
+        match self.modify(&learned.bridge, &[modification]) {
+            Ok(changes) => Ok(changes.unwrap_or_default()),
+            Err(e) => Err(e.error),
+        }
+    }
+
+    /// A frame's way through a bridge's tables.
+    pub(super) fn run(
+        &mut self,
+        tables: &Tables,
+        b: usize,
+        p: usize,
+        frame: &[u8],
+        journey: Journey,
+        verdict: &mut Verdict,
+    ) -> Result<(), DropReason> {
+        let in_port = self.bridges[b].ports[p].ofport;
+        let packet = Packet::from_frame(frame, in_port).map_err(|_| DropReason::Malformed)?;
+        let mut around = Around {
+            switch: self,
+            b,
+            p,
+            journey,
+            verdict,
+            decided: None,
+        };
+        let translation = translate(tables, packet, &mut around);
+        translation.drop.map_or(Ok(()), Err)
+    }
+}
+
+/// What is around a frame in a bridge: the switch, in which things happen.
+struct Around<'a> {
+    switch: &'a mut Interpreter,
+    b: usize,
+    /// The port that it came from.
+    p: usize,
+    journey: Journey,
+    verdict: &'a mut Verdict,
+    /// What NORMAL decided last.
+    decided: Option<Result<(Classified, Vec<usize>), DropReason>>,
+}
+
+impl Around<'_> {
+    fn drop(&mut self, reason: DropReason) {
+        let port = self.switch.bridges[self.b].ports[self.p].name.clone();
+        self.verdict.drops.push((port, reason));
+    }
+
+    fn send(&mut self, e: usize, mut frame: Vec<u8>, max_len_bytes: Option<u32>) {
+        frame.truncate(max_len_bytes.map_or(usize::MAX, |max| max as usize));
+        self.switch
+            .send(self.b, e, frame, self.journey, self.verdict);
+    }
+
+    fn output(&mut self, to: OfPort, packet: &Packet, max_len_bytes: Option<u32>) {
+        let egress = self.switch.port_number(self.b, to);
+        let egress = egress.filter(|e| self.switch.can_send(self.b, *e));
+        let (Some(e), Some(mut frame)) = (egress, packet.frame()) else {
+            return self.drop(DropReason::PortDown);
+        };
+        frame.truncate(max_len_bytes.map_or(usize::MAX, |max| max as usize));
+        let attachment = &self.switch.bridges[self.b].ports[e].attachment;
+        if !fits(attachment, untagged_bytes(&frame)) {
+            return self.drop(DropReason::ExceedsMtu);
+        }
+        self.send(e, frame, None);
+    }
+
+    fn leave_normally(&mut self, max_len_bytes: Option<u32>) {
+        match self.decided.take() {
+            Some(Ok((classified, egress))) => {
+                for e in egress {
+                    let frame = leave(&self.switch.bridges[self.b].ports[e], &classified);
+                    self.send(e, frame, max_len_bytes);
+                }
+            }
+            Some(Err(reason)) => self.drop(reason),
+            None => {}
+        }
+    }
+
+    fn pipeline(&mut self) -> Option<&mut Pipeline> {
+        self.switch.pipelines[self.b].as_mut()
+    }
+
+    fn bridge(&self) -> BridgeName {
+        self.switch.bridges[self.b].name.clone()
+    }
+}
+
+impl Env for Around<'_> {
+    fn normal(&mut self, packet: &Packet) -> Vec<OfPort> {
+        let in_port = OfPort(packet.key.get(FieldId::IN_PORT) as u16);
+        let from = self.switch.port_number(self.b, in_port);
+        let decided = match (from, packet.frame()) {
+            (Some(p), Some(frame)) => {
+                let now_s = self.journey.now.as_secs();
+                self.switch.normal(self.b, p, &frame, now_s)
+            }
+            _ => Err(DropReason::PortDown),
+        };
+        let ports = &self.switch.bridges[self.b].ports;
+        let egress = decided.as_ref().map_or(&[][..], |(_, egress)| egress);
+        let to = egress.iter().map(|e| ports[*e].ofport).collect();
+        self.decided = Some(decided);
+        to
+    }
+
+    fn ports(&mut self, packet: &Packet) -> Vec<(OfPort, bool)> {
+        let untagged_bytes = packet.frame().map_or(0, |frame| untagged_bytes(&frame));
+        let ports = self.switch.bridges[self.b].ports.iter().enumerate();
+        let takes = ports.filter(|(e, port)| {
+            self.switch.can_send(self.b, *e) && fits(&port.attachment, untagged_bytes)
+        });
+        takes.map(|(_, port)| (port.ofport, true)).collect()
+    }
+
+    fn is_live(&mut self, port: OfPort) -> bool {
+        let port = self.switch.port_number(self.b, port);
+        port.is_some_and(|e| self.switch.can_send(self.b, e))
+    }
+
+    fn meter(&mut self, id: MeterId, packet: &Packet) -> MeterVerdict {
+        let now_ns = self.journey.now.as_nanos() as u64;
+        let Some(pipeline) = self.pipeline() else {
+            return MeterVerdict::Pass;
+        };
+        let Some(meter) = pipeline.tables.meter(id).cloned() else {
+            return MeterVerdict::Pass;
+        };
+        let state = pipeline.meters.entry(id).or_default();
+        state.measure(&meter, packet.received_bytes(), now_ns)
+    }
+
+    fn found(&mut self, flow: &TableFlow, packet: &Packet) {
+        let now = self.journey.now;
+        if let Some(pipeline) = self.pipeline() {
+            let count = pipeline.flows.entry(flow.id).or_default();
+            count.add(packet.received_bytes(), now);
+        }
+    }
+
+    fn grouped(&mut self, group: &Group, buckets: &[&Bucket], packet: &Packet) {
+        let (now, bytes) = (self.journey.now, packet.received_bytes());
+        if let Some(pipeline) = self.pipeline() {
+            let count = pipeline.groups.entry(group.id).or_default();
+            count.all.add(bytes, now);
+            for bucket in buckets {
+                count.buckets.entry(bucket.id).or_default().add(bytes, now);
+            }
+        }
+    }
+
+    fn happens(&mut self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Output {
+                port,
+                max_len_bytes,
+                packet,
+                ..
+            } => self.output(*port, packet, *max_len_bytes),
+            Effect::Normal { max_len_bytes, .. } => self.leave_normally(*max_len_bytes),
+            Effect::Controller {
+                how,
+                table,
+                cookie,
+                flow,
+                packet,
+            } => {
+                let mut frame = packet.frame().unwrap_or_default();
+                let frame_bytes = frame.len() as u32;
+                if how.max_len_bytes != u16::MAX {
+                    frame.truncate(how.max_len_bytes.into());
+                }
+                self.verdict.packet_ins.push(PacketIn {
+                    bridge: self.bridge(),
+                    how: how.clone(),
+                    table: *table,
+                    cookie: *cookie,
+                    flow: *flow,
+                    fields: packet.key.clone(),
+                    frame,
+                    frame_bytes,
+                });
+            }
+            Effect::Learn {
+                flow,
+                limit,
+                by,
+                delete_learned,
+            } => self.verdict.learned.push(Learned {
+                bridge: self.bridge(),
+                flow: (**flow).clone(),
+                limit: *limit,
+                by: *by,
+                delete_learned: *delete_learned,
+            }),
+            Effect::Sample { .. } | Effect::Ct { .. } | Effect::FinTimeout { .. } => {}
+        }
+        true
+    }
+}
