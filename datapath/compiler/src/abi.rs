@@ -168,6 +168,7 @@ pub mod counter {
     pub const WORDS: usize = DROPS + DropReason::ALL.len();
     /// Bytes of a record; the rest is room for reasons to come.
     pub const BYTES: usize = 192 + GROWTH;
+    const _: () = assert!(8 * WORDS <= BYTES);
 
     /// Byte offset of a word.
     pub const fn offset(word: usize) -> i16 {

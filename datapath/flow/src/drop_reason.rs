@@ -58,12 +58,6 @@ reasons! {
         "more resubmits, table lookups, values pushed or VLAN tags than a frame may take: is there a loop?";
     /// Over a meter's rate.
     Meter = "meter", "a meter found it over its rate";
-    /// No flow of a table took it, and none before sent it anywhere.
-    Unmatched = "unmatched", "a table had no flow for it, and no flow before had sent it anywhere";
-    /// The flows that it matched send it nowhere.
-    NoOutput = "no-output", "the flows that it matched send it nowhere";
-    /// Too many visits of tables.
-    TooDeep = "too-deep", "it visited too many tables: do flows resubmit in a circle?";
 }
 
 impl DropReason {
