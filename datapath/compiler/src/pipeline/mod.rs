@@ -10,6 +10,7 @@ pub mod maps;
 pub mod memory;
 pub mod record;
 mod report;
+pub mod template;
 
 pub use compiled::{Hook, Memories, Outcome, Pipeline, PipelineConfig, Retired, TableMemory};
 pub use error::{PipelineError, Refusal};

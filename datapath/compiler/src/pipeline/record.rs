@@ -16,6 +16,17 @@ pub struct MatchWord {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RuleId(pub u32);
 
+/// One part of a conjunction that a flow is, where its actions are `conjunction(...)`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Clause {
+    /// Number of the conjunction, which `conj_id` is compared with.
+    pub conjunction: u32,
+    /// Which clause, from 1.
+    pub number: u8,
+    /// How many clauses there are, 2 to 64.
+    pub of: u8,
+}
+
 /// A flow as tables are made of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rule {
@@ -29,6 +40,9 @@ pub struct Rule {
     pub shape: u32,
     /// What that code does them with.
     pub params: Vec<u32>,
+    /// The clauses that it is; where there are any, it has no actions, and shape and parameters
+    /// aren't used.
+    pub clauses: Vec<Clause>,
 }
 
 /// Rank of a flow: by priority, and of equal ones the oldest ([`FlowId`](aorta_flow::table::FlowId)).

@@ -1,0 +1,247 @@
+//! Code that searches a table.
+//!
+//! Registers: R9 is the rank of the best record so far and R5 its offset (0 if there is none), R8
+//! the record that is looked at, R4 its offset. R0 to R3 are used up at once.
+
+use aorta_ebpf::{AluOp, Assembler, Cond, Label, MapId, Reg, Size, Width};
+
+use super::super::layout::state;
+use super::super::record::{BORN, DIED, NEXT, RANK};
+use super::TableImage;
+use super::buckets::Buckets;
+use super::image::{STOPS_AT, Search};
+use super::lane::{Lane, Seed};
+use super::tuple::{Item, Tuple};
+
+use Reg::{R0, R1, R2, R3, R4, R5, R7, R8, R9};
+
+/// What the code around a lookup gives it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LookupContext {
+    /// The table's memory.
+    pub memory: MapId,
+    /// Where to go on with a rule: R8 is the address of its record, of which
+    /// [`TableImage::record_bytes`] can be read. R6 and R7 are as before, the others have no
+    /// meaning.
+    pub hit: Label,
+    /// Where to go on if no rule matches.
+    pub miss: Label,
+    /// Where to go on if the memory is not what the daemon writes: no packet gets there.
+    pub give_up: Label,
+}
+
+/// What is the same in all searches of a table.
+pub(super) struct Emit<'a> {
+    pub image: &'a TableImage,
+    pub context: LookupContext,
+    /// Where the best record so far is the answer.
+    pub done: Label,
+}
+
+impl TableImage {
+    /// Emits the lookup: R7 is the state, the key in it is the packet's. Jumps to one of the
+    /// context's labels; uses R0 to R5, R8, R9 and the lowest 128 bytes of the stack.
+    pub fn emit(&self, a: &mut Assembler, context: &LookupContext) {
+        let done = a.label("found");
+        let emit = Emit {
+            image: self,
+            context: *context,
+            done,
+        };
+        a.mov(R9, 0);
+        a.mov(R5, 0);
+        let hard: Vec<usize> = (0..self.searches.len()).collect();
+        for (position, &index) in hard.iter().enumerate() {
+            let last = position + 1 == hard.len();
+            emit.search(a, index, position == 0, last);
+        }
+        if hard.len() == 1 {
+            return a.jump(context.miss);
+        }
+        a.bind(done);
+        a.jump_if(Cond::Eq, R5, 0, context.miss);
+        a.mov(R4, R5);
+        emit.record(a);
+        a.jump(context.hit);
+    }
+
+    /// Emits the way back from a record's offset in the memory, in `offset` (not R8), to its address
+    /// in R8.
+    pub fn emit_record(&self, a: &mut Assembler, offset: Reg, memory: MapId, give_up: Label) {
+        a.jump_if(Cond::Gt, offset, self.slab.last_offset() as i32, give_up);
+        a.load_map_value(R8, memory, 0);
+        a.add(R8, offset);
+    }
+}
+
+impl Emit<'_> {
+    fn search(&self, a: &mut Assembler, index: usize, first: bool, last: bool) {
+        let next = a.label("next_search");
+        if !first {
+            self.stop_at(a, R1, index);
+            a.jump_if(Cond::Ge, R9, R1, self.done);
+        }
+        let found = Found {
+            next,
+            first,
+            after: (!last).then_some(index + 1),
+        };
+        match &self.image.searches[index] {
+            Search::Tuple(tuple) => self.tuple(a, tuple, &found),
+            Search::Lpm(lpm) => self.lpm(a, lpm, &found),
+        }
+        a.bind(next);
+    }
+
+    /// `dst` = rank at which a lookup stops before search `index`.
+    fn stop_at(&self, a: &mut Assembler, dst: Reg, index: usize) {
+        a.load_map_value(dst, self.context.memory, STOPS_AT + 8 * index as u32);
+        a.load(Size::Dw, dst, dst, 0);
+    }
+
+    /// R8 = address of the record whose offset is R4.
+    pub fn record(&self, a: &mut Assembler) {
+        self.image
+            .emit_record(a, R4, self.context.memory, self.context.give_up);
+    }
+
+    fn tuple(&self, a: &mut Assembler, tuple: &Tuple, found: &Found) {
+        let follow = a.label("follow");
+        self.bucket(a, tuple, found.next);
+        let look = a.here("look");
+        self.record(a);
+        compare(a, tuple, follow);
+        visible(a, follow);
+        self.take(a, found);
+        a.bind(follow);
+        a.load(Size::W, R4, R8, NEXT);
+        a.jump_if(Cond::Eq, R4, 0, found.next);
+        a.may_goto(self.context.give_up);
+        a.jump(look);
+    }
+
+    /// R4 = offset of the first record of the packet's bucket; goes to `next` if none there can be
+    /// the one.
+    fn bucket(&self, a: &mut Assembler, tuple: &Tuple, next: Label) {
+        let (memory, buckets) = (self.context.memory, &self.image.buckets);
+        if tuple.lanes.is_empty() {
+            let bucket = buckets.at + 8 * buckets.of(tuple.start);
+            a.load_map_value(R2, memory, bucket);
+            a.load(Size::W, R4, R2, 0);
+            a.jump_if(Cond::Eq, R4, 0, next);
+            return;
+        }
+        hash(a, self.image.seed, tuple);
+        a.load_map_value(R2, memory, buckets.at);
+        a.mov(R1, R0);
+        a.and(R1, Buckets::offset_mask(buckets.count()) as i32);
+        a.add(R2, R1);
+        a.load(Size::Dw, R4, R2, 0);
+        // The bit of this hash, in the upper half.
+        a.rsh(R0, 58);
+        a.or(R0, 32);
+        a.mov(R1, R4);
+        a.rsh(R1, R0);
+        a.and(R1, 1);
+        a.jump_if(Cond::Eq, R1, 0, next);
+        a.mov32(R4, R4);
+    }
+
+    /// The record at R8 matches: goes on with it, or keeps it in mind where a later search may have
+    /// a better one.
+    pub fn take(&self, a: &mut Assembler, found: &Found) {
+        let Some(after) = found.after else {
+            if !found.first {
+                a.load(Size::Dw, R1, R8, RANK);
+                a.jump_if(Cond::Ge, R9, R1, self.done);
+            }
+            a.jump(self.context.hit);
+            return;
+        };
+        a.load(Size::Dw, R1, R8, RANK);
+        if !found.first {
+            // Chains fall by rank: nothing better follows.
+            a.jump_if(Cond::Ge, R9, R1, found.next);
+        }
+        self.stop_at(a, R2, after);
+        a.jump_if(Cond::Ge, R1, R2, self.context.hit);
+        a.mov(R9, R1);
+        a.mov(R5, R4);
+        a.jump(found.next);
+    }
+}
+
+/// What follows when a search has found a record.
+pub(super) struct Found {
+    /// The next search, or the end.
+    pub next: Label,
+    /// Whether nothing can have been found before.
+    pub first: bool,
+    /// Number of the next search, if there is one.
+    pub after: Option<usize>,
+}
+
+/// R0 = hash of the tuple's part of the key.
+pub(super) fn hash(a: &mut Assembler, seed: Seed, tuple: &Tuple) {
+    a.load_imm64(R0, tuple.start);
+    for (index, lane) in tuple.lanes.iter().enumerate() {
+        load(a, R1, lane, R2);
+        a.xor(R0, R1);
+        a.load_imm64(R2, seed.factor(index));
+        a.alu(AluOp::Mul, Width::W64, R0, R2);
+        a.mov(R1, R0);
+        a.rsh(R1, 32);
+        a.xor(R0, R1);
+    }
+}
+
+/// `dst` = the lane's bits of the key. Uses `free`.
+pub(super) fn load(a: &mut Assembler, dst: Reg, lane: &Lane, free: Reg) {
+    a.load(lane.size, dst, R7, state::KEY + lane.at);
+    if lane.mask == lane.full() {
+        return;
+    }
+    if lane.size == Size::W {
+        a.alu(AluOp::And, Width::W32, dst, lane.mask as u32 as i32);
+    } else if let Ok(mask) = i32::try_from(lane.mask as i64) {
+        a.and(dst, mask);
+    } else {
+        a.load_imm64(free, lane.mask);
+        a.and(dst, free);
+    }
+}
+
+/// Goes to `other` unless the record at R8 is of the tuple and the packet has what it asks for.
+pub(super) fn compare(a: &mut Assembler, tuple: &Tuple, other: Label) {
+    a.load(Size::W, R0, R8, NEXT + 4);
+    a.xor(R0, tuple.tag as i32);
+    for item in &tuple.items {
+        difference(a, item);
+        a.or(R0, R1);
+    }
+    a.jump_if(Cond::Ne, R0, 0, other);
+}
+
+/// R1 = bits of the item in which the packet differs from what the record at R8 asks for.
+fn difference(a: &mut Assembler, item: &Item) {
+    let lane = item.lane;
+    match item.mask_at {
+        Some(at) => {
+            a.load(lane.size, R1, R7, state::KEY + lane.at);
+            a.load(lane.size, R2, R8, at);
+            a.and(R1, R2);
+        }
+        None => load(a, R1, &lane, R2),
+    }
+    a.load(lane.size, R2, R8, item.value_at);
+    a.xor(R1, R2);
+}
+
+/// Goes to `other` unless the packet's version of the tables has the record at R8.
+pub(super) fn visible(a: &mut Assembler, other: Label) {
+    a.load(Size::W, R1, R7, state::VERSION);
+    a.load(Size::W, R2, R8, BORN);
+    a.load(Size::W, R3, R8, DIED);
+    a.jump_if(Cond::Lt, R1, R2, other);
+    a.jump_if(Cond::Ge, R1, R3, other);
+}

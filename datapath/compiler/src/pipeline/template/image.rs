@@ -1,0 +1,327 @@
+//! A table's memory as the daemon keeps it.
+
+use super::super::memory::Memory;
+use super::super::record::{NEVER, Rule, RuleId};
+use super::buckets::{Buckets, NONE};
+use super::lane::{Pair, Seed, pairs};
+use super::lpm::Lpm;
+use super::slab::{Info, Slab};
+use super::tuple::{RecordLayout, Tuple, header};
+use super::{Caps, Fit, Why, choose};
+use crate::pipeline::record;
+use std::collections::BTreeMap;
+
+/// Offset of the ranks at which code stops, a u64 for each search: the highest rank that it or a
+/// later one has.
+pub(super) const STOPS_AT: u32 = 64;
+/// Most searches.
+pub(super) const MAX_SEARCHES: usize = 40;
+/// Bytes in front of everything else.
+pub(super) const HEADER_BYTES: u32 = STOPS_AT + 8 * MAX_SEARCHES as u32;
+
+/// One step of a lookup.
+#[derive(Clone, Debug)]
+pub(super) enum Search {
+    Tuple(Tuple),
+    Lpm(Box<Lpm>),
+}
+
+impl Search {
+    pub fn is_clauses(&self) -> bool {
+        matches!(self, Search::Tuple(tuple) if tuple.clauses)
+    }
+}
+
+/// How many rules of each priority a search has, with the highest rank that there was.
+type Ranks = BTreeMap<u16, (u32, u64)>;
+
+/// A table's memory: what it is made of, and where each rule stands. See the [module](super).
+#[derive(Clone, Debug)]
+pub struct TableImage {
+    pub(super) seed: Seed,
+    pub(super) layout: RecordLayout,
+    pub(super) bytes: u32,
+    pub(super) searches: Vec<Search>,
+    pub(super) buckets: Buckets,
+    pub(super) slab: Slab,
+    /// In which order searches are tried for a new rule.
+    pub(super) preference: Vec<usize>,
+    pub(super) ranks: Vec<Ranks>,
+    stops: Vec<u64>,
+}
+
+impl TableImage {
+    /// Chooses the searches for these rules, and the memory that they need with room for more.
+    /// Nothing is written yet.
+    pub fn plan(rules: &[Rule], caps: &Caps) -> TableImage {
+        choose::image(rules, caps)
+    }
+
+    /// Lays out the memory for searches, and room for `records` records.
+    pub(super) fn new(
+        seed: Seed,
+        mut searches: Vec<Search>,
+        preference: Vec<usize>,
+        layout: RecordLayout,
+        records: u32,
+    ) -> TableImage {
+        let bucket_count = (records + records / 2).next_power_of_two();
+        let buckets = Buckets::new(HEADER_BYTES, bucket_count);
+        let mut at = HEADER_BYTES + 8 * bucket_count;
+        for search in &mut searches {
+            if let Search::Lpm(lpm) = search {
+                lpm.entries_at = at;
+                lpm.nodes_at = at + 4 * lpm.capacity;
+                at += lpm.bytes();
+            }
+        }
+        let at = at.next_multiple_of(64);
+        let slab = Slab::new(at, layout.stride, records);
+        let count = searches.len();
+        TableImage {
+            seed,
+            layout,
+            bytes: at + records * layout.stride,
+            searches,
+            buckets,
+            slab,
+            preference,
+            ranks: vec![Ranks::new(); count],
+            stops: vec![0; count],
+        }
+    }
+
+    /// How much memory it needs. Zero bytes there are an empty table.
+    pub fn memory_bytes(&self) -> u32 {
+        self.bytes
+    }
+
+    /// Bytes that programs can read behind the address of any record.
+    pub fn record_bytes(&self) -> u32 {
+        self.layout.stride
+    }
+
+    /// Writes all rules, which should be those that it was planned for, into new memory: they are
+    /// visible to packets of version `born` and later.
+    pub fn fill(&mut self, rules: &[Rule], born: u32, memory: &mut dyn Memory) -> Fit {
+        let mut order: Vec<&Rule> = rules.iter().collect();
+        // Short prefixes first: they fill wide ranges, and fewer entries are written twice.
+        order.sort_by_key(|rule| {
+            rule.words
+                .iter()
+                .map(|word| word.mask.count_ones())
+                .sum::<u32>()
+        });
+        for rule in order {
+            if let Fit::Rebuild(why) = self.put(rule, born, true, memory) {
+                return Fit::Rebuild(why);
+            }
+        }
+        self.slab.settle();
+        self.write_stops(memory);
+        Fit::InPlace
+    }
+
+    /// Adds a rule for packets of version `born` and later. If it doesn't fit, nothing has changed.
+    pub fn insert(&mut self, rule: &Rule, born: u32, memory: &mut dyn Memory) -> Fit {
+        let fit = self.put(rule, born, false, memory);
+        self.write_stops(memory);
+        fit
+    }
+
+    /// Makes a rule invisible to packets of version `died` and later; whether it was visible to
+    /// them. If so, it is to be [reclaimed](Self::reclaim) later.
+    pub fn kill(&mut self, rule: RuleId, died: u32, memory: &mut dyn Memory) -> bool {
+        self.slab.kill(rule, died, memory)
+    }
+
+    /// Takes out what the earliest [`TableImage::kill`] of this rule made invisible, once no packet
+    /// is under way that may see it.
+    pub fn reclaim(&mut self, rule: RuleId, memory: &mut dyn Memory) {
+        let mut nodes = Vec::new();
+        for record in self.slab.reclaimed(rule, &mut nodes) {
+            self.unlink(record, memory);
+        }
+        for search in &mut self.searches {
+            if let Search::Lpm(lpm) = search {
+                nodes.drain(..).for_each(|node| lpm.release(node));
+            }
+        }
+        self.write_stops(memory);
+    }
+
+    /// Gives up all that was inserted and killed for `version`, the newest, which no packet had.
+    pub fn rollback(&mut self, version: u32, memory: &mut dyn Memory) {
+        for record in self.slab.rollback(version, memory) {
+            self.unlink(record, memory);
+        }
+        self.write_stops(memory);
+    }
+
+    /// Number of records, those included that are on their way out.
+    pub fn records(&self) -> u32 {
+        self.slab.used()
+    }
+
+    fn unlink(&mut self, record: u32, memory: &mut dyn Memory) {
+        let info = *self.slab.info(record);
+        let mut node = None;
+        match &mut self.searches[usize::from(info.search)] {
+            Search::Tuple(_) => self.buckets.unlink(record, &mut self.slab, memory),
+            Search::Lpm(lpm) => {
+                lpm.unlink(record, &mut self.slab, memory);
+                node = lpm.is_gone(info.place).then_some(info.place);
+            }
+        }
+        self.slab.rest(record, node);
+        let ranks = &mut self.ranks[usize::from(info.search)];
+        let priority = (info.rank >> 48) as u16;
+        if let Some((count, _)) = ranks.get_mut(&priority) {
+            *count -= 1;
+            if *count == 0 {
+                ranks.remove(&priority);
+            }
+        }
+    }
+
+    /// Puts a rule where it fits. In `bulk`, bounds of chains are exceeded where nothing else helps.
+    fn put(&mut self, rule: &Rule, born: u32, bulk: bool, memory: &mut dyn Memory) -> Fit {
+        if rule.params.len() as u32 > self.layout.params {
+            return Fit::Rebuild(Why::Params);
+        }
+        if !self.slab.has_room(1) {
+            return Fit::Rebuild(Why::Full);
+        }
+        let pairs = pairs(&rule.words);
+        let mut info = Info {
+            rank: rule.rank,
+            rule: rule.id,
+            next: NONE,
+            place: 0,
+            key: 0,
+            born,
+            died: NEVER,
+            kill: 0,
+            same: NONE,
+            search: 0,
+            bit: 0,
+        };
+        match self.place(&pairs, rule, &mut info, bulk) {
+            Err(why) => return Fit::Rebuild(why),
+            Ok(search) => info.search = search as u8,
+        }
+        self.write(&pairs, rule, info, memory);
+        let (count, highest) = self.ranks[usize::from(info.search)]
+            .entry((rule.rank >> 48) as u16)
+            .or_default();
+        *count += 1;
+        *highest = rule.rank.max(*highest);
+        Fit::InPlace
+    }
+
+    /// Chooses the search for a rule, and sets its place there.
+    fn place(
+        &mut self,
+        pairs: &[Pair],
+        rule: &Rule,
+        info: &mut Info,
+        bulk: bool,
+    ) -> Result<usize, Why> {
+        let mut least: Option<(usize, u32, u64)> = None;
+        let clauses = !rule.clauses.is_empty();
+        for &index in &self.preference {
+            match &mut self.searches[index] {
+                Search::Lpm(lpm) => {
+                    let prefix = lpm.takes(pairs).filter(|_| !clauses);
+                    if let Some(prefix) =
+                        prefix.filter(|prefix| lpm.has_room(*prefix, rule.rank, &self.slab))
+                    {
+                        info.place = lpm.node(prefix, &self.slab);
+                        return Ok(index);
+                    }
+                }
+                Search::Tuple(tuple) if tuple.takes(pairs, clauses) => {
+                    let hash = tuple.hash(self.seed, pairs);
+                    let equal = equal(&self.buckets, &self.slab, index, hash);
+                    if equal < tuple.limit {
+                        set_bucket(info, &self.buckets, hash);
+                        return Ok(index);
+                    }
+                    if least.is_none_or(|least| equal < least.1) {
+                        least = Some((index, equal, hash));
+                    }
+                }
+                Search::Tuple(_) => {}
+            }
+        }
+        let Some((index, _, hash)) = least else {
+            return Err(if clauses { Why::Clauses } else { Why::Mask });
+        };
+        if !bulk {
+            return Err(Why::Crowded);
+        }
+        set_bucket(info, &self.buckets, hash);
+        Ok(index)
+    }
+
+    fn write(&mut self, pairs: &[Pair], rule: &Rule, info: Info, memory: &mut dyn Memory) {
+        let record = self.slab.take(info);
+        let mut bytes = header(rule, info.born, self.layout.stride);
+        match &mut self.searches[usize::from(info.search)] {
+            Search::Tuple(tuple) => {
+                tuple.write(pairs, &mut bytes);
+                memory.fill(self.slab.offset(record), &bytes);
+                self.buckets.link(record, &mut self.slab, memory);
+            }
+            Search::Lpm(lpm) => {
+                let node = info.place * super::lpm::NODE_BYTES;
+                super::tuple::put(
+                    &mut bytes,
+                    record::NEXT + 4,
+                    aorta_ebpf::Size::W,
+                    node.into(),
+                );
+                memory.fill(self.slab.offset(record), &bytes);
+                lpm.link(record, &mut self.slab, memory);
+            }
+        }
+    }
+
+    /// Brings the ranks at which lookups stop up to date. Called before a version holds that has new
+    /// rules, and after no packet sees those that go.
+    fn write_stops(&mut self, memory: &mut dyn Memory) {
+        let mut stop = 0;
+        for index in (0..self.searches.len()).rev() {
+            if self.searches[index].is_clauses() {
+                continue;
+            }
+            let highest = self.ranks[index]
+                .last_key_value()
+                .map_or(0, |(_, (_, rank))| *rank);
+            stop = stop.max(highest);
+            if self.stops[index] != stop {
+                self.stops[index] = stop;
+                memory.set_u64(STOPS_AT + 8 * index as u32, stop);
+            }
+        }
+    }
+}
+
+fn set_bucket(info: &mut Info, buckets: &Buckets, hash: u64) {
+    info.place = buckets.of(hash);
+    info.bit = Buckets::bit(hash);
+    info.key = key(hash);
+}
+
+fn key(hash: u64) -> u32 {
+    (hash >> 26) as u32
+}
+
+/// How many rules of a tuple that are not on their way out have this hash.
+fn equal(buckets: &Buckets, slab: &Slab, search: usize, hash: u64) -> u32 {
+    let chain = buckets.chain(buckets.of(hash), slab);
+    let same = |info: &Info| {
+        usize::from(info.search) == search && info.key == key(hash) && info.died == NEVER
+    };
+    chain.filter(|record| same(slab.info(*record))).count() as u32
+}

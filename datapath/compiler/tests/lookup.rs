@@ -1,0 +1,141 @@
+//! Lookups in table memory, run in the interpreter, against a plain search of all rules.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "lookup/model.rs"]
+mod model;
+#[path = "lookup/run.rs"]
+mod run;
+
+use aorta_compiler::pipeline::record::{Rule, RuleId};
+use aorta_compiler::pipeline::template::{Caps, Fit, TableImage, Template};
+use model::{Model, Shape, key_for, rule, tables};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+use run::Table;
+
+fn check(
+    table: &mut Table,
+    model: &Model,
+    version: u32,
+    keys: &[Vec<(i16, u32)>],
+) -> Result<(), TestCaseError> {
+    for key in keys {
+        let found = table.lookup(key, version);
+        prop_assert_eq!(
+            found,
+            model.lookup(key, version),
+            "key {:?} version {}",
+            key,
+            version
+        );
+    }
+    Ok(())
+}
+
+fn caps() -> Caps {
+    Caps {
+        seed: 0x1234_5678_9abc_def1,
+        ..Caps::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn finds_what_a_plain_search_finds((shape, rules, picks) in tables(120)) {
+        let mut image = TableImage::plan(&rules, &caps());
+        let mut table = Table::new(&image);
+        prop_assert_eq!(image.fill(&rules, 0, &mut table.memory), Fit::InPlace);
+        table.place();
+        let model = Model::of(&rules);
+        let keys: Vec<_> = picks.iter().map(|pick| key_for(shape, &rules, pick)).collect();
+        check(&mut table, &model, 7, &keys)?;
+    }
+
+    #[test]
+    fn follows_changes_version_by_version(
+        (shape, rules, picks) in tables(60),
+        more in prop::collection::vec((any::<prop::sample::Index>(), any::<u64>(), 0u8..10), 1..60),
+    ) {
+        let mut image = TableImage::plan(&rules, &caps());
+        let mut table = Table::new(&image);
+        prop_assert_eq!(image.fill(&rules, 0, &mut table.memory), Fit::InPlace);
+        let mut model = Model::of(&rules);
+        let mut alive: Vec<Rule> = rules.clone();
+        let mut version = 1;
+        let mut dead: Vec<(RuleId, u32)> = Vec::new();
+        let mut next_id = 10_000;
+        for (index, random, what) in more {
+            let memory = &mut table.memory;
+            let next = version + 1;
+            let victim = (!alive.is_empty()).then(|| index.index(alive.len()));
+            let mut fits = true;
+            match (what, victim) {
+                (0..=2, Some(victim)) => {
+                    let rule = alive.swap_remove(victim);
+                    prop_assert!(image.kill(rule.id, next, memory));
+                    model.kill(rule.id, next);
+                    dead.push((rule.id, next));
+                }
+                (3..=5, Some(victim)) => {
+                    let mut rule = alive[victim].clone();
+                    rule.shape = random as u32;
+                    prop_assert!(image.kill(rule.id, next, memory));
+                    if image.insert(&rule, next, memory) == Fit::InPlace {
+                        model.kill(rule.id, next);
+                        model.insert(&rule, next);
+                        dead.push((rule.id, next));
+                        alive[victim] = rule;
+                    } else {
+                        fits = false;
+                    }
+                }
+                _ => {
+                    next_id += 1;
+                    let rule = rule(shape, next_id, random);
+                    fits = image.insert(&rule, next, memory) == Fit::InPlace;
+                    if fits {
+                        model.insert(&rule, next);
+                        alive.push(rule);
+                    }
+                }
+            }
+            if !fits {
+                image.rollback(next, memory);
+            } else if random % 5 == 0 {
+                // Somebody else's part of the change failed.
+                image.rollback(next, memory);
+                dead.retain(|(_, died)| *died != next);
+                alive = model.rollback(next);
+            } else {
+                version = next;
+            }
+            table.place();
+            let keys: Vec<_> = picks.iter().map(|pick| key_for(shape, &alive, pick)).collect();
+            check(&mut table, &model, version, &keys)?;
+            // Packets of earlier versions are still under way.
+            let earlier = dead.first().map_or(version, |(_, died)| died - 1);
+            check(&mut table, &model, earlier, &keys)?;
+            while dead.len() as u64 > random % 6 {
+                let (rule, _) = dead.remove(0);
+                image.reclaim(rule, &mut table.memory);
+            }
+            table.place();
+            check(&mut table, &model, version, &keys)?;
+        }
+    }
+}
+
+#[test]
+fn templates_are_chosen_by_what_the_rules_are() {
+    let template = |shape| {
+        let rules: Vec<Rule> = (0..200)
+            .map(|n| rule(shape, n, u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+            .collect();
+        TableImage::plan(&rules, &caps()).template()
+    };
+    assert_eq!(template(Shape::Exact), Template::Hash);
+    assert_eq!(template(Shape::Prefixes), Template::Lpm);
+    assert_eq!(template(Shape::Acl), Template::Tuple);
+}

@@ -1,0 +1,112 @@
+//! A table's memory and code in the interpreter.
+
+use aorta_compiler::pipeline::layout::state;
+use aorta_compiler::pipeline::record;
+use aorta_compiler::pipeline::template::{LookupContext, TableImage};
+use aorta_ebpf::interp::{Machine, MapKind, MapSpec, NoHelpers};
+use aorta_ebpf::{Assembler, Helper, MapId, Program, Reg, Size};
+
+const MEMORY: MapId = MapId(1);
+const STATE: MapId = MapId(2);
+
+/// A table that can be searched.
+pub struct Table {
+    /// What the daemon writes.
+    pub memory: Vec<u8>,
+    program: Program,
+    machine: Machine,
+    state: u64,
+    table: u64,
+}
+
+/// A program that looks up and returns the number of the rule plus 1 in the low half of R0, its
+/// shape in the high half; 0 is a miss.
+pub fn program(image: &TableImage) -> Program {
+    let mut a = Assembler::new("lookup");
+    let (hit, miss, give_up) = (a.label("hit"), a.label("miss"), a.label("give_up"));
+    a.load_map_value(Reg::R7, STATE, 0);
+    a.mov(Reg::R6, Reg::R1);
+    image.emit(
+        &mut a,
+        &LookupContext {
+            memory: MEMORY,
+            hit,
+            miss,
+            give_up,
+        },
+    );
+    a.bind(hit);
+    // The whole record can be read.
+    a.load(Size::W, Reg::R1, Reg::R8, image.record_bytes() as i16 - 4);
+    a.load(Size::W, Reg::R0, Reg::R8, record::RULE);
+    a.add(Reg::R0, 1);
+    a.load(Size::W, Reg::R1, Reg::R8, record::SHAPE);
+    a.lsh(Reg::R1, 32);
+    a.or(Reg::R0, Reg::R1);
+    a.exit();
+    a.bind(miss);
+    a.mov(Reg::R0, 0);
+    a.exit();
+    a.bind(give_up);
+    // Faults: nobody gets here.
+    a.call(Helper::Jiffies64);
+    a.exit();
+    a.finish().unwrap()
+}
+
+impl Table {
+    pub fn new(image: &TableImage) -> Table {
+        let mut machine = Machine::default();
+        machine.budget = u64::MAX;
+        machine.loops_left = u64::MAX;
+        let bytes = image.memory_bytes() as usize;
+        let mut map = |id, value| {
+            let spec = MapSpec {
+                kind: MapKind::Array,
+                key: 4,
+                value,
+                max_entries: 1,
+            };
+            machine.maps.create(id, spec);
+            machine
+                .maps
+                .lookup(&mut machine.memory, id, &[0; 4])
+                .unwrap()
+        };
+        let (table, state) = (map(MEMORY, bytes), map(STATE, state::BYTES));
+        let program = program(image);
+        Table {
+            memory: vec![0; bytes],
+            program,
+            machine,
+            state,
+            table,
+        }
+    }
+
+    /// Gives the programs what was written.
+    pub fn place(&mut self) {
+        self.machine.memory.write(self.table, &self.memory).unwrap();
+    }
+
+    /// Number and shape of the rule that the code finds for a packet.
+    pub fn lookup(&mut self, key: &[(i16, u32)], version: u32) -> Option<(u32, u32)> {
+        let mut set = |at: i16, value: u32| {
+            let at = self.state + at as u64;
+            self.machine
+                .memory
+                .store(Size::W, at, value.into())
+                .unwrap();
+        };
+        set(state::VERSION, version);
+        for (at, value) in key {
+            set(state::KEY + at, *value);
+        }
+        let found = self
+            .machine
+            .run(&self.program, 0, &mut NoHelpers)
+            .unwrap()
+            .verdict;
+        (found != 0).then(|| (found as u32 - 1, (found >> 32) as u32))
+    }
+}
