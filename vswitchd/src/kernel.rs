@@ -93,6 +93,12 @@ impl Datapath for KernelDatapath {
         Ok(())
     }
 
+    fn adopt_flows(&mut self, _bridge: &BridgeName, _rules: HashMap<FlowId, u32>) {}
+
+    fn flow_rule(&self, _bridge: &BridgeName, _flow: FlowId) -> Option<u32> {
+        None
+    }
+
     fn flow_counters(
         &self,
         _bridge: &BridgeName,

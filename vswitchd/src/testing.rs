@@ -239,6 +239,8 @@ pub struct FakeDatapath {
     pub refuses: Option<String>,
     /// Flows of each bridge, as texts.
     pub flows: BTreeMap<BridgeName, Vec<String>>,
+    /// Numbers of rules that were adopted.
+    pub adopted: BTreeMap<BridgeName, HashMap<FlowId, u32>>,
     /// What packets did to flows.
     pub counted: HashMap<FlowId, FlowCounters>,
     /// How often the flows' counters were read.
@@ -284,6 +286,14 @@ impl Datapath for FakeDatapath {
         let flows = tables.flows().map(|entry| entry.flow.to_string());
         self.flows.insert(bridge.clone(), flows.collect());
         Ok(())
+    }
+
+    fn adopt_flows(&mut self, bridge: &BridgeName, rules: HashMap<FlowId, u32>) {
+        self.adopted.insert(bridge.clone(), rules);
+    }
+
+    fn flow_rule(&self, _: &BridgeName, flow: FlowId) -> Option<u32> {
+        Some(1000 + flow.0 as u32)
     }
 
     fn flow_counters(

@@ -8,6 +8,7 @@ use aorta_ovsdb::StoreError;
 use aorta_ovsdb::log::LogError;
 
 use crate::mgmt::ApiError;
+use crate::ofproto::JournalError;
 use crate::pidfile::PidfileError;
 use crate::place::PlaceError;
 use crate::promisc::PromiscError;
@@ -50,6 +51,9 @@ pub enum DaemonError {
     /// The memory of promiscuous NICs can't be had.
     #[error(transparent)]
     Promisc(#[from] PromiscError),
+    /// The journal of flow tables can't be had.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The management API can't be served.
     #[error(transparent)]
     Api(#[from] ApiError),

@@ -28,7 +28,7 @@ use crate::identity::Host;
 use crate::kernel::KernelDatapath;
 use crate::logging::LogControl;
 use crate::mgmt::{self, ApiSocket};
-use crate::ofproto::Moment;
+use crate::ofproto::{Journal, Moment};
 use crate::options::{DatapathKind, Options};
 use crate::pidfile::Pidfile;
 use crate::place::Place;
@@ -164,11 +164,13 @@ impl Daemon {
         let mut actual = Actual::new(place.instance.clone());
         actual.promisc = promisc.names().clone();
         let devices = HostDevices::new(Netdevs::open()?, promisc);
-        let switch = Switch::new(
+        let mut switch = Switch::new(
             actual,
             devices,
             KernelDatapath::new(kernel, Expedite::open(&place.rundir)),
         );
+        let (journal, restored) = Journal::open(&place.rundir)?;
+        switch.restore_flows(journal, restored);
         let (_, deltas) = store.subscribe().await?;
         let (control, requests) = Control::new();
         Ok(Daemon {

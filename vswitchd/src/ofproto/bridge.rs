@@ -11,7 +11,7 @@ use aorta_flow::{Group, Meter, MeterId};
 
 use super::expiry::Timed;
 use super::learned::Learners;
-use super::{FlowDumped, FlowError, GroupDumped, MeterDumped, Moment, PortNames};
+use super::{FlowDumped, FlowError, GroupDumped, MeterDumped, Moment, PortNames, RestoredBridge};
 use crate::control::Atomic;
 use crate::reconcile::FlowCounters;
 
@@ -29,10 +29,10 @@ pub struct Ages {
 pub struct BridgeFlows {
     pub(super) tables: Tables,
     pub(super) ages: HashMap<FlowId, Ages>,
-    pub(super) timed: Timed,
-    pub(super) learners: Learners,
-    groups_since: BTreeMap<u32, Moment>,
-    meters_since: BTreeMap<MeterId, Moment>,
+    timed: Timed,
+    learners: Learners,
+    pub(super) groups_since: BTreeMap<u32, Moment>,
+    pub(super) meters_since: BTreeMap<MeterId, Moment>,
     /// Names of the ports.
     pub names: Arc<PortNames>,
 }
@@ -130,8 +130,31 @@ impl BridgeFlows {
         }
     }
 
+    /// Tables as they were, with the numbers under which the datapath counted their flows.
+    pub fn restore(restored: RestoredBridge) -> (BridgeFlows, HashMap<FlowId, u32>) {
+        let mut flows = BridgeFlows::default();
+        let mut rules = HashMap::with_capacity(restored.flows.len());
+        let mut added = Vec::with_capacity(restored.flows.len());
+        for (entry, ages, rule) in restored.flows {
+            rules.extend(rule.map(|rule| (entry.id, rule)));
+            flows.tables.restore_flow(entry.clone());
+            flows.follow(&entry, ages.created, ages.modified);
+            added.push(Change::FlowAdded(entry));
+        }
+        flows.learners.commit(&added);
+        for (group, since) in restored.groups {
+            flows.groups_since.insert(group.id, since);
+            flows.tables.restore_group(group);
+        }
+        for (meter, since) in restored.meters {
+            flows.meters_since.insert(meter.id, since);
+            flows.tables.restore_meter(meter);
+        }
+        (flows, rules)
+    }
+
     /// Keeps track of a flow.
-    pub(super) fn follow(&mut self, entry: &TableFlow, created: Moment, modified: Moment) {
+    fn follow(&mut self, entry: &TableFlow, created: Moment, modified: Moment) {
         self.ages.insert(entry.id, Ages { created, modified });
         self.timed.set(entry, modified);
     }

@@ -4,17 +4,23 @@ mod answer;
 mod bridge;
 mod error;
 mod expiry;
+mod history;
 mod input;
+mod journal;
 mod learned;
 mod moment;
 mod names;
 mod replace;
+#[cfg(test)]
+mod tests;
 mod trace;
 
 pub use answer::{FlowDumped, GroupDumped, MeterDumped, flow_entry, group_entry, meter_entry};
-pub use bridge::{BridgeFlows, Pending};
+pub use bridge::{Ages, BridgeFlows, Pending};
 pub use error::FlowError;
+pub use history::{changed, everything, gone};
 pub use input::{filter, flow_mods, flows, group_mods, meter_id, meter_mods, number};
+pub use journal::{Journal, JournalError, Restored, RestoredBridge};
 pub use moment::Moment;
 pub use names::PortNames;
 pub use replace::difference;

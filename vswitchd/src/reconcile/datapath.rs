@@ -84,6 +84,13 @@ pub trait Datapath: Send {
         changes: Option<&[Change]>,
     ) -> Result<(), DatapathError>;
 
+    /// Gives flows of a bridge the numbers under which they were counted by an earlier daemon, so
+    /// that counters go on. For a bridge whose tables were not applied yet.
+    fn adopt_flows(&mut self, bridge: &BridgeName, rules: HashMap<FlowId, u32>);
+
+    /// Under which number a flow of a bridge is counted, if it is.
+    fn flow_rule(&self, bridge: &BridgeName, flow: FlowId) -> Option<u32>;
+
     /// Counters of the flows of a bridge; a flow that is left out has matched nothing.
     fn flow_counters(
         &self,

@@ -74,22 +74,67 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     /// Has tables for the bridges that are wanted, and for no other, and gives them to the
     /// datapath where it hasn't got them.
     pub(super) fn follow_bridges(&mut self) {
-        let wanted: HashSet<&BridgeName> = self.desired.bridges.iter().map(|b| &b.name).collect();
-        self.flows.retain(|name, _| wanted.contains(name));
+        self.forget_bridges();
         let now = clock::now();
+        let first = !self.restored.is_empty();
+        let mut begun = Vec::new();
         for bridge in &self.desired.bridges {
             let new = !self.flows.contains_key(&bridge.name);
             let flows = self.flows.entry(bridge.name.clone()).or_default();
             let names = port_names(bridge);
+            let before = self.restored.remove(bridge.name.as_str());
+            let restored = before.filter(|before| new && before.secure == bridge.secure);
+            if let Some(restored) = restored {
+                flows.secure = bridge.secure;
+                let (tables, rules) = BridgeFlows::restore(restored);
+                flows.tables = tables;
+                self.datapath.adopt_flows(&bridge.name, rules);
+            } else if new || flows.secure != bridge.secure {
+                flows.secure = bridge.secure;
+                begun.push((bridge.name.clone(), flows.begin(now)));
+            }
             if *flows.tables.names != names {
                 flows.tables.names = Arc::new(names);
             }
-            if new || flows.secure != bridge.secure {
-                flows.secure = bridge.secure;
-                flows.begin(now);
-            }
             flows.give(&bridge.name, &mut self.datapath);
         }
+        self.restored.clear();
+        if first {
+            let all = everything(&self.flows, &self.datapath);
+            self.journal.rewrite(&all);
+        }
+        for (name, changes) in begun {
+            self.remember(&name, &changes);
+        }
+    }
+
+    /// Forgets the tables of bridges that are gone.
+    fn forget_bridges(&mut self) {
+        let wanted: HashSet<&BridgeName> = self.desired.bridges.iter().map(|b| &b.name).collect();
+        let mut lines = String::new();
+        self.flows.retain(|name, flows| {
+            let stays = wanted.contains(name);
+            if !stays {
+                lines += &ofproto::gone((name.as_str(), flows.secure));
+            }
+            stays
+        });
+        if !lines.is_empty() {
+            let all = || everything(&self.flows, &self.datapath);
+            self.journal.append(&lines, all);
+        }
+    }
+
+    /// Has the journal remember changes that were made.
+    fn remember(&mut self, name: &BridgeName, changes: &[Change]) {
+        let Some(flows) = self.flows.get(name).filter(|_| !changes.is_empty()) else {
+            return;
+        };
+        let known = (name.as_str(), flows.secure);
+        let rule = |flow| self.datapath.flow_rule(name, flow);
+        let lines = ofproto::changed(known, &flows.tables, changes, &rule);
+        let all = || everything(&self.flows, &self.datapath);
+        self.journal.append(&lines, all);
     }
 
     /// How many flows a bridge has.
@@ -148,6 +193,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let flows = flows.ok_or_else(|| FlowError::NoBridge(name.to_string()))?;
         let pending = flows.tables.prepare(modifications, atomic)?;
         flows.install(name, &pending.changes, &mut self.datapath)?;
+        self.remember(name, &pending.changes);
         Ok(pending)
     }
 
@@ -239,29 +285,39 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     /// Removes the flows whose time is over.
     pub fn expire_flows(&mut self) {
         let now = clock::now();
+        let mut expired = Vec::new();
         for (name, flows) in &mut self.flows {
-            if flows.tables.next_expiry().is_some_and(|next| next <= now)
-                && let Err(error) = flows.expire(name, &mut self.datapath, now)
-            {
-                warn!("{name}: flows whose time is over stay for now: {error}");
-                flows.tables.look_again(now);
+            if flows.tables.next_expiry().is_none_or(|next| next > now) {
+                continue;
             }
+            match flows.expire(name, &mut self.datapath, now) {
+                Ok(changes) => expired.push((name.clone(), changes)),
+                Err(error) => {
+                    warn!("{name}: flows whose time is over stay for now: {error}");
+                    flows.tables.look_again(now);
+                }
+            }
+        }
+        for (name, changes) in expired {
+            self.remember(&name, &changes);
         }
     }
 }
 
 impl Flows {
     /// Begins anew: with no flow, or as a learning switch.
-    fn begin(&mut self, now: Moment) {
+    fn begin(&mut self, now: Moment) -> Vec<Change> {
+        self.given = false;
         let mut modifications = flush().to_vec();
         if !self.secure {
             modifications.push(normal_flow());
         }
         // None of these is ever refused.
-        if let Ok(pending) = self.tables.prepare(&modifications, Atomic::Yes) {
-            self.tables.commit(&pending.changes, now);
-        }
-        self.given = false;
+        let Ok(pending) = self.tables.prepare(&modifications, Atomic::Yes) else {
+            return Vec::new();
+        };
+        self.tables.commit(&pending.changes, now);
+        pending.changes
     }
 
     /// Gives the datapath all of the tables, if it hasn't got them.
@@ -311,13 +367,37 @@ impl Flows {
         name: &BridgeName,
         datapath: &mut D,
         now: Moment,
-    ) -> Answer<()> {
+    ) -> Answer<Vec<Change>> {
         if self.tables.expiry_needs_counters(now) {
             let counters = datapath.flow_counters(name);
             let counters = counters.map_err(|DatapathError(why)| FlowError::Datapath(why))?;
             self.tables.take_counters(&counters);
         }
         let pending = self.tables.prepare_expiry(now);
-        self.install(name, &pending.changes, datapath)
+        self.install(name, &pending.changes, datapath)?;
+        Ok(pending.changes)
+    }
+}
+
+/// The journal's lines about all bridges.
+fn everything<D: Datapath>(flows: &BTreeMap<BridgeName, Flows>, datapath: &D) -> String {
+    let bridge = |(name, flows): (&BridgeName, &Flows)| {
+        let rule = |flow| datapath.flow_rule(name, flow);
+        ofproto::everything((name.as_str(), flows.secure), &flows.tables, &rule)
+    };
+    flows.iter().map(bridge).collect()
+}
+
+#[cfg(test)]
+impl Flows {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &aorta_flow::table::TableFlow> {
+        self.tables.tables().flows()
+    }
+
+    /// As if every flow had been added at a moment.
+    pub(super) fn age(&mut self, added: Moment) {
+        let entries: Vec<_> = self.entries().cloned().collect();
+        let added_then: Vec<Change> = entries.into_iter().map(Change::FlowAdded).collect();
+        self.tables.commit(&added_then, added);
     }
 }

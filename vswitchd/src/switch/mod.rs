@@ -2,6 +2,8 @@
 //! snapshot and rows to write out. One task owns it; nothing here waits for anything but the
 //! kernel's answers.
 
+#[cfg(test)]
+mod flow_tests;
 mod flows;
 mod publish;
 mod status;
@@ -18,6 +20,7 @@ use tracing::{info, warn};
 
 use crate::config::{AllOfPorts, Desired, Model, Wanted, desired};
 use crate::devices::hidden_name;
+use crate::ofproto::{Journal, Restored};
 use crate::reconcile::{
     Actual, Applied, Datapath, DatapathError, EffectError, Effects, Fdb, settle, snapshot,
 };
@@ -49,6 +52,9 @@ pub struct Switch<E, D> {
     interest: HashSet<String>,
     /// Flow tables of the bridges.
     flows: BTreeMap<BridgeName, Flows>,
+    journal: Journal,
+    /// Flow tables of before the daemon's start, of bridges that have not been seen yet.
+    restored: Restored,
 }
 
 impl<E: Effects, D: Datapath> Switch<E, D> {
@@ -67,7 +73,15 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             published: Published::default(),
             interest: HashSet::new(),
             flows: BTreeMap::new(),
+            journal: Journal::default(),
+            restored: Restored::new(),
         }
+    }
+
+    /// Continues with the flow tables of an earlier daemon, and writes what changes.
+    pub fn restore_flows(&mut self, journal: Journal, restored: Restored) {
+        self.journal = journal;
+        self.restored = restored;
     }
 
     /// A switch with rows, for tests.

@@ -129,6 +129,23 @@ impl Tables {
         }
     }
 
+    /// Puts back a flow that earlier tables of the same bridge had, under its number. Nothing is
+    /// checked: they did.
+    pub fn restore_flow(&mut self, entry: TableFlow) {
+        self.next_id = self.next_id.max(entry.id.0);
+        self.put(entry);
+    }
+
+    /// Puts back a group that earlier tables of the same bridge had. Nothing is checked.
+    pub fn restore_group(&mut self, group: Group) {
+        self.groups.insert(group.id, Arc::new(group));
+    }
+
+    /// Puts back a meter that earlier tables of the same bridge had. Nothing is checked.
+    pub fn restore_meter(&mut self, meter: Meter) {
+        self.meters.insert(meter.id, Arc::new(meter));
+    }
+
     fn put(&mut self, entry: TableFlow) {
         self.flows.entry(entry.flow.table).or_default().put(entry);
     }
