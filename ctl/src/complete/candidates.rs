@@ -2,6 +2,7 @@
 
 use aorta_ovsdb::{AtomType, ColumnSchema, DatabaseSchema, Uuid};
 
+use super::flow;
 use super::place::Place;
 use crate::args::{self, Mode};
 use crate::commands::{self, Value};
@@ -35,6 +36,7 @@ impl Names {
             Place::Bridge => named("Bridge"),
             Place::Port => named("Port"),
             Place::Interface => named("Interface"),
+            Place::Flow { .. } if flow::wants_port(current) => named("Interface"),
             Place::Record { table } => {
                 let table = schema::table(schema, table).ok()?;
                 match record_name(&table.name) {
@@ -86,6 +88,8 @@ pub fn candidates(
         Place::Column { table, key, value } => {
             of_columns(schema, table, (*key, *value), current, known)
         }
+        Place::Flow { actions } => flow::candidates(current, *actions, known),
+        Place::File => known.to_vec(),
         Place::Words(words) => words.iter().map(|word| (*word).to_owned()).collect(),
         Place::Unknown => Vec::new(),
     };

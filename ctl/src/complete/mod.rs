@@ -4,6 +4,7 @@
 //! commands and the database.
 
 mod candidates;
+mod flow;
 mod place;
 
 pub use candidates::{Names, candidates};

@@ -33,6 +33,13 @@ pub enum Place {
         /// Whether a value may follow.
         value: bool,
     },
+    /// A flow, with its actions or without.
+    Flow {
+        /// Whether actions belong to it.
+        actions: bool,
+    },
+    /// A file.
+    File,
     /// One of these words.
     Words(&'static [&'static str]),
     /// Nothing that could be known.
@@ -101,6 +108,10 @@ fn of_argument(syntax: &Syntax, given: &[&str]) -> Place {
         "COLUMN?:KEY=VALUE" => column(true, true),
         "COLUMN?:KEY" => column(true, false),
         "COLUMN" => column(false, false),
+        "FLOW|-" => Place::Flow { actions: true },
+        "[FLOW|-]" | "[FLOW]" | "FLOW|HEX" => Place::Flow { actions: false },
+        "FILE|-" | "SOURCE" => Place::File,
+        "[PORT]" => Place::Interface,
         "MODE" => Place::Words(&["standalone", "secure"]),
         "TARGET" => Place::Words(&["ptcp:", "pssl:", "tcp:", "ssl:", "unix:", "punix:"]),
         _ => Place::Unknown,
@@ -142,6 +153,14 @@ mod tests {
         assert_eq!(after("add-port br0"), Place::Unknown);
         assert_eq!(after("del-port br0"), Place::Port);
         assert_eq!(after("fdb"), Place::Bridge);
+        assert_eq!(after("--strict mod-flows"), Place::Bridge);
+        assert_eq!(after("add-flow br0"), Place::Flow { actions: true });
+        assert_eq!(after("del-flows br0"), Place::Flow { actions: false });
+        assert_eq!(after("trace br0"), Place::Flow { actions: false });
+        assert_eq!(after("add-flows br0"), Place::File);
+        assert_eq!(after("diff-flows br0"), Place::File);
+        assert_eq!(after("dump-ports br0"), Place::Interface);
+        assert_eq!(after("dump-flows br0 tcp"), Place::Unknown);
         assert_eq!(after("iface-to-br"), Place::Interface);
         assert_eq!(
             after("set-fail-mode br0"),

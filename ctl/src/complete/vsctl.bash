@@ -10,11 +10,13 @@ _vsctl() {
         unset 'words[-1]'
     fi
     COMPREPLY=()
+    # A quote in front is no part of the word for bash.
+    local word="${current#[\'\"]}"
     # bash completes only what follows the last of these.
-    local done="${current%"${current##*[=:]}"}" open=yes
+    local done="${word%"${word##*[=:]}"}" open=yes
     while IFS= read -r candidate; do
         COMPREPLY+=("${candidate#"$done"}")
-        [[ $candidate == *[=:,] ]] || open=
+        [[ $candidate == *[=:,\(/] ]] || open=
     done < <("${words[0]}" __complete "${words[@]:1}" "$current" 2> /dev/null)
     if [[ $open ]]; then
         compopt -o nospace 2> /dev/null

@@ -6,7 +6,7 @@ _vsctl() {
     local -a found open
     local candidate
     for candidate in ${(f)"$(${words[1]} __complete ${words[2,CURRENT-1]} "${words[CURRENT]}" 2> /dev/null)"}; do
-        if [[ $candidate == *[=:,] ]]; then
+        if [[ $candidate == *[=:,\(/] ]]; then
             open+=($candidate)
         else
             found+=($candidate)

@@ -3,7 +3,7 @@
 use aorta_ovsdb::{DatabaseSchema, Remote, Tls};
 
 use super::rundir;
-use crate::complete::{Names, candidates, place};
+use crate::complete::{Names, Place, candidates, place};
 use crate::schema::Needs;
 use crate::session::{Deadline, Session, Ways};
 use crate::txn::Txn;
@@ -19,10 +19,34 @@ pub(super) fn answer(words: &[String]) -> String {
         .map_or(("", &[][..]), |(c, b)| (c.as_str(), b));
     let schema = DatabaseSchema::vswitch();
     let place = place(before);
-    let needed = Names::needed(&schema, &place, current);
-    let known = needed.and_then(|names| ask(before, &names));
+    // A flow in quotes isn't closed yet.
+    let current = match place {
+        Place::Flow { .. } => current.trim_start_matches(['\'', '"']),
+        _ => current,
+    };
+    let known = match place {
+        Place::File => Some(files(current)),
+        _ => {
+            let needed = Names::needed(&schema, &place, current);
+            needed.and_then(|names| ask(before, &names))
+        }
+    };
     let lines = candidates(&schema, &place, current, &known.unwrap_or_default());
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// The files whose path begins so; what can't be read has none.
+fn files(current: &str) -> Vec<String> {
+    let split = current.rfind('/').map_or(0, |at| at + 1);
+    let (dir, _) = current.split_at(split);
+    let path = if dir.is_empty() { "." } else { dir };
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let end = if entry.path().is_dir() { "/" } else { "" };
+        Some(format!("{dir}{name}{end}"))
+    });
+    names.collect()
 }
 
 /// What the database has; nobody wants to read here why it can't be asked.

@@ -61,7 +61,7 @@ impl Shell {
 #[test]
 fn bash_completes_commands_names_and_columns() {
     let shell = Shell::start();
-    let cases: [(&str, &[&str]); 16] = [
+    let cases: [(&str, &[&str]); 21] = [
         ("vsctl add-b", &["add-bond", "add-bond-iface", "add-br"]),
         ("vsctl --no-w", &["--no-wait"]),
         ("vsctl --no-wait del-br ", &["br0", "br1"]),
@@ -82,6 +82,14 @@ fn bash_completes_commands_names_and_columns() {
         ("vsctl set-fail-mode br0 s", &["secure", "standalone"]),
         ("vsctl completion z", &["zsh"]),
         ("vsctl nonsense ", &[]),
+        ("vsctl --strict del-flows br", &["br0", "br1"]),
+        ("vsctl dump-flows br0 tcp,nw_d", &["tcp,nw_dst="]),
+        ("vsctl add-flow br0 in_port=t", &["tap0"]),
+        ("vsctl add-flow br0 \"tcp,actions=resu", &["resubmit("]),
+        (
+            "vsctl add-flows br0 src/ma",
+            &["src/main.rs", "src/manage/"],
+        ),
     ];
     for (line, expected) in cases {
         assert_eq!(shell.complete(line), expected, "{line}");

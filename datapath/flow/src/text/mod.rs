@@ -18,6 +18,7 @@ mod print_lists;
 mod print_match;
 mod scan;
 mod small_actions;
+mod words;
 
 pub use error::{Problem, TextError};
 pub use file::{FileError, parse_flow_file};
@@ -26,6 +27,7 @@ pub use group::{parse_group, show_group};
 pub use meter::parse_meter;
 pub use names::{Names, NoNames};
 pub use print_flow::{Shown, show_flow, show_instructions, show_match};
+pub use words::{action_words, field_words, protocol_words};
 
 use scan::{Item, Items, Token};
 
