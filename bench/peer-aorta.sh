@@ -6,18 +6,20 @@ root=$(dirname "$(dirname "$(readlink -f "$0")")")
 bin=${AORTA_BIN:-$root/target/release}
 export OVS_RUNDIR=${BENCH_WORK:-/tmp}/run/aorta
 case $1 in
-env) echo "sink=tc acl=0" ;;
+env) echo "sink=tc acl=1" ;;
 up)
     mkdir -p "$OVS_RUNDIR"
     rm -f "$OVS_RUNDIR"/conf.db
     "$bin/vswitchd" --rundir "$OVS_RUNDIR" --db "$OVS_RUNDIR/conf.db" --detach \
         --log-file="$OVS_RUNDIR/vswitchd.log" </dev/null >/dev/null 2>&1
+    echo "$3" >"$OVS_RUNDIR/out"
     "$bin/vsctl" --timeout=10 add-br br0 -- add-port br0 "$2" -- add-port br0 "$3"
     ;;
 pids) cat "$OVS_RUNDIR/ovs-vswitchd.pid" ;;
 flows)
-    echo "flow tables are not there yet" >&2
-    exit 1
+    # One bundle: no packet meets empty tables.
+    { echo delete && sed "s/OUT/$(cat "$OVS_RUNDIR/out")/" "$2"; } |
+        "$bin/vsctl" --timeout=600 --bundle add-flows br0 -
     ;;
 down)
     pid=$(cat "$OVS_RUNDIR/ovs-vswitchd.pid")
