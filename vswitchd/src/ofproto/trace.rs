@@ -155,7 +155,7 @@ impl Env for Around<'_> {
         others.copied().collect()
     }
 
-    fn ports(&mut self) -> Vec<(OfPort, bool)> {
+    fn ports(&mut self, _packet: &Packet) -> Vec<(OfPort, bool)> {
         self.ports.iter().map(|port| (*port, true)).collect()
     }
 
