@@ -1,11 +1,10 @@
 //! A packet's way through a bridge's tables, as the management API tells it. Pure.
 
 use aorta_api::{FlowExplain, FlowTrace, FlowTraceParams, TraceLine, TraceOutput, TracePlace};
-use aorta_flow::action::HashFields;
 use aorta_flow::field::FieldId;
 use aorta_flow::text::{Form, Names, parse_flow};
 use aorta_flow::translate::{Effect, Env, Packet, TraceWhat, Translation, translate};
-use aorta_flow::{FlowKey, Group, Match, OfPort};
+use aorta_flow::{FlowKey, Match, OfPort};
 
 use super::{BridgeFlows, FlowError, PortNames};
 
@@ -29,32 +28,58 @@ pub fn trace(
     Ok(answer(&translation, text, &flows.names, explained))
 }
 
-fn packet(params: &FlowTraceParams, names: &PortNames) -> Result<Packet, FlowError> {
-    let form = |why: &str| FlowError::Form {
+fn form(why: &str) -> FlowError {
+    FlowError::Form {
         index: 0,
         why: why.to_owned(),
+    }
+}
+
+fn packet(params: &FlowTraceParams, names: &PortNames) -> Result<Packet, FlowError> {
+    let port = match &params.in_port {
+        None => None,
+        Some(port) => Some(
+            OfPort::from_text(port)
+                .or_else(|| names.port(port))
+                .ok_or_else(|| form("in_port is neither a number nor a port's name"))?,
+        ),
     };
-    let Some(text) = &params.flow else {
-        return Err(form(
-            "bytes of frames can't be followed; give the packet's fields",
-        ));
-    };
+    if let Some(digits) = &params.frame {
+        let port = port.ok_or_else(|| form("say where the frame comes in: in_port"))?;
+        let frame = bytes(digits)
+            .ok_or_else(|| form("frame is not an even number of hexadecimal digits"))?;
+        return Packet::from_frame(&frame, port)
+            .map_err(|_| form("frame is shorter than an Ethernet header"));
+    }
+    let text = params.flow.as_deref().unwrap_or_default();
     let read = parse_flow(text, Form::Filter, names);
     let read = read.map_err(|error| FlowError::Text {
         index: 0,
-        text: text.clone(),
+        text: text.to_owned(),
         error,
     })?;
     let mut key = FlowKey::new();
     for part in read.matching.parts() {
         key.set(part.field, part.value);
     }
-    if let Some(port) = &params.in_port {
-        let port = OfPort::from_text(port).or_else(|| names.port(port));
-        let port = port.ok_or_else(|| form("in_port is neither a number nor a port's name"))?;
+    if let Some(port) = port {
         key.set(FieldId::IN_PORT, port.0.into());
     }
     Ok(Packet::new(key, LEN_BYTES))
+}
+
+/// The bytes of hexadecimal digits; what people put between them is skipped.
+fn bytes(digits: &str) -> Option<Vec<u8>> {
+    let between = |c: &char| !matches!(c, ':' | '.' | '-' | '_') && !c.is_whitespace();
+    let digits: Vec<u32> = digits
+        .chars()
+        .filter(between)
+        .map(|c| c.to_digit(16))
+        .collect::<Option<_>>()?;
+    let pairs = digits.chunks_exact(2);
+    let whole = pairs.remainder().is_empty();
+    let bytes = pairs.map(|pair| (pair[0] << 4 | pair[1]) as u8).collect();
+    whole.then_some(bytes)
 }
 
 /// A packet's fields as a match that only it has.
@@ -97,7 +122,7 @@ fn answer(
     let outputs: Vec<TraceOutput> = translation
         .effects
         .iter()
-        .filter_map(|effect| output(effect, names))
+        .flat_map(|effect| outputs_of(effect, names))
         .collect();
     let error = translation.error.as_ref().map(ToString::to_string);
     let nothing = || "no flow sends it anywhere".to_owned();
@@ -113,17 +138,23 @@ fn answer(
     }
 }
 
-fn output(effect: &Effect, names: &PortNames) -> Option<TraceOutput> {
-    let (port, packet) = match effect {
-        Effect::Output { port, packet, .. } => (names.show(*port), packet),
-        Effect::Controller { packet, .. } => ("CONTROLLER".to_owned(), packet),
-        _ => return None,
+fn outputs_of(effect: &Effect, names: &PortNames) -> Vec<TraceOutput> {
+    let (ports, packet) = match effect {
+        Effect::Output { port, packet, .. } => (vec![*port], packet),
+        Effect::Normal { ports, packet, .. } => (ports.clone(), packet),
+        Effect::Controller { packet, .. } => (vec![OfPort::CONTROLLER], packet),
+        _ => return Vec::new(),
     };
-    Some(TraceOutput {
-        port,
+    let copy = |port| TraceOutput {
+        port: names.show(port),
         packet: describe(&packet.key),
-        frame: None,
-    })
+        frame: packet.frame().map(|bytes| hexadecimal(&bytes)),
+    };
+    ports.into_iter().map(copy).collect()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where the tables that the packet met run.
@@ -157,13 +188,5 @@ impl Env for Around<'_> {
 
     fn ports(&mut self, _packet: &Packet) -> Vec<(OfPort, bool)> {
         self.ports.iter().map(|port| (*port, true)).collect()
-    }
-
-    fn hash(&mut self, _fields: HashFields, _basis: u16, _packet: &Packet) -> u32 {
-        0
-    }
-
-    fn group_hash(&mut self, _group: &Group, _packet: &Packet) -> u32 {
-        0
     }
 }
