@@ -20,6 +20,8 @@ pub enum Request {
     Status(oneshot::Sender<(Vec<BridgeStatus>, Vec<String>)>),
     /// Learned addresses of a bridge.
     Fdb(String, oneshot::Sender<Result<Vec<Fdb>, FdbError>>),
+    /// Forget the learned addresses of a bridge, or of all.
+    FlushFdb(Option<String>, oneshot::Sender<Result<(), FdbError>>),
     /// Names of all bridges.
     Bridges(oneshot::Sender<Vec<String>>),
     /// About the flow tables of a bridge.
@@ -73,7 +75,7 @@ pub enum Atomic {
     No,
 }
 
-/// Learned addresses can't be told.
+/// Learned addresses can't be told or forgotten.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FdbError {
     /// There is no such bridge.

@@ -84,6 +84,10 @@ impl Datapath for KernelDatapath {
             .collect())
     }
 
+    fn flush_fdb(&mut self, bridge: &BridgeName) -> Result<(), DatapathError> {
+        self.kernel.flush_fdb(bridge).map_err(refused)
+    }
+
     fn apply_flows(
         &mut self,
         _bridge: &BridgeName,

@@ -239,6 +239,8 @@ pub struct FakeDatapath {
     pub refuses: Option<String>,
     /// Flows of each bridge, as texts.
     pub flows: BTreeMap<BridgeName, Vec<String>>,
+    /// Bridges whose addresses were forgotten.
+    pub flushed: Vec<BridgeName>,
     /// Numbers of rules that were adopted.
     pub adopted: BTreeMap<BridgeName, HashMap<FlowId, u32>>,
     /// What packets did to flows.
@@ -272,6 +274,11 @@ impl Datapath for FakeDatapath {
 
     fn fdb(&self, _: &BridgeName) -> Result<Vec<Fdb>, DatapathError> {
         Ok(Vec::new())
+    }
+
+    fn flush_fdb(&mut self, bridge: &BridgeName) -> Result<(), DatapathError> {
+        self.flushed.push(bridge.clone());
+        Ok(())
     }
 
     fn apply_flows(

@@ -39,7 +39,7 @@ pub struct Datapath {
     loader: Loader,
     pub(crate) clock: TickClock,
     pub(crate) state: State,
-    generation: Generation,
+    pub(crate) generation: Generation,
     pub(crate) installed: Module,
     /// Device of each port slot that has a link of this daemon.
     attached: BTreeMap<u32, u32>,

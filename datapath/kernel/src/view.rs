@@ -79,6 +79,20 @@ impl Datapath {
         Ok(all)
     }
 
+    /// Forgets the addresses that a bridge has learned.
+    ///
+    /// # Errors
+    /// When there is no such bridge, or its table can't be changed.
+    pub fn flush_fdb(&self, bridge: &BridgeName) -> Result<(), DatapathError> {
+        let slot = self.state.slots().bridges.get(bridge);
+        let map = slot.and_then(|slot| self.state.fdb(*slot));
+        let map = map.ok_or_else(|| DatapathError::NoBridge(bridge.clone()))?;
+        for key in map.keys()? {
+            map.remove(&key)?;
+        }
+        self.generation.next_epoch()
+    }
+
     /// Addresses that a bridge has learned and not forgotten, sorted.
     pub fn fdb(&self, bridge: &BridgeName) -> Result<Vec<FdbEntry>, DatapathError> {
         let no_bridge = || DatapathError::NoBridge(bridge.clone());

@@ -323,6 +323,9 @@ impl Daemon {
                 None => Err(FdbError::NoBridge(bridge)),
                 Some(entries) => entries.map_err(|error| FdbError::Datapath(error.to_string())),
             })),
+            Request::FlushFdb(bridge, to) => {
+                drop(to.send(self.switch.flush_fdb(bridge.as_deref())));
+            }
             Request::Flows(bridge, request) => self.switch.answer_flows(&bridge, request),
             Request::CleanUp(to) => {
                 let result = self.clean_up().await;

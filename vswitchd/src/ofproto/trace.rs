@@ -1,7 +1,7 @@
 //! A packet's way through a bridge's tables, as the management API tells it. Pure.
 
 use aorta_api::{FlowExplain, FlowTrace, FlowTraceParams, TraceLine, TraceOutput, TracePlace};
-use aorta_flow::field::FieldId;
+use aorta_flow::field::{FieldId, Prereq};
 use aorta_flow::text::{Form, Names, parse_flow};
 use aorta_flow::translate::{Effect, Env, Packet, TraceWhat, Translation, translate};
 use aorta_flow::{FlowKey, Match, OfPort};
@@ -36,24 +36,8 @@ fn form(why: &str) -> FlowError {
 }
 
 fn packet(params: &FlowTraceParams, names: &PortNames) -> Result<Packet, FlowError> {
-    let port = match &params.in_port {
-        None => None,
-        Some(port) => Some(
-            OfPort::from_text(port)
-                .or_else(|| names.port(port))
-                .ok_or_else(|| form("in_port is neither a number nor a port's name"))?,
-        ),
-    };
-    if let Some(digits) = &params.frame {
-        let port = port.ok_or_else(|| form("say where the frame comes in: in_port"))?;
-        let frame = bytes(digits)
-            .ok_or_else(|| form("frame is not an even number of hexadecimal digits"))?;
-        return Packet::from_frame(&frame, port)
-            .map_err(|_| form("frame is shorter than an Ethernet header"));
-    }
     let text = params.flow.as_deref().unwrap_or_default();
-    let read = parse_flow(text, Form::Filter, names);
-    let read = read.map_err(|error| FlowError::Text {
+    let read = parse_flow(text, Form::Filter, names).map_err(|error| FlowError::Text {
         index: 0,
         text: text.to_owned(),
         error,
@@ -62,10 +46,38 @@ fn packet(params: &FlowTraceParams, names: &PortNames) -> Result<Packet, FlowErr
     for part in read.matching.parts() {
         key.set(part.field, part.value);
     }
-    if let Some(port) = port {
+    if let Some(port) = &params.in_port {
+        let known = OfPort::from_text(port).or_else(|| names.port(port));
+        let port = known.ok_or_else(|| form("in_port is neither a number nor a port's name"))?;
         key.set(FieldId::IN_PORT, port.0.into());
     }
-    Ok(Packet::new(key, LEN_BYTES))
+    match &params.frame {
+        None => Ok(Packet::new(key, LEN_BYTES)),
+        Some(digits) => framed(digits, &key),
+    }
+}
+
+/// A packet of some bytes, with what `around` says of it that bytes don't.
+fn framed(digits: &str, around: &FlowKey) -> Result<Packet, FlowError> {
+    let port = around.get(FieldId::IN_PORT);
+    if port == 0 {
+        return Err(form("say where the frame comes in: in_port"));
+    }
+    let frame = bytes(digits)
+        .ok_or_else(|| form("the frame is not an even number of hexadecimal digits"))?;
+    let mut packet = Packet::from_frame(&frame, OfPort(port as u16))
+        .map_err(|_| form("the frame is shorter than an Ethernet header"))?;
+    let header = [
+        FieldId::ETH_SRC,
+        FieldId::ETH_DST,
+        FieldId::ETH_TYPE,
+        FieldId::VLAN_TCI,
+    ];
+    let homes = FieldId::all().filter(|id| id.field().home == *id);
+    for id in homes.filter(|id| id.field().prereq == Prereq::None && !header.contains(id)) {
+        packet.key.set(id, around.get(id));
+    }
+    Ok(packet)
 }
 
 /// The bytes of hexadecimal digits; what people put between them is skipped.

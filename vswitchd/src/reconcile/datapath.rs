@@ -71,6 +71,9 @@ pub trait Datapath: Send {
     /// Addresses that a bridge has learned.
     fn fdb(&self, bridge: &BridgeName) -> Result<Vec<Fdb>, DatapathError>;
 
+    /// Forgets the addresses that a bridge has learned.
+    fn flush_fdb(&mut self, bridge: &BridgeName) -> Result<(), DatapathError>;
+
     /// Makes the tables of a bridge the truth: at the return packets obey them, and none obeys a
     /// part. `changes` is what is different since the last call for the bridge, if that is known.
     /// A bridge may be told before it is in a snapshot.

@@ -19,6 +19,7 @@ use aorta_ovsdb::{Row, Uuid};
 use tracing::{info, warn};
 
 use crate::config::{AllOfPorts, Desired, Model, Wanted, desired};
+use crate::control::FdbError;
 use crate::devices::hidden_name;
 use crate::ofproto::{Journal, Restored};
 use crate::reconcile::{
@@ -294,6 +295,25 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             .iter()
             .any(|b| b.name == name)
             .then(|| self.datapath.fdb(&name))
+    }
+
+    /// Forgets the addresses that a bridge has learned, or all.
+    ///
+    /// # Errors
+    /// If there is no such bridge, or the datapath can't forget them.
+    pub fn flush_fdb(&mut self, bridge: Option<&str>) -> Result<(), FdbError> {
+        let names = self.desired.bridges.iter().map(|other| &other.name);
+        let chosen: Vec<&BridgeName> = names
+            .filter(|name| bridge.is_none_or(|bridge| bridge == name.as_str()))
+            .collect();
+        if let (Some(bridge), true) = (bridge, chosen.is_empty()) {
+            return Err(FdbError::NoBridge(bridge.to_owned()));
+        }
+        for name in chosen {
+            let flushed = self.datapath.flush_fdb(name);
+            flushed.map_err(|DatapathError(why)| FdbError::Datapath(why))?;
+        }
+        Ok(())
     }
 
     /// Names of the bridges.

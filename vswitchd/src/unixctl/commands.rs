@@ -26,9 +26,13 @@ const COMMON: &[Command] = &[
 ];
 
 const SWITCH: &[Command] = &[
+    ("bridge/dump-flows", "bridge", 1, 1),
+    ("dpif/show", "", 0, 0),
     ("exit", "[--cleanup]", 0, 1),
+    ("fdb/flush", "[bridge]", 0, 1),
     ("fdb/show", "bridge", 1, 1),
     ("ofproto/list", "", 0, 0),
+    ("ofproto/trace", "bridge br_flow [-generate|packet]", 1, ANY),
 ];
 
 const DATABASE: &[Command] = &[

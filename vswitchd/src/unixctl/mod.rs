@@ -3,6 +3,7 @@
 
 mod commands;
 mod database;
+mod flows;
 mod reports;
 mod socket;
 mod switch;

@@ -15,6 +15,10 @@ impl Commands {
     pub(super) async fn switch(&self, name: &str, arguments: &[String]) -> Answer {
         match (name, arguments) {
             ("fdb/show", [bridge]) => self.fdb(bridge).await,
+            ("fdb/flush", bridge) => self.flush(bridge.first()).await,
+            ("bridge/dump-flows", [bridge]) => self.dump_flows(bridge).await,
+            ("ofproto/trace", arguments) => self.trace(arguments).await,
+            ("dpif/show", _) => self.ports().await,
             _ => self.bridges().await,
         }
     }
@@ -35,6 +39,15 @@ impl Commands {
     async fn bridges(&self) -> Answer {
         let bridges = self.control.ask(Request::Bridges).await.map_err(gone)?;
         Ok(bridges.iter().map(|bridge| format!("{bridge}\n")).collect())
+    }
+
+    async fn flush(&self, bridge: Option<&String>) -> Answer {
+        let question = |answer| Request::FlushFdb(bridge.cloned(), answer);
+        match self.control.ask(question).await.map_err(gone)? {
+            Ok(()) => Ok("table successfully flushed".to_owned()),
+            Err(FdbError::NoBridge(_)) => Err("no such bridge".to_owned()),
+            Err(FdbError::Datapath(why)) => Err(why),
+        }
     }
 
     async fn fdb(&self, bridge: &str) -> Answer {
