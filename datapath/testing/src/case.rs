@@ -24,7 +24,9 @@ pub enum Offload {
     /// Nothing.
     #[default]
     None,
-    /// To be cut into segments that carry so many bytes.
+    /// The rest of the checksum.
+    Checksum,
+    /// That, and to be cut into segments that carry so many bytes.
     Segments(u16),
 }
 
@@ -111,8 +113,10 @@ impl fmt::Display for Case {
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.in_port)?;
-        if let Offload::Segments(bytes) = self.offload {
-            write!(f, " segments={bytes}")?;
+        match self.offload {
+            Offload::None => {}
+            Offload::Checksum => f.write_str(" checksum")?,
+            Offload::Segments(bytes) => write!(f, " segments={bytes}")?,
         }
         f.write_str(" ")?;
         self.bytes
@@ -132,6 +136,7 @@ impl FromStr for Frame {
         let mut digits = String::new();
         for word in words {
             match word.strip_prefix("segments=") {
+                None if word == "checksum" => offload = Offload::Checksum,
                 Some(bytes) => {
                     let bytes = bytes.parse().map_err(|e| format!("{word}: {e}"))?;
                     offload = Offload::Segments(bytes);

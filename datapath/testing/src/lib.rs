@@ -9,6 +9,7 @@ mod case;
 pub mod packet;
 mod prefixes;
 mod rng;
+mod samples;
 mod shrink;
 pub mod tables;
 
@@ -16,4 +17,5 @@ pub use acl::{AclRule, PortRange, acl, acl_flows, acl_packet};
 pub use case::{Case, CaseError, Frame, Offload};
 pub use prefixes::{Prefix, output, prefix_flows, prefixes};
 pub use rng::Rng;
+pub use samples::{SAMPLES, frames_for, sample};
 pub use shrink::{shrink, smallest_list};

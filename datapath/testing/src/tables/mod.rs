@@ -241,10 +241,11 @@ fn random_frame(profile: &Profile, anchors: &[Packet], flows: &[Flow], rng: &mut
         bytes = damaged(&bytes, profile.least_bytes, rng);
     }
     bytes.resize(bytes.len().max(profile.least_bytes), 0);
-    let offload = match rng.chance(3) {
-        true => Offload::Segments(1400),
-        false => Offload::None,
-    };
+    let offload = *rng.weighted(&[
+        (90, Offload::None),
+        (7, Offload::Checksum),
+        (3, Offload::Segments(4)),
+    ]);
     Frame {
         in_port,
         offload,

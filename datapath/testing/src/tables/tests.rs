@@ -10,7 +10,7 @@ use super::*;
 struct Around;
 
 impl Env for Around {
-    fn ports(&mut self) -> Vec<(OfPort, bool)> {
+    fn ports(&mut self, _: &translate::Packet) -> Vec<(OfPort, bool)> {
         (1..=6).map(|n| (OfPort(n), true)).collect()
     }
 
