@@ -196,6 +196,15 @@ pub fn of_group(group: &Group, key: &FlowKey) -> u32 {
     hash(words.iter().map(|word| word.read(key)), basis)
 }
 
+/// A number that depends on a hash and a candidate without order, for choices that change little
+/// when candidates come and go.
+pub fn mixed(hash: u32, candidate: u32) -> u32 {
+    let mut mixed = u64::from(hash) << 32 | u64::from(candidate);
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed >> 32) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

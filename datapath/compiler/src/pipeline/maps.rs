@@ -39,6 +39,20 @@ pub const UPCALLS: MapSpec = MapSpec {
     max_entries: 1 << 22,
 };
 
+/// Generation: where programs put a record of [`UPCALLS`] together.
+pub const UPCALL_SPACE: MapSpec = MapSpec {
+    id: MapId(0x106),
+    name: "upcall_space",
+    kind: MapKind::PerCpuArray,
+    key_bytes: 4,
+    value_bytes: upcall::MAX_BYTES as u32,
+    max_entries: 1,
+};
+
+/// How programs name the memory with the meters of their bridge, which programs write; see
+/// [`meters`]. It stays when the program is replaced.
+pub const METERS: MapId = MapId(0x107);
+
 /// State: counters of each rule, by [`RuleId`](super::record::RuleId); see [`stats`]. It grows
 /// with the number of flows.
 pub const fn flow_stats_spec(max_entries: u32) -> MapSpec {
@@ -130,11 +144,50 @@ pub mod upcall {
     pub const WORDS: i16 = 28;
     /// Bytes of the header.
     pub const HEADER_BYTES: i16 = 32;
+    /// Words of the key at most.
+    pub const MAX_WORDS: usize = 248;
+    /// Bytes of the frame that come along at most: what is longer was to be cut into segments.
+    pub const MAX_FRAME_BYTES: i32 = 16384;
+    /// Bytes of a record at most.
+    pub const MAX_BYTES: usize = HEADER_BYTES as usize + 4 * MAX_WORDS + MAX_FRAME_BYTES as usize;
+}
+
+/// Memory of one bridge's meters: a record for each, by its place
+/// ([`Places`](super::meters::Places)).
+pub mod meters {
+    /// Meters that a bridge can have, the reserved ones included.
+    pub const MAX: u32 = 256;
+    /// u64: packets that it was asked about.
+    pub const PACKETS: i16 = 0;
+    /// u64: their bytes.
+    pub const BYTES_SEEN: i16 = 8;
+    /// The first band; the others follow.
+    pub const BANDS: i16 = 16;
+    /// Bands of a meter at most.
+    pub const MAX_BANDS: usize = 10;
+    /// Bytes of a band.
+    pub const BAND_BYTES: i16 = 24;
+    /// u64 of a band: nanoseconds, the time when its bucket will be empty again.
+    pub const TAT: i16 = 0;
+    /// u64 of a band: packets over its rate.
+    pub const OVER_PACKETS: i16 = 8;
+    /// u64 of a band: their bytes.
+    pub const OVER_BYTES: i16 = 16;
+    /// Bytes of a meter's record.
+    pub const RECORD_BYTES: u32 = 256;
+    /// Bytes of the memory.
+    pub const BYTES: u32 = MAX * RECORD_BYTES;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_holds_all_bands() {
+        let end = meters::BANDS as usize + meters::MAX_BANDS * meters::BAND_BYTES as usize;
+        assert!(end <= meters::RECORD_BYTES as usize);
+    }
 
     #[test]
     fn a_list_holds_every_port() {

@@ -9,6 +9,7 @@ use crate::action::{
     PacketInReason,
 };
 use crate::field::{FieldId, Prereq};
+use crate::hash::mixed;
 use crate::meter::remarked;
 use crate::{DropReason, MeterId, MeterVerdict, OfPort};
 
@@ -282,13 +283,4 @@ impl<'a> Machine<'a> {
         }
         self.continue_later(packet, table);
     }
-}
-
-/// A number that depends on both without order, for choices that change little when candidates
-/// come and go.
-fn mixed(hash: u32, candidate: u32) -> u32 {
-    let mut mixed = u64::from(hash) << 32 | u64::from(candidate);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed >> 32) as u32
 }
