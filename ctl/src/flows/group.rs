@@ -40,11 +40,16 @@ pub fn group_stats_text(dump: &GroupDump) -> String {
     out
 }
 
+/// The end of the line of the meter before, if there is one: an empty line keeps meters apart.
+fn apart(n: usize) -> &'static str {
+    if n == 0 { "" } else { "\n" }
+}
+
 /// What `dump-meters` prints.
 pub fn meters_text(dump: &MeterDump) -> String {
     let mut out = String::from("OFPST_METER_CONFIG reply (OF1.3) (xid=0x2):");
-    for meter in &dump.meters {
-        let _ = write!(out, "\n{}", meter.text);
+    for (n, meter) in dump.meters.iter().enumerate() {
+        let _ = write!(out, "{}\n{}", apart(n), meter.text);
     }
     out.push('\n');
     out
@@ -53,13 +58,14 @@ pub fn meters_text(dump: &MeterDump) -> String {
 /// What `meter-stats` prints.
 pub fn meter_stats_text(dump: &MeterDump) -> String {
     let mut out = String::from("OFPST_METER reply (OF1.3) (xid=0x2):");
-    for meter in &dump.meters {
+    for (n, meter) in dump.meters.iter().enumerate() {
         let Counted { packets, bytes } = meter.counters;
         let (id, flows, duration) = (&meter.id, meter.flows, seconds(meter.duration_ms));
         let _ = write!(
             out,
-            "\nmeter:{id} flow_count:{flows} packet_in_count:{packets} byte_in_count:{bytes} \
-             duration:{duration}s bands:"
+            "{}\nmeter:{id} flow_count:{flows} packet_in_count:{packets} byte_in_count:{bytes} \
+             duration:{duration}s bands:",
+            apart(n)
         );
         for (number, Counted { packets, bytes }) in meter.bands.iter().enumerate() {
             let _ = write!(out, "\n{number}: packet_count:{packets} byte_count:{bytes}");

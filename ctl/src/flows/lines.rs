@@ -4,7 +4,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use aorta_flow::text::{Form, Names, TextError, parse_flow, parse_flow_line};
+use aorta_flow::text::{
+    Command, FlowText, Form, Names, Problem, TextError, parse_flow, parse_flow_line,
+};
 
 /// Where texts come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,8 +150,22 @@ impl Lines {
         seen: &mut dyn FnMut(usize),
     ) -> Result<(), LineError> {
         self.check(seen, |text| match words {
-            true => parse_flow_line(text, names).map(|_| ()),
+            true => {
+                let (command, flow) = parse_flow_line(text, names)?;
+                without_priority(text, command == Command::Delete, &flow)
+            }
             false => parse_flow(text, form, names).map(|_| ()),
+        })
+    }
+
+    /// Whether each can be read as what selects flows whatever their priority is, and doesn't
+    /// name one that nobody would look at.
+    ///
+    /// # Errors
+    /// The first that can't.
+    pub fn check_filters(&self, names: &dyn Names) -> Result<(), LineError> {
+        self.check(&mut |_| {}, |text| {
+            without_priority(text, true, &parse_flow(text, Form::Filter, names)?)
         })
     }
 
@@ -172,6 +188,18 @@ impl Lines {
         }
         Ok(())
     }
+}
+
+fn without_priority(text: &str, loose: bool, flow: &FlowText) -> Result<(), TextError> {
+    const WORD: &str = "priority";
+    if !loose || flow.priority.is_none() {
+        return Ok(());
+    }
+    Err(TextError {
+        offset: text.find(WORD).unwrap_or(0),
+        len: WORD.len(),
+        problem: Problem::Rule("flows of every priority are meant here; it counts with --strict"),
+    })
 }
 
 #[cfg(test)]
@@ -222,6 +250,24 @@ mod tests {
             lines
                 .check_flows(Form::Flow, false, &NoNames, &mut |_| {})
                 .is_err()
+        );
+    }
+
+    #[test]
+    fn what_selects_flows_of_any_priority_names_none() {
+        let refused = Lines::of_argument("tcp,priority=5").check_filters(&NoNames);
+        let text = refused.unwrap_err().to_string();
+        assert!(
+            text.starts_with("column 5: flows of every priority"),
+            "{text}"
+        );
+        let lines = file("delete_strict priority=5\ndelete priority=5\n");
+        let refused = lines.check_flows(Form::Flow, true, &NoNames, &mut |_| {});
+        assert!(
+            refused
+                .unwrap_err()
+                .to_string()
+                .starts_with("acl.flows:2: column 8: ")
         );
     }
 

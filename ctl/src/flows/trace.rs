@@ -36,11 +36,15 @@ fn put_line(out: &mut String, line: &TraceLine, colour: Colour) {
     let indent = 2 * line.depth as usize;
     if let Some(table) = line.table {
         let head = colour.paint(TABLE, &format!("table {table}:"));
-        let met = match &line.flow {
-            Some(flow) => rule(flow),
-            None => colour.paint(MISS, "no flow matches"),
+        let met = match (&line.flow, &line.note) {
+            (Some(flow), _) => rule(flow),
+            (None, Some(note)) => note.clone(),
+            (None, None) => colour.paint(MISS, "no flow matches"),
         };
         let _ = writeln!(out, "{:indent$}{head} {met}", "");
+        if line.flow.is_none() {
+            return;
+        }
     }
     // What a table does stands below it.
     let indent = indent + 4;

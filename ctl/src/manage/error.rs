@@ -220,10 +220,14 @@ impl ManageError {
 }
 
 fn refused(message: String, index: u64, openflow: Option<String>, shown: String) -> ManageError {
+    // Which of the texts it is, is told by its place here.
+    let entry = format!("entry {}", index.saturating_add(1));
+    let rest = message.strip_prefix(&entry);
+    let rest = rest.and_then(|rest| rest.strip_prefix(": ").or(rest.strip_prefix(", ")));
     ManageError::Refused(Box::new(Refusal {
         at: String::new(),
         index: usize::try_from(index).unwrap_or(usize::MAX),
-        message,
+        message: rest.unwrap_or(&message).to_owned(),
         openflow,
         shown,
     }))

@@ -102,8 +102,9 @@ fn change(bridge: &Bridge<'_>, command: &Command, what: FlowCommand) -> Result<T
     let words = what == FlowCommand::Add;
     let progress = std::cell::RefCell::new(Progress::start());
     let seen = |index| progress.borrow_mut().tell("checked", index, lines.len());
-    check(bridge, |names| {
-        lines.check_flows(form(what), words, names, &mut |index| seen(index))
+    check(bridge, |names| match what {
+        FlowCommand::Delete => lines.check_filters(names),
+        _ => lines.check_flows(form(what), words, names, &mut |index| seen(index)),
     })?;
     let pieces = lines.pieces(MAX_BUNDLE_BYTES);
     if pieces.len() > 1 && command.has("--bundle") {
@@ -160,9 +161,7 @@ fn replace(bridge: &Bridge<'_>, command: &Command) -> Result<Told, ManageError> 
 
 fn ask_flows(bridge: &Bridge<'_>, filter: &str, names: bool) -> Result<FlowDump, ManageError> {
     let lines = Lines::of_argument(filter);
-    check(bridge, |names| {
-        lines.check_flows(Form::Filter, false, names, &mut |_| {})
-    })?;
+    check(bridge, |names| lines.check_filters(names))?;
     let params = FlowDumpParams {
         bridge: bridge.name.to_owned(),
         filter: filter.to_owned(),

@@ -4,6 +4,7 @@
 pub mod client;
 pub mod pair;
 pub mod python;
+pub mod real_switch;
 pub mod reference;
 pub mod rpc;
 

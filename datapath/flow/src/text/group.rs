@@ -190,7 +190,8 @@ pub fn show_group(group: &Group, names: &dyn Names) -> String {
     }
     for bucket in &group.buckets {
         let _ = write!(out, ",bucket=bucket_id:{},", bucket.id);
-        if let Some(weight) = bucket.weight.filter(|_| group.kind == GroupKind::Select) {
+        let weight = bucket.weight.filter(|weight| *weight != 1);
+        if let Some(weight) = weight.filter(|_| group.kind == GroupKind::Select) {
             let _ = write!(out, "weight:{weight},");
         }
         if let Some(port) = bucket.watch_port {
