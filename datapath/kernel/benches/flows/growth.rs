@@ -277,3 +277,59 @@ pub fn attack(options: &Options, report: &mut Report) {
         }
     }
 }
+
+/// The first packet of each flow, and later ones.
+pub fn first_packet(options: &Options, report: &mut Report) {
+    const FLOWS: u32 = 1 << 12;
+    let (mut first, mut later) = (Vec::new(), Vec::new());
+    let tuple = |at: u32| {
+        (
+            0x0a00_0000 + at,
+            at.wrapping_mul(0x9e37_79b9),
+            at as u16 + 1,
+        )
+    };
+    let flows: Vec<Flow> = (0..FLOWS)
+        .map(|at| {
+            let (src, dst, port) = tuple(at);
+            five_tuple(src, dst, port)
+        })
+        .collect();
+    let tables = tables(&flows);
+    let packets: Vec<Packet> = (0..FLOWS)
+        .map(|at| {
+            let (src, dst, port) = tuple(at);
+            tcp(src, dst, (port, 80))
+        })
+        .collect();
+    for _ in 0..options.rounds {
+        let mut bare = Bare::new(&[(1, 1), (2, 1)], FLOWS + 1);
+        bare.install(&tables).unwrap();
+        let mut batch = Batch::new(&mut bare, &packets);
+        let entry = bare.entry(1);
+        batch.add(&mut bare, &entry);
+        // What isn't of these flows warms the program itself up.
+        let mut others = Batch::new(&mut bare, &[tcp(1, 1, (1, 1))]);
+        others.add(&mut bare, &entry);
+        others.measure(1, 100_000);
+        first.push(batch.once(FLOWS));
+        for _ in 0..8 {
+            batch.once(FLOWS);
+        }
+        later.push(batch.once(FLOWS));
+    }
+    let ratio = median(&first) / median(&later);
+    report.note(format!(
+        "first packets take {ratio:.2} x the time of later ones (limit 1.2)"
+    ));
+    report.series.push(Series::new(
+        "later packets, with wrapper",
+        "ns/packet",
+        later,
+    ));
+    report.series.push(Series::new(
+        "first packets, with wrapper",
+        "ns/packet",
+        first,
+    ));
+}

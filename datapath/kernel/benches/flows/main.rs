@@ -35,13 +35,14 @@ impl Options {
 
 type Part = fn(&Options, &mut Report);
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("one-flow", pipelines::one_flow),
     ("five-tables", pipelines::five_tables),
     ("hash", growth::hash),
     ("prefixes", growth::prefixes),
     ("acl", growth::acl),
     ("attack", growth::attack),
+    ("first-packet", growth::first_packet),
     ("updates", updates::updates),
 ];
 

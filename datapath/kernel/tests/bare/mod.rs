@@ -16,8 +16,8 @@ use aorta_flow::OfPort;
 use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_kernel::{Loaded, Loader, Map, MappedMemory, chain};
 
-/// Longest frame that every port takes.
-const MAX_FRAME_BYTES: u32 = 65_600;
+/// MTU of every port.
+pub const MTU_BYTES: u32 = 1500;
 
 /// One bridge in slot 0. Port number n has slot n.
 pub struct Bare {
@@ -43,7 +43,14 @@ impl Bare {
     /// A bridge with these ports: number and device.
     pub fn new(devices: &[(u16, u32)], max_rules: u32) -> Bare {
         let specs = GENERATION_MAPS.iter().copied();
-        let specs = specs.chain([COUNTERS, STATE, maps::UPCALLS, flow_stats_spec(max_rules)]);
+        let specs = specs.chain([
+            COUNTERS,
+            STATE,
+            maps::ASIDE,
+            maps::UPCALLS,
+            maps::UPCALL_SPACE,
+            flow_stats_spec(max_rules),
+        ]);
         let shared: HashMap<MapId, Map> = specs
             .map(|spec| (spec.id, Map::create(&spec, spec.name).unwrap()))
             .collect();
@@ -55,7 +62,7 @@ impl Bare {
             bridge_ports.set_u32(ports::LISTS + 4 + 4 * at as u32, slot);
             let record = abi::port::Record {
                 ifindex: *ifindex,
-                max_len: MAX_FRAME_BYTES,
+                max_len: MTU_BYTES + aorta_flow::LINK_HEADER_BYTES,
                 tagged: abi::port::TAGGED_ALL,
                 ..abi::port::Record::FREE
             };
@@ -77,6 +84,8 @@ impl Bare {
             insns: 0,
             load_time: std::time::Duration::ZERO,
         };
+        let meters = MappedMemory::create("meters", maps::meters::BYTES).unwrap();
+        bare.share_memory(maps::METERS, meters);
         let finish = bare.load(&compile_finish().unwrap());
         bare.put(jump::FINISH, &finish);
         bare
