@@ -50,6 +50,9 @@ const FIELDS: &[FieldId] = &[
     FieldId::ND_TARGET,
     FieldId::ND_SLL,
     FieldId::ND_TLL,
+    FieldId::MPLS_LABEL,
+    FieldId::MPLS_TC,
+    FieldId::MPLS_TTL,
 ];
 
 /// Verdict of a run whose commit failed.
@@ -278,4 +281,67 @@ fn a_wrong_checksum_stays_as_wrong() {
     }
     let out = commit.run_frame(&frame, &before, &after, false);
     assert_eq!(hex(&out), hex(&expected));
+}
+
+const ETHERNET_BYTES: usize = 14;
+const IPV6_BYTES: usize = 40;
+
+#[test]
+fn a_destination_on_the_way_counts_for_no_checksum() {
+    let commit = Commit::new(FIELDS);
+    let udp = |dst| Packet {
+        l3: L3::V6(headers::V6 {
+            src: 1,
+            dst,
+            extensions: 1,
+            l4: L4::Udp(5, 6, true),
+            ..headers::V6::default()
+        }),
+        payload: vec![7; 20],
+        ..Packet::default()
+    };
+    let (before, after) = (udp(0x1234), udp(0x9876));
+    let (mut frame, mut expected) = (before.encode(), after.encode());
+    const ROUTING: u8 = 43;
+    const CHECKSUM: usize = ETHERNET_BYTES + IPV6_BYTES + 8 + 6;
+    for segments_left in [0, 1] {
+        for frame in [&mut frame, &mut expected] {
+            frame[ETHERNET_BYTES + 6] = ROUTING;
+            frame[ETHERNET_BYTES + IPV6_BYTES + 3] = segments_left;
+        }
+        if segments_left > 0 {
+            expected[CHECKSUM..CHECKSUM + 2].copy_from_slice(&frame[CHECKSUM..CHECKSUM + 2]);
+        }
+        let out = commit.run_frame(&frame, &before, &after, false);
+        assert_eq!(hex(&out), hex(&expected), "segments left: {segments_left}");
+    }
+}
+
+#[test]
+fn neighbour_discovery_that_is_not_well_formed_stays() {
+    let commit = Commit::new(&[FieldId::ND_TARGET, FieldId::ND_SLL, FieldId::ND_TLL]);
+    let nd = |target, link| Packet {
+        l3: L3::V6(headers::V6 {
+            l4: L4::Nd(true, target, Some(link)),
+            ..headers::V6::default()
+        }),
+        ..Packet::default()
+    };
+    let (before, after) = (nd(5, [1; 6]), nd(6, [2; 6]));
+    const MESSAGE: usize = ETHERNET_BYTES + IPV6_BYTES;
+    const CODE: usize = MESSAGE + 1;
+    const LENGTHS: [usize; 2] = [MESSAGE + 24 + 1, MESSAGE + 32 + 1];
+    for (at, byte) in [(CODE, 1), (LENGTHS[0], 0), (LENGTHS[1], 0), (LENGTHS[1], 2)] {
+        let mut frame = before.encode();
+        frame[at] = byte;
+        let out = commit.run_frame(&frame, &before, &after, false);
+        assert_eq!(hex(&out), hex(&frame), "byte {at}: {byte}");
+    }
+    // An option of another length is none with an address, and the target is the target.
+    let mut frame = before.encode();
+    frame[LENGTHS[0]] = 2;
+    let out = commit.run_frame(&frame, &before, &after, false);
+    assert_ne!(hex(&out), hex(&frame));
+    const LINK: usize = MESSAGE + 34;
+    assert_eq!(out[LINK..LINK + 6], frame[LINK..LINK + 6]);
 }

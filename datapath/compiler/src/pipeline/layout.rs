@@ -204,6 +204,10 @@ pub mod state {
     pub const MAX_SAVES: i16 = 16;
     /// Bytes of all of it; a per-CPU value can have 32 KiB.
     pub const BYTES: usize = SAVES_AT as usize + SAVE_BYTES as usize * MAX_SAVES as usize;
+    /// u32: number of the action that sends a copy to the daemon, just before it does.
+    pub const UPCALL_WHAT: i16 = 496;
+    /// u32: bytes of the frame that go along at most.
+    pub const UPCALL_MAX_LEN: i16 = 500;
 }
 
 #[cfg(test)]

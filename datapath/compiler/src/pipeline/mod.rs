@@ -13,6 +13,7 @@ pub mod meters;
 pub mod record;
 mod report;
 pub mod template;
+pub mod upcall;
 
 pub use compiled::{Hook, Memories, Outcome, Pipeline, PipelineConfig, Retired, TableMemory};
 pub use error::{PipelineError, Refusal};

@@ -22,6 +22,8 @@ pub enum L3 {
     V4(V4),
     V6(V6),
     Arp(Arp),
+    /// The outermost label, and one behind it.
+    Mpls(Label),
     Other(u16),
 }
 
@@ -63,6 +65,13 @@ pub struct Arp {
     pub spa: u32,
     pub tha: [u8; 6],
     pub tpa: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Label {
+    pub label: u32,
+    pub class: u8,
+    pub ttl: u8,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -110,6 +119,7 @@ impl Packet {
             L3::V4(ip) => ip.encode(&self.payload),
             L3::V6(ip) => ip.encode(&self.payload),
             L3::Arp(arp) => [arp.encode(), self.payload.clone()].concat(),
+            L3::Mpls(label) => [label.encode(), self.payload.clone()].concat(),
             L3::Other(_) => self.payload.clone(),
         });
         frame
@@ -120,6 +130,7 @@ impl Packet {
             L3::V4(_) => 0x0800,
             L3::V6(_) => 0x86dd,
             L3::Arp(_) => 0x0806,
+            L3::Mpls(_) => 0x8847,
             L3::Other(kind) => *kind,
         }
     }
@@ -172,6 +183,11 @@ impl Packet {
                 (FieldId::IP_SRC, arp.spa.into()),
                 (FieldId::ARP_THA, mac(arp.tha)),
                 (FieldId::IP_DST, arp.tpa.into()),
+            ],
+            L3::Mpls(label) => vec![
+                (FieldId::MPLS_LABEL, label.label.into()),
+                (FieldId::MPLS_TC, label.class.into()),
+                (FieldId::MPLS_TTL, label.ttl.into()),
             ],
             L3::Other(_) => Vec::new(),
         });
@@ -237,6 +253,13 @@ impl Arp {
         arp.extend(self.tha);
         arp.extend(self.tpa.to_be_bytes());
         arp
+    }
+}
+
+impl Label {
+    fn encode(&self) -> Vec<u8> {
+        let entry = self.label << 12 | u32::from(self.class) << 9 | u32::from(self.ttl);
+        entry.to_be_bytes().to_vec()
     }
 }
 
@@ -479,12 +502,21 @@ fn arp() -> impl Strategy<Value = (L3, L3)> {
     })
 }
 
+fn mpls() -> impl Strategy<Value = (L3, L3)> {
+    let label = || {
+        (0u32..=0xfffff, 0u8..8, any::<u8>())
+            .prop_map(|(label, class, ttl)| L3::Mpls(Label { label, class, ttl }))
+    };
+    (label(), label())
+}
+
 /// A packet before and after changes.
 pub fn pair() -> impl Strategy<Value = (Packet, Packet)> {
     let l3 = prop_oneof![
         4 => v4(),
         4 => v6(),
         1 => arp(),
+        1 => mpls(),
         1 => Just((L3::Other(0x88b5), L3::Other(0x88b5))),
     ];
     let payload = proptest::collection::vec(any::<u8>(), 20..100);

@@ -168,6 +168,14 @@ impl Changes {
         if in_groups(dirty::TRANSPORT) {
             needs.extend([FieldId::TCP_SRC, FieldId::TCP_DST]);
         }
+        if in_groups(dirty::MPLS) {
+            needs.extend([
+                FieldId::MPLS_LABEL,
+                FieldId::MPLS_TC,
+                FieldId::MPLS_BOS,
+                FieldId::MPLS_TTL,
+            ]);
+        }
         if self.neighbour_discovery() {
             needs.extend([FieldId::TCP_SRC, FieldId::TCP_DST]);
         }

@@ -15,6 +15,7 @@ mod ethernet;
 mod extensions;
 mod ipv4;
 mod ipv6;
+mod mpls;
 mod nd;
 mod sctp;
 mod tags;
@@ -91,7 +92,7 @@ pub fn emit_base(a: &mut Assembler, changes: &Changes) {
 impl Emitter<'_> {
     /// Makes sure that the headers can be accessed directly.
     fn linear(&mut self) {
-        let headers = dirty::NETWORK | dirty::ARP | dirty::TRANSPORT | dirty::ND;
+        let headers = dirty::NETWORK | dirty::ARP | dirty::TRANSPORT | dirty::ND | dirty::MPLS;
         if !self.changes.in_groups(headers) {
             return;
         }
@@ -128,7 +129,7 @@ impl Emitter<'_> {
     fn layers(&mut self) {
         let a = &mut *self.a;
         a.mov(R9, 0);
-        let groups = dirty::NETWORK | dirty::ARP;
+        let groups = dirty::NETWORK | dirty::ARP | dirty::MPLS;
         if !self.changes.in_groups(groups) {
             return;
         }
@@ -140,6 +141,7 @@ impl Emitter<'_> {
         a.jump_if(Cond::Eq, R1, 0, after);
         self.ipv4_or_next(after);
         self.ipv6_or_next(after);
+        self.mpls_or_next(after);
         self.arp_or_next(after);
         self.a.bind(after);
     }

@@ -1,0 +1,177 @@
+//! Copies for the daemon: packets for controllers, flows to be learned, samples.
+
+use std::collections::BTreeSet;
+
+use aorta_ebpf::{Assembler, Cond, Helper, Label, Reg, Size};
+use aorta_flow::field::FieldId;
+
+use super::commit::dirty_bit;
+use super::layout::{self, state};
+use super::maps::{UPCALL_SPACE, UPCALLS, upcall};
+use crate::emit::lookup_index;
+use crate::skb;
+
+use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9};
+
+/// Stack frame: u32 key of an array.
+const INDEX: i16 = -4;
+/// Bytes of both Ethernet addresses.
+const ADDRESSES_BYTES: i32 = 12;
+const TAG_BYTES: i32 = 4;
+
+/// What an upcall is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct UpcallFacts<'a> {
+    /// Slot of the bridge.
+    pub bridge_slot: u32,
+    /// Words of the key that go along, as byte offsets in the key ([`words`]).
+    pub words: &'a [i16],
+    /// Where to go on when the copy is on its way.
+    pub done: Label,
+    /// Where to go on when there is no room for it.
+    pub lost: Label,
+}
+
+/// Of these fields, those that the bytes of a frame don't tell, with storage of their own, in
+/// order: registers, metadata and the like.
+pub fn metadata(used: impl IntoIterator<Item = FieldId>) -> BTreeSet<FieldId> {
+    let in_bytes = [
+        FieldId::IN_PORT,
+        FieldId::ETH_TYPE,
+        FieldId::IP_FRAG,
+        FieldId::TCP_FLAGS,
+    ];
+    let homes = used.into_iter().map(|field| field.field().home);
+    homes
+        .filter(|home| dirty_bit(*home) == 0 && !in_bytes.contains(home))
+        .collect()
+}
+
+/// The words of these fields, as byte offsets in the key: the least significant of each first. As
+/// many whole fields as fit.
+pub fn words(fields: &BTreeSet<FieldId>) -> Vec<i16> {
+    let mut words = Vec::new();
+    for field in fields {
+        let of: Vec<i16> = (0..4).filter_map(|n| layout::word(*field, n)).collect();
+        if words.len() + of.len() <= upcall::MAX_WORDS {
+            words.extend(of);
+        }
+    }
+    words
+}
+
+/// A block that sends a copy of the frame, as its bytes are, to the daemon, with what
+/// [`state::UPCALL_WHAT`] and [`state::UPCALL_MAX_LEN`] say. In: R6, R7. Keeps nothing else.
+pub fn emit_upcall(a: &mut Assembler, facts: &UpcallFacts<'_>) {
+    a.comment("upcall");
+    lookup_index(a, UPCALL_SPACE.id, INDEX, 0);
+    a.jump_if(Cond::Eq, R0, 0, facts.lost);
+    a.mov(R9, R0);
+    let frame_at = header(a, facts);
+    length(a);
+    frame(a, frame_at, facts.lost);
+    a.load_map(R1, UPCALLS.id);
+    a.mov(R2, R9);
+    a.mov(R3, R8);
+    a.add(R3, i32::from(frame_at));
+    a.mov(R4, 0);
+    a.call(Helper::RingbufOutput);
+    a.jump_if(Cond::Ne, R0, 0, facts.lost);
+    a.jump(facts.done);
+}
+
+/// Writes all before the frame to R9, and tells where that starts.
+fn header(a: &mut Assembler, facts: &UpcallFacts<'_>) -> i16 {
+    a.store(Size::W, R9, upcall::BRIDGE, facts.bridge_slot as i32);
+    let in_port = layout::place(FieldId::IN_PORT).unwrap_or_default();
+    for (to, from) in [
+        (upcall::IN_PORT, state::KEY + in_port),
+        (upcall::RULE, state::RULE),
+        (upcall::TABLE, state::TABLE),
+        (upcall::WHAT, state::UPCALL_WHAT),
+        (upcall::VERSION, state::VERSION),
+    ] {
+        a.load(Size::W, R1, R7, from);
+        a.store(Size::W, R9, to, R1);
+    }
+    a.store(Size::W, R9, upcall::WORDS, facts.words.len() as i32);
+    let mut at = upcall::HEADER_BYTES;
+    for word in facts.words {
+        a.load(Size::W, R1, R7, state::KEY + word);
+        a.store(Size::W, R9, at, R1);
+        at += 4;
+    }
+    at
+}
+
+/// R8 = how many bytes of the frame go along; its whole length goes into the header.
+fn length(a: &mut Assembler) {
+    let (untagged, wanted, fits) = (a.label("untagged"), a.label("wanted"), a.label("fits"));
+    a.load(Size::W, R8, R6, skb::LEN);
+    a.load(Size::W, R1, R6, skb::VLAN_PRESENT);
+    a.jump_if(Cond::Eq, R1, 0, untagged);
+    a.add(R8, TAG_BYTES);
+    a.bind(untagged);
+    a.store(Size::W, R9, upcall::FRAME_LEN, R8);
+    a.load(Size::W, R1, R7, state::UPCALL_MAX_LEN);
+    a.jump_if(Cond::Le, R8, R1, wanted);
+    a.mov(R8, R1);
+    a.bind(wanted);
+    a.jump_if(Cond::Le, R8, upcall::MAX_FRAME_BYTES, fits);
+    a.mov(R8, upcall::MAX_FRAME_BYTES);
+    a.bind(fits);
+}
+
+/// Copies R8 bytes of the frame to R9 plus `at`, the tag beside the frame in its place.
+fn frame(a: &mut Assembler, at: i16, failed: Label) {
+    let (untagged, done) = (a.label("untagged"), a.label("copied"));
+    a.jump_if(Cond::Eq, R8, 0, done);
+    a.load(Size::W, R1, R6, skb::VLAN_PRESENT);
+    a.jump_if(Cond::Eq, R1, 0, untagged);
+    a.mov(R4, ADDRESSES_BYTES);
+    load_bytes(a, 0, at, failed);
+    let tag = at + ADDRESSES_BYTES as i16;
+    a.load(Size::W, R1, R6, skb::VLAN_PROTO);
+    a.store(Size::H, R9, tag, R1);
+    a.load(Size::W, R1, R6, skb::VLAN_TCI);
+    a.be16(R1);
+    a.store(Size::H, R9, tag + 2, R1);
+    a.mov(R4, R8);
+    a.jump_if(Cond::Le, R4, ADDRESSES_BYTES + TAG_BYTES, done);
+    a.sub(R4, ADDRESSES_BYTES + TAG_BYTES);
+    load_bytes(a, ADDRESSES_BYTES, tag + TAG_BYTES as i16, failed);
+    a.jump(done);
+    a.bind(untagged);
+    a.mov(R4, R8);
+    load_bytes(a, 0, at, failed);
+    a.bind(done);
+}
+
+/// R4 bytes of the frame from `from` on to R9 plus `to`.
+fn load_bytes(a: &mut Assembler, from: i32, to: i16, failed: Label) {
+    a.mov(R1, R6);
+    a.mov(R2, from);
+    a.mov(R3, R9);
+    a.add(R3, i32::from(to));
+    a.mov(R5, 0);
+    a.call(Helper::SkbLoadBytes);
+    a.jump_if(Cond::Ne, R0, 0, failed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_go_along_and_headers_don_t() {
+        let used = [
+            FieldId::reg(3),
+            FieldId::IP_SRC,
+            FieldId::IN_PORT,
+            FieldId::UDP_DST,
+        ];
+        let fields = metadata(used);
+        assert_eq!(fields.len(), 1);
+        assert_eq!(words(&fields).len(), 4, "registers stand in fours");
+    }
+}
