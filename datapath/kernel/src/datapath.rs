@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use aorta_compiler::abi::port;
-use aorta_compiler::{Module, Origin, PortModule, compile, compile_entry};
-use aorta_flow::{PortName, Snapshot};
+use aorta_compiler::abi::{jump, port};
+use aorta_compiler::{CompileError, Module, Origin, PortModule, compile};
+use aorta_flow::{BridgeName, PortName, Snapshot};
 
 use crate::clock::TickClock;
 use crate::error::{DatapathError, PortError};
+use crate::flow_tables::numbered;
+use crate::flows::{Flows, Rules};
 use crate::generation::Generation;
 use crate::link;
 use crate::loader::{Loaded, Loader};
 use crate::pins::PinDir;
+use crate::port_program::PortProgram;
 use crate::state::State;
 
 /// Where a datapath lives.
@@ -36,11 +39,18 @@ pub struct Applied {
 #[derive(Debug)]
 pub struct Datapath {
     pins: PinDir,
-    loader: Loader,
+    pub(crate) loader: Loader,
     pub(crate) clock: TickClock,
     pub(crate) state: State,
     pub(crate) generation: Generation,
+    pub(crate) flows: Flows,
+    /// Slots of the bridges whose ports lead to their flows.
+    pub(crate) flowing: BTreeSet<u32>,
+    /// Numbers of rules of bridges whose flows are still to come.
+    pub(crate) adopted: BTreeMap<BridgeName, Rules>,
     pub(crate) installed: Module,
+    /// Programs of each port slot.
+    programs: BTreeMap<u32, PortProgram>,
     /// Device of each port slot that has a link of this daemon.
     attached: BTreeMap<u32, u32>,
     /// Nothing of earlier daemons is left.
@@ -56,16 +66,19 @@ impl Datapath {
         let mut loader = Loader::new();
         let clock = TickClock::new(&mut loader)?;
         let generation = Generation::create(&pins, &state, &mut loader)?;
-        let installed = Module::default();
-        let attached = BTreeMap::new();
+        let flows = Flows::open(&pins)?;
         Ok(Datapath {
             pins,
             loader,
             clock,
             state,
             generation,
-            installed,
-            attached,
+            flows,
+            flowing: BTreeSet::new(),
+            adopted: BTreeMap::new(),
+            installed: Module::default(),
+            programs: BTreeMap::new(),
+            attached: BTreeMap::new(),
             settled: false,
         })
     }
@@ -81,6 +94,7 @@ impl Datapath {
         self.state.allocate(snapshot)?;
         let mut module = compile(snapshot, self.state.slots(), self.clock.hz())?;
         let mut applied = Applied::default();
+        self.flows.reclaim(&self.generation)?;
         self.remove_ports(&module)?;
         let renewed = self.size_fdbs(&module)?;
         let mut changed: Vec<(u32, &PortModule)> = Vec::new();
@@ -97,10 +111,13 @@ impl Datapath {
                 .set_port(*slot, &port.record, port.vlans.as_deref())?;
         }
         self.set_floods(&module)?;
+        for slot in &self.flowing {
+            self.flows.set_ports(*slot, numbered(&module.ports, *slot));
+        }
         changed.sort_by_key(|(_, port)| !is_patch(port));
         for (slot, port) in changed {
-            let before = self.installed.ports.get(&slot).cloned();
-            if let Err(error) = self.install_program(slot, port, before.as_ref(), &renewed) {
+            let renewed = renewed.contains(&port.bridge_slot);
+            if let Err(error) = self.install_program(slot, port, renewed) {
                 self.generation.set_port(slot, &port::Record::FREE, None)?;
                 applied.failed.insert(port.name.clone(), error);
             }
@@ -143,7 +160,13 @@ impl Datapath {
             }
             let was_patch = before.is_some_and(is_patch);
             if was_patch && !port.is_some_and(is_patch) {
-                self.generation.clear_jump(slot)?;
+                self.generation.clear_program(jump::patch(slot))?;
+                self.programs.remove(&slot);
+            }
+            if port.is_none_or(|port| port.entry.is_none())
+                && let Some(PortProgram::Flows { .. }) = self.programs.remove(&slot)
+            {
+                self.generation.clear_program(jump::normal(slot))?;
             }
             if port.is_none_or(|port| before.is_some_and(|before| stations_differ(before, port))) {
                 forgotten.insert(slot);
@@ -171,35 +194,46 @@ impl Datapath {
         Ok(renewed)
     }
 
-    fn install_program(
+    /// Sees to it that the port runs the programs of its kind; `renewed` if maps that they use are
+    /// others than before.
+    pub(crate) fn install_program(
         &mut self,
         slot: u32,
         port: &PortModule,
-        before: Option<&PortModule>,
-        renewed: &BTreeSet<u32>,
+        renewed: bool,
     ) -> Result<(), PortError> {
-        let Some(facts) = &port.entry else {
+        let flows = self.flowing.contains(&port.bridge_slot);
+        let Some(wanted) = PortProgram::new(slot, port, flows) else {
             return Ok(());
         };
-        let same_program = !renewed.contains(&port.bridge_slot)
-            && before.is_some_and(|before| before.entry.as_ref() == Some(facts));
         let device = port.device.map(|device| device.get());
+        let same_program = !renewed && self.programs.get(&slot) == Some(&wanted);
         if same_program && (device.is_none() || self.attached.get(&slot) == device.as_ref()) {
             return Ok(());
         }
-        let program = compile_entry(facts).map_err(|e| PortError::Pin(Box::new(e.into())))?;
+        let failed = |e| PortError::Pin(Box::new(e));
+        let defect = |e: CompileError| failed(e.into());
         let (state, generation) = (&self.state, &self.generation);
-        let program = self
-            .loader
-            .load(&program, |id| generation.map_fd(state, id))?;
-        match (facts.origin, device) {
-            (Origin::Device, Some(device)) => self.attach(slot, device, &program),
-            (Origin::Device, None) => Ok(()),
-            (Origin::Patch | Origin::Pipeline, _) => self
-                .generation
-                .set_jump(slot, &program)
-                .map_err(|e| PortError::Pin(Box::new(e))),
+        let fd = |id| {
+            self.flows
+                .map_fd(id)
+                .or_else(|| generation.map_fd(state, id))
+        };
+        if let Some(normal) = wanted.normal().map_err(defect)? {
+            let normal = self.loader.load(&normal, fd)?;
+            let index = jump::normal(slot);
+            generation.put_program(index, &normal).map_err(failed)?;
         }
+        let entry = self.loader.load(&wanted.entry().map_err(defect)?, fd)?;
+        match (wanted.origin(), device) {
+            (Origin::Device, Some(device)) => self.attach(slot, device, &entry)?,
+            (Origin::Device, None) => {}
+            (Origin::Patch | Origin::Pipeline, _) => generation
+                .put_program(jump::patch(slot), &entry)
+                .map_err(failed)?,
+        }
+        self.programs.insert(slot, wanted);
+        Ok(())
     }
 
     fn attach(&mut self, slot: u32, device: u32, program: &Loaded) -> Result<(), PortError> {
@@ -238,6 +272,8 @@ impl Datapath {
             .into_iter()
             .filter(|slot| !wanted.bridges.contains_key(slot))
         {
+            self.flowing.remove(&slot);
+            self.flows.remove(slot);
             self.state.release_bridge(slot)?;
         }
         Ok(())
@@ -264,23 +300,22 @@ impl Datapath {
         repeat: u32,
     ) -> Result<crate::TestRun, DatapathError> {
         let slot = self.state.slots().ports.get(port);
-        let facts = slot.and_then(|slot| self.installed.ports.get(slot)?.entry.as_ref());
+        let program = slot.and_then(|slot| self.programs.get(slot));
         let failed = |source| DatapathError::Map {
             what: "run the entry program of",
             name: port.to_string(),
             source,
         };
-        let facts = facts.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
-        let (state, generation) = (&self.state, &self.generation);
-        let program = compile_entry(facts)?;
-        let program = self
-            .loader
-            .load(&program, |id| generation.map_fd(state, id))?;
+        let program = program.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
+        let (state, generation, flows) = (&self.state, &self.generation, &self.flows);
+        let program = self.loader.load(&program.entry()?, |id| {
+            flows.map_fd(id).or_else(|| generation.map_fd(state, id))
+        })?;
         program.test_run(frame, repeat).map_err(failed)
     }
 }
 
-fn is_patch(port: &PortModule) -> bool {
+pub(crate) fn is_patch(port: &PortModule) -> bool {
     port.entry
         .as_ref()
         .is_some_and(|facts| facts.origin == Origin::Patch)

@@ -90,15 +90,14 @@ impl Generation {
         self.map(PORTS.id)?.set(&key, &record.encode())
     }
 
-    /// Puts the entry program of a patch port where others jump to.
-    pub fn set_jump(&self, slot: u32, program: &Loaded) -> Result<(), DatapathError> {
-        self.map(JUMPS.id)?
-            .set_program(jump::patch(slot), program.fd())
+    /// Puts a program where others jump to.
+    pub fn put_program(&self, index: u32, program: &Loaded) -> Result<(), DatapathError> {
+        self.map(JUMPS.id)?.set_program(index, program.fd())
     }
 
-    /// Takes the entry program of a patch port away.
-    pub fn clear_jump(&self, slot: u32) -> Result<(), DatapathError> {
-        self.set_jump(slot, &self.stub)
+    /// Takes a program away: frames that jump there go no further.
+    pub fn clear_program(&self, index: u32) -> Result<(), DatapathError> {
+        self.put_program(index, &self.stub)
     }
 
     /// Replaces the flood list of a VLAN, for any packet at once.

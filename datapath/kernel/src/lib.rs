@@ -6,6 +6,8 @@
 mod clock;
 mod datapath;
 mod error;
+mod flow_tables;
+mod flows;
 mod generation;
 mod grace;
 mod link;
@@ -14,12 +16,14 @@ mod map;
 mod memory;
 pub mod netdev;
 mod pins;
+mod port_program;
 mod state;
 mod sys;
 mod view;
 
 pub use datapath::{Applied, Config, Datapath};
 pub use error::{DatapathError, LoadError, PortError, chain};
+pub use flows::{Explained, FlowCounters, FlowsApplied, FlowsError, Upcall, Upcalls};
 pub use grace::{Grace, Moment};
 pub use loader::{Loaded, Loader};
 pub use map::Map;

@@ -255,7 +255,8 @@ fn possible_cpus() -> io::Result<usize> {
     aya::util::nr_cpus().map_err(|(_, error)| error)
 }
 
-fn io_error(error: aya::maps::MapError) -> io::Error {
+/// The kernel's error behind aya's.
+pub fn io_error(error: aya::maps::MapError) -> io::Error {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(layer) = source {
         let code = layer

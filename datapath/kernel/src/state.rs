@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aorta_compiler::Slots;
 use aorta_compiler::abi::{self, COUNTERS, MapKind, MapSpec, counter, fdb_spec};
 use aorta_ebpf::MapId;
-use aorta_flow::Snapshot;
+use aorta_flow::{BridgeName, Snapshot};
 
 use crate::error::DatapathError;
 use crate::map::Map;
@@ -103,6 +103,16 @@ impl State {
     /// Slots of all ports and bridges.
     pub fn slots(&self) -> &Slots {
         &self.slots
+    }
+
+    /// The slot of a bridge, a new one if it has none.
+    pub fn allocate_bridge(&mut self, bridge: &BridgeName) -> Result<u32, DatapathError> {
+        let limit = abi::MAX_BRIDGES;
+        let full = |name| DatapathError::TooManyBridges { name, limit };
+        let (slots, written) = (&mut self.slots.bridges, &self.bridge_names);
+        assign(slots, std::iter::once(bridge), limit, written, full)?;
+        let slot = slots.get(bridge).copied();
+        slot.ok_or_else(|| DatapathError::NoBridge(bridge.clone()))
     }
 
     /// Gives each port and bridge of `snapshot` a slot.

@@ -1,0 +1,165 @@
+//! The datapath's flow tables, bridge by bridge.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aorta_compiler::PortModule;
+use aorta_compiler::pipeline::record::RuleId;
+use aorta_flow::action::{Action, Instructions};
+use aorta_flow::table::{Change, FlowId, Tables};
+use aorta_flow::{BridgeName, Match, OfPort};
+
+use crate::datapath::{Datapath, is_patch};
+use crate::error::DatapathError;
+use crate::flows::{Explained, FlowCounters, FlowsApplied, FlowsError, Kernel, Upcalls};
+
+impl Datapath {
+    /// Gives the flows of a bridge the numbers of rules that they had, so that they go on counting
+    /// where they were: before [`Datapath::apply_flows`] is called for the bridge the first time.
+    pub fn adopt_rules(&mut self, bridge: &BridgeName, rules: &HashMap<FlowId, RuleId>) {
+        let adopted = self.flows.adopt(rules);
+        self.adopted.insert(bridge.clone(), adopted);
+    }
+
+    /// Brings the flow tables of a bridge into the kernel: each packet obeys the tables as they were
+    /// or as they are. `changes` lead there from those of the last call that succeeded; without them
+    /// the tables are taken as new ones. A bridge whose tables were never applied does what NORMAL
+    /// says.
+    ///
+    /// A daemon that starts calls this before the first [`Datapath::apply`], which leads the ports to
+    /// the flows.
+    ///
+    /// # Errors
+    /// When the tables can't be compiled or the kernel refuses them. Then the bridge goes on as
+    /// before.
+    pub fn apply_flows(
+        &mut self,
+        bridge: &BridgeName,
+        tables: &Tables,
+        changes: Option<&[Change]>,
+    ) -> Result<FlowsApplied, FlowsError> {
+        let slot = self.state.allocate_bridge(bridge)?;
+        let mut kernel = Kernel {
+            loader: &mut self.loader,
+            generation: &self.generation,
+            state: &self.state,
+        };
+        if is_normal(tables) {
+            let why = self.flows.has(slot).then(|| "NORMAL alone is left".into());
+            self.flows.reclaim(&self.generation)?;
+            if self.flowing.remove(&slot) {
+                self.lead_ports(slot)?;
+            }
+            self.flows.remove(slot);
+            return Ok(FlowsApplied {
+                in_place: why.is_none(),
+                why_rebuilt: why,
+                ..FlowsApplied::default()
+            });
+        }
+        let adopted = self.adopted.remove(bridge).unwrap_or_default();
+        let applied = self
+            .flows
+            .apply(&mut kernel, (bridge, slot), tables, changes, adopted)?;
+        if self.flowing.insert(slot) {
+            self.flows
+                .set_ports(slot, numbered(&self.installed.ports, slot));
+            self.lead_ports(slot)?;
+        }
+        Ok(applied)
+    }
+
+    /// Exchanges the programs of a bridge's ports for those of its kind.
+    fn lead_ports(&mut self, bridge_slot: u32) -> Result<(), FlowsError> {
+        let mut ports: Vec<(u32, PortModule)> = self
+            .installed
+            .ports
+            .iter()
+            .filter(|(_, port)| port.bridge_slot == bridge_slot)
+            .map(|(slot, port)| (*slot, port.clone()))
+            .collect();
+        ports.sort_by_key(|(_, port)| !is_patch(port));
+        for (slot, port) in ports {
+            self.install_program(slot, &port, false)
+                .map_err(|source| FlowsError::Port {
+                    port: port.name,
+                    source,
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Numbers of the rules of a bridge's flows, for [`Datapath::adopt_rules`]. Empty if it does
+    /// NORMAL alone.
+    pub fn rules(&self, bridge: &BridgeName) -> HashMap<FlowId, RuleId> {
+        let rules = self.slot(bridge).and_then(|slot| self.flows.rules(slot));
+        let pairs = rules.into_iter().flatten();
+        pairs.map(|(flow, id)| (*flow, RuleId(*id))).collect()
+    }
+
+    /// Counters of a bridge's flows. Empty if it does NORMAL alone.
+    ///
+    /// # Errors
+    /// When the kernel's counters can't be read.
+    pub fn flow_stats(
+        &self,
+        bridge: &BridgeName,
+    ) -> Result<HashMap<FlowId, FlowCounters>, DatapathError> {
+        let Some(slot) = self.slot(bridge) else {
+            return Ok(HashMap::new());
+        };
+        let now = self.clock.ticks().map_err(|source| DatapathError::Map {
+            what: "read the time of",
+            name: "flow_stats".into(),
+            source,
+        })?;
+        self.flows.counters(slot, now, self.clock.hz())
+    }
+
+    /// What became of a bridge's tables; `None` if it does NORMAL alone.
+    pub fn explain_flows(&self, bridge: &BridgeName) -> Option<Explained> {
+        self.flows.explained(self.slot(bridge)?)
+    }
+
+    /// The packets that flows send to the daemon; `None` as long as no bridge has flows. They go to
+    /// one reader only.
+    ///
+    /// # Errors
+    /// When the kernel's queue can't be read.
+    pub fn upcalls(&self) -> Result<Option<Upcalls>, DatapathError> {
+        self.flows.upcalls().map(Upcalls::new).transpose()
+    }
+
+    /// The bridge in a slot.
+    pub fn bridge_in(&self, slot: u32) -> Option<&BridgeName> {
+        let mut bridges = self.state.slots().bridges.iter();
+        bridges.find(|(_, s)| **s == slot).map(|(name, _)| name)
+    }
+
+    fn slot(&self, bridge: &BridgeName) -> Option<u32> {
+        self.state.slots().bridges.get(bridge).copied()
+    }
+}
+
+/// Ports of a bridge by number.
+pub fn numbered(ports: &BTreeMap<u32, PortModule>, bridge_slot: u32) -> BTreeMap<OfPort, u32> {
+    ports
+        .iter()
+        .filter(|(_, port)| port.bridge_slot == bridge_slot)
+        .map(|(slot, port)| (port.ofport, *slot))
+        .collect()
+}
+
+/// Whether every packet does what NORMAL says, and nothing else.
+fn is_normal(tables: &Tables) -> bool {
+    let mut flows = tables.flows();
+    let (Some(only), None) = (flows.next(), flows.next()) else {
+        return false;
+    };
+    let flow = &only.flow;
+    let normal = Instructions {
+        apply: vec![Action::Output(OfPort::NORMAL)],
+        ..Instructions::default()
+    };
+    let any = flow.table == 0 && flow.matching == Match::any();
+    any && flow.idle_timeout_s == 0 && flow.instructions == normal
+}

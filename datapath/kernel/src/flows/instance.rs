@@ -1,0 +1,170 @@
+//! One compiled form of a bridge's tables, in the kernel.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use aorta_compiler::abi::jump;
+use aorta_compiler::pipeline::maps::{BRIDGE_PORTS, FLOW_STATS, VERSION, table_of_memory};
+use aorta_compiler::pipeline::memory::Memory;
+use aorta_compiler::pipeline::{Pipeline, Report};
+use aorta_ebpf::MapId;
+
+use super::FlowsError;
+use super::ports::BridgePorts;
+use super::shared::Shared;
+use super::stats::FlowStats;
+use crate::error::DatapathError;
+use crate::generation::Generation;
+use crate::loader::{Loaded, Loader};
+use crate::memory::MappedMemory;
+use crate::state::State;
+
+/// A pipeline with its memories, and its programs.
+#[derive(Debug)]
+pub struct Instance {
+    /// Tells instances of the same bridge apart.
+    pub number: u64,
+    /// The compiled tables.
+    pub pipeline: Pipeline,
+    /// Rules of the tables that are kept in memory.
+    pub memories: BTreeMap<u8, MappedMemory>,
+    version: MappedMemory,
+    programs: Option<Programs>,
+    /// What became of the tables, for people.
+    pub explained: Explained,
+}
+
+#[derive(Debug)]
+struct Programs {
+    /// The bridge's root program.
+    root: Loaded,
+    /// Where frames come back to, if any leave.
+    resume: Option<Loaded>,
+}
+
+/// What became of a bridge's tables.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Explained {
+    /// The compiler's part.
+    pub report: Report,
+    /// Instructions of the program.
+    pub program_insns: usize,
+    /// Time that compiling and filling the memories took.
+    pub compile_time: Duration,
+    /// Time that the kernel took to check and load the program.
+    pub load_time: Duration,
+    /// Bytes of the tables' memories in the kernel.
+    pub memory_bytes: u64,
+}
+
+/// What an instance is loaded with.
+pub struct Surroundings<'d> {
+    /// Maps of this daemon.
+    pub generation: &'d Generation,
+    /// Maps that outlive it.
+    pub state: &'d State,
+    /// Maps of all pipelines.
+    pub shared: &'d Shared,
+    /// Counters of rules.
+    pub stats: &'d FlowStats,
+    /// Ports of the bridge.
+    pub ports: &'d BridgePorts,
+}
+
+impl Instance {
+    /// Makes the memories of `pipeline`, and loads its programs; `started` is when compiling began.
+    ///
+    /// # Errors
+    /// When the kernel has no room or refuses a program.
+    pub fn load(
+        number: u64,
+        mut pipeline: Pipeline,
+        started: Instant,
+        loader: &mut Loader,
+        around: &Surroundings<'_>,
+    ) -> Result<Instance, FlowsError> {
+        let mut memories = BTreeMap::new();
+        for table in pipeline.memories() {
+            let name = format!("table_{}", table.table);
+            let mut memory = MappedMemory::create(&name, table.bytes)?;
+            pipeline.fill(table.table, &mut memory)?;
+            memories.insert(table.table, memory);
+        }
+        let mut version = MappedMemory::create("version", 8)?;
+        version.set_u32(0, pipeline.config().version);
+        let mut instance = Instance {
+            number,
+            pipeline,
+            memories,
+            version,
+            programs: None,
+            explained: Explained::default(),
+        };
+        instance.load_programs(loader, around)?;
+        instance.explained.compile_time = started
+            .elapsed()
+            .saturating_sub(instance.explained.load_time);
+        Ok(instance)
+    }
+
+    /// Loads the programs, anew if they were loaded before.
+    ///
+    /// # Errors
+    /// When the kernel refuses one. Then those from before are kept.
+    pub fn load_programs(
+        &mut self,
+        loader: &mut Loader,
+        around: &Surroundings<'_>,
+    ) -> Result<(), FlowsError> {
+        let (root, resume) = (self.pipeline.program()?, self.pipeline.resume_program()?);
+        let started = Instant::now();
+        let fd = |id| self.map_fd(id, around);
+        let programs = Programs {
+            root: loader.load(&root, fd)?,
+            resume: match &resume {
+                Some(resume) => Some(loader.load(resume, fd)?),
+                None => None,
+            },
+        };
+        self.programs = Some(programs);
+        self.explained.program_insns = root.len() + resume.map_or(0, |resume| resume.len());
+        self.explained.load_time = started.elapsed();
+        let memories = self.memories.values();
+        self.explained.memory_bytes = memories.map(|m| u64::from(Memory::len(m))).sum();
+        Ok(())
+    }
+
+    /// Puts the programs where packets find them: from then on they go by this instance.
+    pub fn put(&self, generation: &Generation, bridge_slot: u32) -> Result<(), DatapathError> {
+        let Some(programs) = &self.programs else {
+            return Ok(());
+        };
+        if let Some(resume) = &programs.resume {
+            generation.put_program(jump::resume(bridge_slot), resume)?;
+        }
+        generation.put_program(jump::bridge(bridge_slot), &programs.root)
+    }
+
+    fn map_fd(&self, id: MapId, around: &Surroundings<'_>) -> Option<i32> {
+        match id {
+            VERSION => Some(self.version.map().raw_fd()),
+            BRIDGE_PORTS => Some(around.ports.map().raw_fd()),
+            FLOW_STATS => Some(around.stats.map().raw_fd()),
+            _ => match table_of_memory(id) {
+                Some(table) => self
+                    .memories
+                    .get(&table)
+                    .map(|memory| memory.map().raw_fd()),
+                None => around
+                    .shared
+                    .map_fd(id)
+                    .or_else(|| around.generation.map_fd(around.state, id)),
+            },
+        }
+    }
+
+    /// Packets that come from now on go by this version of the tables.
+    pub fn set_version(&mut self, version: u32) {
+        self.version.set_u32(0, version);
+    }
+}

@@ -1,0 +1,413 @@
+//! Flow tables in the kernel: for each bridge an instance of its pipeline, changed in place where
+//! that is possible, else exchanged for a new one.
+
+mod instance;
+mod outcome;
+mod ports;
+mod resting;
+mod rules;
+mod shared;
+mod stats;
+mod upcalls;
+
+pub use instance::Explained;
+pub use outcome::{FlowsApplied, FlowsError};
+pub use rules::Rules;
+pub use stats::FlowCounters;
+pub use upcalls::{Upcall, Upcalls};
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use aorta_compiler::abi::jump;
+use aorta_compiler::pipeline::record::RuleId;
+use aorta_compiler::pipeline::{Hook, Outcome, Pipeline, PipelineConfig};
+use aorta_ebpf::MapId;
+use aorta_flow::table::{Change, FlowId, Tables};
+use aorta_flow::{BridgeName, OfPort};
+
+use crate::error::DatapathError;
+use crate::generation::Generation;
+use crate::loader::Loader;
+use crate::map::Map;
+use crate::pins::PinDir;
+use crate::state::State;
+use instance::{Instance, Surroundings};
+use ports::BridgePorts;
+use resting::{Resting, RestingPlace, numbers};
+use rules::{Numbering, Pool};
+use shared::Shared;
+use stats::FlowStats;
+
+/// Flow tables of all bridges.
+#[derive(Debug)]
+pub struct Flows {
+    stats: FlowStats,
+    pool: Pool,
+    shared: Option<Shared>,
+    bridges: BTreeMap<u32, BridgeFlows>,
+    resting: RestingPlace,
+    instances: u64,
+}
+
+/// Flow tables of one bridge.
+#[derive(Debug)]
+struct BridgeFlows {
+    rules: Rules,
+    ports: BridgePorts,
+    version: u32,
+    instance: Instance,
+    /// The memories hold what must never become valid.
+    spoilt: bool,
+}
+
+/// What flows need of the rest of the datapath.
+pub struct Kernel<'d> {
+    /// Loads programs.
+    pub loader: &'d mut Loader,
+    /// Maps of this daemon.
+    pub generation: &'d Generation,
+    /// Maps that outlive it.
+    pub state: &'d State,
+}
+
+impl Flows {
+    /// Without any flows; counters are adopted.
+    pub fn open(pins: &PinDir) -> Result<Flows, DatapathError> {
+        Ok(Flows {
+            stats: FlowStats::open(pins)?,
+            pool: Pool::default(),
+            shared: None,
+            bridges: BTreeMap::new(),
+            resting: RestingPlace::new()?,
+            instances: 0,
+        })
+    }
+
+    /// Whether packets of the bridge go through a pipeline.
+    pub fn has(&self, bridge_slot: u32) -> bool {
+        self.bridges.contains_key(&bridge_slot)
+    }
+
+    /// Descriptor of a map of all pipelines as programs name it.
+    pub fn map_fd(&self, id: MapId) -> Option<i32> {
+        self.shared.as_ref()?.map_fd(id)
+    }
+
+    /// The map with packets for the daemon, once a bridge has flows.
+    pub fn upcalls(&self) -> Option<&Map> {
+        self.shared.as_ref().map(Shared::upcalls)
+    }
+
+    /// Gives flows the numbers that they had, before their tables are applied the first time. Those
+    /// whose number is taken get another.
+    pub fn adopt(&mut self, rules: &HashMap<FlowId, RuleId>) -> Rules {
+        let mut adopted = Rules::new();
+        for (flow, rule) in rules {
+            if rule.0 < self.stats.capacity() && self.pool.take_this(rule.0) {
+                adopted.insert(*flow, rule.0);
+            }
+        }
+        adopted
+    }
+
+    /// Brings the tables of a bridge into the kernel. `changes` lead from those that it has;
+    /// `adopted` are numbers of rules for a bridge that has none.
+    pub fn apply(
+        &mut self,
+        kernel: &mut Kernel<'_>,
+        bridge: (&BridgeName, u32),
+        tables: &Tables,
+        changes: Option<&[Change]>,
+        adopted: Rules,
+    ) -> Result<FlowsApplied, FlowsError> {
+        self.reclaim(kernel.generation)?;
+        let more = match changes {
+            Some(changes) if self.has(bridge.1) => changes.iter().filter(counts_anew).count(),
+            _ => tables.len(),
+        };
+        self.make_room(kernel, self.pool.end_with(more))?;
+        let why = match (self.bridges.get(&bridge.1), changes) {
+            (None, _) => "the bridge had no flows of its own".to_owned(),
+            (Some(flows), _) if flows.spoilt => "the last change failed half-way".to_owned(),
+            (Some(_), None) => "the tables are others".to_owned(),
+            (Some(_), Some(changes)) => match self.change(bridge.1, changes)? {
+                Some(why) => why,
+                None => {
+                    return Ok(FlowsApplied {
+                        in_place: true,
+                        ..FlowsApplied::default()
+                    });
+                }
+            },
+        };
+        let load_time = self.rebuild(kernel, bridge, tables, changes.unwrap_or(&[]), adopted)?;
+        Ok(FlowsApplied {
+            in_place: false,
+            why_rebuilt: Some(why),
+            load_time,
+        })
+    }
+
+    /// Changes the running instance; `Some` with the reason if that can't be.
+    fn change(&mut self, slot: u32, changes: &[Change]) -> Result<Option<String>, FlowsError> {
+        let Some(flows) = self.bridges.get_mut(&slot) else {
+            return Ok(Some(String::new()));
+        };
+        let mut numbering = Numbering::new(&mut self.pool, &mut flows.rules, changes);
+        let version = flows.version + 1;
+        let instance = &mut flows.instance;
+        let outcome = instance.pipeline.change(
+            changes,
+            &mut |flow| numbering.rule_of(flow),
+            version,
+            &mut instance.memories,
+        );
+        let retired = match outcome {
+            Ok(Outcome::InPlace { retired }) => {
+                if let Err(error) = self.stats.zero(&numbering.fresh(), numbering.used_below()) {
+                    numbering.abort();
+                    flows.spoilt = true;
+                    return Err(error.into());
+                }
+                retired
+            }
+            Ok(Outcome::Rebuild { why }) => {
+                numbering.abort();
+                flows.spoilt = true;
+                return Ok(Some(why));
+            }
+            Err(error) => {
+                numbering.abort();
+                return Err(error.into());
+            }
+        };
+        instance.set_version(version);
+        flows.version = version;
+        let (released, instance) = (numbering.commit(), instance.number);
+        let records = (!retired.records.is_empty()).then_some(Resting::Records {
+            bridge_slot: slot,
+            instance,
+            retired,
+        });
+        self.resting
+            .put(records.into_iter().chain(numbers(released)));
+        Ok(None)
+    }
+
+    /// Puts a new instance in the place of the one that runs, if one does.
+    fn rebuild(
+        &mut self,
+        kernel: &mut Kernel<'_>,
+        (bridge, slot): (&BridgeName, u32),
+        tables: &Tables,
+        changes: &[Change],
+        adopted: Rules,
+    ) -> Result<Duration, FlowsError> {
+        let before = self.bridges.remove(&slot);
+        let (mut rules, ports, version, instance) = match before {
+            Some(flows) => (
+                flows.rules,
+                flows.ports,
+                flows.version,
+                Some(flows.instance),
+            ),
+            None => (adopted, BridgePorts::new()?, 0, None),
+        };
+        let config = PipelineConfig {
+            bridge: bridge.clone(),
+            bridge_slot: slot,
+            hook: Hook::Tc,
+            version: version + 1,
+        };
+        let mut numbering = Numbering::new(&mut self.pool, &mut rules, changes);
+        self.instances += 1;
+        let built = build(
+            kernel,
+            (&mut self.shared, &self.stats),
+            (tables, &config, self.instances),
+            &mut numbering,
+            &ports,
+        );
+        let (result, version, instance) = match (built, instance) {
+            (Ok(new), old) => {
+                let there: HashSet<FlowId> = tables.flows().map(|entry| entry.id).collect();
+                let released = numbering.commit_only(|flow| there.contains(flow));
+                // What the old instance has in the kernel stays while programs use it.
+                drop(old);
+                self.resting.put(numbers(released));
+                (Ok(new.explained.load_time), config.version, new)
+            }
+            (Err(error), Some(old)) => {
+                numbering.abort();
+                (Err(error), version, old)
+            }
+            (Err(error), None) => {
+                numbering.abort();
+                self.pool.give_back(rules.into_values());
+                return Err(error);
+            }
+        };
+        let flows = BridgeFlows {
+            rules,
+            ports,
+            version,
+            spoilt: result.is_err(),
+            instance,
+        };
+        self.bridges.insert(slot, flows);
+        result
+    }
+
+    /// Sees to it that rules up to `needed` can be counted.
+    fn make_room(&mut self, kernel: &mut Kernel<'_>, needed: u32) -> Result<(), FlowsError> {
+        if needed <= self.stats.capacity() {
+            return Ok(());
+        }
+        if self.stats.is_growing() {
+            let grace = self.resting.grace();
+            grace.wait(grace.now());
+            self.stats.fold()?;
+        }
+        self.stats.grow(needed)?;
+        let Some(shared) = &self.shared else {
+            return Ok(self.stats.fold()?);
+        };
+        for (slot, flows) in &mut self.bridges {
+            let around = Surroundings {
+                generation: kernel.generation,
+                state: kernel.state,
+                shared,
+                stats: &self.stats,
+                ports: &flows.ports,
+            };
+            flows.instance.load_programs(kernel.loader, &around)?;
+            flows.instance.put(kernel.generation, *slot)?;
+        }
+        self.resting.put([Resting::OldStats]);
+        Ok(())
+    }
+
+    /// Forgets the flows of a bridge, whose ports don't lead to them any more.
+    pub fn remove(&mut self, slot: u32) {
+        if let Some(flows) = self.bridges.remove(&slot) {
+            let released = flows.rules.into_values().collect();
+            let root = Resting::Root { bridge_slot: slot };
+            self.resting
+                .put(std::iter::once(root).chain(numbers(released)));
+        }
+    }
+
+    /// Sets the ports of a bridge with flows: slots by number.
+    pub fn set_ports(&mut self, slot: u32, ports: BTreeMap<OfPort, u32>) {
+        if let Some(flows) = self.bridges.get_mut(&slot) {
+            flows.ports.set(ports, self.resting.grace());
+        }
+    }
+
+    /// Uses again what no packet can still be using.
+    pub fn reclaim(&mut self, generation: &Generation) -> Result<(), DatapathError> {
+        while let Some(resting) = self.resting.take() {
+            match resting {
+                Resting::Records {
+                    bridge_slot,
+                    instance: number,
+                    retired,
+                } => {
+                    if let Some(flows) = self.bridges.get_mut(&bridge_slot)
+                        && flows.instance.number == number
+                    {
+                        let Instance {
+                            pipeline, memories, ..
+                        } = &mut flows.instance;
+                        pipeline.reclaim(&retired, memories);
+                    }
+                }
+                Resting::Rules(ids) => self.pool.give_back(ids),
+                Resting::Root { bridge_slot } if self.has(bridge_slot) => {}
+                Resting::Root { bridge_slot } => {
+                    generation.clear_program(jump::bridge(bridge_slot))?;
+                    generation.clear_program(jump::resume(bridge_slot))?;
+                }
+                Resting::OldStats => self.stats.fold()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers of the rules of a bridge.
+    pub fn rules(&self, slot: u32) -> Option<&Rules> {
+        self.bridges.get(&slot).map(|flows| &flows.rules)
+    }
+
+    /// What became of the tables of a bridge.
+    pub fn explained(&self, slot: u32) -> Option<Explained> {
+        let instance = &self.bridges.get(&slot)?.instance;
+        let report = instance.pipeline.report();
+        Some(Explained {
+            report,
+            ..instance.explained.clone()
+        })
+    }
+
+    /// Counters of all rules of a bridge. `now` is the tick counter, of which there are `hz` in a
+    /// second.
+    pub fn counters(
+        &self,
+        slot: u32,
+        now: u64,
+        hz: u32,
+    ) -> Result<HashMap<FlowId, FlowCounters>, DatapathError> {
+        let Some(flows) = self.bridges.get(&slot) else {
+            return Ok(HashMap::new());
+        };
+        let end = flows.rules.values().max().map_or(0, |last| last + 1);
+        let words = self.stats.read(end)?;
+        let counters = |id: &u32| FlowCounters::new(words.get(*id as usize), now, hz);
+        Ok(flows
+            .rules
+            .iter()
+            .map(|(flow, id)| (*flow, counters(id)))
+            .collect())
+    }
+}
+
+/// Compiles tables and puts their program in its place.
+fn build(
+    kernel: &mut Kernel<'_>,
+    (shared, stats): (&mut Option<Shared>, &FlowStats),
+    (tables, config, number): (&Tables, &PipelineConfig, u64),
+    numbering: &mut Numbering<'_>,
+    ports: &BridgePorts,
+) -> Result<Instance, FlowsError> {
+    let started = Instant::now();
+    let pipeline = Pipeline::build(tables, &mut |flow| numbering.rule_of(flow), config)?;
+    stats.zero(&numbering.fresh(), numbering.used_below())?;
+    let shared = match shared.take() {
+        Some(there) => shared.insert(there),
+        None => shared.insert(Shared::create(
+            kernel.loader,
+            kernel.generation,
+            kernel.state,
+        )?),
+    };
+    let around = Surroundings {
+        generation: kernel.generation,
+        state: kernel.state,
+        shared,
+        stats,
+        ports,
+    };
+    let instance = Instance::load(number, pipeline, started, kernel.loader, &around)?;
+    instance.put(kernel.generation, config.bridge_slot)?;
+    Ok(instance)
+}
+
+/// Whether the change gives a rule a new number.
+fn counts_anew(change: &&Change) -> bool {
+    match change {
+        Change::FlowAdded(_) => true,
+        Change::FlowReplaced { reset_counts, .. } => *reset_counts,
+        _ => false,
+    }
+}

@@ -1,0 +1,203 @@
+//! Numbers of rules: which flow counts where.
+
+use std::collections::{BTreeSet, HashMap};
+
+use aorta_compiler::pipeline::record::RuleId;
+use aorta_flow::table::{Change, FlowId};
+
+/// Numbers that are free. The counters of a number that was used before are not zero.
+#[derive(Debug, Default)]
+pub struct Pool {
+    /// No number from here on is in use.
+    end: u32,
+    /// Free ones before it.
+    free: BTreeSet<u32>,
+}
+
+impl Pool {
+    /// The lowest free number.
+    pub fn take(&mut self) -> u32 {
+        self.free.pop_first().unwrap_or_else(|| {
+            self.end += 1;
+            self.end - 1
+        })
+    }
+
+    /// Takes this number, if it is free.
+    pub fn take_this(&mut self, id: u32) -> bool {
+        if id < self.end {
+            return self.free.remove(&id);
+        }
+        self.free.extend(self.end..id);
+        self.end = id + 1;
+        true
+    }
+
+    /// Gives numbers back.
+    pub fn give_back(&mut self, ids: impl IntoIterator<Item = u32>) {
+        self.free.extend(ids);
+    }
+
+    /// Where the numbers end once `more` of them are taken.
+    pub fn end_with(&self, more: usize) -> u32 {
+        self.end + more.saturating_sub(self.free.len()) as u32
+    }
+
+    /// No number from here on is in use.
+    pub fn end(&self) -> u32 {
+        self.end
+    }
+}
+
+/// Numbers of one bridge's rules.
+pub type Rules = HashMap<FlowId, u32>;
+
+/// The numbers as they are to be after a change. Nothing holds before it is committed.
+#[derive(Debug)]
+pub struct Numbering<'p> {
+    pool: &'p mut Pool,
+    rules: &'p mut Rules,
+    fresh: HashMap<FlowId, u32>,
+    /// Flows whose counters start anew, so that they get other numbers.
+    reset: BTreeSet<FlowId>,
+    removed: Vec<FlowId>,
+    used_below: u32,
+}
+
+impl<'p> Numbering<'p> {
+    /// Numbers for what `changes` leave.
+    pub fn new(pool: &'p mut Pool, rules: &'p mut Rules, changes: &[Change]) -> Numbering<'p> {
+        let (mut reset, mut removed) = (BTreeSet::new(), Vec::new());
+        for change in changes {
+            match change {
+                Change::FlowReplaced {
+                    new,
+                    reset_counts: true,
+                    ..
+                } => {
+                    reset.insert(new.id);
+                }
+                Change::FlowRemoved { entry, .. } => removed.push(entry.id),
+                _ => {}
+            }
+        }
+        let fresh = HashMap::new();
+        let used_below = pool.end();
+        Numbering {
+            used_below,
+            pool,
+            rules,
+            fresh,
+            reset,
+            removed,
+        }
+    }
+
+    /// The number of a flow, a new one if it has none.
+    pub fn rule_of(&mut self, flow: FlowId) -> RuleId {
+        if let Some(id) = self.fresh.get(&flow) {
+            return RuleId(*id);
+        }
+        match self.rules.get(&flow) {
+            Some(id) if !self.reset.contains(&flow) => RuleId(*id),
+            _ => {
+                let id = self.pool.take();
+                self.fresh.insert(flow, id);
+                RuleId(id)
+            }
+        }
+    }
+
+    /// The new numbers, whose counters must be zero before they are used.
+    pub fn fresh(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> = self.fresh.values().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Of the new numbers, only those below can have been used before.
+    pub fn used_below(&self) -> u32 {
+        self.used_below
+    }
+
+    /// The new numbers hold. Those that it returns can be given back once no packet counts there.
+    pub fn commit(self) -> Vec<u32> {
+        let mut released = Vec::new();
+        for (flow, id) in self.fresh {
+            released.extend(self.rules.insert(flow, id));
+        }
+        for flow in &self.removed {
+            released.extend(self.rules.remove(flow));
+        }
+        released
+    }
+
+    /// As [`Numbering::commit`], and flows for which `stays` is false have no number any more.
+    pub fn commit_only(self, stays: impl Fn(&FlowId) -> bool) -> Vec<u32> {
+        let rules = std::mem::take(self.rules);
+        let (stay, go): (Rules, Rules) = rules.into_iter().partition(|(flow, _)| stays(flow));
+        *self.rules = stay;
+        let mut released: Vec<u32> = go.into_values().collect();
+        released.extend(self.commit());
+        released
+    }
+
+    /// Nothing has changed.
+    pub fn abort(self) {
+        self.pool.give_back(self.fresh.into_values());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aorta_flow::table::{RemovedReason, TableFlow};
+
+    fn entry(id: u64) -> TableFlow {
+        TableFlow {
+            id: FlowId(id),
+            flow: Default::default(),
+        }
+    }
+
+    #[test]
+    fn the_lowest_free_number_is_taken() {
+        let mut pool = Pool::default();
+        assert!(pool.take_this(2));
+        assert!(!pool.take_this(2));
+        assert_eq!((pool.take(), pool.take(), pool.take()), (0, 1, 3));
+        pool.give_back([1]);
+        assert_eq!((pool.end_with(1), pool.end_with(3)), (4, 6));
+        assert_eq!(pool.take(), 1);
+    }
+
+    #[test]
+    fn a_reset_flow_gets_another_number_and_a_removed_one_gives_its_back() {
+        let (mut pool, mut rules) = (Pool::default(), Rules::new());
+        let mut first = Numbering::new(&mut pool, &mut rules, &[]);
+        assert_eq!(first.rule_of(FlowId(7)), RuleId(0));
+        assert_eq!(first.rule_of(FlowId(8)), RuleId(1));
+        assert_eq!(first.commit(), []);
+        let changes = [
+            Change::FlowReplaced {
+                old: entry(7),
+                new: entry(7),
+                reset_counts: true,
+                restarted: false,
+            },
+            Change::FlowRemoved {
+                entry: entry(8),
+                reason: RemovedReason::Deleted,
+            },
+        ];
+        let mut aborted = Numbering::new(&mut pool, &mut rules, &changes);
+        assert_eq!(aborted.rule_of(FlowId(7)), RuleId(2));
+        aborted.abort();
+        assert_eq!(rules[&FlowId(7)], 0);
+        let mut second = Numbering::new(&mut pool, &mut rules, &changes);
+        assert_eq!(second.rule_of(FlowId(7)), RuleId(2));
+        assert_eq!(second.fresh(), [2]);
+        assert_eq!(second.commit(), [0, 1]);
+        assert_eq!(rules, Rules::from([(FlowId(7), 2)]));
+    }
+}

@@ -1,0 +1,61 @@
+//! What the pipelines of all bridges share.
+
+use aorta_compiler::abi::jump;
+use aorta_compiler::pipeline::leave::{compile_leave, compile_return};
+use aorta_compiler::pipeline::maps::{ASIDE, STATE, UPCALLS};
+use aorta_ebpf::MapId;
+
+use crate::error::DatapathError;
+use crate::generation::Generation;
+use crate::loader::Loader;
+use crate::map::Map;
+use crate::state::State;
+
+/// Maps of all pipelines.
+#[derive(Debug)]
+pub struct Shared {
+    state: Map,
+    aside: Map,
+    upcalls: Map,
+}
+
+impl Shared {
+    /// Makes the maps, and puts the programs by which frames leave pipelines where they are found.
+    pub fn create(
+        loader: &mut Loader,
+        generation: &Generation,
+        state: &State,
+    ) -> Result<Shared, DatapathError> {
+        let create = |spec| Map::create(spec, spec.name);
+        let shared = Shared {
+            state: create(&STATE)?,
+            aside: create(&ASIDE)?,
+            upcalls: create(&UPCALLS)?,
+        };
+        let fd = |id| shared.map_fd(id).or_else(|| generation.map_fd(state, id));
+        for (index, program) in [
+            (jump::LEAVE, compile_leave()?),
+            (jump::RETURN, compile_return()?),
+        ] {
+            let program = loader.load(&program, fd)?;
+            generation.put_program(index, &program)?;
+        }
+        Ok(shared)
+    }
+
+    /// Descriptor of a map as programs name it.
+    pub fn map_fd(&self, id: MapId) -> Option<i32> {
+        let maps = [
+            (STATE.id, &self.state),
+            (ASIDE.id, &self.aside),
+            (UPCALLS.id, &self.upcalls),
+        ];
+        let found = maps.into_iter().find(|(name, _)| *name == id);
+        found.map(|(_, map)| map.raw_fd())
+    }
+
+    /// Copies on their way to the daemon.
+    pub fn upcalls(&self) -> &Map {
+        &self.upcalls
+    }
+}
