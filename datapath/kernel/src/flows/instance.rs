@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aorta_compiler::abi::jump;
-use aorta_compiler::pipeline::maps::{BRIDGE_PORTS, FLOW_STATS, VERSION, table_of_memory};
+use aorta_compiler::pipeline::maps::{BRIDGE_PORTS, FLOW_STATS, METERS, VERSION, table_of_memory};
 use aorta_compiler::pipeline::memory::Memory;
 use aorta_compiler::pipeline::{Pipeline, Report};
 use aorta_ebpf::MapId;
 
-use super::FlowsError;
-use super::ports::BridgePorts;
 use super::shared::Shared;
 use super::stats::FlowStats;
+use super::{BridgeMemory, FlowsError};
 use crate::error::DatapathError;
 use crate::generation::Generation;
 use crate::loader::{Loaded, Loader};
@@ -67,8 +66,8 @@ pub struct Surroundings<'d> {
     pub shared: &'d Shared,
     /// Counters of rules.
     pub stats: &'d FlowStats,
-    /// Ports of the bridge.
-    pub ports: &'d BridgePorts,
+    /// Memory of the bridge that all its instances have in common.
+    pub own: &'d BridgeMemory,
 }
 
 impl Instance {
@@ -148,8 +147,13 @@ impl Instance {
     fn map_fd(&self, id: MapId, around: &Surroundings<'_>) -> Option<i32> {
         match id {
             VERSION => Some(self.version.map().raw_fd()),
-            BRIDGE_PORTS => Some(around.ports.map().raw_fd()),
+            BRIDGE_PORTS => Some(around.own.ports.map().raw_fd()),
             FLOW_STATS => Some(around.stats.map().raw_fd()),
+            METERS => around
+                .own
+                .meters
+                .as_ref()
+                .map(|meters| meters.map().raw_fd()),
             _ => match table_of_memory(id) {
                 Some(table) => self
                     .memories

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use aorta_compiler::abi::jump;
+use aorta_compiler::pipeline::maps::meters;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_compiler::pipeline::{Hook, Outcome, Pipeline, PipelineConfig};
 use aorta_ebpf::MapId;
@@ -30,6 +31,7 @@ use crate::error::DatapathError;
 use crate::generation::Generation;
 use crate::loader::Loader;
 use crate::map::Map;
+use crate::memory::MappedMemory;
 use crate::pins::PinDir;
 use crate::state::State;
 use instance::{Instance, Surroundings};
@@ -54,11 +56,36 @@ pub struct Flows {
 #[derive(Debug)]
 struct BridgeFlows {
     rules: Rules,
-    ports: BridgePorts,
+    own: BridgeMemory,
     version: u32,
     instance: Instance,
     /// The memories hold what must never become valid.
     spoilt: bool,
+}
+
+/// Memory of a bridge that stays when its instance is exchanged.
+#[derive(Debug)]
+pub struct BridgeMemory {
+    ports: BridgePorts,
+    /// Made with the first meter.
+    meters: Option<MappedMemory>,
+}
+
+impl BridgeMemory {
+    fn new() -> Result<BridgeMemory, DatapathError> {
+        Ok(BridgeMemory {
+            ports: BridgePorts::new()?,
+            meters: None,
+        })
+    }
+
+    /// Makes what `tables` need.
+    fn make(&mut self, tables: &Tables) -> Result<(), FlowsError> {
+        if self.meters.is_none() && tables.meters().next().is_some() {
+            self.meters = Some(MappedMemory::create("meters", meters::BYTES)?);
+        }
+        Ok(())
+    }
 }
 
 /// What flows need of the rest of the datapath.
@@ -205,15 +232,11 @@ impl Flows {
         adopted: Rules,
     ) -> Result<Duration, FlowsError> {
         let before = self.bridges.remove(&slot);
-        let (mut rules, ports, version, instance) = match before {
-            Some(flows) => (
-                flows.rules,
-                flows.ports,
-                flows.version,
-                Some(flows.instance),
-            ),
-            None => (adopted, BridgePorts::new()?, 0, None),
+        let (mut rules, mut own, version, instance) = match before {
+            Some(flows) => (flows.rules, flows.own, flows.version, Some(flows.instance)),
+            None => (adopted, BridgeMemory::new()?, 0, None),
         };
+        let made = own.make(tables);
         let config = PipelineConfig {
             bridge: bridge.clone(),
             bridge_slot: slot,
@@ -222,13 +245,14 @@ impl Flows {
         };
         let mut numbering = Numbering::new(&mut self.pool, &mut rules, changes);
         self.instances += 1;
-        let built = build(
-            kernel,
-            (&mut self.shared, &self.stats),
-            (tables, &config, self.instances),
-            &mut numbering,
-            &ports,
-        );
+        let built = made.and_then(|()| {
+            build(
+                kernel,
+                (&mut self.shared, &self.stats, &own),
+                (tables, &config, self.instances),
+                &mut numbering,
+            )
+        });
         let (result, version, instance) = match (built, instance) {
             (Ok(new), old) => {
                 let there: HashSet<FlowId> = tables.flows().map(|entry| entry.id).collect();
@@ -250,7 +274,7 @@ impl Flows {
         };
         let flows = BridgeFlows {
             rules,
-            ports,
+            own,
             version,
             spoilt: result.is_err(),
             instance,
@@ -279,7 +303,7 @@ impl Flows {
                 state: kernel.state,
                 shared,
                 stats: &self.stats,
-                ports: &flows.ports,
+                own: &flows.own,
             };
             flows.instance.load_programs(kernel.loader, &around)?;
             flows.instance.put(kernel.generation, *slot)?;
@@ -301,7 +325,7 @@ impl Flows {
     /// Sets the ports of a bridge with flows: slots by number.
     pub fn set_ports(&mut self, slot: u32, ports: BTreeMap<OfPort, u32>) {
         if let Some(flows) = self.bridges.get_mut(&slot) {
-            flows.ports.set(ports, self.resting.grace());
+            flows.own.ports.set(ports, self.resting.grace());
         }
     }
 
@@ -375,10 +399,9 @@ impl Flows {
 /// Compiles tables and puts their program in its place.
 fn build(
     kernel: &mut Kernel<'_>,
-    (shared, stats): (&mut Option<Shared>, &FlowStats),
+    (shared, stats, own): (&mut Option<Shared>, &FlowStats, &BridgeMemory),
     (tables, config, number): (&Tables, &PipelineConfig, u64),
     numbering: &mut Numbering<'_>,
-    ports: &BridgePorts,
 ) -> Result<Instance, FlowsError> {
     let started = Instant::now();
     let pipeline = Pipeline::build(tables, &mut |flow| numbering.rule_of(flow), config)?;
@@ -396,7 +419,7 @@ fn build(
         state: kernel.state,
         shared,
         stats,
-        ports,
+        own,
     };
     let instance = Instance::load(number, pipeline, started, kernel.loader, &around)?;
     instance.put(kernel.generation, config.bridge_slot)?;

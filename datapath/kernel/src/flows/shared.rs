@@ -2,7 +2,7 @@
 
 use aorta_compiler::abi::jump;
 use aorta_compiler::pipeline::leave::{compile_leave, compile_return};
-use aorta_compiler::pipeline::maps::{ASIDE, STATE, UPCALLS};
+use aorta_compiler::pipeline::maps::{ASIDE, STATE, UPCALL_SPACE, UPCALLS};
 use aorta_ebpf::MapId;
 
 use crate::error::DatapathError;
@@ -17,6 +17,7 @@ pub struct Shared {
     state: Map,
     aside: Map,
     upcalls: Map,
+    upcall_space: Map,
 }
 
 impl Shared {
@@ -31,6 +32,7 @@ impl Shared {
             state: create(&STATE)?,
             aside: create(&ASIDE)?,
             upcalls: create(&UPCALLS)?,
+            upcall_space: create(&UPCALL_SPACE)?,
         };
         let fd = |id| shared.map_fd(id).or_else(|| generation.map_fd(state, id));
         for (index, program) in [
@@ -49,6 +51,7 @@ impl Shared {
             (STATE.id, &self.state),
             (ASIDE.id, &self.aside),
             (UPCALLS.id, &self.upcalls),
+            (UPCALL_SPACE.id, &self.upcall_space),
         ];
         let found = maps.into_iter().find(|(name, _)| *name == id);
         found.map(|(_, map)| map.raw_fd())
