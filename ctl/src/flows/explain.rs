@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use aorta_api::{FlowDump, FlowExplain};
 use serde_json::{Value, json};
 
+use super::trace::at;
 use crate::commands::switch::{ALIGNED, Colour};
 use crate::table::{Cell, Table};
 
@@ -14,10 +15,10 @@ pub fn text(bridge: &str, explain: &FlowExplain, colour: Colour) -> String {
     let heading = colour.paint("1", &format!("Bridge {bridge}"));
     let flows: u64 = explain.tables.iter().map(|table| table.flows).sum();
     let mut out = format!(
-        "{heading}  {} in {}, at {}",
+        "{heading}  {} in {}, {}",
         counted(flows, "flow"),
         counted(explain.tables.len() as u64, "table"),
-        explain.hook
+        at(&explain.hook)
     );
     if !explain.why.is_empty() {
         let _ = write!(out, ": {}", explain.why);

@@ -14,3 +14,5 @@ pub mod trace;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trace_tests;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use aorta_api::{FlowTrace, TraceFlow, TraceLine};
+use aorta_api::{FlowTrace, TraceFlow, TraceLine, TracePlace};
 
 use crate::commands::switch::Colour;
 
@@ -14,8 +14,8 @@ const GOOD: &str = "32";
 /// What `trace` prints.
 pub fn text(trace: &FlowTrace, colour: Colour) -> String {
     let mut out = format!("packet: {}\n\n", shown(&trace.packet));
-    for line in &trace.trace {
-        put_line(&mut out, line, colour);
+    for (line, depth) in trace.trace.iter().zip(shown_depths(&trace.trace)) {
+        put_line(&mut out, line, depth, colour);
     }
     out.push('\n');
     if trace.final_packet == trace.packet {
@@ -32,8 +32,35 @@ fn shown(packet: &str) -> &str {
     if packet.is_empty() { "any" } else { packet }
 }
 
-fn put_line(out: &mut String, line: &TraceLine, colour: Colour) {
-    let indent = 2 * line.depth as usize;
+/// How far each line is indented: what the last action of a list leads to stands below it, as long
+/// chains of tables would run out of the right side otherwise.
+fn shown_depths(lines: &[TraceLine]) -> Vec<usize> {
+    // By the depth that the switch tells.
+    let mut shown = vec![0];
+    let mut all = Vec::with_capacity(lines.len());
+    for (n, line) in lines.iter().enumerate() {
+        let depth = line.depth as usize;
+        if depth > 0 && (line.table.is_some() || shown.len() <= depth) {
+            shown.truncate(depth);
+            let above = shown.last().copied().unwrap_or(0);
+            let last = !goes_on(&lines[n + 1..], line.depth - 1);
+            shown.resize(depth + 1, if last { above } else { above + 1 });
+        }
+        all.push(shown.get(depth).copied().unwrap_or(0));
+    }
+    all
+}
+
+/// Whether the list of actions at this depth has another one behind what is nested in it.
+fn goes_on(rest: &[TraceLine], depth: u32) -> bool {
+    let back = rest
+        .iter()
+        .find(|line| line.depth <= depth && (line.action.is_some() || line.table.is_some()));
+    back.is_some_and(|line| line.depth == depth && line.action.is_some())
+}
+
+fn put_line(out: &mut String, line: &TraceLine, depth: usize, colour: Colour) {
+    let indent = 2 * depth;
     if let Some(table) = line.table {
         let head = colour.paint(TABLE, &format!("table {table}:"));
         let met = match (&line.flow, &line.note) {
@@ -92,12 +119,51 @@ fn put_places(out: &mut String, trace: &FlowTrace) {
         return;
     }
     out.push_str("\nwhere it runs:\n");
+    let mut groups: Vec<(&TracePlace, Vec<u8>)> = Vec::new();
     for place in &trace.places {
-        let (table, template, hook) = (place.table, &place.template, &place.hook);
+        let same = |other: &TracePlace| {
+            (&other.template, &other.hook, &other.why) == (&place.template, &place.hook, &place.why)
+        };
+        match groups.iter_mut().find(|(other, _)| same(other)) {
+            Some((_, tables)) => tables.push(place.table),
+            None => groups.push((place, vec![place.table])),
+        }
+    }
+    for (place, tables) in groups {
+        let noun = if tables.len() == 1 { "table" } else { "tables" };
+        let form = match place.template.as_str() {
+            "" => String::new(),
+            template => format!("{template} "),
+        };
         let why = match place.why.as_str() {
             "" => String::new(),
             why => format!(": {why}"),
         };
-        let _ = writeln!(out, "  table {table}: {template} at {hook}{why}");
+        let (tables, at) = (spans(&tables), at(&place.hook));
+        let _ = writeln!(out, "  {noun} {tables}: {form}{at}{why}");
     }
+}
+
+/// Where a hook is, in words.
+pub(super) fn at(hook: &str) -> String {
+    match hook {
+        "none" | "" => "not in the kernel".to_owned(),
+        hook => format!("at {hook}"),
+    }
+}
+
+/// Numbers with those that follow each other as `FIRST-LAST`.
+fn spans(numbers: &[u8]) -> String {
+    let mut spans: Vec<(u8, u8)> = Vec::new();
+    for number in numbers {
+        match spans.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(*number) => *last = *number,
+            _ => spans.push((*number, *number)),
+        }
+    }
+    let shown = spans.iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }

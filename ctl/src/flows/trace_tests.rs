@@ -1,0 +1,132 @@
+use aorta_api::{
+    FlowExplain, FlowTrace, TableExplain, TraceFlow, TraceLine, TraceOutput, TracePlace,
+};
+
+use super::*;
+use crate::commands::switch::Colour;
+
+#[test]
+fn a_trace_can_be_read_at_night() {
+    let flow = |priority, matching: &str, cookie: &str| TraceFlow {
+        cookie: cookie.into(),
+        priority,
+        matching: matching.into(),
+    };
+    let table = |depth, table, flow| TraceLine {
+        depth,
+        table: Some(table),
+        flow,
+        ..TraceLine::default()
+    };
+    let action = |depth, action: &str, note: Option<&str>| TraceLine {
+        depth,
+        action: Some(action.into()),
+        note: note.map(str::to_owned),
+        ..TraceLine::default()
+    };
+    let place = |table, why: &str| TracePlace {
+        table,
+        template: "hash".into(),
+        hook: "tcx".into(),
+        why: why.into(),
+    };
+    let trace = FlowTrace {
+        packet: "in_port=1,tcp,nw_ttl=64".into(),
+        trace: vec![
+            table(0, 0, Some(flow(10, "in_port=1", "0x5"))),
+            action(0, "resubmit(,2)", None),
+            table(1, 2, Some(flow(0, "", "0x0"))),
+            action(1, "dec_ttl", None),
+            action(1, "output:2", Some("p2")),
+            action(0, "resubmit(,3)", None),
+            table(1, 3, None),
+        ],
+        final_packet: "in_port=1,tcp,nw_ttl=63".into(),
+        outputs: vec![TraceOutput {
+            port: "p2".into(),
+            packet: "in_port=1,tcp,nw_ttl=63".into(),
+            frame: None,
+        }],
+        drop: None,
+        places: vec![
+            place(0, "one mask"),
+            place(2, "one mask"),
+            place(3, "a"),
+            place(4, "one mask"),
+            place(5, "one mask"),
+        ],
+        text: String::new(),
+    };
+    let expected = "\
+packet: in_port=1,tcp,nw_ttl=64
+
+table 0: priority 10, in_port=1, cookie 0x5
+    resubmit(,2)
+  table 2: priority 0, matches everything
+      dec_ttl
+      output:2
+      # p2
+    resubmit(,3)
+table 3: no flow matches
+
+final packet: in_port=1,tcp,nw_ttl=63
+out: p2, in_port=1,tcp,nw_ttl=63
+
+where it runs:
+  tables 0, 2, 4-5: hash at tcx: one mask
+  table 3: hash at tcx: a
+";
+    assert_eq!(trace::text(&trace, Colour::Plain), expected);
+    let dropped = FlowTrace {
+        drop: Some("no-flow".into()),
+        outputs: vec![],
+        ..trace
+    };
+    let text = trace::text(&dropped, Colour::Plain);
+    assert!(text.contains("\ndropped: no-flow\n"), "{text}");
+}
+
+#[test]
+fn an_explanation_tells_cost_and_advice() {
+    let table = TableExplain {
+        table: 0,
+        flows: 100_000,
+        template: "tuple".into(),
+        why: "13 masks".into(),
+        masks: 13,
+        probes_per_packet: 3.25,
+        program_insns: 210,
+        memory_bytes: 24 << 20,
+        cheaper: vec!["Without the mask of tp_src it would have 5 masks.".into()],
+    };
+    let told = FlowExplain {
+        tables: vec![table],
+        program_insns: 400,
+        load_ms: 12.34,
+        hook: "tcx".into(),
+        why: "tap devices keep offloads there".into(),
+    };
+    let expected = "\
+Bridge br0  100000 flows in 1 table, at tcx: tap devices keep offloads there
+  one program of 400 instructions, loaded in 12.3 ms
+
+  table flows  template masks probes/packet instructions memory why
+  ----- ------ -------- ----- ------------- ------------ ------ --------
+  0     100000 tuple    13    3.2           210          24 MiB 13 masks
+
+  table 0 would be cheaper:
+    Without the mask of tp_src it would have 5 masks.
+";
+    assert_eq!(explain::text("br0", &told, Colour::Plain), expected);
+}
+
+#[test]
+fn what_runs_nowhere_is_said_so() {
+    let told = FlowExplain {
+        hook: "none".into(),
+        why: "Linux 6.9 is needed".into(),
+        ..FlowExplain::default()
+    };
+    let expected = "Bridge br0  0 flows in 0 tables, not in the kernel: Linux 6.9 is needed\n";
+    assert_eq!(explain::text("br0", &told, Colour::Plain), expected);
+}
