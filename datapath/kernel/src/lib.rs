@@ -3,6 +3,9 @@
 //! The only crate with `unsafe` code, all of it in the module `sys` with a reason at each place.
 #![deny(unsafe_code)]
 
+#[cfg(test)]
+extern crate self as aorta_kernel;
+
 mod clock;
 mod datapath;
 mod error;

@@ -2,6 +2,8 @@
 //! that is possible, else exchanged for a new one.
 
 mod instance;
+#[cfg(test)]
+mod leave_tests;
 mod outcome;
 mod ports;
 mod resting;
