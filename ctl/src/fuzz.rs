@@ -1,9 +1,14 @@
 //! Entry points for fuzzing. Plain tests replay the corpora.
 
+use aorta_flow::text::{Form, NoNames};
 use aorta_ovsdb::DatabaseSchema;
 
 use crate::args::{self, Invocation, Mode};
-use crate::complete::place;
+use crate::commands::switch::Colour;
+use crate::complete::{Place, candidates, place};
+use crate::flows::colour::paint;
+use crate::flows::group::command_of;
+use crate::flows::lines::Lines;
 use crate::names::lookup;
 use crate::plan::{self, Setting};
 use crate::schema::Needs;
@@ -75,6 +80,55 @@ pub fn command_line(data: &[u8]) {
     place(&words);
 }
 
+/// Reads arbitrary bytes as a file of flows, checks its lines, paints and completes them.
+///
+/// # Panics
+/// If a line isn't one of the file, is left out of what would be sent, or is painted otherwise than
+/// by colours.
+pub fn flow_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let lines = Lines::of_file("file", text.to_owned());
+    let mut rest = text;
+    for line in lines.iter() {
+        assert!(!line.trim().is_empty() && !line.contains(['#', '\n']));
+        let at = rest.find(line);
+        rest = at.map_or("", |at| &rest[at + line.len()..]);
+        assert!(at.is_some(), "{line:?} isn't in {text:?}");
+        let painted = paint(line, Colour::Terminal);
+        assert!(
+            line.contains('\x1b') || uncoloured(&painted) == line,
+            "{painted:?}"
+        );
+        let _ = flow_candidates(line);
+    }
+    let sent: usize = lines.pieces(64).iter().map(|piece| piece.len()).sum();
+    assert_eq!(sent, lines.len());
+    let mut nothing = |_| {};
+    for words in [false, true] {
+        if let Err(error) = lines.check_flows(Form::Flow, words, &NoNames, &mut nothing) {
+            assert!(error.to_string().starts_with("file:"));
+        }
+    }
+    let _ = lines.check_filters(&NoNames);
+    lines.iter().for_each(|line| drop(command_of(line)));
+}
+
+/// What is offered behind a text, with the port that a terminal's user might have.
+fn flow_candidates(text: &str) -> Vec<String> {
+    let place = Place::Flow { actions: true };
+    let ports = ["tap0".to_owned()];
+    candidates(&DatabaseSchema::vswitch(), &place, text, &ports)
+}
+
+fn uncoloured(painted: &str) -> String {
+    let mut parts = painted.split('\x1b');
+    let first = parts.next().unwrap_or_default().to_owned();
+    let text = parts.filter_map(|part| part.split_once('m').map(|(_, text)| text));
+    first + &text.collect::<String>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +152,12 @@ mod tests {
     fn the_corpus_of_command_lines_is_replayed() {
         let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/command_line");
         replay(corpus, 20, command_line);
+    }
+
+    #[test]
+    fn the_corpus_of_files_of_flows_is_replayed() {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/flow_file");
+        replay(corpus, 10, flow_file);
     }
 
     /// A short walk through texts made of what the syntax cares about.
