@@ -112,7 +112,9 @@ pub fn flow_file(data: &[u8]) {
         }
     }
     let _ = lines.check_filters(&NoNames);
-    lines.iter().for_each(|line| drop(command_of(line)));
+    for line in lines.iter() {
+        assert!(line.ends_with(command_of(line).1));
+    }
 }
 
 /// What is offered behind a text, with the port that a terminal's user might have.
