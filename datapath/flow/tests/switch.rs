@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use aorta_flow::table::{FlowMod, GroupMod, MeterMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
+use aorta_flow::translate::Packet;
 use aorta_flow::{
     Attachment, Bridge, DropReason, IfIndex, Interpreter, MeterId, OfPort, Port, PortVlan,
-    Snapshot, Verdict,
+    Snapshot, Tracing, Verdict,
 };
 use bytes::{reply, tagged, udp};
 
@@ -282,4 +283,76 @@ fn learned_flows_can_be_made() {
     frame[11] ^= 0x40;
     let other = receive(&mut switch, &frame);
     assert_eq!(switch.learn(&other.learned[0]).unwrap(), [], "one at most");
+}
+
+fn trace(lines: &[&str], packet: &str) -> Tracing {
+    let packet = Packet::from_text(packet, &NoNames).unwrap();
+    let tracing = switch(lines).trace(&"br0".into(), packet, Duration::ZERO);
+    tracing.unwrap()
+}
+
+#[test]
+fn a_trace_tells_the_way_through_all_bridges() {
+    let lines = [
+        "cookie=0x7,priority=5,udp,tp_dst=80/0xfff0,actions=load:5->NXM_NX_REG2[0..11],\
+         dec_ttl,output:6,resubmit(,1)",
+        "table=1,ip,actions=mod_nw_dst:10.0.0.3,output:2,controller",
+    ];
+    let udp = "in_port=1,udp,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,nw_src=10.0.0.1,\
+               nw_dst=10.0.0.2,nw_ttl=64,tp_src=9,tp_dst=80";
+    let tracing = trace(&lines, udp);
+    let ports: Vec<_> = tracing.outputs.iter().map(|o| o.port.clone()).collect();
+    assert_eq!(ports, [Some("z".into()), Some("b".into()), None]);
+    assert_eq!(tracing.outputs[1].frame.len(), 14 + 20 + 16);
+    assert!(tracing.outputs[1].packet.contains("nw_dst=10.0.0.3"));
+    assert_eq!(
+        tracing.to_string(),
+        "Flow: udp,in_port=1,vlan_tci=0x0000,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,\
+nw_src=10.0.0.1,nw_dst=10.0.0.2,nw_tos=0,nw_ecn=0,nw_ttl=64,nw_frag=no,tp_src=9,tp_dst=80
+
+bridge(\"br0\")
+-------------
+ 0. udp,tp_dst=0x50/0xfff0, priority 5, cookie 0x7
+    load:0x5->NXM_NX_REG2[0..11]
+     -> reg2: 0 -> 0x5
+    dec_ttl
+     -> nw_ttl: 64 -> 63
+    output:6
+
+    bridge(\"br1\")
+    -------------
+     0. priority 0
+        NORMAL
+         >> NORMAL sends to port 1
+    resubmit(,1)
+     1. ip, priority 32768
+        mod_nw_dst:10.0.0.3
+         -> ip_dst: 10.0.0.2 -> 10.0.0.3
+        output:2
+        CONTROLLER:65535
+
+Final flow: udp,reg2=0x5,in_port=1,vlan_tci=0x0000,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,\
+nw_src=10.0.0.1,nw_dst=10.0.0.3,nw_tos=0,nw_ecn=0,nw_ttl=63,nw_frag=no,tp_src=9,tp_dst=80
+Megaflow: recirc_id=0,eth,udp,in_port=1,nw_ttl=64,nw_frag=no,tp_dst=0x50/0xfff0
+Datapath actions: z,b,userspace(controller)
+"
+    );
+}
+
+#[test]
+fn a_trace_tells_why_nothing_leaves_and_changes_nothing() {
+    let dropped = trace(&["table=0,tcp,actions=2"], "in_port=1,arp");
+    assert_eq!(dropped.drop, Some(DropReason::TableMiss));
+    assert!(dropped.to_string().ends_with("Datapath actions: drop\n"));
+    let down = trace(&["actions=output:4"], "in_port=77");
+    assert_eq!(down.drops, [("77".into(), DropReason::PortDown)]);
+    let mut real = switch(&["actions=NORMAL"]);
+    let packet = Packet::from_frame(&udp(1, 2, b""), OfPort(1)).unwrap();
+    real.trace(&"br0".into(), packet, Duration::ZERO).unwrap();
+    assert!(real.learned(0, 0).is_empty());
+    assert!(ports(&receive(&mut real, &udp(1, 2, b""))).len() > 1);
+    assert_eq!(
+        real.trace(&"br9".into(), Packet::default(), Duration::ZERO),
+        None
+    );
 }

@@ -1,6 +1,8 @@
 //! A packet's way through a bridge's tables, as the management API tells it. Pure.
 
-use aorta_api::{FlowExplain, FlowTrace, FlowTraceParams, TraceLine, TraceOutput, TracePlace};
+use aorta_api::{
+    FlowExplain, FlowTrace, FlowTraceParams, TraceFlow, TraceLine, TraceOutput, TracePlace,
+};
 use aorta_flow::field::{FieldId, Prereq};
 use aorta_flow::text::{Form, Names, parse_flow};
 use aorta_flow::translate::{Effect, Env, Packet, TraceWhat, Translation, translate};
@@ -123,9 +125,18 @@ fn answer(
             match &line.what {
                 TraceWhat::Table { table, flow } => {
                     told.table = Some(*table);
-                    told.note = flow.clone();
+                    told.flow = flow.as_ref().map(|flow| TraceFlow {
+                        cookie: format!("{:#x}", flow.cookie),
+                        priority: flow.priority,
+                        matching: flow.matching.clone(),
+                    });
                 }
-                TraceWhat::Action(action) => told.action = Some(action.clone()),
+                TraceWhat::Action { action, changes } => {
+                    told.action = Some(action.clone());
+                    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+                    told.note = (!changes.is_empty()).then(|| changes.join(", "));
+                }
+                TraceWhat::Bridge(name) => told.note = Some(format!("enters bridge {name}")),
                 TraceWhat::Note(note) => told.note = Some(note.clone()),
             }
             told

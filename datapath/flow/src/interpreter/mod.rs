@@ -5,8 +5,10 @@
 
 mod normal;
 mod pipeline;
+mod tracing;
 
 pub use pipeline::{FlowCount, GroupCount, Learned, PacketIn};
+pub use tracing::{TraceOutput, Tracing};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use std::time::Duration;
 use aorta_packet::{EthernetHeader, MacAddr, Vid};
 
 use crate::table::{BundleError, Change, Modification, Tables};
+use crate::translate::Trace;
 use crate::{Attachment, Bridge, BridgeName, DropReason, OfPort, PortName, Snapshot};
 use normal::leave;
 use pipeline::Pipeline;
@@ -48,6 +51,8 @@ pub struct Verdict {
     pub packet_ins: Vec<PacketIn>,
     /// Flows that flows want to be made, in order. [`Interpreter::learn`] makes them.
     pub learned: Vec<Learned>,
+    /// The way through bridges behind patch ports that hasn't been told yet.
+    followed: Trace,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +77,7 @@ pub struct Interpreter {
 struct Journey {
     now: Duration,
     depth: usize,
+    traced: bool,
 }
 
 impl Interpreter {
@@ -148,7 +154,11 @@ impl Interpreter {
     pub fn receive_at(&mut self, port: &PortName, frame: &[u8], now: Duration) -> Verdict {
         let mut verdict = Verdict::default();
         if let Some(&(b, p)) = self.home.get(port) {
-            let journey = Journey { now, depth: 0 };
+            let journey = Journey {
+                now,
+                depth: 0,
+                traced: false,
+            };
             self.enter(b, p, frame, journey, &mut verdict);
         }
         verdict
@@ -168,8 +178,7 @@ impl Interpreter {
     fn enter(&mut self, b: usize, p: usize, frame: &[u8], journey: Journey, verdict: &mut Verdict) {
         let dropped = if journey.depth > MAX_PATCH_DEPTH {
             Err(DropReason::PatchLoop)
-        } else if let Some(pipeline) = &self.pipelines[b] {
-            let tables = Arc::clone(&pipeline.tables);
+        } else if let Some(tables) = self.tables_at(b, journey) {
             self.run(&tables, b, p, frame, journey, verdict)
         } else {
             self.enter_normal(b, p, frame, journey, verdict)
@@ -178,6 +187,13 @@ impl Interpreter {
             let port = self.bridges[b].ports[p].name.clone();
             verdict.drops.push((port, reason));
         }
+    }
+
+    /// A bridge's tables. For a trace, one without tables has the one flow that says what it does.
+    fn tables_at(&self, b: usize, journey: Journey) -> Option<Arc<Tables>> {
+        let tables = self.pipelines[b].as_ref();
+        let tables = tables.map(|pipeline| Arc::clone(&pipeline.tables));
+        tables.or_else(|| journey.traced.then(|| Arc::new(tracing::normal_tables())))
     }
 
     fn enter_normal(

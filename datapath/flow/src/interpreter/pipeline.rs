@@ -13,8 +13,10 @@ use crate::table::{
     BundleError, Change, FlowId, FlowMod, Modification, TableError, TableFlow, Tables,
 };
 use crate::text::Command;
-use crate::translate::{Effect, Env, Packet, translate};
-use crate::{BridgeName, Bucket, DropReason, Flow, FlowKey, Group, MeterId, MeterVerdict, OfPort};
+use crate::translate::{Effect, Env, Packet, Trace, TraceWhat, Translation, translate};
+use crate::{
+    BridgeName, Bucket, DropReason, Flow, FlowKey, Group, MeterId, MeterVerdict, OfPort, PortName,
+};
 
 /// A copy for controllers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -200,16 +202,35 @@ impl Interpreter {
     ) -> Result<(), DropReason> {
         let in_port = self.bridges[b].ports[p].ofport;
         let packet = Packet::from_frame(frame, in_port).map_err(|_| DropReason::Malformed)?;
+        let from = self.bridges[b].ports[p].name.clone();
+        let translation = self.translate(tables, b, from, packet, journey, verdict);
+        if journey.traced {
+            let name = self.bridges[b].name.clone();
+            verdict.followed.line(0, TraceWhat::Bridge(name));
+            verdict.followed.lines.extend(translation.trace.lines);
+        }
+        translation.drop.map_or(Ok(()), Err)
+    }
+
+    /// A packet's way through tables of bridge number `b`, where it came from port `from`.
+    pub(super) fn translate(
+        &mut self,
+        tables: &Tables,
+        b: usize,
+        from: PortName,
+        packet: Packet,
+        journey: Journey,
+        verdict: &mut Verdict,
+    ) -> Translation {
         let mut around = Around {
             switch: self,
             b,
-            p,
+            from,
             journey,
             verdict,
             decided: None,
         };
-        let translation = translate(tables, packet, &mut around);
-        translation.drop.map_or(Ok(()), Err)
+        translate(tables, packet, &mut around)
     }
 }
 
@@ -218,7 +239,7 @@ struct Around<'a> {
     switch: &'a mut Interpreter,
     b: usize,
     /// The port that it came from.
-    p: usize,
+    from: PortName,
     journey: Journey,
     verdict: &'a mut Verdict,
     /// What NORMAL decided last.
@@ -227,8 +248,7 @@ struct Around<'a> {
 
 impl Around<'_> {
     fn drop(&mut self, reason: DropReason) {
-        let port = self.switch.bridges[self.b].ports[self.p].name.clone();
-        self.verdict.drops.push((port, reason));
+        self.verdict.drops.push((self.from.clone(), reason));
     }
 
     fn send(&mut self, e: usize, mut frame: Vec<u8>, max_len_bytes: Option<u32>) {
@@ -274,6 +294,14 @@ impl Around<'_> {
 }
 
 impl Env for Around<'_> {
+    fn traces(&self) -> bool {
+        self.journey.traced
+    }
+
+    fn followed(&mut self) -> Trace {
+        std::mem::take(&mut self.verdict.followed)
+    }
+
     fn normal(&mut self, packet: &Packet) -> Vec<OfPort> {
         let in_port = OfPort(packet.key.get(FieldId::IN_PORT) as u16);
         let from = self.switch.port_number(self.b, in_port);

@@ -2,6 +2,7 @@
 
 use super::action_set::in_order;
 use super::apply::{change, forget_connection, in_port};
+use super::changes::changes;
 use super::machine::Machine;
 use super::{Effect, groups, learned_flow};
 use crate::action::{
@@ -18,11 +19,22 @@ const TCP_END: u128 = 0x5;
 
 impl<'a> Machine<'a> {
     pub(super) fn effect(&mut self, action: &'a Action) {
-        self.traced(action.to_string());
-        match change(&mut self.state.packet, action) {
+        self.traced(|| action.to_string());
+        self.changing(|machine| match change(&mut machine.state.packet, action) {
             Some(true) => {}
-            Some(false) => self.note("the packet has no such field"),
-            None => self.other(action),
+            Some(false) => machine.note(|| "the packet has no such field"),
+            None => machine.other(action),
+        });
+    }
+
+    /// Does something, and tells what of the packet it changed.
+    pub(super) fn changing(&mut self, act: impl FnOnce(&mut Machine<'a>)) {
+        let before = self.tracing.then(|| self.state.packet.key.clone());
+        let line = self.trace.lines.len();
+        act(self);
+        if let Some(before) = before {
+            let found = changes(&before, &self.state.packet.key);
+            self.trace.changed(line, found);
         }
     }
 
@@ -37,7 +49,7 @@ impl<'a> Machine<'a> {
                 let number = self.state.packet.key.read(*from) as u32;
                 match OfPort::from_u32(number) {
                     Some(port) => self.output(port, None),
-                    None => self.note("no port has this number"),
+                    None => self.note(|| "no port has this number"),
                 }
             }
             Action::Enqueue { port, queue } => {
@@ -90,7 +102,7 @@ impl<'a> Machine<'a> {
             OfPort::NORMAL => {
                 let ports = self.env.normal(&self.state.packet);
                 for port in &ports {
-                    self.note(format!("NORMAL sends to port {port}"));
+                    self.note(|| format!("NORMAL sends to port {port}"));
                 }
                 self.copies += 1;
                 self.happens(Effect::Normal {
@@ -107,8 +119,8 @@ impl<'a> Machine<'a> {
                     }
                 }
             }
-            OfPort::ANY | OfPort::UNSET | OfPort::TABLE => self.note("not a port to send to"),
-            port if port == from => self.note("not sent back to the port it came from"),
+            OfPort::ANY | OfPort::UNSET | OfPort::TABLE => self.note(|| "not a port to send to"),
+            port if port == from => self.note(|| "not sent back to the port it came from"),
             port => self.send(port, max_len_bytes),
         }
     }
@@ -129,7 +141,7 @@ impl<'a> Machine<'a> {
         for meter in meters.into_iter().flatten() {
             let there = self.tables.meter(meter).is_some();
             if there && self.env.meter(meter, &self.state.packet) == MeterVerdict::Drop {
-                self.note("not sent, by its meter");
+                self.note(|| "not sent, by its meter");
                 self.lost = Some(DropReason::Meter);
                 return;
             }
@@ -143,7 +155,7 @@ impl<'a> Machine<'a> {
             packet: self.state.packet.clone(),
         });
         if pause {
-            self.note("waits for the controller");
+            self.note(|| "waits for the controller");
             self.drop_packet();
         }
     }
@@ -151,13 +163,13 @@ impl<'a> Machine<'a> {
     fn group(&mut self, id: u32) {
         let tables = self.tables;
         let Some(group) = tables.group(id) else {
-            self.note("there is no such group");
+            self.note(|| "there is no such group");
             return;
         };
         let buckets = groups::chosen(group, tables, &self.state.packet, self.env);
         self.env.grouped(group, &buckets, &self.state.packet);
         if buckets.is_empty() {
-            self.note("no bucket is live");
+            self.note(|| "no bucket is live");
         }
         // The first bucket must come out on top of what is still to be done.
         for bucket in buckets.into_iter().rev() {
@@ -170,7 +182,7 @@ impl<'a> Machine<'a> {
         match self.env.meter(MeterId::Number(id), &self.state.packet) {
             MeterVerdict::Pass => {}
             MeterVerdict::Drop => {
-                self.note("dropped by the meter");
+                self.note(|| "dropped by the meter");
                 self.lost = Some(DropReason::Meter);
                 self.drop_packet();
             }
@@ -184,7 +196,7 @@ impl<'a> Machine<'a> {
 
     fn learn(&mut self, learn: &Learn) {
         let flow = Box::new(learned_flow(learn, &self.state.packet));
-        self.note(format!("learns table={}, {flow}", flow.table));
+        self.note(|| format!("learns table={}, {flow}", flow.table));
         let there = self.happens(Effect::Learn {
             flow,
             limit: learn.limit,
@@ -199,7 +211,7 @@ impl<'a> Machine<'a> {
     /// Lowers a time to live; where it ends, tells controllers instead of going on.
     fn dec_ttl(&mut self, field: FieldId, prereq: Prereq, controllers: &[u16]) {
         if !self.state.packet.has(prereq) {
-            self.note("the packet has no such field");
+            self.note(|| "the packet has no such field");
             return;
         }
         let ttl = self.state.packet.key.get(field);
@@ -207,7 +219,7 @@ impl<'a> Machine<'a> {
             self.state.packet.key.set(field, ttl - 1);
             return;
         }
-        self.note("the time to live is over");
+        self.note(|| "the time to live is over");
         for id in controllers {
             self.controller(Controller {
                 id: *id,
@@ -254,7 +266,7 @@ impl<'a> Machine<'a> {
                 self.state.packet.write(to, number.into());
             }
             (None, Some(port)) => self.output(port, None),
-            (None, None) => self.note("no member is live"),
+            (None, None) => self.note(|| "no member is live"),
         }
     }
 

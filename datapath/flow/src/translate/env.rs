@@ -1,6 +1,6 @@
 //! What the interpreter asks of what is around it.
 
-use super::{Effect, Packet};
+use super::{Effect, Packet, Trace};
 use crate::action::{Ct, HashFields};
 use crate::table::TableFlow;
 use crate::{Bucket, Group, MeterId, MeterVerdict, OfPort, hash};
@@ -19,6 +19,17 @@ pub struct CtOutcome {
 /// What the interpreter asks of what is around it, and tells it. The methods with a body are those
 /// of a switch without ports, state and traffic.
 pub trait Env {
+    /// Whether anybody wants the trace.
+    fn traces(&self) -> bool {
+        true
+    }
+
+    /// The way of the copy that [`Env::happens`] was told of, where it is known: what another
+    /// bridge did with it.
+    fn followed(&mut self) -> Trace {
+        Trace::default()
+    }
+
     /// The ports to which NORMAL sends a packet. What it learns, it learns now; the packet is sent
     /// when [`Effect::Normal`] happens.
     fn normal(&mut self, _packet: &Packet) -> Vec<OfPort> {

@@ -53,41 +53,49 @@ impl Body {
     /// The frame that has these fields and tags, the outermost first.
     pub fn committed(&self, key: &FlowKey, tags: &[VlanTag]) -> Vec<u8> {
         let mut to = Rewrite::new(&self.bytes, &self.headers);
-        to.set_dst(mac(key.get(FieldId::ETH_DST)));
-        to.set_src(mac(key.get(FieldId::ETH_SRC)));
-        match &self.headers.network {
-            Some(Network::Ip(ip)) => {
-                let (src, dst) = match ip.v6 {
-                    true => (FieldId::IPV6_SRC, FieldId::IPV6_DST),
-                    false => (FieldId::IP_SRC, FieldId::IP_DST),
-                };
-                to.set_ip_src(key.get(src));
-                to.set_ip_dst(key.get(dst));
-                to.set_tos(key.get(FieldId::NW_TOS) as u8);
-                to.set_ttl(key.get(FieldId::NW_TTL) as u8);
-                to.set_flow_label(key.get(FieldId::IPV6_LABEL) as u32);
-                if let Some(transport) = &ip.transport {
-                    commit_transport(&mut to, key, &transport.header);
-                }
-            }
-            Some(Network::Arp(_)) => self.commit_arp(&mut to, key),
-            Some(Network::Mpls(_)) => to.set_label(label(key)),
-            None => {}
-        }
+        commit(&mut to, key, &self.headers);
         to.with_tags(tags)
     }
+}
 
-    fn commit_arp(&self, to: &mut Rewrite, key: &FlowKey) {
-        // An operation that the field can't hold stays unless it is set.
-        let operation = key.get(FieldId::ARP_OP);
-        if operation != self.base.get(FieldId::ARP_OP) {
-            to.set_arp_operation(operation as u16);
+/// Brings a frame's headers to the fields. VLAN tags aren't among them.
+pub(super) fn commit(to: &mut Rewrite, key: &FlowKey, headers: &Headers) {
+    to.set_dst(mac(key.get(FieldId::ETH_DST)));
+    to.set_src(mac(key.get(FieldId::ETH_SRC)));
+    match &headers.network {
+        Some(Network::Ip(ip)) => {
+            let (src, dst) = match ip.v6 {
+                true => (FieldId::IPV6_SRC, FieldId::IPV6_DST),
+                false => (FieldId::IP_SRC, FieldId::IP_DST),
+            };
+            to.set_ip_src(key.get(src));
+            to.set_ip_dst(key.get(dst));
+            to.set_tos(key.get(FieldId::NW_TOS) as u8);
+            to.set_ttl(key.get(FieldId::NW_TTL) as u8);
+            to.set_flow_label(key.get(FieldId::IPV6_LABEL) as u32);
+            if let Some(transport) = &ip.transport {
+                commit_transport(to, key, &transport.header);
+            }
         }
-        to.set_arp_sha(mac(key.get(FieldId::ARP_SHA)));
-        to.set_arp_spa(key.get(FieldId::ARP_SPA) as u32);
-        to.set_arp_tha(mac(key.get(FieldId::ARP_THA)));
-        to.set_arp_tpa(key.get(FieldId::ARP_TPA) as u32);
+        Some(Network::Arp(arp)) => {
+            // An operation that the field can't hold stays unless it is set.
+            let operation = key.get(FieldId::ARP_OP) as u16;
+            if operation != known_operation(arp.operation) {
+                to.set_arp_operation(operation);
+            }
+            to.set_arp_sha(mac(key.get(FieldId::ARP_SHA)));
+            to.set_arp_spa(key.get(FieldId::ARP_SPA) as u32);
+            to.set_arp_tha(mac(key.get(FieldId::ARP_THA)));
+            to.set_arp_tpa(key.get(FieldId::ARP_TPA) as u32);
+        }
+        Some(Network::Mpls(_)) => to.set_label(label(key)),
+        None => {}
     }
+}
+
+/// An operation of ARP as the field has it.
+fn known_operation(operation: u16) -> u16 {
+    u8::try_from(operation).unwrap_or(0).into()
 }
 
 /// Sets the ports, or type and code, and the rest of neighbour discovery.
@@ -133,8 +141,7 @@ pub(super) fn fill(key: &mut FlowKey, headers: &Headers) {
             }
         }
         Some(Network::Arp(arp)) => {
-            let operation = u8::try_from(arp.operation).unwrap_or(0);
-            key.set(FieldId::ARP_OP, operation.into());
+            key.set(FieldId::ARP_OP, known_operation(arp.operation).into());
             key.set(FieldId::ARP_SHA, number(arp.sha));
             key.set(FieldId::ARP_SPA, arp.spa.into());
             key.set(FieldId::ARP_THA, number(arp.tha));

@@ -8,25 +8,27 @@ use super::action_set::in_order;
 use super::apply::in_port;
 use super::trace::Trace;
 use super::{
-    Effect, Env, MAX_DEPTH, MAX_LOOKUPS, MAX_STACK_BYTES, Packet, TranslateError, Translation,
+    Effect, Env, MAX_DEPTH, MAX_LOOKUPS, MAX_STACK_BYTES, Packet, Seen, TranslateError, Translation,
 };
 use crate::action::Action;
 use crate::field::FieldId;
 use crate::table::{FlowId, Tables};
-use crate::{DropReason, Flow, OfPort};
+use crate::{DropReason, Flow, FlowKey, OfPort};
 
 /// A packet's way through the tables, from table 0.
 pub fn translate(tables: &Tables, packet: Packet, env: &mut dyn Env) -> Translation {
     let mut machine = Machine::new(tables, packet, env);
     let error = machine.run();
     if machine.effects.is_empty() {
-        machine.trace.note(0, "dropped");
+        machine.note(|| "dropped");
     }
     let drop = machine.why_dropped(error);
     Translation {
         effects: machine.effects,
         error,
         drop,
+        last: machine.state.packet.key,
+        seen: machine.seen,
         trace: machine.trace,
     }
 }
@@ -78,6 +80,10 @@ pub(super) struct Machine<'a> {
     pub place: Place,
     pub effects: Vec<Effect>,
     pub trace: Trace,
+    pub tracing: bool,
+    seen: Seen,
+    /// The packet's fields as it came, if there is a trace.
+    first: Option<FlowKey>,
     /// Copies that left, or would have if their port could send; those for controllers too.
     pub copies: u32,
     /// Why a copy is gone.
@@ -100,6 +106,9 @@ impl<'a> Machine<'a> {
         };
         Machine {
             tables,
+            tracing: env.traces(),
+            seen: Seen::default(),
+            first: env.traces().then(|| state.packet.key.clone()),
             env,
             state: state.clone(),
             place: Place {
@@ -127,7 +136,8 @@ impl<'a> Machine<'a> {
         while let Some((state, table)) = self.later.pop_front() {
             let (effects, later) = (self.effects.len(), self.later.len());
             if let Err(given_up) = self.pass(state, table) {
-                self.trace.note(0, format!("given up: {given_up}"));
+                self.place.indent = 0;
+                self.note(|| format!("given up: {given_up}"));
                 self.frames.clear();
                 self.effects.truncate(effects);
                 self.later.truncate(later);
@@ -158,8 +168,7 @@ impl<'a> Machine<'a> {
             indent: 0,
         };
         if self.lookups > 0 {
-            let note = format!("goes on in table {table}, behind connection tracking");
-            self.trace.note(0, note);
+            self.note(|| format!("goes on in table {table}, behind connection tracking"));
         }
         let port = in_port(&self.state.packet);
         self.visit(table, port, false)?;
@@ -210,8 +219,14 @@ impl<'a> Machine<'a> {
         self.place.table = table;
         self.place.depth += u32::from(deepens);
         self.place.indent += usize::from(comes_back);
-        self.trace
-            .table(self.place.indent, table, found.map(|entry| &*entry.flow));
+        if self.tracing {
+            let flow = found.map(|entry| &*entry.flow);
+            self.trace.table(self.place.indent, table, flow);
+        }
+        if let (Some(first), Some(looked_up)) = (&self.first, tables.table(table)) {
+            let (found, now) = (found.map(|entry| entry.id), &self.state.packet.key);
+            self.seen.lookup(looked_up, found, first, now);
+        }
         self.missed |= found.is_none();
         if let Some(entry) = found {
             let flow = &*entry.flow;
@@ -227,25 +242,25 @@ impl<'a> Machine<'a> {
     fn instructions(&mut self, flow: &'a Flow) -> Result<(), TranslateError> {
         let instructions = &flow.instructions;
         if instructions.clear_actions {
-            self.traced("clear_actions");
+            self.traced(|| "clear_actions");
             self.state.set.clear();
         }
         if !instructions.write_actions.is_empty() {
-            let written: Vec<String> = instructions
-                .write_actions
-                .iter()
-                .map(Action::to_string)
-                .collect();
-            self.traced(format!("write_actions({})", written.join(",")));
+            self.traced(|| {
+                let written = instructions.write_actions.iter().map(Action::to_string);
+                format!("write_actions({})", written.collect::<Vec<_>>().join(","))
+            });
             self.state.set.extend(&instructions.write_actions);
         }
         if let Some((value, mask)) = instructions.write_metadata {
-            self.traced(format!("write_metadata:{value:#x}/{mask:#x}"));
-            let packet = &mut self.state.packet;
-            packet.set(FieldId::METADATA, value.into(), mask.into());
+            self.traced(|| format!("write_metadata:{value:#x}/{mask:#x}"));
+            self.changing(|machine| {
+                let packet = &mut machine.state.packet;
+                packet.set(FieldId::METADATA, value.into(), mask.into());
+            });
         }
         if let Some(table) = instructions.goto_table {
-            self.traced(format!("goto_table:{table}"));
+            self.traced(|| format!("goto_table:{table}"));
             let port = in_port(&self.state.packet);
             self.visit(table, port, false)?;
         }
@@ -253,37 +268,40 @@ impl<'a> Machine<'a> {
     }
 
     fn action(&mut self, action: &'a Action) -> Result<(), TranslateError> {
+        if self.tracing {
+            self.seen.action(action);
+        }
         match action {
             Action::Clone(inner) => {
-                self.traced("clone");
+                self.traced(|| "clone");
                 self.clone_for(inner.iter().collect());
             }
             Action::Resubmit { in_port, table, .. } => {
-                self.traced(action.to_string());
+                self.traced(|| action.to_string());
                 let port = in_port.unwrap_or_else(|| self::in_port(&self.state.packet));
                 self.visit(table.unwrap_or(self.place.table), port, true)?;
             }
             Action::Push(from) => {
-                self.traced(action.to_string());
+                self.traced(|| action.to_string());
                 self.state.stack.push(self.state.packet.key.read(*from));
                 if self.state.stack.len() * size_of::<u128>() > MAX_STACK_BYTES {
                     return Err(TranslateError::StackTooLarge);
                 }
             }
             Action::Pop(to) => {
-                self.traced(action.to_string());
+                self.traced(|| action.to_string());
                 match self.state.stack.pop() {
-                    Some(value) => {
-                        self.state.packet.write(*to, value);
-                    }
-                    None => self.note("the stack is empty"),
+                    Some(value) => self.changing(|machine| {
+                        machine.state.packet.write(*to, value);
+                    }),
+                    None => self.note(|| "the stack is empty"),
                 }
             }
             Action::PushVlan(_) if self.state.packet.is_full_of_tags() => {
                 return Err(TranslateError::TooManyTags);
             }
             Action::Exit => {
-                self.traced("exit");
+                self.traced(|| "exit");
                 self.exit();
             }
             _ => self.effect(action),
@@ -314,7 +332,7 @@ impl<'a> Machine<'a> {
     fn begin_bucket(&mut self, list: Vec<&'a Action>, id: u32) {
         let before = (self.state.packet.clone(), self.state.queue, self.place);
         self.frames.push(Frame::RestorePacket(Box::new(before)));
-        self.note(format!("bucket {id}"));
+        self.note(|| format!("bucket {id}"));
         self.place.indent += 1;
         self.do_list(list);
     }
@@ -322,7 +340,7 @@ impl<'a> Machine<'a> {
     fn do_action_set(&mut self) {
         let set = in_order(&std::mem::take(&mut self.state.set));
         if !set.is_empty() {
-            self.note("action set");
+            self.note(|| "action set");
             self.do_list(set);
         }
     }
@@ -339,7 +357,9 @@ impl<'a> Machine<'a> {
     fn exit(&mut self) {
         let inside = |frame: &Frame<'_>| !matches!(frame, Frame::RestorePacket(_));
         while self.frames.last().is_some_and(inside) {
-            self.frames.pop();
+            if let Some(Frame::Restore(before)) = self.frames.pop() {
+                (self.state, self.place) = *before;
+            }
         }
         if self.frames.is_empty() {
             self.state.set.clear();
@@ -370,15 +390,25 @@ impl<'a> Machine<'a> {
     /// Something happens now.
     pub(super) fn happens(&mut self, effect: Effect) -> bool {
         let there = self.env.happens(&effect);
+        if self.tracing {
+            let indent = self.place.indent + 1;
+            for line in self.env.followed().lines {
+                self.trace.line(indent + line.depth, line.what);
+            }
+        }
         self.effects.push(effect);
         there
     }
 
-    pub(super) fn traced(&mut self, text: impl Into<String>) {
-        self.trace.action(self.place.indent, text.into());
+    pub(super) fn traced<T: Into<String>>(&mut self, text: impl FnOnce() -> T) {
+        if self.tracing {
+            self.trace.action(self.place.indent, text().into());
+        }
     }
 
-    pub(super) fn note(&mut self, text: impl Into<String>) {
-        self.trace.note(self.place.indent, text);
+    pub(super) fn note<T: Into<String>>(&mut self, text: impl FnOnce() -> T) {
+        if self.tracing {
+            self.trace.note(self.place.indent, text());
+        }
     }
 }

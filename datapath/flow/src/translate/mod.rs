@@ -6,6 +6,8 @@
 
 mod action_set;
 mod apply;
+mod changes;
+mod compose;
 mod effects;
 mod env;
 mod frame;
@@ -13,17 +15,20 @@ mod groups;
 mod learn;
 mod machine;
 mod packet;
+mod seen;
 mod trace;
 
+pub use changes::{FieldChange, changes, describe};
 pub use env::{CtOutcome, Env};
 pub use learn::learned_flow;
 pub use machine::translate;
 pub use packet::{MAX_INNER_TAGS, Packet};
-pub use trace::{Trace, TraceLine, TraceWhat};
+pub use seen::Seen;
+pub use trace::{Trace, TraceFlow, TraceLine, TraceWhat};
 
 use crate::action::{Controller, Ct, Sample};
 use crate::table::FlowId;
-use crate::{DropReason, Flow, OfPort};
+use crate::{DropReason, Flow, FlowKey, OfPort};
 
 /// Visits of the same or an earlier table that may be open at once.
 pub const MAX_DEPTH: u32 = 64;
@@ -42,8 +47,12 @@ pub struct Translation {
     pub error: Option<TranslateError>,
     /// Why it went nowhere, if no copy left and none went to controllers.
     pub drop: Option<DropReason>,
-    /// The way, for people.
+    /// The way, for people; nothing if [`Env::traces`] says so.
     pub trace: Trace,
+    /// The fields of the packet as they are at the end.
+    pub last: FlowKey,
+    /// What its way depends on; nothing if there is no trace.
+    pub seen: Seen,
 }
 
 impl Translation {

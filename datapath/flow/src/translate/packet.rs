@@ -282,10 +282,9 @@ impl Packet {
                 0
             },
             bottom: true,
-            ttl: if ip {
-                self.key.get(FieldId::NW_TTL) as u8
-            } else {
-                DEFAULT_LABEL_TTL
+            ttl: match self.key.get(FieldId::NW_TTL) {
+                ttl if ip && ttl != 0 => ttl as u8,
+                _ => DEFAULT_LABEL_TTL,
             },
         }
     }

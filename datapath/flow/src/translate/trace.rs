@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::Flow;
+use super::changes::FieldChange;
+use crate::{BridgeName, Flow};
 
 /// A packet's way through the tables, line by line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -23,43 +24,78 @@ pub struct TraceLine {
 /// What a line of a trace is about.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TraceWhat {
-    /// A lookup, and the flow that matched: its match, priority and cookie.
+    /// It enters a bridge.
+    Bridge(BridgeName),
+    /// A lookup, and the flow that matched.
     Table {
         /// The table.
         table: u8,
-        /// The flow, as text.
-        flow: Option<String>,
+        /// The flow.
+        flow: Option<TraceFlow>,
     },
     /// An action that is done.
-    Action(String),
+    Action {
+        /// Its text.
+        action: String,
+        /// What it changed of the packet.
+        changes: Vec<FieldChange>,
+    },
     /// What is worth knowing besides.
     Note(String),
 }
 
+/// A flow that matched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TraceFlow {
+    /// Its cookie.
+    pub cookie: u64,
+    /// Its priority.
+    pub priority: u16,
+    /// Its match, as text; nothing if it matches all packets.
+    pub matching: String,
+}
+
+impl fmt::Display for TraceFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.matching.is_empty() {
+            write!(f, "{}, ", self.matching)?;
+        }
+        write!(f, "priority {}", self.priority)?;
+        if self.cookie != 0 {
+            write!(f, ", cookie {:#x}", self.cookie)?;
+        }
+        Ok(())
+    }
+}
+
 impl Trace {
     pub(super) fn table(&mut self, depth: usize, table: u8, flow: Option<&Flow>) {
-        let flow = flow.map(|flow| {
-            let mut text = flow.matching.to_string();
-            if !text.is_empty() {
-                text.push_str(", ");
-            }
-            text.push_str(&format!("priority {}", flow.priority));
-            if flow.cookie != 0 {
-                text.push_str(&format!(", cookie {:#x}", flow.cookie));
-            }
-            text
+        let flow = flow.map(|flow| TraceFlow {
+            cookie: flow.cookie,
+            priority: flow.priority,
+            matching: flow.matching.to_string(),
         });
-        let what = TraceWhat::Table { table, flow };
-        self.lines.push(TraceLine { depth, what });
+        self.line(depth, TraceWhat::Table { table, flow });
     }
 
     pub(super) fn action(&mut self, depth: usize, action: String) {
-        let what = TraceWhat::Action(action);
-        self.lines.push(TraceLine { depth, what });
+        let changes = Vec::new();
+        self.line(depth, TraceWhat::Action { action, changes });
     }
 
-    pub(super) fn note(&mut self, depth: usize, note: impl Into<String>) {
-        let what = TraceWhat::Note(note.into());
+    /// Tells what the action in front of this line changed.
+    pub(super) fn changed(&mut self, line: usize, found: Vec<FieldChange>) {
+        let before = line.checked_sub(1).and_then(|at| self.lines.get_mut(at));
+        if let Some(TraceWhat::Action { changes, .. }) = before.map(|line| &mut line.what) {
+            *changes = found;
+        }
+    }
+
+    pub(crate) fn note(&mut self, depth: usize, note: impl Into<String>) {
+        self.line(depth, TraceWhat::Note(note.into()));
+    }
+
+    pub(crate) fn line(&mut self, depth: usize, what: TraceWhat) {
         self.lines.push(TraceLine { depth, what });
     }
 }
@@ -67,16 +103,33 @@ impl Trace {
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.lines {
-            let indent = 4 * line.depth;
-            match &line.what {
-                TraceWhat::Table { table, flow } => {
-                    let flow = flow.as_deref().unwrap_or("no match");
-                    writeln!(f, "{:indent$}{table:2}. {flow}", "")?;
-                }
-                TraceWhat::Action(action) => writeln!(f, "{:indent$}    {action}", "")?,
-                TraceWhat::Note(note) => writeln!(f, "{:indent$}     >> {note}", "")?,
-            }
+            line.fmt(f)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for TraceLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let indent = 4 * self.depth;
+        match &self.what {
+            TraceWhat::Bridge(name) => {
+                let title = format!("bridge(\"{name}\")");
+                let line = "-".repeat(title.len());
+                writeln!(f, "\n{:indent$}{title}\n{:indent$}{line}", "", "")
+            }
+            TraceWhat::Table { table, flow } => match flow {
+                Some(flow) => writeln!(f, "{:indent$}{table:2}. {flow}", ""),
+                None => writeln!(f, "{:indent$}{table:2}. No match.", ""),
+            },
+            TraceWhat::Action { action, changes } => {
+                writeln!(f, "{:indent$}    {action}", "")?;
+                for change in changes {
+                    writeln!(f, "{:indent$}     -> {change}", "")?;
+                }
+                Ok(())
+            }
+            TraceWhat::Note(note) => writeln!(f, "{:indent$}     >> {note}", ""),
+        }
     }
 }
