@@ -4,7 +4,9 @@ use aorta_ebpf::{MapId, Program};
 use aorta_flow::BridgeName;
 use aorta_flow::table::{Change, FlowId, Tables};
 
+use super::codegen::generate;
 use super::memory::Memory;
+use super::plan::{Plan, Shapes};
 use super::record::RuleId;
 use super::{PipelineError, Report};
 
@@ -79,7 +81,7 @@ pub enum Outcome {
 /// A bridge's tables as a program and memories.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
-    config: PipelineConfig,
+    plan: Plan,
 }
 
 impl Pipeline {
@@ -88,18 +90,17 @@ impl Pipeline {
     /// # Errors
     /// When flows ask for what programs can't do.
     pub fn build(
-        _tables: &Tables,
-        _rule_of: &mut dyn FnMut(FlowId) -> RuleId,
+        tables: &Tables,
+        rule_of: &mut dyn FnMut(FlowId) -> RuleId,
         config: &PipelineConfig,
     ) -> Result<Pipeline, PipelineError> {
-        Ok(Pipeline {
-            config: config.clone(),
-        })
+        let plan = Plan::new(tables, rule_of, config, Shapes::default())?;
+        Ok(Pipeline { plan })
     }
 
     /// What it was built with.
     pub fn config(&self) -> &PipelineConfig {
-        &self.config
+        &self.plan.config
     }
 
     /// The memories that its tables need.
@@ -113,7 +114,7 @@ impl Pipeline {
     /// When the table has no memory.
     pub fn fill(&mut self, table: u8, _memory: &mut dyn Memory) -> Result<(), PipelineError> {
         Err(PipelineError::NoMemory {
-            bridge: self.config.bridge.clone(),
+            bridge: self.plan.config.bridge.clone(),
             table,
         })
     }
@@ -123,13 +124,7 @@ impl Pipeline {
     /// # Errors
     /// When it can't be assembled.
     pub fn program(&self) -> Result<Program, PipelineError> {
-        let mut a = aorta_ebpf::Assembler::new("pipeline");
-        a.mov(aorta_ebpf::Reg::R0, crate::skb::ACT_SHOT);
-        a.exit();
-        a.finish().map_err(|source| PipelineError::Assemble {
-            bridge: self.config.bridge.clone(),
-            source: Box::new(source),
-        })
+        Ok(generate(&self.plan, false)?.program)
     }
 
     /// The program at [`jump::resume`](crate::abi::jump::resume), where frames come back from other
@@ -161,7 +156,10 @@ impl Pipeline {
     pub fn reclaim(&mut self, _retired: &Retired, _memories: &mut dyn Memories) {}
 
     /// What became of the tables.
-    pub fn report(&self) -> Report {
-        Report::default()
+    ///
+    /// # Errors
+    /// When its program can't be assembled.
+    pub fn report(&self) -> Result<Report, PipelineError> {
+        Ok(Report::of(&self.plan, &generate(&self.plan, false)?))
     }
 }

@@ -179,8 +179,39 @@ pub mod state {
     pub const LEAVE_TO: i16 = 104;
     /// u32: patch ports crossed.
     pub const CROSSED: i16 = 108;
-    /// 64 bytes of an action set; see the actions' own documentation.
-    pub const ACTION_SET: i16 = 128;
+    /// u32: the packet's in port while a lookup is made for another.
+    pub const OWN_PORT: i16 = 112;
+    /// u32: what becomes pending once the bytes follow the key.
+    pub const NEXT: i16 = 116;
+    /// u32: ports of the list of all ports that are done, or other things that are counted.
+    pub const LISTED: i16 = 120;
+    /// u32: queue before one output went by another.
+    pub const QUEUE_BEFORE: i16 = 124;
+    /// u64: groups in which the bytes followed the key at some time, as in [`DIRTY`].
+    pub const COMMITTED: i16 = 128;
+    /// u32: frames when the copy that is being worked on was begun, its own included; 0 if none.
+    pub const SCOPE: i16 = 136;
+    /// u32: 1 once the action set at the end of the packet was begun.
+    pub const SET_DONE: i16 = 140;
+    /// u32: entries of the action set in [`SETS_AT`].
+    pub const SETS: i16 = 144;
+    /// u32: how many of those are done.
+    pub const SETS_BEGUN: i16 = 148;
+    /// u32: frames when the bucket that is being worked on was begun, its own included; 0 if none.
+    pub const BUCKET: i16 = 152;
+    /// u32: copies set aside then.
+    pub const BUCKET_SAVES: i16 = 156;
+    /// The action set, one entry for each kind of which the last one counts: u32 place of the code,
+    /// 0 for none, and u32 record.
+    pub const ACTION_SET: i16 = 160;
+    /// Kinds that have an entry.
+    pub const SET_KINDS: i16 = 10;
+    /// Actions of an action set that are all done, in order; entries of the same form.
+    pub const SETS_AT: i16 = ACTION_SET + 8 * SET_KINDS;
+    /// How many there can be.
+    pub const MAX_SETS: i16 = 16;
+    /// One past the words that are the bridge's own.
+    pub const WORDS_END: i16 = SETS_AT + 8 * MAX_SETS;
     /// The key.
     pub const KEY: i16 = 512;
     /// The base: the header part of a key.
@@ -232,6 +263,7 @@ mod tests {
         assert!(HEADERS.iter().all(|id| fields_end(id) <= vlan::OUTER));
         const { assert!(LENGTH + 4 <= HEADER_BYTES) };
         const { assert!(state::BYTES <= 32768) };
+        const { assert!(state::WORDS_END <= state::KEY) };
     }
 
     #[test]

@@ -162,8 +162,8 @@ fn set_aside(a: &mut Assembler, full: Label) {
 
 /// Copies the part of the state that belongs to one bridge.
 fn copy_state(a: &mut Assembler, from: Reg, to: Reg) {
-    let words = (state::VERSION..state::ACTION_SET + 64)
-        .chain(state::KEY..state::KEY + KEY_BYTES + HEADER_BYTES);
+    let words =
+        (state::VERSION..state::WORDS_END).chain(state::KEY..state::KEY + KEY_BYTES + HEADER_BYTES);
     for at in words.step_by(8) {
         a.load(Size::Dw, R1, from, at);
         a.store(Size::Dw, to, at, R1);

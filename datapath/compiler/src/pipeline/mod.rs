@@ -2,18 +2,23 @@
 //! tables in memory that programs read and the daemon writes.
 
 pub mod choice;
+mod codegen;
 pub mod commit;
 mod compiled;
 mod error;
 pub mod layout;
 pub mod leave;
+mod limits;
 pub mod maps;
 pub mod memory;
 pub mod meters;
+mod plan;
 pub mod record;
 mod report;
+mod shape;
 pub mod template;
 pub mod upcall;
+mod usage;
 
 pub use compiled::{Hook, Memories, Outcome, Pipeline, PipelineConfig, Retired, TableMemory};
 pub use error::{PipelineError, Refusal};

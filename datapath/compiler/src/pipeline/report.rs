@@ -1,5 +1,8 @@
 //! What became of a bridge's tables, for people.
 
+use super::codegen::Generated;
+use super::plan::Plan;
+
 /// What became of a bridge's tables.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
@@ -36,4 +39,29 @@ pub struct TableReport {
     pub bytes: u32,
     /// What would make it cheaper.
     pub cheaper: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn of(plan: &Plan, generated: &Generated) -> Report {
+        let tables = plan.limits.reachable.iter().map(|number| {
+            let table = plan.tables.get(number);
+            let rules = table.map_or(0, |table| table.rules.len());
+            TableReport {
+                table: *number,
+                rules,
+                template: "code",
+                why: format!("{rules} rules are compared one by one"),
+                probes: rules,
+                insns: generated.tables.get(number).copied().unwrap_or(0),
+                ..TableReport::default()
+            }
+        });
+        Report {
+            tables: tables.collect(),
+            insns: generated.program.len(),
+            parse_insns: generated.parse_insns,
+            fields: generated.fields.iter().map(|field| field.name()).collect(),
+            shapes: plan.shapes.len(),
+        }
+    }
 }

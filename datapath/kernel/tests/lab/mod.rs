@@ -1,4 +1,6 @@
 //! A private network namespace with taps, and a datapath in it.
+// Each test program uses a part of this.
+#![allow(dead_code)]
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -46,7 +48,6 @@ impl Lab {
         Lab { name, config }
     }
 
-    #[allow(dead_code)] // not every test file needs it
     pub fn config(&self) -> &Config {
         &self.config
     }

@@ -1,0 +1,227 @@
+//! From a plan to a program.
+//!
+//! Registers, at the head of every table, place and block: R6 is the context, R7 the state; in the
+//! actions of a flow whose constants are in a record, R8 points to it. All else lives in the state,
+//! so that the verifier finds each head in one state only, and is done when it has seen all code
+//! once. What a path can come back to begins with `may_goto`.
+
+mod action_set;
+mod bits;
+mod copies;
+mod frames;
+pub mod hook;
+pub mod other;
+mod output;
+mod parse;
+mod prereq;
+pub mod site;
+mod steps;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use aorta_ebpf::{Assembler, Cond, Label, Program, Reg, Size};
+use aorta_flow::DropReason;
+use aorta_flow::field::FieldId;
+
+use super::layout::{self, state};
+use super::maps::{STATE, VERSION};
+use super::plan::Plan;
+use super::shape::Step;
+use super::{PipelineError, commit};
+use crate::emit::lookup_index;
+use site::Site;
+
+pub use copies::HEADER_BYTES as SAVE_HEADER_BYTES;
+
+use Reg::{R0, R1, R6, R7};
+
+/// Stack frame: u32 key of an array.
+pub const INDEX: i16 = -4;
+
+/// Code that several places jump to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Block {
+    /// The end of a list of actions.
+    Return,
+    /// Nothing is left to be done, but perhaps the action set.
+    End,
+    /// Nothing is left to be done: what is pending leaves.
+    Finish,
+    /// What is pending leaves as a copy, the bytes follow the key, and what is at
+    /// [`state::NEXT`] becomes pending.
+    Sync,
+    /// Sends to all ports but the one that the packet came from.
+    AllPorts,
+    /// Sets a copy aside.
+    Save,
+    /// Takes back the copy that was set aside last.
+    Restore,
+    /// Does the action set.
+    ActionSet,
+    /// Ends the action set early.
+    ActionSetOver,
+    /// Ends everything, without the action set.
+    Exit,
+    /// Ends the copy or bucket that is being worked on.
+    #[allow(dead_code)]
+    DropPacket,
+    /// Gives the packet up: too many visits.
+    TooDeep,
+    /// The kernel refused something.
+    Failed,
+    /// Shorter than an Ethernet header.
+    Malformed,
+    /// Ends without a word.
+    Lost,
+}
+
+/// Emits a bridge's program.
+pub struct Gen<'p> {
+    /// What is emitted.
+    pub a: Assembler,
+    /// What for.
+    pub plan: &'p Plan,
+    /// What can be changed in packets' bytes.
+    pub changes: &'p commit::Changes,
+    heads: BTreeMap<u8, Label>,
+    blocks: BTreeMap<Block, (Label, bool)>,
+    places: Vec<Label>,
+    dispatch: Option<Label>,
+    /// Ends of lists that are jumped to.
+    ends: HashSet<Label>,
+    /// Code of action sets, to be emitted behind the flow that writes it.
+    deferred: Vec<(Label, Vec<Step>, Site)>,
+    sizes: BTreeMap<u8, usize>,
+    parse_insns: usize,
+}
+
+/// A program and what its parts take.
+pub struct Generated {
+    /// The program.
+    pub program: Program,
+    /// Instructions of each table.
+    pub tables: BTreeMap<u8, usize>,
+    /// Instructions that parse.
+    pub parse_insns: usize,
+    /// Fields that are parsed.
+    pub fields: BTreeSet<FieldId>,
+}
+
+/// Emits the program of a plan.
+///
+/// # Errors
+/// When it can't be assembled: a defect.
+pub fn generate(plan: &Plan, resume: bool) -> Result<Generated, PipelineError> {
+    let name = format!("bridge_{}", plan.config.bridge_slot);
+    let mut code = Gen {
+        a: Assembler::new(&name),
+        plan,
+        changes: &plan.changes,
+        heads: BTreeMap::new(),
+        blocks: BTreeMap::new(),
+        places: Vec::new(),
+        dispatch: None,
+        ends: HashSet::new(),
+        deferred: Vec::new(),
+        sizes: BTreeMap::new(),
+        parse_insns: 0,
+    };
+    let _ = resume;
+    code.enter();
+    code.tables();
+    code.shared_blocks();
+    let fields = code.parsed_fields();
+    let (tables, parse_insns) = (code.sizes, code.parse_insns);
+    let program = code.a.finish().map_err(|source| PipelineError::Assemble {
+        bridge: plan.config.bridge.clone(),
+        source: Box::new(source),
+    })?;
+    Ok(Generated {
+        program,
+        tables,
+        parse_insns,
+        fields,
+    })
+}
+
+/// Offset in the state of a field's storage in the key.
+pub fn key(home: FieldId) -> i16 {
+    state::KEY + layout::place(home).unwrap_or_default()
+}
+
+impl Gen<'_> {
+    /// Where a block is; it will be emitted.
+    pub fn block(&mut self, block: Block) -> Label {
+        if let Some((label, _)) = self.blocks.get(&block) {
+            return *label;
+        }
+        let label = self.a.label(&format!("{block:?}").to_lowercase());
+        self.blocks.insert(block, (label, false));
+        label
+    }
+
+    /// The state, the version, and the packet's fields.
+    fn enter(&mut self) {
+        let lost = self.block(Block::Lost);
+        let a = &mut self.a;
+        a.mov(R6, R1);
+        lookup_index(a, STATE.id, INDEX, 0);
+        a.jump_if(Cond::Eq, R0, 0, lost);
+        a.mov(R7, R0);
+        if self.plan.has_memory() {
+            a.load_map_value(R1, VERSION, 0);
+            a.load(Size::W, R1, R1, 0);
+            a.store(Size::W, R7, state::VERSION, R1);
+        }
+        let start = self.a.len();
+        self.parse();
+        commit::emit_base(&mut self.a, self.changes);
+        self.parse_insns = self.a.len() - start;
+        self.begin_action_set();
+        self.begin_copies();
+    }
+
+    fn shared_blocks(&mut self) {
+        loop {
+            if self.blocks.contains_key(&Block::Return) {
+                self.block(Block::End);
+            }
+            let pending = self
+                .blocks
+                .iter()
+                .find(|(block, (_, emitted))| !emitted && **block != Block::Return);
+            let Some((block, label)) = pending.map(|(block, (label, _))| (*block, *label)) else {
+                break;
+            };
+            self.blocks.insert(block, (label, true));
+            self.shared_block(block, label);
+        }
+        // Last, because it needs to know all places.
+        if self.blocks.contains_key(&Block::Return) {
+            self.emit_return();
+        }
+    }
+
+    fn shared_block(&mut self, block: Block, label: Label) {
+        self.a.comment(format!("{block:?}"));
+        self.a.bind(label);
+        match block {
+            Block::Return => {}
+            Block::End => self.emit_end(),
+            Block::Finish => self.emit_finish(),
+            Block::Sync => self.emit_sync(),
+            Block::AllPorts => self.emit_all_ports(),
+            Block::Save => self.emit_save(),
+            Block::Restore => self.emit_restore(),
+            Block::ActionSet => self.emit_action_set(),
+            Block::ActionSetOver => self.emit_action_set_over(),
+            Block::Exit => self.emit_exit(),
+            Block::DropPacket => self.emit_drop_packet(),
+            Block::TooDeep => self.emit_give_up(DropReason::PipelineLimit, false),
+            Block::Failed => self.emit_give_up(DropReason::Failed, true),
+            Block::Malformed => self.emit_give_up(DropReason::Malformed, false),
+            Block::Lost => hook::end(&mut self.a),
+        }
+    }
+}

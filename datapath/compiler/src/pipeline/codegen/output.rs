@@ -1,0 +1,359 @@
+//! Copies that leave, and the end of packets.
+//!
+//! The newest output stays *pending*: the last one then needs no copy of the frame. It is the frame
+//! as its bytes are, so it leaves before they change.
+
+use aorta_ebpf::{Cond, Label, Operand, Reg, Size};
+use aorta_flow::field::FieldId;
+use aorta_flow::{DropReason, OfPort, Subfield};
+
+use super::site::Site;
+use super::{Block, Gen, INDEX, bits, hook, key};
+use crate::abi::{COUNTERS, MAX_PORTS, PORTS, counter, port};
+use crate::emit::{count, count_frame, lookup, lookup_index};
+use crate::pipeline::commit::{CommitFacts, emit_commit};
+use crate::pipeline::layout::state;
+use crate::pipeline::maps::{BRIDGE_PORTS, ports};
+use crate::pipeline::shape::Param;
+
+use Reg::{R0, R1, R2, R3, R7, R8, R9, R10};
+
+/// Stack frame: bits of a field.
+const VALUE: i16 = -24;
+
+impl Gen<'_> {
+    /// Sends to an ordinary port. True if control never comes to what is behind it.
+    pub fn output(&mut self, port: Param, site: &Site, tail: bool) -> bool {
+        let skip = self.a.label("skip");
+        match self.param(site, port, R1) {
+            Operand::Imm(number) => {
+                let a = &mut self.a;
+                a.load(Size::W, R2, R7, key(FieldId::IN_PORT));
+                a.jump_if(Cond::Eq, R2, number, skip);
+                let at = ports::slot_of(number as u16);
+                a.load_map_value(R1, BRIDGE_PORTS, at);
+                a.load(Size::W, R1, R1, 0);
+            }
+            Operand::Reg(_) => {
+                self.a.load(Size::W, R2, R7, key(FieldId::IN_PORT));
+                self.a.jump_if(Cond::Eq, R1, R2, skip);
+                self.slot_of_port();
+            }
+        }
+        self.send(site, skip, tail)
+    }
+
+    /// R1 = slot plus 1 of the port whose number is in R1; 0 if there is none. Uses R2.
+    fn slot_of_port(&mut self) {
+        let a = &mut self.a;
+        a.and(R1, 0xffff);
+        a.lsh(R1, 2);
+        a.load_map_value(R2, BRIDGE_PORTS, ports::SLOTS);
+        a.add(R2, R1);
+        a.load(Size::W, R1, R2, 0);
+    }
+
+    /// Sends to the port whose slot plus 1 is in R1, 0 for none; `skip` is bound behind it.
+    fn send(&mut self, site: &Site, skip: Label, tail: bool) -> bool {
+        let (first, known) = (self.a.label("first"), self.a.label("known_port"));
+        let sync = self.block(Block::Sync);
+        let a = &mut self.a;
+        a.jump_if(Cond::Ne, R1, 0, known);
+        // A slot that no port has: it is found to be missing when the copy leaves.
+        a.mov(R1, MAX_PORTS as i32 + 1);
+        a.bind(known);
+        a.load(Size::W, R2, R7, state::PENDING);
+        if !self.changes.is_empty() {
+            a.load(Size::Dw, R3, R7, state::DIRTY);
+            a.or(R2, R3);
+        }
+        a.jump_if(Cond::Eq, R2, 0, first);
+        a.store(Size::W, R7, state::NEXT, R1);
+        if tail {
+            let back = self.block(Block::Return);
+            self.a.jump(sync);
+            self.a.bind(first);
+            self.a.store(Size::W, R7, state::PENDING, R1);
+            self.a.bind(skip);
+            self.a.jump(back);
+            return true;
+        }
+        self.call_label(sync, site);
+        self.a.jump(skip);
+        self.a.bind(first);
+        self.a.store(Size::W, R7, state::PENDING, R1);
+        self.a.bind(skip);
+        false
+    }
+
+    pub(super) fn output_in_port(&mut self, site: &Site) {
+        let skip = self.a.label("skip");
+        self.a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
+        self.slot_of_port();
+        self.send(site, skip, false);
+    }
+
+    /// Sends to the port whose number is in the low 32 bits of a field.
+    pub(super) fn output_field(&mut self, from: Subfield, site: &Site) {
+        let (skip, all, own) = (
+            self.a.label("skip"),
+            self.a.label("all"),
+            self.a.label("own"),
+        );
+        let (ordinary, done) = (self.a.label("ordinary"), self.a.label("done"));
+        let value = bits::Bits {
+            base: R10,
+            at: VALUE,
+            start: 0,
+            count: u16::from(from.bits.min(32)),
+        };
+        let a = &mut self.a;
+        a.store(Size::W, R10, VALUE, 0);
+        let source = bits::read(a, from);
+        bits::copy(a, source, value);
+        a.load(Size::W, R1, R10, VALUE);
+        let narrow = a.label("narrow");
+        // Numbers are of 16 bits, or reserved ones of 32 bits.
+        a.jump_if(Cond::Lt, R1, 0xffff, narrow);
+        a.mov32(R2, 0xffff_ff00_u32 as i32);
+        a.jump_if(Cond::Lt, R1, R2, skip);
+        a.and(R1, 0xffff);
+        a.bind(narrow);
+        a.jump_if(Cond::Lt, R1, i32::from(OfPort::UNSET.0), ordinary);
+        a.jump_if(Cond::Eq, R1, i32::from(OfPort::LOCAL.0), ordinary);
+        a.jump_if(Cond::Eq, R1, i32::from(OfPort::IN_PORT.0), own);
+        a.jump_if(Cond::Eq, R1, i32::from(OfPort::FLOOD.0), all);
+        a.jump_if(Cond::Eq, R1, i32::from(OfPort::ALL.0), all);
+        a.jump(skip);
+        a.bind(ordinary);
+        a.load(Size::W, R2, R7, key(FieldId::IN_PORT));
+        a.jump_if(Cond::Eq, R1, R2, skip);
+        let send = a.here("send");
+        self.slot_of_port();
+        self.send(site, done, false);
+        self.a.jump(skip);
+        self.a.bind(own);
+        self.a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
+        self.a.jump(send);
+        self.a.bind(all);
+        self.call_block(Block::AllPorts, site);
+        self.a.bind(skip);
+    }
+
+    /// What is pending leaves as a copy; then the bytes follow the key.
+    pub(super) fn emit_sync(&mut self) {
+        let none = self.a.label("none_pending");
+        let done = self.a.label("in_sync");
+        let back = self.block(Block::Return);
+        let a = &mut self.a;
+        a.load(Size::W, R1, R7, state::PENDING);
+        a.jump_if(Cond::Eq, R1, 0, none);
+        a.store(Size::W, R7, state::PENDING, 0);
+        self.send_pending_copy();
+        self.a.bind(none);
+        if !self.changes.is_empty() {
+            let failed = self.block(Block::Failed);
+            let a = &mut self.a;
+            a.load(Size::Dw, R1, R7, state::DIRTY);
+            a.load(Size::Dw, R2, R7, state::COMMITTED);
+            a.or(R2, R1);
+            a.store(Size::Dw, R7, state::COMMITTED, R2);
+            let changes = self.changes;
+            emit_commit(
+                &mut self.a,
+                &CommitFacts {
+                    changes,
+                    done,
+                    failed,
+                },
+            );
+        }
+        self.a.bind(done);
+        self.a.load(Size::W, R1, R7, state::NEXT);
+        self.a.store(Size::W, R7, state::PENDING, R1);
+        self.a.jump(back);
+    }
+
+    /// R9 = record of the port whose slot plus 1 is in R1, which can take the frame. Goes to `patch`
+    /// if it leads to another bridge, and to `lost` with the reason in R8 if it takes none. The
+    /// slot is at [`INDEX`].
+    fn egress(&mut self, patch: Label, lost: Label) {
+        let (no_device, long, ready) = (
+            self.a.label("no_device"),
+            self.a.label("long"),
+            self.a.label("ready"),
+        );
+        let down = self.a.label("down");
+        let a = &mut self.a;
+        a.sub(R1, 1);
+        lookup_index(a, PORTS.id, INDEX, R1);
+        a.jump_if(Cond::Eq, R0, 0, down);
+        a.mov(R9, R0);
+        a.load(Size::W, R1, R9, port::IFINDEX);
+        a.jump_if(Cond::Eq, R1, 0, no_device);
+        a.load(Size::W, R2, R9, port::MAX_LEN);
+        hook::jump_if_longer(a, R2, long);
+        a.jump(ready);
+        a.bind(no_device);
+        a.load(Size::W, R1, R9, port::JUMP);
+        a.jump_if(Cond::Ne, R1, 0, patch);
+        a.bind(down);
+        a.mov(R8, DropReason::PortDown.index() as i32);
+        a.jump(lost);
+        a.bind(long);
+        a.mov(R8, DropReason::ExceedsMtu.index() as i32);
+        a.jump(lost);
+        a.bind(ready);
+    }
+
+    /// Counts the frame for the port whose slot is at [`INDEX`]. R9 is kept.
+    fn count_sent(&mut self) {
+        let uncounted = self.a.label("uncounted");
+        let a = &mut self.a;
+        lookup(a, COUNTERS.id, INDEX);
+        a.jump_if(Cond::Eq, R0, 0, uncounted);
+        count_frame(a, counter::TX_PACKETS, counter::TX_BYTES);
+        a.bind(uncounted);
+    }
+
+    /// Counts a drop for the reason in R8, at the port that the frame came from.
+    fn count_drop(&mut self, uncounted: Label) {
+        let a = &mut self.a;
+        a.jump_if(Cond::Ge, R8, DropReason::ALL.len() as i32, uncounted);
+        a.load(Size::W, R1, R7, state::INGRESS);
+        lookup_index(a, COUNTERS.id, INDEX, R1);
+        a.jump_if(Cond::Eq, R0, 0, uncounted);
+        a.lsh(R8, 3);
+        a.add(R0, R8);
+        count(a, counter::DROPS, 1);
+    }
+
+    /// A copy goes to the port whose slot plus 1 is in R1, or is counted as dropped.
+    fn send_pending_copy(&mut self) {
+        let [patch, lost, done] = ["patch", "lost", "done"].map(|name| self.a.label(name));
+        let a = &mut self.a;
+        a.load(Size::W, R2, R7, state::OUTPUTS);
+        a.add(R2, 1);
+        a.store(Size::W, R7, state::OUTPUTS, R2);
+        self.egress(patch, lost);
+        self.count_sent();
+        self.a.load(Size::W, R2, R9, port::IFINDEX);
+        hook::send_copy(&mut self.a, R2);
+        self.a.jump(done);
+        self.a.bind(patch);
+        self.a.mov(R8, DropReason::PortDown.index() as i32);
+        self.a.bind(lost);
+        self.count_drop(done);
+        self.a.bind(done);
+    }
+
+    /// Nothing is left to be done but what is pending.
+    pub(super) fn emit_finish(&mut self) {
+        let [nothing, patch, lost, known] =
+            ["nothing", "patch", "lost", "known"].map(|name| self.a.label(name));
+        let gone = self.block(Block::Lost);
+        let a = &mut self.a;
+        a.load(Size::W, R1, R7, state::PENDING);
+        a.jump_if(Cond::Eq, R1, 0, nothing);
+        self.egress(patch, lost);
+        self.count_sent();
+        let a = &mut self.a;
+        a.load(Size::W, R1, R9, port::IFINDEX);
+        hook::send_last(a, R1);
+        a.bind(patch);
+        a.mov(R8, DropReason::PortDown.index() as i32);
+        a.bind(lost);
+        self.count_drop(gone);
+        let a = &mut self.a;
+        a.jump(gone);
+        a.bind(nothing);
+        a.load(Size::W, R1, R7, state::OUTPUTS);
+        a.jump_if(Cond::Ne, R1, 0, gone);
+        a.load(Size::W, R8, R7, state::GIVEN_UP);
+        a.sub(R8, 1);
+        a.jump_if(Cond::Sge, R8, 0, known);
+        a.mov(R8, DropReason::TableMiss.index() as i32);
+        a.load(Size::W, R1, R7, state::MISSED);
+        a.jump_if(Cond::Ne, R1, 0, known);
+        a.mov(R8, DropReason::FlowDrop.index() as i32);
+        a.bind(known);
+        a.jump(lost);
+    }
+
+    /// Gives the packet up for a reason; what was sent before leaves all the same, unless the
+    /// frame is `broken`.
+    pub(super) fn emit_give_up(&mut self, reason: DropReason, broken: bool) {
+        let finish = self.block(Block::Finish);
+        let number = reason.index() as i32 + 1;
+        self.a.store(Size::W, R7, state::GIVEN_UP, number);
+        if broken {
+            self.a.store(Size::W, R7, state::PENDING, 0);
+        }
+        self.a.jump(finish);
+    }
+
+    /// The frames are empty: the action set, then the end.
+    pub(super) fn emit_end(&mut self) {
+        if self.plan.action_set {
+            self.end_with_action_set();
+            return;
+        }
+        let finish = self.block(Block::Finish);
+        self.a.jump(finish);
+    }
+
+    /// One after the other, each port of the list that takes the frame, but the one that it came
+    /// from.
+    pub(super) fn emit_all_ports(&mut self) {
+        let back = self.block(Block::Return);
+        let too_deep = self.block(Block::TooDeep);
+        let sync = self.block(Block::Sync);
+        let (place, next) = self.place("next_port");
+        let [first_list, takes] = ["first_list", "takes"].map(|name| self.a.label(name));
+        self.a.store(Size::W, R7, state::LISTED, 0);
+        if !self.changes.is_empty() {
+            // What ports take depends on the length of the bytes.
+            self.a.store(Size::W, R7, state::NEXT, 0);
+            self.push_bare_frame(place);
+            self.a.jump(sync);
+        }
+        self.a.bind(next);
+        let a = &mut self.a;
+        a.may_goto(too_deep);
+        a.load_map_value(R2, BRIDGE_PORTS, ports::WHICH);
+        a.load(Size::W, R1, R2, 0);
+        a.load_map_value(R2, BRIDGE_PORTS, ports::LISTS);
+        a.jump_if(Cond::Eq, R1, 0, first_list);
+        a.add(R2, ports::LIST_BYTES as i32);
+        a.bind(first_list);
+        a.load(Size::W, R3, R2, 0);
+        a.load(Size::W, R1, R7, state::LISTED);
+        a.jump_if(Cond::Ge, R1, R3, back);
+        a.jump_if(Cond::Ge, R1, ports::MAX_LISTED as i32, back);
+        a.mov(R3, R1);
+        a.add(R1, 1);
+        a.store(Size::W, R7, state::LISTED, R1);
+        a.lsh(R3, 2);
+        a.add(R2, R3);
+        a.load(Size::W, R8, R2, 4);
+        a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
+        self.slot_of_port();
+        let a = &mut self.a;
+        a.mov(R2, R8);
+        a.add(R2, 1);
+        a.jump_if(Cond::Eq, R1, R2, next);
+        lookup_index(a, PORTS.id, INDEX, R8);
+        a.jump_if(Cond::Eq, R0, 0, next);
+        a.load(Size::W, R2, R0, port::MAX_LEN);
+        hook::jump_if_longer(a, R2, next);
+        a.load(Size::W, R1, R0, port::IFINDEX);
+        a.jump_if(Cond::Ne, R1, 0, takes);
+        a.load(Size::W, R1, R0, port::JUMP);
+        a.jump_if(Cond::Eq, R1, 0, next);
+        a.bind(takes);
+        a.add(R8, 1);
+        a.store(Size::W, R7, state::NEXT, R8);
+        self.push_bare_frame(place);
+        self.a.jump(sync);
+    }
+}

@@ -1,0 +1,118 @@
+//! Which fields a bridge's tables and actions read and write.
+
+use std::collections::BTreeSet;
+
+use aorta_flow::Subfield;
+use aorta_flow::field::{FieldId, Prereq};
+
+use super::codegen::other;
+use super::record::MatchWord;
+use super::shape::{Shape, Step, When};
+
+/// Fields that are read and written: the ones with storage of their own.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// Read by lookups and actions.
+    pub reads: BTreeSet<FieldId>,
+    /// Written by actions.
+    pub writes: BTreeSet<FieldId>,
+    /// Whether there is anything that pushes or pops values.
+    pub stack: bool,
+}
+
+impl Usage {
+    /// Adds what a lookup reads.
+    pub fn add_match(&mut self, fields: impl IntoIterator<Item = FieldId>) {
+        self.reads.extend(fields);
+    }
+
+    /// Adds what a shape reads and writes.
+    pub fn add_shape(&mut self, shape: &Shape) {
+        if !shape.metadata.is_empty() {
+            self.write(FieldId::METADATA, When::Always);
+        }
+        for step in shape.all_steps() {
+            self.add_step(step);
+        }
+    }
+
+    fn add_step(&mut self, step: &Step) {
+        match step {
+            Step::Set { field, when, .. } => self.write(*field, *when),
+            Step::Move { from, to } => {
+                self.read(*from);
+                self.reads.extend(prereq_reads(from.field.field().prereq));
+                self.write(to.field, When::Prerequisite);
+            }
+            Step::Clear(field) => self.write(*field, When::Always),
+            Step::Push(from) => {
+                self.stack = true;
+                self.read(*from);
+            }
+            Step::Pop(to) => {
+                self.stack = true;
+                self.write(to.field, When::Prerequisite);
+            }
+            Step::CheckLarger(_, to) => self.write(to.field, When::Always),
+            Step::OutputField(from) => self.read(*from),
+            Step::Other(whole) => {
+                let fields = other::fields(&whole.0);
+                self.reads.extend(fields.iter().copied());
+                self.writes.extend(fields);
+            }
+            _ => {}
+        }
+    }
+
+    fn read(&mut self, part: Subfield) {
+        self.reads.insert(part.field.field().home);
+    }
+
+    fn write(&mut self, field: FieldId, when: When) {
+        self.writes.insert(field.field().home);
+        match when {
+            When::Always => {}
+            When::Prerequisite => self.reads.extend(prereq_reads(field.field().prereq)),
+            When::AnyPorts => self.reads.extend(prereq_reads(Prereq::Tcp)),
+        }
+    }
+
+    /// Both.
+    pub fn all(&self) -> BTreeSet<FieldId> {
+        self.reads.union(&self.writes).copied().collect()
+    }
+}
+
+/// The fields that tell whether a prerequisite is met.
+pub fn prereq_reads(prereq: Prereq) -> Vec<FieldId> {
+    let mut reads = match prereq {
+        Prereq::None | Prereq::Ethernet => return Vec::new(),
+        Prereq::Vlan => return vec![FieldId::VLAN_TCI],
+        _ => vec![FieldId::ETH_TYPE],
+    };
+    match prereq {
+        Prereq::Tcp | Prereq::Udp | Prereq::Sctp | Prereq::Icmpv4 | Prereq::Icmpv6 => {
+            reads.push(FieldId::NW_PROTO);
+        }
+        Prereq::Nd | Prereq::NdSolicit | Prereq::NdAdvert => {
+            reads.extend([FieldId::NW_PROTO, FieldId::TCP_SRC, FieldId::TCP_DST]);
+        }
+        Prereq::Ct | Prereq::CtIpv4 | Prereq::CtIpv6 => reads.push(FieldId::CT_STATE),
+        _ => {}
+    }
+    reads
+}
+
+/// The fields of a match's words.
+pub fn fields_of(words: &[MatchWord]) -> BTreeSet<FieldId> {
+    let homes = FieldId::all().filter(|id| id.field().home == *id);
+    let mut places: Vec<(i16, FieldId)> = homes
+        .filter_map(|id| Some((super::layout::place(id)?, id)))
+        .collect();
+    places.sort();
+    let of = |word: &MatchWord| {
+        let at = places.partition_point(|(place, _)| *place <= word.at);
+        at.checked_sub(1).and_then(|at| places.get(at)).map(|p| p.1)
+    };
+    words.iter().filter_map(of).collect()
+}
