@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use aorta_flow::Flow;
+use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowId, TableFlow, Tables};
 
@@ -10,7 +12,7 @@ use super::codegen::other;
 use super::commit::Changes;
 use super::layout::{self, state};
 use super::limits::{Edge, Limits, Ways};
-use super::record::{MatchWord, Rule, RuleId, rank};
+use super::record::{Clause, MatchWord, Rule, RuleId, rank};
 use super::shape::{Shape, Step, split};
 use super::usage::{Usage, fields_of};
 use super::{PipelineConfig, PipelineError, Refusal};
@@ -108,8 +110,26 @@ pub fn plan_flow(entry: &TableFlow, id: RuleId) -> Result<Planned, Refusal> {
         words: words(entry)?,
         shape: 0,
         params,
+        clauses: clauses(&entry.flow),
     };
     Ok(Planned { rule, shape })
+}
+
+/// The parts of conjunctions that a flow is.
+fn clauses(flow: &Flow) -> Vec<Clause> {
+    let clause = |action: &Action| match action {
+        Action::Conjunction {
+            id,
+            clause,
+            n_clauses,
+        } => Some(Clause {
+            conjunction: *id,
+            number: *clause,
+            of: *n_clauses,
+        }),
+        _ => None,
+    };
+    flow.instructions.apply.iter().filter_map(clause).collect()
 }
 
 fn words(entry: &TableFlow) -> Result<Vec<MatchWord>, Refusal> {
