@@ -177,7 +177,7 @@ fn twelve_masks(size: usize, keys: usize) -> (Vec<Rule>, Vec<Key>) {
     let mask = |len: u32| all.checked_shl(32 - len).unwrap_or(0);
     add(0, [(0, 0); 5]);
     for k in 0..(size / 50).max(1) as u32 {
-        let network = 0x1400_0000 + (k * 50 * 256 & 0xffff_0000);
+        let network = 0x1400_0000 + ((k * 50 * 256) & 0xffff_0000);
         let words = [(0x800, all), (17, all), (0, 0), (network, mask(16)), (0, 0)];
         add(10 + (k % 50) as u16, words);
     }
