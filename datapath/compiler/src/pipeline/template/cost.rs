@@ -63,7 +63,7 @@ impl TableImage {
             let found = f64::from(share) / f64::from(rules.max(1));
             total += match search {
                 Search::Tuple(tuple) => {
-                    let parts = tuple.lanes.len() as f64;
+                    let parts = tuple.parts.len() as f64;
                     let compared = found * (record_ns + PART_NS * tuple.items.len() as f64);
                     HASH_NS + PART_NS * parts + bucket_ns + compared
                 }
@@ -79,7 +79,7 @@ impl TableImage {
     /// How it is searched, mainly.
     pub fn template(&self) -> Template {
         let tuples = self.searches.iter().enumerate().filter(|(index, search)| {
-            matches!(search, Search::Tuple(tuple) if !tuple.lanes.is_empty())
+            matches!(search, Search::Tuple(tuple) if !tuple.parts.is_empty())
                 && !self.ranks[*index].is_empty()
         });
         let lpm = self
@@ -96,7 +96,7 @@ impl TableImage {
     fn is_one_mask(&self) -> bool {
         self.searches.iter().all(|search| match search {
             Search::Tuple(tuple) => {
-                tuple.lanes.is_empty() || tuple.items.iter().all(|item| item.mask_at.is_none())
+                tuple.parts.is_empty() || tuple.items.iter().all(|item| item.mask_at.is_none())
             }
             Search::Lpm(_) => false,
         })

@@ -124,7 +124,7 @@ impl Emit<'_> {
     /// the one.
     fn bucket(&self, a: &mut Assembler, tuple: &Tuple, next: Label) {
         let (memory, buckets) = (self.context.memory, &self.image.buckets);
-        if tuple.lanes.is_empty() {
+        if tuple.parts.is_empty() {
             let bucket = buckets.at + 8 * buckets.of(tuple.start);
             a.load_map_value(R2, memory, bucket);
             a.load(Size::W, R4, R2, 0);
@@ -184,8 +184,15 @@ pub(super) struct Found {
 /// R0 = hash of the tuple's part of the key.
 pub(super) fn hash(a: &mut Assembler, seed: Seed, tuple: &Tuple) {
     a.load_imm64(R0, tuple.start);
-    for (index, lane) in tuple.lanes.iter().enumerate() {
-        load(a, R1, lane, R2);
+    for (index, part) in tuple.parts.iter().enumerate() {
+        for (half, lane) in part.iter().enumerate() {
+            let dst = if half == 0 { R1 } else { R3 };
+            load(a, dst, lane, R2);
+            if half > 0 {
+                a.lsh(R3, 32);
+                a.or(R1, R3);
+            }
+        }
         a.xor(R0, R1);
         a.load_imm64(R2, seed.factor(index));
         a.alu(AluOp::Mul, Width::W64, R0, R2);

@@ -46,6 +46,8 @@ pub struct TableImage {
     pub(super) slab: Slab,
     /// In which order searches are tried for a new rule.
     pub(super) preference: Vec<usize>,
+    /// Which search each of the rules gets that it was planned for, until they are there.
+    assigned: Vec<u8>,
     pub(super) ranks: Vec<Ranks>,
     stops: Vec<u64>,
 }
@@ -61,7 +63,7 @@ impl TableImage {
     pub(super) fn new(
         seed: Seed,
         mut searches: Vec<Search>,
-        preference: Vec<usize>,
+        (preference, assigned): (Vec<usize>, Vec<u8>),
         layout: RecordLayout,
         records: u32,
     ) -> TableImage {
@@ -86,6 +88,7 @@ impl TableImage {
             buckets,
             slab,
             preference,
+            assigned,
             ranks: vec![Ranks::new(); count],
             stops: vec![0; count],
         }
@@ -101,19 +104,18 @@ impl TableImage {
         self.layout.stride
     }
 
-    /// Writes all rules, which should be those that it was planned for, into new memory: they are
+    /// Writes all rules into new memory: those that it was planned for, in the same order. They are
     /// visible to packets of version `born` and later.
     pub fn fill(&mut self, rules: &[Rule], born: u32, memory: &mut dyn Memory) -> Fit {
-        let mut order: Vec<&Rule> = rules.iter().collect();
-        // Short prefixes first: they fill wide ranges, and fewer entries are written twice.
-        order.sort_by_key(|rule| {
-            rule.words
-                .iter()
-                .map(|word| word.mask.count_ones())
-                .sum::<u32>()
-        });
-        for rule in order {
-            if let Fit::Rebuild(why) = self.put(rule, born, true, memory) {
+        let assigned = std::mem::take(&mut self.assigned);
+        let place = |(rule, search): (&Rule, &u8)| self.order(rule, *search);
+        let mut order: Vec<_> = rules.iter().zip(&assigned).map(place).zip(0..).collect();
+        order.sort_unstable();
+        for ((search, _, _), index) in order {
+            let Some(rule) = rules.get(index) else {
+                continue;
+            };
+            if let Fit::Rebuild(why) = self.put(rule, born, Some(search), memory) {
                 return Fit::Rebuild(why);
             }
         }
@@ -122,9 +124,23 @@ impl TableImage {
         Fit::InPlace
     }
 
+    /// In which order rules are written: those of a chain one behind the other, so that records
+    /// that packets read together are neighbours; short prefixes first, since each is then written
+    /// where no longer one is in its way.
+    fn order(&self, rule: &Rule, search: u8) -> (u8, u32, u64) {
+        let place = match &self.searches[usize::from(search)] {
+            Search::Tuple(tuple) => self.buckets.of(tuple.hash(self.seed, &pairs(&rule.words))),
+            Search::Lpm(lpm) => {
+                let word = rule.words.iter().find(|word| word.at == lpm.word);
+                word.map_or(0, |word| word.mask.count_ones())
+            }
+        };
+        (search, place, !rule.rank)
+    }
+
     /// Adds a rule for packets of version `born` and later. If it doesn't fit, nothing has changed.
     pub fn insert(&mut self, rule: &Rule, born: u32, memory: &mut dyn Memory) -> Fit {
-        let fit = self.put(rule, born, false, memory);
+        let fit = self.put(rule, born, None, memory);
         self.write_stops(memory);
         fit
     }
@@ -184,8 +200,8 @@ impl TableImage {
         }
     }
 
-    /// Puts a rule where it fits. In `bulk`, bounds of chains are exceeded where nothing else helps.
-    fn put(&mut self, rule: &Rule, born: u32, bulk: bool, memory: &mut dyn Memory) -> Fit {
+    /// Puts a rule where it fits, or into the search that it is meant for.
+    fn put(&mut self, rule: &Rule, born: u32, meant: Option<u8>, memory: &mut dyn Memory) -> Fit {
         if rule.params.len() as u32 > self.layout.params {
             return Fit::Rebuild(Why::Params);
         }
@@ -206,7 +222,7 @@ impl TableImage {
             search: 0,
             bit: 0,
         };
-        match self.place(&pairs, rule, &mut info, bulk) {
+        match self.place(&pairs, rule, &mut info, meant) {
             Err(why) => return Fit::Rebuild(why),
             Ok(search) => info.search = search as u8,
         }
@@ -225,16 +241,20 @@ impl TableImage {
         pairs: &[Pair],
         rule: &Rule,
         info: &mut Info,
-        bulk: bool,
+        meant: Option<u8>,
     ) -> Result<usize, Why> {
-        let mut least: Option<(usize, u32, u64)> = None;
         let clauses = !rule.clauses.is_empty();
+        let mut why = if clauses { Why::Clauses } else { Why::Mask };
+        let only = meant.map(usize::from);
         for &index in &self.preference {
+            if only.is_some_and(|only| only != index) {
+                continue;
+            }
             match &mut self.searches[index] {
                 Search::Lpm(lpm) => {
                     let prefix = lpm.takes(pairs).filter(|_| !clauses);
-                    if let Some(prefix) =
-                        prefix.filter(|prefix| lpm.has_room(*prefix, rule.rank, &self.slab))
+                    if let Some(prefix) = prefix
+                        && lpm.has_room(prefix, rule.rank, &self.slab)
                     {
                         info.place = lpm.node(prefix, &self.slab);
                         return Ok(index);
@@ -242,26 +262,19 @@ impl TableImage {
                 }
                 Search::Tuple(tuple) if tuple.takes(pairs, clauses) => {
                     let hash = tuple.hash(self.seed, pairs);
-                    let equal = equal(&self.buckets, &self.slab, index, hash);
-                    if equal < tuple.limit {
-                        set_bucket(info, &self.buckets, hash);
+                    info.place = self.buckets.of(hash);
+                    info.bit = Buckets::bit(hash);
+                    info.key = key(hash);
+                    let crowd = || equal(&self.buckets, &self.slab, index, info);
+                    if meant.is_some() || crowd() < tuple.limit {
                         return Ok(index);
                     }
-                    if least.is_none_or(|least| equal < least.1) {
-                        least = Some((index, equal, hash));
-                    }
+                    why = Why::Crowded;
                 }
                 Search::Tuple(_) => {}
             }
         }
-        let Some((index, _, hash)) = least else {
-            return Err(if clauses { Why::Clauses } else { Why::Mask });
-        };
-        if !bulk {
-            return Err(Why::Crowded);
-        }
-        set_bucket(info, &self.buckets, hash);
-        Ok(index)
+        Err(why)
     }
 
     fn write(&mut self, pairs: &[Pair], rule: &Rule, info: Info, memory: &mut dyn Memory) {
@@ -307,21 +320,15 @@ impl TableImage {
     }
 }
 
-fn set_bucket(info: &mut Info, buckets: &Buckets, hash: u64) {
-    info.place = buckets.of(hash);
-    info.bit = Buckets::bit(hash);
-    info.key = key(hash);
-}
-
 fn key(hash: u64) -> u32 {
     (hash >> 26) as u32
 }
 
-/// How many rules of a tuple that are not on their way out have this hash.
-fn equal(buckets: &Buckets, slab: &Slab, search: usize, hash: u64) -> u32 {
-    let chain = buckets.chain(buckets.of(hash), slab);
-    let same = |info: &Info| {
-        usize::from(info.search) == search && info.key == key(hash) && info.died == NEVER
+/// How many rules of a tuple that are not on their way out have the same hash.
+fn equal(buckets: &Buckets, slab: &Slab, search: usize, info: &Info) -> u32 {
+    let same = |other: &Info| {
+        usize::from(other.search) == search && other.key == info.key && other.died == NEVER
     };
+    let chain = buckets.chain(info.place, slab);
     chain.filter(|record| same(slab.info(*record))).count() as u32
 }

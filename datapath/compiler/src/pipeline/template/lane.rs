@@ -166,3 +166,12 @@ impl Seed {
             .fold(start, |hash, (index, part)| self.step(hash, index, part))
     }
 }
+
+/// Lanes that are hashed together: one of eight bytes, or up to two of four, of which the second
+/// goes into the upper half.
+pub(super) fn parts(lanes: &[Lane]) -> Vec<Vec<Lane>> {
+    let (wide, narrow): (Vec<Lane>, Vec<Lane>) =
+        lanes.iter().partition(|lane| lane.size == Size::Dw);
+    let wide = wide.into_iter().map(|lane| vec![lane]);
+    wide.chain(narrow.chunks(2).map(<[Lane]>::to_vec)).collect()
+}

@@ -59,7 +59,7 @@ impl TableImage {
         let words = match &self.searches[index] {
             Search::Lpm(lpm) => vec![(lpm.word, u32::MAX)],
             Search::Tuple(tuple) => {
-                let lanes = tuple.lanes.iter();
+                let lanes = tuple.lanes();
                 let words = lanes.flat_map(|lane| {
                     [
                         (lane.at, lane.mask as u32),

@@ -8,8 +8,8 @@ use super::lane::{Lane, Mask, Pair, Seed};
 /// A set of rules that are found by one hash.
 #[derive(Clone, Debug)]
 pub(super) struct Tuple {
-    /// What is hashed: bits that all of the rules ask for.
-    pub lanes: Vec<Lane>,
+    /// What is hashed: bits that all of the rules ask for, in [`parts`](super::lane::parts).
+    pub parts: Vec<Vec<Lane>>,
     /// What records are compared by.
     pub items: Vec<Item>,
     /// Start of the hash.
@@ -92,6 +92,11 @@ pub(super) fn items(masks: &[Mask], at: i16) -> (Vec<Item>, i16) {
 }
 
 impl Tuple {
+    /// All lanes that are hashed.
+    pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.parts.iter().flatten()
+    }
+
     /// Whether a rule can be among its rules.
     pub fn takes(&self, pairs: &[Pair], clauses: bool) -> bool {
         if self.clauses != clauses {
@@ -107,15 +112,17 @@ impl Tuple {
                 .filter(|item| item.lane.at & !7 == pair.at);
             pair.mask & !covered.fold(0, |bits, item| bits | item.lane.covers()) == 0
         };
-        self.lanes.iter().all(hashed) && self.items.iter().all(compared) && pairs.iter().all(seen)
+        self.lanes().all(hashed) && self.items.iter().all(compared) && pairs.iter().all(seen)
     }
 
     /// The hash that leads to a rule.
     pub fn hash(&self, seed: Seed, pairs: &[Pair]) -> u64 {
-        let parts = self
-            .lanes
-            .iter()
-            .map(|lane| lane.of_pairs(pairs).0 & lane.mask);
+        let value = |lane: &Lane| lane.of_pairs(pairs).0 & lane.mask;
+        let together = |part: &Vec<Lane>| match part.as_slice() {
+            [low, high] => value(low) | value(high) << 32,
+            lanes => lanes.first().map_or(0, value),
+        };
+        let parts = self.parts.iter().map(together);
         seed.hash(self.start, parts)
     }
 

@@ -6,13 +6,15 @@ mod tuples;
 use super::super::record::Rule;
 use super::Caps;
 use super::image::{Search, TableImage};
-use super::lane::{Mask, Pair, Seed, pairs};
+use super::lane::{Lane, Mask, Pair, Seed, pairs, parts};
 use super::lpm::Lpm;
 use super::tuple::{Item, RecordLayout, Tuple, items};
 use prefixes::Prefixes;
 
 /// Rules in a list, at most, before a lookup that walks it costs more than another program.
 const LIST: u32 = 8;
+/// Rules of a tuple from which on it doesn't hash what all of them ask for alike.
+const MANY: usize = 32;
 /// Parameters that records always have room for.
 const MIN_PARAMS: u32 = 2;
 /// Places that are kept beyond the percentage.
@@ -75,6 +77,8 @@ struct Plan<'a> {
     params: u32,
     /// With the highest rank of its rules.
     searches: Vec<(Search, u64)>,
+    /// Which of them each candidate gets.
+    assigned: Vec<u8>,
     /// Greatest offset behind what a record holds.
     end: i16,
 }
@@ -86,6 +90,7 @@ impl<'a> Plan<'a> {
             candidates,
             params,
             searches: Vec::new(),
+            assigned: vec![0; candidates.len()],
             end,
         }
     }
@@ -97,6 +102,14 @@ impl<'a> Plan<'a> {
         ranks.max().unwrap_or(0)
     }
 
+    /// The next search gets these rules.
+    fn assign(&mut self, members: &[u32]) {
+        let next = self.searches.len() as u8;
+        members
+            .iter()
+            .for_each(|index| self.assigned[*index as usize] = next);
+    }
+
     fn lpm(&mut self, prefixes: &Prefixes, caps: &Caps) {
         let spare =
             |count: u32| count + (u64::from(count) * u64::from(caps.spare_percent) / 100) as u32;
@@ -105,11 +118,12 @@ impl<'a> Plan<'a> {
         let chunks = spare(entries - super::lpm::ROOT).next_multiple_of(super::lpm::CHUNK);
         let entries = super::lpm::ROOT + chunks + 2 * SPARE_RECORDS * super::lpm::CHUNK / 8;
         let fixed = prefixes.fixed.iter().map(|pair| {
-            let lane = super::lane::Lane::of(pair.at, pair.mask);
+            let lane = Lane::of(pair.at, pair.mask);
             (lane, lane.of_pairs(std::slice::from_ref(pair)).0)
         });
         let lpm = Lpm::new(prefixes.word, fixed.collect(), entries, nodes);
         let highest = self.highest(&prefixes.members);
+        self.assign(&prefixes.members);
         self.searches.push((Search::Lpm(Box::new(lpm)), highest));
     }
 
@@ -124,13 +138,47 @@ impl<'a> Plan<'a> {
         let (items, end) = items(&masks, RecordLayout::items_at(self.params));
         self.end = self.end.max(end);
         let highest = self.highest(&planned.members);
-        self.push(planned.mask.clone(), items, planned.limit, clauses, highest);
+        let mask = self.telling(planned);
+        self.assign(&planned.members);
+        self.push(mask, items, planned.limit, clauses, highest);
+    }
+
+    /// The mask of a tuple without the words in which its rules don't differ, where they are many.
+    fn telling(&self, planned: &Planned) -> Mask {
+        if planned.members.len() < MANY {
+            return planned.mask.clone();
+        }
+        let lane_tells = |lane: Lane| {
+            let value =
+                |index: &u32| lane.of_pairs(&self.candidates[*index as usize].pairs).0 & lane.mask;
+            let first = value(&planned.members[0]);
+            planned.members.iter().any(|index| value(index) != first)
+        };
+        let halves = |&(at, mask): &(i16, u64)| {
+            let halves = [mask & 0xffff_ffff, mask & !0xffff_ffff].into_iter();
+            let tells = halves.filter(|half| *half != 0 && lane_tells(Lane::of(at, *half)));
+            (at, tells.fold(0, |mask, half| mask | half))
+        };
+        let mask = Mask(
+            planned
+                .mask
+                .0
+                .iter()
+                .map(halves)
+                .filter(|entry| entry.1 != 0)
+                .collect(),
+        );
+        if mask.0.is_empty() {
+            planned.mask.clone()
+        } else {
+            mask
+        }
     }
 
     fn push(&mut self, mask: Mask, items: Vec<Item>, limit: u32, clauses: bool, highest: u64) {
-        let lanes = mask.lanes();
+        let parts = parts(&mask.lanes());
         let tuple = Tuple {
-            lanes,
+            parts,
             items,
             start: 0,
             tag: 0,
@@ -174,6 +222,9 @@ impl<'a> Plan<'a> {
         for (position, index) in order.iter().enumerate() {
             preference[*index] = position;
         }
+        self.assigned
+            .iter_mut()
+            .for_each(|search| *search = preference[usize::from(*search)] as u8);
         let mut searches: Vec<Option<Search>> =
             self.searches.into_iter().map(|s| Some(s.0)).collect();
         let searches = order.into_iter().filter_map(|index| searches[index].take());
@@ -190,12 +241,13 @@ impl<'a> Plan<'a> {
         };
         let count = self.candidates.len() as u32;
         let spare = (u64::from(count) * u64::from(caps.spare_percent) / 100) as u32;
+        let records = count + spare + SPARE_RECORDS;
         TableImage::new(
             seed,
             searches.collect(),
-            preference,
+            (preference, self.assigned),
             layout,
-            count + spare + SPARE_RECORDS,
+            records,
         )
     }
 }

@@ -1,9 +1,9 @@
 //! Which masks tuples hash.
 //!
 //! Each further tuple costs every packet a probe, each rule that shares its hashed bits with others
-//! costs some packets a comparison. So tuples are chosen one after the other: from the mask with
-//! the most rules, bits are given up that other masks don't have, for as long as that brings in
-//! more masks than it costs comparisons. What would make a chain too long is left to later tuples.
+//! costs some packets a comparison. So tuples are chosen one after the other: from a mask with
+//! many rules, bits are given up that other masks don't have, for as long as that brings in
+//! more rules than it costs comparisons. What would make a chain too long is left to later tuples.
 
 use std::collections::HashMap;
 
@@ -11,44 +11,40 @@ use super::super::lane::{Mask, Seed};
 use super::{Candidate, LIST, Planned};
 
 /// Rules with equal hashed bits in the first tuples; later ones take more.
-const LIMIT: u32 = 8;
+const LIMIT: u32 = 16;
 /// Tuples after which the limit doubles.
-const PATIENCE: usize = 4;
+const PATIENCE: usize = 5;
 /// Most tuples; the last one takes all that is left.
 const MOST: usize = 24;
-/// What a probe that finds nothing costs, and a comparison with a record.
-const PROBE_NS: f64 = 8.0;
-const COMPARE_NS: f64 = 10.0;
-/// Looks at rules that planning may take.
-const VISITS: usize = 16 << 20;
+/// What a probe that finds nothing costs, and each record of a chain but the first: they stand one
+/// behind the other in memory.
+const PROBE_NS: f64 = 9.0;
+const COMPARE_NS: f64 = 6.0;
+/// How much of a chain a packet goes through on average: more than half, since some find nothing.
+const OF_CHAIN: f64 = 0.75;
+/// Numbers of tuples that a table is imagined to need, each tried as the price of rules that a tuple
+/// leaves to others.
+const TUPLES: [f64; 3] = [4.0, 10.0, 24.0];
+/// Rules up to which planning takes its time: every price, and several masks to start from.
+const FEW: usize = 8000;
+/// Looks at rules that planning may take for each price.
+const VISITS: usize = 8 << 20;
+/// Masks that are considered to start from, where rules are few, and to be merged with.
+const STARTS: usize = 3;
+const MERGES: usize = 24;
 
 /// Tuples for the rules in `members`.
 pub(super) fn choose(candidates: &[Candidate<'_>], members: Vec<u32>, seed: Seed) -> Vec<Planned> {
     let mut chooser = Chooser::new(candidates, &members, seed);
-    let mut left = groups(candidates, &members);
-    let mut planned = Vec::new();
-    while !left.is_empty() {
-        let count: usize = left.iter().map(|group| group.members.len()).sum();
-        let mut limit = LIMIT << (planned.len() / PATIENCE).min(8);
-        let mask = if planned.len() + 1 >= MOST || count <= LIST as usize / 2 {
-            limit = u32::MAX;
-            common(&left)
-        } else {
-            chooser.mask(&left, limit)
-        };
-        let members = chooser.take(&mask, limit, &mut left);
-        let limit = if limit == u32::MAX {
-            (2 * members.len() as u32).max(LIST)
-        } else {
-            2 * limit
-        };
-        planned.push(Planned {
-            mask,
-            members,
-            limit,
-        });
-    }
-    planned
+    let all = groups(candidates, &members);
+    let quick = all.len() < 3 || members.len() > FEW;
+    let tries = if quick { &TUPLES[1..2] } else { &TUPLES[..] };
+    let plans = tries.iter().map(|tuples| {
+        chooser.price_ns = tuples * PROBE_NS;
+        chooser.plan(all.clone())
+    });
+    let best = plans.min_by(|a, b| a.0.total_cmp(&b.0));
+    best.map(|plan| plan.1).unwrap_or_default()
 }
 
 /// The bits that all masks have.
@@ -58,6 +54,7 @@ fn common(groups: &[Group]) -> Mask {
 }
 
 /// Rules of the same mask.
+#[derive(Clone)]
 struct Group {
     mask: Mask,
     members: Vec<u32>,
@@ -95,6 +92,8 @@ struct Chooser {
     /// How many rules have the same hash: open addressing by the hash, 0 is empty.
     counts: Vec<(u32, u32)>,
     visits_left: usize,
+    /// Nanoseconds that all rules are imagined to cost if they are left to other tuples.
+    price_ns: f64,
 }
 
 impl Chooser {
@@ -123,15 +122,58 @@ impl Chooser {
             rows,
             row_of,
             counts: vec![(0, 0); slots],
-            visits_left: VISITS,
+            visits_left: 0,
+            price_ns: 0.0,
         }
+    }
+
+    /// Tuples for all rules, with what they cost a packet in nanoseconds.
+    fn plan(&mut self, mut left: Vec<Group>) -> (f64, Vec<Planned>) {
+        self.visits_left = VISITS;
+        let count = |left: &[Group]| left.iter().map(|group| group.members.len()).sum::<usize>();
+        let all = count(&left);
+        let (mut cost, mut planned) = (0.0, Vec::new());
+        while !left.is_empty() {
+            let mut limit = LIMIT << (planned.len() / PATIENCE).min(8);
+            let mask = if planned.len() + 1 >= MOST || count(&left) <= LIST as usize / 2 {
+                limit = u32::MAX;
+                common(&left)
+            } else {
+                self.mask(&left, limit)
+            };
+            let (members, chain) = self.take(&mask, limit, &mut left);
+            let share = members.len() as f64 / all as f64;
+            cost += PROBE_NS + share * chain * OF_CHAIN * COMPARE_NS;
+            let limit = if limit == u32::MAX {
+                (2 * members.len() as u32).max(LIST)
+            } else {
+                2 * limit
+            };
+            planned.push(Planned {
+                mask,
+                members,
+                limit,
+            });
+        }
+        (cost, planned)
     }
 
     /// The mask that is worth most.
     fn mask(&mut self, groups: &[Group], limit: u32) -> Mask {
-        let mut best = groups[0].mask.clone();
+        let few = self.row_of.len() <= FEW;
+        let starts = groups.iter().take(if few { STARTS } else { 1 });
+        let from = starts
+            .map(|group| self.merged(group, groups, limit))
+            .collect::<Vec<_>>();
+        let best = from.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
+        best.map_or_else(|| groups[0].mask.clone(), |best| best.1)
+    }
+
+    /// The mask of a group, without bits that are worth less than what their lack brings in.
+    fn merged(&mut self, start: &Group, groups: &[Group], limit: u32) -> (f64, Mask) {
+        let mut best = start.mask.clone();
         let mut worth = self.worth(&best, limit, groups);
-        for group in &groups[1..] {
+        for group in groups.iter().take(MERGES) {
             let less = best.and(&group.mask);
             if less == best || less.0.is_empty() || self.visits_left == 0 {
                 continue;
@@ -141,45 +183,49 @@ impl Chooser {
                 (best, worth) = (less, other);
             }
         }
-        best
+        (worth, best)
     }
 
-    /// Nanoseconds that a tuple with this mask saves, compared with a tuple for each mask.
+    /// Nanoseconds that a tuple with this mask saves.
     fn worth(&mut self, mask: &Mask, limit: u32, groups: &[Group]) -> f64 {
         self.counts.fill((0, 0));
         let steps = self.steps(mask);
-        let (mut saved, mut taken, mut squares) = (0.0, 0u64, 0u64);
-        for group in groups.iter().filter(|group| mask.within(&group.mask)) {
+        let (mut all, mut taken, mut squares) = (0, 0u64, 0u64);
+        for group in groups {
+            all += group.members.len();
+            if !mask.within(&group.mask) {
+                continue;
+            }
             self.visits_left = self.visits_left.saturating_sub(group.members.len());
-            let mut of_group = 0u64;
             for index in &group.members {
                 let hash = self.hash(&steps, *index);
                 let count = self.count(hash);
                 if *count < limit {
                     *count += 1;
-                    of_group += 1;
+                    taken += 1;
                     squares += 2 * u64::from(*count) - 1;
                 }
             }
-            taken += of_group;
-            saved += of_group as f64 / group.members.len() as f64;
         }
+        let share = taken as f64 / all as f64;
         let chain = squares as f64 / taken.max(1) as f64;
-        saved * PROBE_NS - chain / 2.0 * COMPARE_NS
+        share * (self.price_ns - chain * OF_CHAIN * COMPARE_NS)
     }
 
-    /// Takes the rules out of their groups that a tuple with this mask gets.
-    fn take(&mut self, mask: &Mask, limit: u32, groups: &mut Vec<Group>) -> Vec<u32> {
+    /// Takes the rules out of their groups that a tuple with this mask gets; how long the chains
+    /// are that these are in.
+    fn take(&mut self, mask: &Mask, limit: u32, groups: &mut Vec<Group>) -> (Vec<u32>, f64) {
         self.counts.fill((0, 0));
         let steps = self.steps(mask);
-        let mut taken = Vec::new();
+        let (mut taken, mut squares) = (Vec::new(), 0u64);
         for group in groups.iter_mut().filter(|group| mask.within(&group.mask)) {
             group.members.retain(|index| {
                 let hash = self.hash(&steps, *index);
                 let count = self.count(hash);
-                *count += 1;
-                let takes = *count <= limit;
+                let takes = *count < limit;
                 if takes {
+                    *count += 1;
+                    squares += 2 * u64::from(*count) - 1;
                     taken.push(*index);
                 }
                 !takes
@@ -187,7 +233,8 @@ impl Chooser {
         }
         groups.retain(|group| !group.members.is_empty());
         groups.sort_by_key(|group| std::cmp::Reverse(group.members.len()));
-        taken
+        let chain = squares as f64 / taken.len().max(1) as f64;
+        (taken, chain)
     }
 
     /// Columns of the rows with their masks.
