@@ -18,7 +18,7 @@ up)
 pids) cat "$OVS_RUNDIR/ovs-vswitchd.pid" ;;
 flows)
     # One bundle: no packet meets empty tables.
-    { echo delete && sed "s/OUT/$(cat "$OVS_RUNDIR/out")/" "$2"; } |
+    { echo delete && sed "s/OUT/$(cat "$OVS_RUNDIR/out")/g" "$2"; } |
         "$bin/vsctl" --timeout=600 --bundle add-flows br0 -
     ;;
 down)

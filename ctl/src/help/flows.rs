@@ -44,7 +44,7 @@ const FLOW: &str = "FLOW is MATCH,...,actions=ACTION,... with table=, priority=,
      the actions, as in ovs-ofctl(8). Ports go by number or name. docs/fields.md has all fields.";
 
 const COVERS: &str = "FLOW covers flows that match the same packets or fewer of them; table=, cookie=VALUE/MASK,\n\
-     out_port= and out_group= narrow it. It has no priority (but with --strict) and no actions.";
+     out_port= and out_group= narrow it. It has no actions, and no priority unless with --strict.";
 
 const FILE: &str = "Each line is a flow. It may begin with add, modify, modify_strict, delete or delete_strict;\n\
      what follows # is skipped. All lines are checked before any is sent, and taken over at once\n\
