@@ -75,13 +75,14 @@ fn put_line(out: &mut String, line: &TraceLine, depth: usize, colour: Colour) {
     }
     // What a table does stands below it.
     let indent = indent + 4;
-    if let Some(action) = &line.action {
-        let _ = writeln!(out, "{:indent$}{action}", "");
-    }
-    if let Some(note) = &line.note {
-        let note = colour.paint(NOTE, &format!("# {note}"));
-        let _ = writeln!(out, "{:indent$}{note}", "");
-    }
+    let note = line.note.as_ref();
+    let note = note.map(|note| colour.paint(NOTE, &format!("# {note}")));
+    let _ = match (&line.action, note) {
+        (Some(action), Some(note)) => writeln!(out, "{:indent$}{action}  {note}", ""),
+        (Some(action), None) => writeln!(out, "{:indent$}{action}", ""),
+        (None, Some(note)) => writeln!(out, "{:indent$}{note}", ""),
+        (None, None) => Ok(()),
+    };
 }
 
 fn rule(flow: &TraceFlow) -> String {

@@ -64,8 +64,7 @@ table 0: priority 10, in_port=1, cookie 0x5
     resubmit(,2)
   table 2: priority 0, matches everything
       dec_ttl
-      output:2
-      # p2
+      output:2  # p2
     resubmit(,3)
 table 3: no flow matches
 

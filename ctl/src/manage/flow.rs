@@ -303,10 +303,9 @@ fn bridge_flows(bridge: &Bridge<'_>) -> Result<FlowSet, ManageError> {
 
 /// Whether a packet is given by its bytes.
 fn is_hex(packet: &str) -> bool {
-    !packet.is_empty()
-        && packet
-            .bytes()
-            .all(|c| c.is_ascii_hexdigit() || b": .\t\n".contains(&c))
+    let between = |c: u8| b":.-_ \t\n".contains(&c);
+    packet.bytes().any(|c| c.is_ascii_hexdigit())
+        && packet.bytes().all(|c| c.is_ascii_hexdigit() || between(c))
 }
 
 fn follow(bridge: &Bridge<'_>, command: &Command, manner: Manner) -> Result<Told, ManageError> {
