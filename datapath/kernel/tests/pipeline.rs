@@ -267,3 +267,48 @@ fn action_sets_are_done_at_the_end() {
         rig.check(&udp(1000, port));
     }
 }
+
+/// Flows of table 1 for the ports from 1 to `count`, each to another port than its neighbours, with
+/// another address.
+fn many(count: u16) -> String {
+    let flow = |port: u16| {
+        let out = 2 + port % 3;
+        format!(
+            "table=1,udp,tp_dst={port} actions=set_field:10.1.{}.{}->ip_dst,output:{out}\n",
+            port / 256,
+            port % 256
+        )
+    };
+    let flows: String = (1..=count).map(flow).collect();
+    format!("table=0,ip actions=resubmit(,1),resubmit(,1),output:4\n{flows}")
+}
+
+#[test]
+fn flows_in_memory_bring_their_constants() {
+    let mut rig = Rig::new("pm", &many(300));
+    for port in [1, 2, 3, 255, 256, 300, 301] {
+        rig.check(&udp(1000, port));
+    }
+}
+
+#[test]
+fn flows_come_and_go_without_another_program() {
+    let mut rig = Rig::new("pu", &many(100));
+    let changes = [
+        "table=1,udp,tp_dst=500 actions=set_field:10.1.7.7->ip_dst,output:3",
+        "delete_strict table=1,priority=32768,udp,tp_dst=5",
+        "modify_strict table=1,udp,tp_dst=6 actions=set_field:10.1.9.9->ip_dst,output:2",
+        "table=1,priority=40000,udp,tp_dst=7 actions=set_field:10.1.8.8->ip_dst,output:4",
+    ];
+    for line in changes {
+        let (command, text) = parse_flow_line(line, &NoNames).unwrap();
+        let change = Modification::Flow(FlowMod::from_text(command, text));
+        let bundle = std::slice::from_ref(&change);
+        let done = rig.tables.modify(&change).unwrap();
+        assert!(rig.bare.change(&done), "{line}");
+        rig.reference.modify(&"br0".into(), bundle).unwrap();
+        for port in [4, 5, 6, 7, 500] {
+            rig.check(&udp(1000, port));
+        }
+    }
+}

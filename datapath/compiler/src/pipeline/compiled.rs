@@ -4,11 +4,14 @@ use aorta_ebpf::{MapId, Program};
 use aorta_flow::BridgeName;
 use aorta_flow::table::{Change, FlowId, Tables};
 
+use super::change;
 use super::codegen::generate;
+use super::maps::table_memory;
 use super::memory::Memory;
 use super::plan::{Plan, Shapes};
 use super::record::RuleId;
-use super::{PipelineError, Report};
+use super::template::Fit;
+use super::{PipelineError, Refusal, Report};
 
 /// Where a program hangs, which decides how it reaches the frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -29,6 +32,8 @@ pub struct PipelineConfig {
     /// Version of the tables that it starts with: what its version cell holds before the program
     /// is put in place.
     pub version: u32,
+    /// Random number, by which hashes of tables differ from switch to switch.
+    pub seed: u64,
 }
 
 /// Memory that a table of the pipeline needs.
@@ -105,18 +110,42 @@ impl Pipeline {
 
     /// The memories that its tables need.
     pub fn memories(&self) -> Vec<TableMemory> {
-        Vec::new()
+        let images = self.plan.tables.iter().filter_map(|(number, table)| {
+            let image = table.image.as_ref()?;
+            Some(TableMemory {
+                table: *number,
+                map: table_memory(*number),
+                bytes: image.memory_bytes(),
+            })
+        });
+        images.collect()
     }
 
-    /// Writes all rules of a table into its memory, which is new and zero.
+    /// Writes all rules of a table into its memory, which is new and zero. To be called once for
+    /// each of [`Pipeline::memories`].
     ///
     /// # Errors
-    /// When the table has no memory.
-    pub fn fill(&mut self, table: u8, _memory: &mut dyn Memory) -> Result<(), PipelineError> {
-        Err(PipelineError::NoMemory {
-            bridge: self.plan.config.bridge.clone(),
-            table,
-        })
+    /// When the table has no memory, or its rules don't fit into what a table can have.
+    pub fn fill(&mut self, table: u8, memory: &mut dyn Memory) -> Result<(), PipelineError> {
+        let config = &self.plan.config;
+        let planned = self.plan.tables.get_mut(&table);
+        let Some((image, rules)) =
+            planned.and_then(|planned| Some((planned.image.as_mut()?, &mut planned.rules)))
+        else {
+            return Err(PipelineError::NoMemory {
+                bridge: config.bridge.clone(),
+                table,
+            });
+        };
+        // The image knows from here on what it has.
+        let rules = std::mem::take(rules);
+        match image.fill(&rules, config.version, memory) {
+            Fit::InPlace => Ok(()),
+            Fit::Rebuild(why) => Err(PipelineError::Tables {
+                bridge: config.bridge.clone(),
+                refusal: Refusal::TooRich { table, why },
+            }),
+        }
     }
 
     /// The program: the bridge's root, at [`jump::bridge`](crate::abi::jump::bridge).
@@ -142,18 +171,24 @@ impl Pipeline {
     /// When flows ask for what programs can't do. Then nothing has changed.
     pub fn change(
         &mut self,
-        _changes: &[Change],
-        _rule_of: &mut dyn FnMut(FlowId) -> RuleId,
-        _version: u32,
-        _memories: &mut dyn Memories,
+        changes: &[Change],
+        rule_of: &mut dyn FnMut(FlowId) -> RuleId,
+        version: u32,
+        memories: &mut dyn Memories,
     ) -> Result<Outcome, PipelineError> {
-        Ok(Outcome::Rebuild {
-            why: "the tables are code".to_owned(),
-        })
+        change::change(&mut self.plan, changes, rule_of, version, memories)
     }
 
     /// Makes the places of records free that nobody reads any more.
-    pub fn reclaim(&mut self, _retired: &Retired, _memories: &mut dyn Memories) {}
+    pub fn reclaim(&mut self, retired: &Retired, memories: &mut dyn Memories) {
+        for (table, rule) in &retired.records {
+            let planned = self.plan.tables.get_mut(table);
+            let image = planned.and_then(|planned| planned.image.as_mut());
+            if let (Some(image), Some(memory)) = (image, memories.memory(*table)) {
+                image.reclaim(*rule, memory);
+            }
+        }
+    }
 
     /// What became of the tables. Takes as much time as [`Pipeline::program`].
     pub fn report(&self) -> Report {

@@ -3,6 +3,8 @@
 use aorta_ebpf::AssembleError;
 use aorta_flow::BridgeName;
 
+use super::template::Why;
+
 /// Why a bridge's tables can't become a program.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
@@ -68,6 +70,14 @@ pub enum Refusal {
         bytes: usize,
         /// Bytes that can be set aside.
         limit: usize,
+    },
+    /// A table's rules don't fit into what a table can have.
+    #[error("table {table} can't be laid out in memory: {why}")]
+    TooRich {
+        /// The table.
+        table: u8,
+        /// Why.
+        why: Why,
     },
     /// More constants than a record holds.
     #[error("its actions have {words} words of constants, {limit} are possible: split the flow")]

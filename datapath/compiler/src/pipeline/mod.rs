@@ -1,6 +1,7 @@
 //! Flow tables compiled: a bridge's tables become one program, with the rules of its larger
 //! tables in memory that programs read and the daemon writes.
 
+mod change;
 pub mod choice;
 mod codegen;
 pub mod commit;

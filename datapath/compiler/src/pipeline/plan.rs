@@ -14,6 +14,7 @@ use super::layout::{self, state};
 use super::limits::{Edge, Limits, Ways};
 use super::record::{Clause, MatchWord, Rule, RuleId, rank};
 use super::shape::{Shape, Step, split};
+use super::template::{Caps, TableImage};
 use super::usage::{Usage, fields_of};
 use super::{PipelineConfig, PipelineError, Refusal};
 
@@ -36,6 +37,11 @@ impl Shapes {
         number
     }
 
+    /// The number of a shape that is known.
+    pub fn find(&self, shape: &Shape) -> Option<u32> {
+        self.numbers.get(shape).copied()
+    }
+
     /// The shape of a number.
     pub fn get(&self, number: u32) -> Option<&Arc<Shape>> {
         self.all.get(number as usize)
@@ -55,12 +61,11 @@ pub struct TablePlan {
     /// The shapes that they have.
     pub shapes: BTreeSet<u32>,
     /// Its rules in memory, unless they are code.
-    pub image: Option<Image>,
+    pub image: Option<TableImage>,
 }
 
-/// Rules in memory.
-#[derive(Clone, Debug)]
-pub struct Image;
+/// Up to this many rules are compared one by one in code.
+const MAX_CODE_RULES: usize = 8;
 
 /// What the program is made of.
 #[derive(Clone, Debug)]
@@ -99,6 +104,11 @@ pub struct Planned {
 /// When it asks for what programs can't do.
 pub fn plan_flow(entry: &TableFlow, id: RuleId) -> Result<Planned, Refusal> {
     let (shape, params) = split(&entry.flow)?;
+    let clauses = clauses(&entry.flow);
+    if !clauses.is_empty() {
+        let clause = entry.flow.instructions.apply.first();
+        clause.map_or(Ok(()), other::check)?;
+    }
     for step in shape.all_steps() {
         if let Step::Other(whole) = step {
             other::check(&whole.0)?;
@@ -110,7 +120,7 @@ pub fn plan_flow(entry: &TableFlow, id: RuleId) -> Result<Planned, Refusal> {
         words: words(entry)?,
         shape: 0,
         params,
-        clauses: clauses(&entry.flow),
+        clauses,
     };
     Ok(Planned { rule, shape })
 }
@@ -180,6 +190,7 @@ impl Plan {
         }
         plan.restrict();
         plan.changes = plan.changed_by(tables);
+        plan.choose_templates();
         plan.check_copies()?;
         Ok(plan)
     }
@@ -246,6 +257,20 @@ impl Plan {
         }
     }
 
+    /// Tables with few rules become code, the others memory.
+    fn choose_templates(&mut self) {
+        let caps = Caps {
+            seed: self.config.seed,
+            ..Caps::default()
+        };
+        for table in self.tables.values_mut() {
+            let clauses = table.rules.iter().any(|rule| !rule.clauses.is_empty());
+            if clauses || table.rules.len() > MAX_CODE_RULES {
+                table.image = Some(TableImage::plan(&table.rules, &caps));
+            }
+        }
+    }
+
     /// What the flows that packets can reach change in packets' bytes.
     fn changed_by(&self, tables: &Tables) -> Changes {
         let flows = tables
@@ -307,15 +332,4 @@ fn ways_of(shape: &Shape) -> Vec<Edge> {
         comes_back: false,
     }));
     ways
-}
-
-impl PipelineConfig {
-    pub(super) fn refuse(&self, entry: &TableFlow, refusal: Refusal) -> PipelineError {
-        PipelineError::Flow {
-            bridge: self.bridge.clone(),
-            table: entry.flow.table,
-            cookie: entry.flow.cookie,
-            refusal,
-        }
-    }
 }

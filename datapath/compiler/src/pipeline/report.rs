@@ -1,7 +1,7 @@
 //! What became of a bridge's tables, for people.
 
 use super::codegen::Generated;
-use super::plan::Plan;
+use super::plan::{Plan, TablePlan};
 
 /// What became of a bridge's tables.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -43,18 +43,15 @@ pub struct TableReport {
 
 impl Report {
     pub(super) fn of(plan: &Plan, generated: &Generated) -> Report {
-        let tables = plan.limits.reachable.iter().map(|number| {
-            let table = plan.tables.get(number);
-            let rules = table.map_or(0, |table| table.rules.len());
-            TableReport {
-                table: *number,
-                rules,
-                template: "code",
-                why: format!("{rules} rules are compared one by one"),
-                probes: rules,
-                insns: generated.tables.get(number).copied().unwrap_or(0),
-                ..TableReport::default()
-            }
+        let insns = |number| generated.tables.get(number).copied().unwrap_or(0);
+        let tables = plan.limits.reachable.iter().map(|number| TableReport {
+            table: *number,
+            insns: insns(number),
+            ..plan
+                .tables
+                .get(number)
+                .map(TableReport::of)
+                .unwrap_or_default()
         });
         Report {
             tables: tables.collect(),
@@ -62,6 +59,32 @@ impl Report {
             parse_insns: generated.parse_insns,
             fields: generated.fields.iter().map(|field| field.name()).collect(),
             shapes: plan.shapes.len(),
+        }
+    }
+}
+
+impl TableReport {
+    fn of(table: &TablePlan) -> TableReport {
+        let Some(image) = &table.image else {
+            let rules = table.rules.len();
+            return TableReport {
+                rules,
+                template: "code",
+                why: format!("{rules} flows are few enough to be compared one by one"),
+                probes: rules,
+                ..TableReport::default()
+            };
+        };
+        let report = image.report();
+        TableReport {
+            rules: report.searches.iter().map(|s| s.rules as usize).sum(),
+            template: report.template.name(),
+            why: report.why,
+            masks: report.searches.len(),
+            probes: report.probes_worst,
+            bytes: image.memory_bytes(),
+            cheaper: report.cheaper,
+            ..TableReport::default()
         }
     }
 }

@@ -19,6 +19,7 @@ pub use stats::FlowCounters;
 pub use upcalls::{Upcall, Upcalls};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use aorta_compiler::abi::jump;
@@ -244,6 +245,7 @@ impl Flows {
             bridge_slot: slot,
             hook: Hook::Tc,
             version: version + 1,
+            seed: RandomState::new().hash_one(slot),
         };
         let mut numbering = Numbering::new(&mut self.pool, &mut rules, changes);
         self.instances += 1;

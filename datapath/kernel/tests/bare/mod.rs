@@ -102,6 +102,7 @@ impl Bare {
             bridge_slot: 0,
             hook: Hook::Tc,
             version: 1,
+            seed: 7,
         };
         let rules = &mut self.rules;
         let built = Pipeline::build(tables, &mut |flow| rule_of(rules, flow), &config);

@@ -63,12 +63,12 @@ impl Gen<'_> {
     /// The place where a frame is come back to. R8 is what it was when the frame was pushed.
     pub fn arrive(&mut self, label: Label, site: &Site) {
         self.a.bind(label);
-        if site.params == Params::Record {
-            let mask = self.memory_mask(site.table);
-            let a = &mut self.a;
-            a.and(R8, mask);
-            a.load_map_value(R1, table_memory(site.table), 0);
-            a.add(R8, R1);
+        let table = self.plan.tables.get(&site.table);
+        let image = table.and_then(|table| table.image.as_ref());
+        if let Some(image) = image.filter(|_| site.params == Params::Record) {
+            let give_up = self.block(Block::TooDeep);
+            self.a.mov(R2, R8);
+            image.emit_record(&mut self.a, R2, table_memory(site.table), give_up);
         }
     }
 

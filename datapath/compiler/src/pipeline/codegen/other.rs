@@ -26,6 +26,7 @@ pub fn check(action: &Action) -> Result<(), Refusal> {
         | Action::DecTtl(_)
         | Action::DecMplsTtl => return Ok(()),
         Action::Ct(_) | Action::CtClear => "connection tracking isn't there yet",
+        Action::Conjunction { .. } => "lookups don't put clauses together yet",
         Action::DecNshTtl => "network service headers aren't parsed",
         _ => "there is no code for it yet",
     };

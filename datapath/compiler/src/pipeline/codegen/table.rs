@@ -10,9 +10,10 @@ use super::site::{ListEnd, Params, Site};
 use super::{Block, Gen, INDEX, key};
 use crate::emit::lookup_index;
 use crate::pipeline::layout::state;
-use crate::pipeline::maps::{FLOW_STATS, stats};
+use crate::pipeline::maps::{FLOW_STATS, stats, table_memory};
 use crate::pipeline::plan::TablePlan;
 use crate::pipeline::record::{self, MatchWord, Rule};
+use crate::pipeline::template::{LookupContext, TableImage};
 
 use Reg::{R0, R1, R2, R7, R8};
 
@@ -57,8 +58,8 @@ impl Gen<'_> {
             a.add(R1, 1);
             a.store(Size::W, R7, state::LOOKUPS, R1);
         }
-        match table.image {
-            Some(_) => self.table_in_memory(number, table),
+        match &table.image {
+            Some(image) => self.table_in_memory(number, image, &table.shapes),
             None => self.table_as_code(number, table),
         }
     }
@@ -97,26 +98,23 @@ impl Gen<'_> {
         self.deferred_code();
     }
 
-    fn table_in_memory(&mut self, number: u8, table: &TablePlan) {
+    fn table_in_memory(&mut self, number: u8, image: &TableImage, shapes: &BTreeSet<u32>) {
         let hit = self.a.label(&format!("hit_{number}"));
         let miss = self.a.label(&format!("miss_{number}"));
-        self.emit_lookup(number, table, hit, miss);
+        let context = LookupContext {
+            memory: table_memory(number),
+            hit,
+            miss,
+            give_up: self.block(Block::TooDeep),
+        };
+        image.emit(&mut self.a, &context);
         self.a.bind(miss);
         self.missed(number);
         self.a.bind(hit);
         self.own_port(number);
         self.a.load(Size::W, R1, R8, record::RULE);
         self.count_rule(R1.into());
-        self.by_shape(number, &table.shapes);
-    }
-
-    /// Bits that offsets of records in a table's memory have.
-    pub fn memory_mask(&self, _table: u8) -> i32 {
-        0
-    }
-
-    fn emit_lookup(&mut self, _number: u8, _table: &TablePlan, _hit: Label, miss: Label) {
-        self.a.jump(miss);
+        self.by_shape(number, shapes);
     }
 
     /// The actions of the record that R8 points to.
