@@ -13,6 +13,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use aorta_api::FlowTrace;
 use aorta_integration::lab::{Netns, Switch};
 use common::real_switch::RealSwitch;
 use common::{column, done, eventually};
@@ -295,6 +296,53 @@ fn dumps_are_the_same_byte_for_byte_as_without_any_option() {
         let (theirs, ours) = (by_ofctl(words), ours.output(words, ""));
         assert_eq!(timeless(&ours), timeless(&theirs), "{words:?}");
     }
+}
+
+/// What a command of ours prints, which must succeed.
+fn told(ours: &Ours, words: &[&str]) -> String {
+    let output = ours.output(words, "");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn pipelines_of_real_controllers_are_loaded_told_compared_and_traced() {
+    let ours = Ours::start();
+    for meter in 1..=3 {
+        let meter = format!("meter={meter},pktps,bands=type=drop,rate=1000");
+        told(&ours, &["add-meter", "br0", &meter]);
+    }
+    for group in 1..=7 {
+        let group = format!("group_id={group},type=select,bucket=output:1,bucket=output:2");
+        told(&ours, &["add-group", "br0", &group]);
+    }
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../datapath/flow/tests/samples");
+    for name in ["neutron-br-int", "neutron-br-tun", "ovn-br-int"] {
+        let path = samples.join(format!("{name}.flows"));
+        let file = path.to_str().unwrap();
+        told(&ours, &["replace-flows", "br0", file]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut expected: Vec<&str> = text.lines().collect();
+        expected.sort_unstable();
+        let dump = told(&ours, &["--no-stats", "dump-flows", "br0"]);
+        let mut found: Vec<&str> = dump.lines().collect();
+        found.sort_unstable();
+        assert_eq!(found, expected, "{name}");
+        assert_eq!(told(&ours, &["diff-flows", "br0", file]), "", "{name}");
+    }
+    // Through the whole pipeline of a logical switch, as the last sample has it.
+    let packet = "in_port=6,dl_vlan=100,dl_src=00:00:00:00:01:03,dl_dst=00:00:00:00:00:01,ip,\
+                  nw_src=10.0.0.3,nw_dst=10.0.0.4,nw_ttl=64";
+    let trace = told(&ours, &["--json", "trace", "br0", packet]);
+    let trace: FlowTrace = serde_json::from_str(&trace).unwrap();
+    let tables = trace.trace.iter().filter(|line| line.table.is_some());
+    assert!(tables.count() >= 30, "{trace:?}");
+    let trace = told(&ours, &["trace", "br0", packet]);
+    let widest = trace.lines().skip(1).map(str::len).max();
+    assert!(widest < Some(160), "{trace}");
+    let explained = told(&ours, &["explain", "br0"]);
+    assert!(explained.starts_with("Bridge br0 "), "{explained}");
 }
 
 #[test]
