@@ -40,11 +40,12 @@ fn shown_depths(lines: &[TraceLine]) -> Vec<usize> {
     let mut all = Vec::with_capacity(lines.len());
     for (n, line) in lines.iter().enumerate() {
         let depth = line.depth as usize;
+        shown.truncate(depth + 1);
         if depth > 0 && (line.table.is_some() || shown.len() <= depth) {
             shown.truncate(depth);
             let above = shown.last().copied().unwrap_or(0);
-            let last = !goes_on(&lines[n + 1..], line.depth - 1);
-            shown.resize(depth + 1, if last { above } else { above + 1 });
+            let below = line.table.is_some() && !goes_on(&lines[n + 1..], line.depth - 1);
+            shown.resize(depth + 1, if below { above } else { above + 1 });
         }
         all.push(shown.get(depth).copied().unwrap_or(0));
     }

@@ -5,25 +5,34 @@ use aorta_api::{
 use super::*;
 use crate::commands::switch::Colour;
 
-#[test]
-fn a_trace_can_be_read_at_night() {
-    let flow = |priority, matching: &str, cookie: &str| TraceFlow {
+fn flow(priority: u16, matching: &str, cookie: &str) -> TraceFlow {
+    TraceFlow {
         cookie: cookie.into(),
         priority,
         matching: matching.into(),
-    };
-    let table = |depth, table, flow| TraceLine {
+    }
+}
+
+fn table(depth: u32, table: u8, flow: Option<TraceFlow>) -> TraceLine {
+    TraceLine {
         depth,
         table: Some(table),
         flow,
         ..TraceLine::default()
-    };
-    let action = |depth, action: &str, note: Option<&str>| TraceLine {
+    }
+}
+
+fn action(depth: u32, action: &str, note: Option<&str>) -> TraceLine {
+    TraceLine {
         depth,
         action: Some(action.into()),
         note: note.map(str::to_owned),
         ..TraceLine::default()
-    };
+    }
+}
+
+#[test]
+fn a_trace_can_be_read_at_night() {
     let place = |table, why: &str| TracePlace {
         table,
         template: "hash".into(),
@@ -128,4 +137,43 @@ fn what_runs_nowhere_is_said_so() {
     };
     let expected = "Bridge br0  0 flows in 0 tables, not in the kernel: Linux 6.9 is needed\n";
     assert_eq!(explain::text("br0", &told, Colour::Plain), expected);
+}
+
+#[test]
+fn copies_stand_deeper_than_what_makes_them() {
+    let any = || Some(flow(0, "", ""));
+    let trace = FlowTrace {
+        packet: "in_port=1".into(),
+        trace: vec![
+            table(0, 0, any()),
+            action(0, "resubmit(,1)", None),
+            table(1, 1, any()),
+            action(1, "output:1", None),
+            action(0, "clone(output:2,resubmit(,3))", None),
+            action(1, "output:2", None),
+            action(1, "resubmit(,3)", None),
+            table(2, 3, None),
+        ],
+        final_packet: "in_port=1".into(),
+        outputs: vec![],
+        drop: None,
+        places: vec![],
+        text: String::new(),
+    };
+    let expected = "\
+packet: in_port=1
+
+table 0: priority 0, matches everything
+    resubmit(,1)
+  table 1: priority 0, matches everything
+      output:1
+    clone(output:2,resubmit(,3))
+      output:2
+      resubmit(,3)
+  table 3: no flow matches
+
+final packet: as it came
+nothing leaves
+";
+    assert_eq!(trace::text(&trace, Colour::Plain), expected);
 }
