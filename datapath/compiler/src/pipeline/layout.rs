@@ -212,6 +212,14 @@ pub mod state {
     pub const MAX_SETS: i16 = 16;
     /// One past the words that are the bridge's own.
     pub const WORDS_END: i16 = SETS_AT + 8 * MAX_SETS;
+    /// u32 while the frame is parsed: offset of the header that comes next.
+    pub const PARSE_OFFSET: i16 = WORDS_END;
+    /// u32 while the frame is parsed: type or protocol of that header.
+    pub const PARSE_TYPE: i16 = WORDS_END + 4;
+    /// u32 while the frame is parsed: bytes that IP carries from that header on.
+    pub const PARSE_LEFT: i16 = WORDS_END + 8;
+    /// u32 while the frame is parsed: headers or options that may still be read.
+    pub const PARSE_COUNT: i16 = WORDS_END + 12;
     /// The key.
     pub const KEY: i16 = 512;
     /// The base: the header part of a key.
@@ -263,7 +271,7 @@ mod tests {
         assert!(HEADERS.iter().all(|id| fields_end(id) <= vlan::OUTER));
         const { assert!(LENGTH + 4 <= HEADER_BYTES) };
         const { assert!(state::BYTES <= 32768) };
-        const { assert!(state::WORDS_END <= state::KEY) };
+        const { assert!(state::PARSE_COUNT + 4 <= state::UPCALL_WHAT) };
     }
 
     #[test]

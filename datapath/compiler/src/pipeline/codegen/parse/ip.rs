@@ -1,14 +1,14 @@
 //! IPv4 (RFC 791) and IPv6 (RFC 8200).
 
-use aorta_ebpf::{AluOp, Cond, Label, Reg, Size, Width};
+use aorta_ebpf::{Cond, Label, Reg, Size};
 use aorta_flow::field::{EtherType, FieldId};
 use aorta_packet::proto;
 
 use super::{NEIGHBOUR, NETWORK, Parser};
 use crate::pipeline::layout::state;
 
-use super::super::key;
-use Reg::{R0, R1, R4, R5, R7, R8, R9, R10};
+use super::super::{Block, key};
+use Reg::{R0, R1, R2, R4, R5, R7, R8, R9};
 
 const IPV4_LEN: i32 = 20;
 const IPV6_LEN: i32 = 40;
@@ -19,15 +19,9 @@ const FRAGMENT_OFFSET: i32 = 0x1fff;
 const FRAGMENT: i32 = 1;
 const LATER: i32 = 3;
 /// Extension headers that are read, at most.
-const MAX_EXTENSIONS: usize = 6;
+const MAX_EXTENSIONS: i32 = 6;
 /// The unit of their lengths.
 const UNIT: i32 = 8;
-/// Most bytes of an extension header.
-const MAX_EXTENSION_BYTES: i32 = 2048;
-
-/// Stack frame: u64 length of an extension header.
-const EXTENSION: i16 = -16;
-
 const MPLS: [FieldId; 4] = [
     FieldId::MPLS_LABEL,
     FieldId::MPLS_TC,
@@ -38,24 +32,46 @@ const MPLS: [FieldId; 4] = [
 impl Parser<'_, '_> {
     /// By the type in R8, what is at R9.
     pub(super) fn network(&mut self) {
-        let [ipv6, arp, mpls] = ["ipv6", "arp", "mpls"].map(|name| self.code.a.label(name));
-        let no_network = self.no_network;
-        let typed = self.typed;
-        let not_ipv4 = self.code.a.label("not_ipv4");
-        let a = &mut self.code.a;
-        a.bind(typed);
-        a.jump_if(Cond::Ne, R8, i32::from(EtherType::IPV4), not_ipv4);
-        self.ipv4();
-        let a = &mut self.code.a;
-        a.bind(not_ipv4);
-        a.jump_if(Cond::Eq, R8, i32::from(EtherType::IPV6), ipv6);
-        a.jump_if(Cond::Eq, R8, i32::from(EtherType::ARP), arp);
-        a.jump_if(Cond::Eq, R8, i32::from(EtherType::RARP), arp);
-        a.jump_if(Cond::Eq, R8, i32::from(EtherType::MPLS), mpls);
-        a.jump_if(Cond::Eq, R8, i32::from(EtherType::MPLS_MULTICAST), mpls);
-        a.bind(no_network);
-        self.zero(&NETWORK);
+        let behind = self.behind_type();
+        let tags_or_type = self.wants_any(&[FieldId::ETH_TYPE, FieldId::VLAN_TCI]);
         let parsed = self.parsed;
+        let labels = ["ipv4", "ipv6", "arp", "mpls", "typed", "rare"];
+        let [ipv4, ipv6, arp, mpls, typed, rare] = labels.map(|name| self.code.a.label(name));
+        if !behind {
+            if tags_or_type {
+                self.jump_if_rare(rare);
+                self.code.a.jump(parsed);
+                self.code.a.bind(rare);
+                self.rare_link(parsed);
+            } else {
+                self.code.a.jump(parsed);
+            }
+            return;
+        }
+        self.code
+            .a
+            .jump_if(Cond::Ne, R8, i32::from(EtherType::IPV4), typed);
+        self.code.a.bind(ipv4);
+        self.ipv4();
+        self.code.a.bind(typed);
+        self.code
+            .a
+            .jump_if(Cond::Eq, R8, i32::from(EtherType::IPV6), ipv6);
+        self.jump_if_rare(rare);
+        let again = self.code.a.here("behind_tags");
+        let types = [
+            (EtherType::IPV4, ipv4),
+            (EtherType::IPV6, ipv6),
+            (EtherType::ARP, arp),
+            (EtherType::RARP, arp),
+            (EtherType::MPLS, mpls),
+            (EtherType::MPLS_MULTICAST, mpls),
+        ];
+        for (kind, label) in types {
+            self.code.a.jump_if(Cond::Eq, R8, i32::from(kind), label);
+        }
+        self.code.a.bind(self.no_network);
+        self.zero(&NETWORK);
         self.code.a.jump(parsed);
         self.code.a.bind(ipv6);
         self.ipv6();
@@ -63,6 +79,8 @@ impl Parser<'_, '_> {
         self.arp();
         self.code.a.bind(mpls);
         self.mpls();
+        self.code.a.bind(rare);
+        self.rare_link(again);
         if self.wants_transport() {
             self.transport();
         }
@@ -200,8 +218,8 @@ impl Parser<'_, '_> {
 
     /// Extension headers, as far as they are whole.
     fn extensions(&mut self) {
-        let read = self.code.a.label("extensions_read");
-        let extension = self.code.a.label("extension");
+        let [read, first, next] =
+            ["extensions_read", "extension", "next_extension"].map(|n| self.code.a.label(n));
         for header in [
             proto::HOP_BY_HOP,
             proto::ROUTING,
@@ -209,11 +227,9 @@ impl Parser<'_, '_> {
             proto::AUTHENTICATION,
             proto::DESTINATION,
         ] {
-            self.code
-                .a
-                .jump_if(Cond::Eq, R8, i32::from(header), extension);
+            self.code.a.jump_if(Cond::Eq, R8, i32::from(header), first);
         }
-        self.code.a.bind(read);
+        let behind = self.code.a.here("behind_extensions");
         self.store_proto();
         match self.wants_transport() {
             true => {
@@ -225,20 +241,31 @@ impl Parser<'_, '_> {
                 self.code.a.jump(parsed);
             }
         }
-        self.code.a.bind(extension);
-        for _ in 0..MAX_EXTENSIONS {
-            self.extension(read);
-        }
-        self.code.a.jump(read);
+        self.code.a.bind(first);
+        let a = &mut self.code.a;
+        a.store(Size::W, R7, state::PARSE_COUNT, MAX_EXTENSIONS);
+        a.store(Size::W, R7, state::PARSE_LEFT, R5);
+        self.by_way_of_memory(0);
+        self.code.a.bind(next);
+        self.extension(next, read);
+        self.code.a.bind(read);
+        self.by_way_of_memory(0);
+        self.code.a.load(Size::W, R5, R7, state::PARSE_LEFT);
+        self.code.a.jump(behind);
     }
 
-    /// One extension header, if it is one: R8, R9 and R5 move behind it. Goes to `read` if it can't
-    /// be passed.
-    fn extension(&mut self, read: Label) {
-        let [fragment, known, units] =
-            ["fragment", "length", "units"].map(|name| self.code.a.label(name));
-        let authentication = self.code.a.label("authentication");
+    /// The extension header at R9 whose type is R8, if it is one: R8, R9 and what is left move behind
+    /// it, to `next`. Goes to `read` if it can't be passed.
+    fn extension(&mut self, next: Label, read: Label) {
+        let [fragment, known, units, authentication] =
+            ["fragment", "length", "units", "authentication"].map(|n| self.code.a.label(n));
+        let failed = self.code.block(Block::Failed);
         let a = &mut self.code.a;
+        a.load(Size::W, R1, R7, state::PARSE_COUNT);
+        a.jump_if(Cond::Eq, R1, 0, read);
+        a.sub(R1, 1);
+        a.store(Size::W, R7, state::PARSE_COUNT, R1);
+        a.load(Size::W, R5, R7, state::PARSE_LEFT);
         a.jump_if(Cond::Lt, R5, UNIT, read);
         self.need(UNIT, read);
         let a = &mut self.code.a;
@@ -267,14 +294,17 @@ impl Parser<'_, '_> {
         a.add(R4, 1);
         a.lsh(R4, 3);
         a.bind(known);
-        // By way of memory, so that the verifier knows of one state only from here on.
-        a.store(Size::Dw, R10, EXTENSION, R4);
         a.jump_if(Cond::Gt, R4, R5, read);
-        a.load(Size::B, R8, R9, 0);
-        a.load(Size::Dw, R4, R10, EXTENSION);
-        a.alu(AluOp::And, Width::W64, R4, 2 * MAX_EXTENSION_BYTES - 4);
         a.sub(R5, R4);
+        a.store(Size::W, R7, state::PARSE_LEFT, R5);
+        a.load(Size::B, R1, R9, 0);
+        a.store(Size::W, R7, state::PARSE_TYPE, R1);
+        a.sub(R9, R2);
         a.add(R9, R4);
+        a.store(Size::W, R7, state::PARSE_OFFSET, R9);
+        self.load_place();
+        self.code.a.may_goto(failed);
+        self.code.a.jump(next);
     }
 
     /// A fragment header at R9; ends what can be read if it isn't the first fragment.

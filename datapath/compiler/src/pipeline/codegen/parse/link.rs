@@ -5,10 +5,10 @@ use aorta_flow::field::FieldId;
 use aorta_packet::{ETH_HEADER_LEN, ETHERTYPE_NONE, TPID_8021AD, TPID_8021Q, VLAN_TAG_LEN};
 
 use super::super::{Block, hook};
-use super::{NETWORK, Parser};
+use super::Parser;
 use crate::pipeline::layout::{state, vlan};
 
-use Reg::{R0, R1, R2, R3, R7, R8, R9};
+use Reg::{R0, R1, R2, R3, R4, R7, R8, R9};
 
 /// Bit of `vlan_tci` that says that there is a tag.
 const PRESENT: i32 = 0x1000;
@@ -33,13 +33,8 @@ impl Parser<'_, '_> {
         a.jump_if(Cond::Gt, R9, R3, short);
         self.store_mac(R2, 0, FieldId::ETH_DST);
         self.store_source();
-        let tags = self.wants(FieldId::VLAN_TCI);
-        if self.wants(FieldId::ETH_TYPE) || tags || self.behind_type() {
-            self.tags();
+        if self.wants_any(&[FieldId::ETH_TYPE, FieldId::VLAN_TCI]) || self.behind_type() {
             self.link_type();
-        } else {
-            let parsed = self.parsed;
-            self.code.a.jump(parsed);
         }
     }
 
@@ -55,42 +50,57 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// R8 = type behind at most two tags, R9 = what is behind the type. The kernel usually keeps the
-    /// outer tag beside the frame.
-    fn tags(&mut self) {
-        let [untagged, second, first, typed] =
-            ["untagged", "second_tag", "first_tag", "type"].map(|name| self.code.a.label(name));
+    /// R8 = type, R9 = what is behind it, for frames without tags within and without LLC. The kernel
+    /// keeps the outer tag beside the frame.
+    fn link_type(&mut self) {
         let a = &mut self.code.a;
         a.load(Size::H, R8, R2, 12);
         a.be16(R8);
-        hook::jump_if_no_tag(a, untagged);
-        hook::load_tci(a, R1);
-        if self.code.changes.tags() {
-            hook::load_tpid(&mut self.code.a, R0);
+        if self.wants(FieldId::VLAN_TCI) || self.code.changes.tags() {
+            let [untagged, known] = ["untagged", "tag_known"].map(|name| self.code.a.label(name));
+            hook::jump_if_no_tag(&mut self.code.a, untagged);
+            hook::load_tci(&mut self.code.a, R1);
+            if self.code.changes.tags() {
+                hook::load_tpid(&mut self.code.a, R0);
+            }
+            self.outer_tag();
+            self.code.a.jump(known);
+            self.code.a.bind(untagged);
+            self.no_outer_tag();
+            self.code.a.bind(known);
         }
-        self.outer_tag();
-        self.jump_if_tag(second);
-        self.code.a.jump(typed);
+        self.store_type();
+    }
 
-        self.code.a.bind(untagged);
-        self.jump_if_tag(first);
-        self.no_outer_tag();
-        self.code.a.jump(typed);
+    pub(super) fn store_type(&mut self) {
+        if self.wants(FieldId::ETH_TYPE) {
+            self.code.a.mov(R1, R8);
+            self.store(FieldId::ETH_TYPE);
+        }
+    }
 
+    /// Goes to `rare` if the type in R8 is a tag's or a length.
+    pub(super) fn jump_if_rare(&mut self, rare: Label) {
+        self.jump_if_tag(rare);
+        self.code.a.jump_if(Cond::Lt, R8, MIN_ETHERTYPE, rare);
+    }
+
+    /// Tags within the frame, LLC and SNAP; goes on with the type in R8 and what is behind it at R9,
+    /// stored anew.
+    pub(super) fn rare_link(&mut self, typed: Label) {
+        let [first, second, llc, read] =
+            ["first_tag", "second_tag", "llc", "link_read"].map(|name| self.code.a.label(name));
+        hook::jump_if_no_tag(&mut self.code.a, first);
+        self.code.a.jump(second);
         self.code.a.bind(first);
-        let no_first = self.code.a.label("no_first_tag");
-        self.need(VLAN_TAG_LEN as i32, no_first);
+        self.skip_unless_tag(llc);
+        self.need(VLAN_TAG_LEN as i32, read);
         self.tag_in_band();
         self.outer_tag();
         self.next_type();
-        self.jump_if_tag(second);
-        self.code.a.jump(typed);
-        self.code.a.bind(no_first);
-        self.no_outer_tag();
-        self.code.a.jump(typed);
-
         self.code.a.bind(second);
-        self.need(VLAN_TAG_LEN as i32, typed);
+        self.skip_unless_tag(llc);
+        self.need(VLAN_TAG_LEN as i32, read);
         if self.code.changes.tags() {
             self.tag_in_band();
             let a = &mut self.code.a;
@@ -100,13 +110,45 @@ impl Parser<'_, '_> {
             a.store(Size::W, R7, state::KEY + vlan::COUNT, 1);
         }
         self.next_type();
-        self.code.a.bind(typed);
+        self.code.a.bind(llc);
+        self.llc(read);
+        self.code.a.bind(read);
+        self.store_type();
+        self.by_way_of_memory(0);
+        self.code.a.jump(typed);
+    }
+
+    /// LLC and SNAP, if the number in R8 is a length.
+    fn llc(&mut self, read: Label) {
+        let none = self.code.a.label("no_type");
+        self.code.a.jump_if(Cond::Ge, R8, MIN_ETHERTYPE, read);
+        self.need(SNAP_BYTES, none);
+        let a = &mut self.code.a;
+        a.load(Size::W, R1, R9, 0);
+        a.jump_if(Cond::Ne, R1, SNAP_LOW, none);
+        a.load(Size::H, R1, R9, 4);
+        a.jump_if(Cond::Ne, R1, 0, none);
+        a.load(Size::H, R1, R9, 6);
+        a.be16(R1);
+        a.jump_if(Cond::Lt, R1, MIN_ETHERTYPE, none);
+        a.mov(R8, R1);
+        a.add(R9, SNAP_BYTES);
+        a.jump(read);
+        a.bind(none);
+        a.mov(R8, i32::from(ETHERTYPE_NONE));
     }
 
     fn jump_if_tag(&mut self, tag: Label) {
         for tpid in [TPID_8021Q, TPID_8021AD] {
             self.code.a.jump_if(Cond::Eq, R8, i32::from(tpid), tag);
         }
+    }
+
+    fn skip_unless_tag(&mut self, other: Label) {
+        let tag = self.code.a.label("tag");
+        self.jump_if_tag(tag);
+        self.code.a.jump(other);
+        self.code.a.bind(tag);
     }
 
     /// R1 = tag control information of the tag at R9, R0 = its protocol identifier.
@@ -130,9 +172,9 @@ impl Parser<'_, '_> {
         if self.code.changes.tags() {
             let a = &mut self.code.a;
             a.lsh(R0, 16);
-            a.mov(Reg::R4, R1);
-            a.and(Reg::R4, PRESENT);
-            a.or(R0, Reg::R4);
+            a.mov(R4, R1);
+            a.and(R4, PRESENT);
+            a.or(R0, R4);
             a.store(Size::W, R7, state::KEY + vlan::OUTER, R0);
             a.store(Size::W, R7, state::KEY + vlan::COUNT, 0);
         }
@@ -149,43 +191,5 @@ impl Parser<'_, '_> {
             a.store(Size::W, R7, state::KEY + vlan::COUNT, 0);
         }
         self.zero(&[FieldId::VLAN_TCI]);
-    }
-
-    /// Stores the type that is in R8, or the one of SNAP behind a length.
-    fn link_type(&mut self) {
-        let [length, none, typed] =
-            ["length", "no_type", "ethertype"].map(|name| self.code.a.label(name));
-        self.code.a.jump_if(Cond::Lt, R8, MIN_ETHERTYPE, length);
-        self.code.a.bind(typed);
-        if self.wants(FieldId::ETH_TYPE) {
-            self.code.a.mov(R1, R8);
-            self.store(FieldId::ETH_TYPE);
-        }
-        let next = if self.behind_type() {
-            self.typed
-        } else {
-            self.parsed
-        };
-        self.code.a.jump(next);
-
-        self.code.a.bind(length);
-        self.need(SNAP_BYTES, none);
-        let a = &mut self.code.a;
-        a.load(Size::W, R1, R9, 0);
-        a.jump_if(Cond::Ne, R1, SNAP_LOW, none);
-        a.load(Size::H, R1, R9, 4);
-        a.jump_if(Cond::Ne, R1, 0, none);
-        a.load(Size::H, R1, R9, 6);
-        a.be16(R1);
-        a.jump_if(Cond::Lt, R1, MIN_ETHERTYPE, none);
-        a.mov(R8, R1);
-        a.add(R9, SNAP_BYTES);
-        a.jump(typed);
-        a.bind(none);
-        a.mov(R1, i32::from(ETHERTYPE_NONE));
-        self.store(FieldId::ETH_TYPE);
-        self.zero(&NETWORK);
-        let parsed = self.parsed;
-        self.code.a.jump(parsed);
     }
 }

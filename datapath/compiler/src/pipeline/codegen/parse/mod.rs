@@ -18,7 +18,10 @@ use aorta_flow::field::FieldId;
 use super::{Block, Gen, hook, key};
 use crate::pipeline::layout::{self, state};
 
-use Reg::{R1, R2, R3, R7, R9};
+use Reg::{R1, R2, R3, R7, R8, R9};
+
+/// Offsets of headers are below.
+const MAX_OFFSET: i32 = 0x3fff;
 
 /// Fields of ports, of type and code, and of neighbours.
 const TRANSPORT: [FieldId; 3] = [FieldId::TCP_SRC, FieldId::TCP_DST, FieldId::TCP_FLAGS];
@@ -64,8 +67,6 @@ struct Parser<'g, 'p> {
     again: Label,
     /// All fields are there.
     parsed: Label,
-    /// The type is in R8, what it is the type of at R9.
-    typed: Label,
     /// There is no network header that counts.
     no_network: Label,
     /// There is no transport header that counts.
@@ -87,16 +88,14 @@ impl Gen<'_> {
     /// Reads the fields that are asked for from the frame into the key; the others are 0.
     pub(super) fn parse(&mut self) {
         let wanted = self.parsed_fields();
-        let [again, parsed, typed, no_network, no_transport] =
-            ["parse", "parsed", "typed", "no_network", "no_transport"]
-                .map(|name| self.a.label(name));
+        let [again, parsed, no_network, no_transport] =
+            ["parse", "parsed", "no_network", "no_transport"].map(|name| self.a.label(name));
         let transport_entries = (self.a.label("transport4"), self.a.label("transport6"));
         let mut parser = Parser {
             offsets: !self.changes.is_empty(),
             wanted,
             again,
             parsed,
-            typed,
             no_network,
             no_transport,
             transport_entries,
@@ -105,9 +104,7 @@ impl Gen<'_> {
         };
         parser.metadata();
         parser.link();
-        if parser.behind_type() {
-            parser.network();
-        }
+        parser.network();
         parser.out_of_line();
         self.a.bind(parsed);
     }
@@ -239,6 +236,29 @@ impl Parser<'_, '_> {
         a.be32(Reg::R0);
         a.or(R1, Reg::R0);
         a.store(Size::Dw, R7, at, R1);
+    }
+
+    /// The verifier forgets how R9, R8 and R5 came about: whatever the way, it goes on from one state.
+    /// R9 moves on by `plus` bytes. Uses R1.
+    fn by_way_of_memory(&mut self, plus: i32) {
+        let a = &mut self.code.a;
+        a.sub(R9, R2);
+        if plus != 0 {
+            a.add(R9, plus);
+        }
+        a.store(Size::W, R7, state::PARSE_OFFSET, R9);
+        a.store(Size::W, R7, state::PARSE_TYPE, R8);
+        self.load_place();
+    }
+
+    /// R9 and R8 from memory. Uses R1.
+    fn load_place(&mut self) {
+        let a = &mut self.code.a;
+        a.load(Size::W, R1, R7, state::PARSE_OFFSET);
+        a.and(R1, MAX_OFFSET);
+        a.mov(R9, R2);
+        a.add(R9, R1);
+        a.load(Size::W, R8, R7, state::PARSE_TYPE);
     }
 
     /// Notes where the header at R9 is, if anybody asks. Uses R1.

@@ -5,11 +5,11 @@ use aorta_ebpf::{Cond, Label, Reg, Size};
 use aorta_flow::field::FieldId;
 use aorta_packet::proto;
 
-use super::super::key;
+use super::super::{Block, key};
 use super::{NEIGHBOUR, Parser, TRANSPORT};
 use crate::pipeline::layout::state;
 
-use Reg::{R0, R1, R4, R5, R7, R8, R9, R10};
+use Reg::{R0, R1, R2, R4, R5, R7, R8, R9};
 
 const TCP_LEN: i32 = 20;
 const UDP_LEN: i32 = 8;
@@ -20,13 +20,10 @@ const ND_LEN: i32 = 24;
 /// The unit of the lengths of its options.
 const ND_UNIT: i32 = 8;
 /// Options that are read, at most.
-const MAX_ND_OPTIONS: usize = 4;
+const MAX_ND_OPTIONS: i32 = 4;
 /// Types of neighbour discovery.
 const ND_SOLICIT: i32 = 135;
 const ND_ADVERT: i32 = 136;
-
-/// Stack frame: u64 length of an option.
-const OPTION: i16 = -16;
 
 impl Parser<'_, '_> {
     /// Where transport headers begin, of IPv6 or IPv4.
@@ -142,7 +139,6 @@ impl Parser<'_, '_> {
     fn neighbour(&mut self) {
         let [other, malformed, options] =
             ["no_neighbour", "malformed_options", "options"].map(|name| self.code.a.label(name));
-        let parsed = self.parsed;
         let a = &mut self.code.a;
         a.load(Size::B, R1, R9, 1);
         a.jump_if(Cond::Ne, R1, 0, other);
@@ -160,29 +156,42 @@ impl Parser<'_, '_> {
                 a.store(Size::Dw, R7, key(FieldId::ND_TARGET) + to, R1);
             }
         }
-        self.code.a.add(R9, ND_LEN);
-        self.code.a.sub(R5, ND_LEN);
-        for _ in 0..MAX_ND_OPTIONS {
-            self.nd_option(malformed);
-        }
-        self.code.a.jump(parsed);
+        let a = &mut self.code.a;
+        a.store(Size::W, R7, state::PARSE_COUNT, MAX_ND_OPTIONS);
+        a.sub(R5, ND_LEN);
+        a.store(Size::W, R7, state::PARSE_LEFT, R5);
+        self.by_way_of_memory(ND_LEN);
+        self.nd_option(malformed);
         self.code.a.bind(malformed);
         self.zero(&NEIGHBOUR);
         self.code.a.bind(other);
     }
 
-    /// One option at R9, if there is one.
+    /// The options at R9.
     fn nd_option(&mut self, malformed: Label) {
         let parsed = self.parsed;
+        let failed = self.code.block(Block::Failed);
         let [target, next] = ["target_link", "next_option"].map(|name| self.code.a.label(name));
-        self.code.a.jump_if(Cond::Lt, R5, ND_UNIT, parsed);
+        let option = self.code.a.here("option");
+        let a = &mut self.code.a;
+        a.load(Size::W, R1, R7, state::PARSE_COUNT);
+        a.jump_if(Cond::Eq, R1, 0, parsed);
+        a.sub(R1, 1);
+        a.store(Size::W, R7, state::PARSE_COUNT, R1);
+        a.load(Size::W, R5, R7, state::PARSE_LEFT);
+        a.jump_if(Cond::Lt, R5, ND_UNIT, parsed);
         self.need(ND_UNIT, parsed);
         let a = &mut self.code.a;
         a.load(Size::B, R4, R9, 1);
         a.jump_if(Cond::Eq, R4, 0, malformed);
         a.lsh(R4, 3);
         a.jump_if(Cond::Gt, R4, R5, malformed);
-        a.store(Size::Dw, R10, OPTION, R4);
+        a.sub(R5, R4);
+        a.store(Size::W, R7, state::PARSE_LEFT, R5);
+        a.mov(R0, R9);
+        a.sub(R0, R2);
+        a.add(R0, R4);
+        a.store(Size::W, R7, state::PARSE_OFFSET, R0);
         a.jump_if(Cond::Ne, R4, ND_UNIT, next);
         a.load(Size::B, R1, R9, 0);
         a.jump_if(Cond::Eq, R1, 2, target);
@@ -191,12 +200,10 @@ impl Parser<'_, '_> {
         self.code.a.jump(next);
         self.code.a.bind(target);
         self.store_link(FieldId::ARP_THA);
-        let a = &mut self.code.a;
-        a.bind(next);
-        a.load(Size::Dw, R4, R10, OPTION);
-        a.and(R4, 0x7f8);
-        a.sub(R5, R4);
-        a.add(R9, R4);
+        self.code.a.bind(next);
+        self.load_place();
+        self.code.a.may_goto(failed);
+        self.code.a.jump(option);
     }
 
     /// The address in the option at R9.
