@@ -1,6 +1,7 @@
 //! Matches: which packets a flow is for.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
 
 use crate::FlowKey;
@@ -16,11 +17,18 @@ pub struct Match {
 }
 
 /// 32 bits of a match: most flows look at few, so that this is small and quick to compare.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Word {
     place: Place,
     value: u32,
     mask: u32,
+}
+
+impl Hash for Word {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from(self.mask) << 32 | u64::from(self.value));
+        state.write_u16(self.place.0.index() as u16 * u16::from(WORDS) + u16::from(self.place.1));
+    }
 }
 
 /// Which word of which field's storage, the least significant first.
@@ -200,12 +208,16 @@ impl Match {
     }
 
     /// Whether a part says something that one of its fields can say in these packets.
-    fn has_meaning(&self, part: &Part) -> bool {
+    fn has_meaning(&self, part: &Part, kind: &[(FieldId, (u128, u128)); 2]) -> bool {
+        let known = |other: FieldId| {
+            let common = kind.iter().find(|(field, _)| *field == other);
+            common.map_or_else(|| self.get(other), |(_, known)| *known)
+        };
         OVERLAYS[part.field.index()].iter().any(|id| {
             let field = id.field();
             let window = field.full_mask() << field.shift;
             let exact = part.mask & window == window && part.value & !window == 0;
-            (field.maskable || exact) && field.prereq.met(&|other| self.get(other))
+            (field.maskable || exact) && field.prereq.met(&known)
         })
     }
 
@@ -214,7 +226,9 @@ impl Match {
     /// # Errors
     /// [`MatchError::Prerequisite`] of the first field that has none.
     pub fn check(&self) -> Result<(), MatchError> {
-        match self.parts().find(|part| !self.has_meaning(part)) {
+        // What most fields depend on is looked up once.
+        let kind = [FieldId::ETH_TYPE, FieldId::NW_PROTO].map(|field| (field, self.get(field)));
+        match self.parts().find(|part| !self.has_meaning(part, &kind)) {
             None => Ok(()),
             Some(part) => Err(MatchError::Prerequisite {
                 field: part.field,

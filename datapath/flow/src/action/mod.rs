@@ -203,6 +203,14 @@ impl Instructions {
         *self == Instructions::default()
     }
 
+    /// The first that `wanted` finds something in, of all actions, those inside of others included.
+    pub fn find_action<'a, T>(
+        &'a self,
+        wanted: &mut dyn FnMut(&'a Action) -> Option<T>,
+    ) -> Option<T> {
+        find(&self.apply, wanted).or_else(|| find(&self.write_actions, wanted))
+    }
+
     /// All actions, those inside of others included.
     pub fn all_actions(&self) -> Vec<&Action> {
         let mut found = Vec::new();
@@ -210,6 +218,15 @@ impl Instructions {
         collect(&self.write_actions, &mut found);
         found
     }
+}
+
+fn find<'a, T>(
+    actions: &'a [Action],
+    wanted: &mut dyn FnMut(&'a Action) -> Option<T>,
+) -> Option<T> {
+    actions
+        .iter()
+        .find_map(|action| wanted(action).or_else(|| find(action.nested(), wanted)))
 }
 
 fn collect<'a>(actions: &'a [Action], found: &mut Vec<&'a Action>) {

@@ -147,7 +147,12 @@ pub(crate) fn parse_number(text: &str) -> Option<u128> {
     }
     let plain = text.bytes().all(|c| c.is_ascii_digit());
     let leading_zero = text.len() > 1 && text.starts_with('0');
-    (plain && !leading_zero).then(|| text.parse().ok())?
+    if !plain || leading_zero {
+        return None;
+    }
+    // Most numbers are small, and quicker to read as such.
+    let small = text.parse().ok().map(|small: u64| small.into());
+    small.or_else(|| text.parse().ok())
 }
 
 fn parse_frag(text: &str) -> Option<(u128, u128)> {

@@ -16,21 +16,18 @@ impl Tables {
     }
 
     fn check_references(&self, flow: &Flow) -> Result<(), TableError> {
-        for action in flow.instructions.all_actions() {
-            match action {
-                Action::Group(id) if !self.groups.contains_key(id) => {
-                    return Err(TableError::NoGroup(*id));
-                }
-                Action::Meter(id) if !self.meters.contains_key(&MeterId::Number(*id)) => {
-                    return Err(TableError::NoMeter(MeterId::Number(*id)));
-                }
-                Action::Output(port @ (OfPort::ANY | OfPort::UNSET | OfPort::TABLE)) => {
-                    return Err(TableError::OutPort(*port));
-                }
-                _ => {}
+        let refused = |action: &Action| match action {
+            Action::Group(id) if !self.groups.contains_key(id) => Some(TableError::NoGroup(*id)),
+            Action::Meter(id) if !self.meters.contains_key(&MeterId::Number(*id)) => {
+                Some(TableError::NoMeter(MeterId::Number(*id)))
             }
-        }
-        Ok(())
+            Action::Output(port @ (OfPort::ANY | OfPort::UNSET | OfPort::TABLE)) => {
+                Some(TableError::OutPort(*port))
+            }
+            _ => None,
+        };
+        let refused = flow.instructions.find_action(&mut |action| refused(action));
+        refused.map_or(Ok(()), Err)
     }
 }
 
@@ -45,6 +42,9 @@ pub(super) fn check_alone(flow: &Flow) -> Result<(), TableError> {
         return Err(TableError::GotoBackwards { from, to });
     }
     check_conjunctions(flow)?;
+    if instructions.write_actions.is_empty() && instructions.apply.iter().all(needs_nothing) {
+        return Ok(());
+    }
     let mut known = Known::of(&flow.matching);
     check_actions(&instructions.apply, &mut known)?;
     if let Some(action) = instructions.write_actions.iter().find(|a| !fits_in_set(a)) {
@@ -53,12 +53,29 @@ pub(super) fn check_alone(flow: &Flow) -> Result<(), TableError> {
     check_actions(&instructions.write_actions, &mut known)
 }
 
+/// Whether an action can be done with any packet. Most flows have no others.
+fn needs_nothing(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Output(_)
+            | Action::Group(_)
+            | Action::Meter(_)
+            | Action::Controller(_)
+            | Action::Resubmit { .. }
+            | Action::Conjunction { .. }
+            | Action::Note(_)
+    )
+}
+
 fn check_conjunctions(flow: &Flow) -> Result<(), TableError> {
     let is_clause = |action: &Action| matches!(action, Action::Conjunction { .. });
     let goes_along = |action: &Action| is_clause(action) || matches!(action, Action::Note(_));
-    let all = flow.instructions.all_actions();
-    let clause = all.iter().any(|action| is_clause(action));
-    let alone = all.iter().all(|action| goes_along(action))
+    let any = |wanted: &dyn Fn(&Action) -> bool| {
+        let found = |action: &Action| wanted(action).then_some(());
+        flow.instructions.find_action(&mut |a| found(a)).is_some()
+    };
+    let clause = any(&is_clause);
+    let alone = !any(&|action| !goes_along(action))
         && flow.instructions.goto_table.is_none()
         && flow.instructions.write_metadata.is_none()
         && !flow.instructions.clear_actions;

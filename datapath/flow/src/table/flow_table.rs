@@ -1,10 +1,10 @@
 //! One flow table.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{Hash, Hasher};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::identity::Identities;
 use crate::{Flow, Match};
 
 /// Which flow, as long as it is there: changes keep the number, a new flow gets a new one.
@@ -28,25 +28,7 @@ type Place = (Reverse<u16>, FlowId);
 #[derive(Clone, Default, Debug)]
 pub struct FlowTable {
     order: BTreeMap<Place, TableFlow>,
-    exact: HashMap<Identity, FlowId>,
-}
-
-/// A flow, as compared by priority and match.
-#[derive(Clone, Debug)]
-struct Identity(Arc<Flow>);
-
-impl PartialEq for Identity {
-    fn eq(&self, other: &Identity) -> bool {
-        self.0.priority == other.0.priority && self.0.matching == other.0.matching
-    }
-}
-
-impl Eq for Identity {}
-
-impl Hash for Identity {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.0.priority, &self.0.matching).hash(state);
-    }
+    exact: Identities,
 }
 
 fn place(entry: &TableFlow) -> Place {
@@ -71,13 +53,8 @@ impl FlowTable {
 
     /// The flow of this priority and match.
     pub fn exact(&self, priority: u16, matching: &Match) -> Option<&TableFlow> {
-        let wanted = Identity(Arc::new(Flow {
-            priority,
-            matching: matching.clone(),
-            ..Flow::default()
-        }));
-        let id = self.exact.get(&wanted)?;
-        self.order.get(&(Reverse(priority), *id))
+        let id = self.exact.get(priority, matching)?;
+        self.order.get(&(Reverse(priority), id))
     }
 
     /// A flow of this priority that matches some packet which `matching` matches too.
@@ -90,12 +67,12 @@ impl FlowTable {
     }
 
     pub(super) fn put(&mut self, entry: TableFlow) {
-        self.exact.insert(Identity(entry.flow.clone()), entry.id);
+        self.exact.insert(&entry.flow, entry.id);
         self.order.insert(place(&entry), entry);
     }
 
     pub(super) fn take(&mut self, entry: &TableFlow) {
-        self.exact.remove(&Identity(entry.flow.clone()));
+        self.exact.remove(&entry.flow);
         self.order.remove(&place(entry));
     }
 }

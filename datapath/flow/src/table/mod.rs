@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod flow_table;
 mod groups;
+mod identity;
 mod lookup;
 
 pub use change::{BundleError, Change, FlowMod, GroupMod, MeterMod, Modification, RemovedReason};

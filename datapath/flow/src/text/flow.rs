@@ -145,8 +145,8 @@ fn parse(text: Token<'_>, form: Form, names: &dyn Names) -> Result<FlowText, Tex
         }
         let Some(item) = items.next()? else { break };
         let taken = flow.take(parser, form, &item)?
-            || flow.take_stats(&item)?
-            || matching.take(parser, &item)?;
+            || matching.take(parser, &item)?
+            || flow.take_stats(&item)?;
         if !taken {
             return Err(TextError::unknown(item.key, "field", known_words()));
         }

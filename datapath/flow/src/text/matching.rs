@@ -35,16 +35,18 @@ impl<'a> MatchReader<'a> {
     /// Takes an entry if it is part of a match.
     pub fn take(&mut self, parser: Parser<'_>, item: &Item<'a>) -> Result<bool, TextError> {
         let word = item.key.text;
-        if word == "eth" && item.value.is_none() {
-            return Ok(true);
-        }
-        let shorthand = SHORTHANDS.iter().find(|(name, ..)| *name == word);
-        if let (Some((_, ethertype, proto)), None) = (shorthand, item.value) {
-            self.put(item.all, FieldId::ETH_TYPE, (*ethertype).into())?;
-            if let Some(proto) = proto {
-                self.put(item.all, FieldId::NW_PROTO, (*proto).into())?;
+        if item.value.is_none() {
+            if word == "eth" {
+                return Ok(true);
             }
-            return Ok(true);
+            let shorthand = SHORTHANDS.iter().find(|(name, ..)| *name == word);
+            if let Some((_, ethertype, proto)) = shorthand {
+                self.put(item.all, FieldId::ETH_TYPE, (*ethertype).into())?;
+                if let Some(proto) = proto {
+                    self.put(item.all, FieldId::NW_PROTO, (*proto).into())?;
+                }
+                return Ok(true);
+            }
         }
         let Some(id) = FieldId::by_name(word) else {
             return Ok(false);
