@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../tests/lab/mod.rs"]
-#[allow(dead_code, reason = "tests receive, the bench doesn't")]
 mod lab;
 mod steps;
 

@@ -213,13 +213,13 @@ pub mod state {
     /// One past the words that are the bridge's own.
     pub const WORDS_END: i16 = SETS_AT + 8 * MAX_SETS;
     /// u32 while the frame is parsed: offset of the header that comes next.
-    pub const PARSE_OFFSET: i16 = WORDS_END;
+    pub const PARSE_OFFSET: i16 = WORDS_END + 16;
     /// u32 while the frame is parsed: type or protocol of that header.
-    pub const PARSE_TYPE: i16 = WORDS_END + 4;
+    pub const PARSE_TYPE: i16 = PARSE_OFFSET + 4;
     /// u32 while the frame is parsed: bytes that IP carries from that header on.
-    pub const PARSE_LEFT: i16 = WORDS_END + 8;
+    pub const PARSE_LEFT: i16 = PARSE_OFFSET + 8;
     /// u32 while the frame is parsed: headers or options that may still be read.
-    pub const PARSE_COUNT: i16 = WORDS_END + 12;
+    pub const PARSE_COUNT: i16 = PARSE_OFFSET + 12;
     /// The key.
     pub const KEY: i16 = 512;
     /// The base: the header part of a key.
