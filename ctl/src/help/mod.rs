@@ -126,7 +126,7 @@ pub fn text(mode: Mode, topic: Option<&str>) -> String {
     let _ = write!(text, "\n{}\n{EXIT}", EXAMPLES.replace("PROG", program));
     if mode == Mode::Vsctl {
         text.push_str(
-            ";\n2 also if diff-flows finds a difference; 65 the database is written, but an interface could not be set up\n\n\
+            ";\n2 also if diff-flows finds a difference;\n65 the database is written, but an interface could not be set up\n\n\
              vsctl help COMMAND tells more of a command; vsctl completion bash|zsh|fish prints a\n\
              script that completes command lines",
         );
