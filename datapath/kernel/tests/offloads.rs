@@ -2,7 +2,6 @@
 //! later: real connections between network namespaces. Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[allow(dead_code)] // its taps are for other tests
 mod lab;
 
 use std::io::{Read, Write};

@@ -2,12 +2,15 @@
 
 use aorta_ebpf::{MapId, Program};
 use aorta_flow::BridgeName;
+use aorta_flow::action::Action;
+use aorta_flow::field::FieldId;
 use aorta_flow::table::{Change, FlowId, Tables};
 
 use super::change;
 use super::codegen::generate;
 use super::maps::table_memory;
 use super::memory::Memory;
+use super::meters::Places;
 use super::plan::{Plan, Shapes};
 use super::record::RuleId;
 use super::template::Fit;
@@ -177,6 +180,23 @@ impl Pipeline {
         memories: &mut dyn Memories,
     ) -> Result<Outcome, PipelineError> {
         change::change(&mut self.plan, changes, rule_of, version, memories)
+    }
+
+    /// Actions that send copies to the daemon: the one at the position that an upcall names.
+    pub fn upcalls(&self) -> &[Action] {
+        &self.plan.extras.upcalls
+    }
+
+    /// The fields whose words go along with these copies, in order: as many words of each as
+    /// [`layout::storage_bytes`](super::layout::storage_bytes) says.
+    pub fn upcall_fields(&self) -> Vec<FieldId> {
+        self.plan.upcall_fields().into_iter().collect()
+    }
+
+    /// Where the meters of the bridge have their records in
+    /// [`METERS`](super::maps::METERS). Without any, the program doesn't name that memory.
+    pub fn meters(&self) -> &Places {
+        &self.plan.extras.places
     }
 
     /// Makes the places of records free that nobody reads any more.

@@ -79,6 +79,24 @@ pub enum Refusal {
         /// Why.
         why: Why,
     },
+    /// More meters than there is room for.
+    #[error("it has more than {limit} meters")]
+    TooManyMeters {
+        /// Meters that a bridge can have.
+        limit: u32,
+    },
+    /// A meter with more bands than there is room for.
+    #[error("a meter has more than {limit} bands")]
+    TooManyBands {
+        /// Bands that a meter can have.
+        limit: usize,
+    },
+    /// A group that depends on too many ports and groups.
+    #[error("group {group} watches too many ports and groups")]
+    TooMuchWatched {
+        /// The group.
+        group: u32,
+    },
     /// More constants than a record holds.
     #[error("its actions have {words} words of constants, {limit} are possible: split the flow")]
     TooManyConstants {

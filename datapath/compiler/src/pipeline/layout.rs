@@ -243,6 +243,16 @@ pub mod state {
     pub const MAX_SAVES: i16 = 16;
     /// Bytes of all of it; a per-CPU value can have 32 KiB.
     pub const BYTES: usize = SAVES_AT as usize + SAVE_BYTES as usize * MAX_SAVES as usize;
+    /// u32: weights of the buckets, or the best number, that a choice is made by.
+    pub const WEIGHT: i16 = 448;
+    /// u32: 1 if the meter that was asked last says that the packet is to be dropped.
+    pub const OVER: i16 = 452;
+    /// u64: which of the buckets that can be down are up.
+    pub const LIVE: i16 = 456;
+    /// u64: hash of what a packet teaches, and the rule that has it taught.
+    pub const LEARNING: i16 = 464;
+    /// 16 bytes: what was chosen.
+    pub const CHOSEN: i16 = 472;
     /// u32: number of the action that sends a copy to the daemon, just before it does.
     pub const UPCALL_WHAT: i16 = 496;
     /// u32: bytes of the frame that go along at most.

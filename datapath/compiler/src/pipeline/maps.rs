@@ -45,7 +45,7 @@ pub const UPCALL_SPACE: MapSpec = MapSpec {
     name: "upcall_space",
     kind: MapKind::PerCpuArray,
     key_bytes: 4,
-    value_bytes: upcall::MAX_BYTES as u32,
+    value_bytes: upcall::SPACE_BYTES as u32,
     max_entries: 1,
 };
 
@@ -150,6 +150,17 @@ pub mod upcall {
     pub const MAX_FRAME_BYTES: i32 = 16384;
     /// Bytes of a record at most.
     pub const MAX_BYTES: usize = HEADER_BYTES as usize + 4 * MAX_WORDS + MAX_FRAME_BYTES as usize;
+    /// In the space, behind the record: what was learned last on this processor. Entries of u64
+    /// what, and u64 when, in nanoseconds.
+    pub const LEARNED: usize = MAX_BYTES.next_multiple_of(8);
+    /// Entries of these, a power of two.
+    pub const LEARNED_ENTRIES: i32 = 256;
+    /// Bytes of one.
+    pub const LEARNED_BYTES: i32 = 16;
+    /// u64 behind them: records that found no room in the ring.
+    pub const LOST: usize = LEARNED + (LEARNED_ENTRIES * LEARNED_BYTES) as usize;
+    /// Bytes of the space.
+    pub const SPACE_BYTES: usize = LOST + 8;
 }
 
 /// Memory of one bridge's meters: a record for each, by its place
@@ -182,6 +193,11 @@ pub mod meters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_space_is_within_an_instruction_s_reach() {
+        const { assert!(upcall::SPACE_BYTES <= i16::MAX as usize) };
+    }
 
     #[test]
     fn a_record_holds_all_bands() {

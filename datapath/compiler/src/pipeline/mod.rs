@@ -7,6 +7,7 @@ mod codegen;
 pub mod commit;
 mod compiled;
 mod error;
+mod extras;
 pub mod layout;
 pub mod leave;
 mod limits;

@@ -10,13 +10,14 @@ use aorta_flow::table::{FlowId, TableFlow, Tables};
 
 use super::codegen::other;
 use super::commit::Changes;
+use super::extras::{Extras, GroupKey};
 use super::layout::{self, state};
 use super::limits::{Edge, Limits, Ways};
 use super::record::{Clause, MatchWord, Rule, RuleId, rank};
 use super::shape::{Shape, Step, split};
 use super::template::{Caps, TableImage};
 use super::usage::{Usage, fields_of};
-use super::{PipelineConfig, PipelineError, Refusal};
+use super::{PipelineConfig, PipelineError, Refusal, upcall};
 
 /// Shapes by number. Equal shapes have one number for as long as the bridge is there.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +89,8 @@ pub struct Plan {
     pub copies: bool,
     /// What can be changed in packets' bytes.
     pub changes: Changes,
+    /// Groups, meters, copies for the daemon.
+    pub extras: Extras,
 }
 
 /// A flow as a rule, and what its table's code must know.
@@ -182,17 +185,35 @@ impl Plan {
             action_set: false,
             copies: false,
             changes: Changes::default(),
+            extras: Extras::default(),
         };
         for entry in tables.flows() {
             let id = rule_of(entry.id);
             let planned = plan_flow(entry, id).map_err(|refusal| config.refuse(entry, refusal))?;
             plan.add(entry.flow.table, planned);
         }
+        plan.extras = plan.called(tables)?;
         plan.restrict();
         plan.changes = plan.changed_by(tables);
         plan.choose_templates();
         plan.check_copies()?;
         Ok(plan)
+    }
+
+    /// What is called by all tables.
+    fn called(&self, tables: &Tables) -> Result<Extras, PipelineError> {
+        let shapes = self.tables.iter().flat_map(|(number, table)| {
+            let shapes = table.shapes.iter().filter_map(|n| self.shapes.get(*n));
+            shapes.map(|shape| (*number, shape))
+        });
+        let steps = shapes.flat_map(|(number, shape)| {
+            let steps = shape.all_steps().into_iter();
+            steps.map(move |step| (number, step))
+        });
+        Extras::new(tables, steps).map_err(|refusal| PipelineError::Tables {
+            bridge: self.config.bridge.clone(),
+            refusal,
+        })
     }
 
     fn add(&mut self, table: u8, planned: Planned) {
@@ -211,13 +232,24 @@ impl Plan {
             .tables
             .iter()
             .map(|(number, table)| {
-                let of = |shape: &u32| self.shapes.get(*shape).map(|s| ways_of(s));
+                let extras = &self.extras;
+                let of = |shape: &u32| {
+                    let shape = self.shapes.get(*shape)?;
+                    Some(ways_of(shape, *number, extras))
+                };
                 (*number, table.shapes.iter().filter_map(of).collect())
             })
             .collect();
         self.limits = Limits::of(&ways);
         let reachable = &self.limits.reachable;
         self.tables.retain(|number, _| reachable.contains(number));
+        self.extras
+            .groups
+            .retain(|(_, table), _| reachable.contains(table));
+        // Groups stand behind the tables in the code.
+        let from_groups = self.extras.steps().filter_map(|(_, step)| way(step));
+        let from_groups: Vec<u8> = from_groups.map(|edge| edge.to).collect();
+        self.limits.loops.extend(from_groups);
         let mut words = BTreeSet::new();
         for table in self.tables.values_mut() {
             table.rules.sort_by_key(|rule| std::cmp::Reverse(rule.rank));
@@ -237,6 +269,7 @@ impl Plan {
         for shape in self.used_shapes() {
             self.note(&shape);
         }
+        self.note_groups();
         self.usage.reads.insert(FieldId::IN_PORT);
     }
 
@@ -244,17 +277,49 @@ impl Plan {
         self.usage.add_shape(shape);
         self.action_set |= !shape.writes.is_empty();
         for step in shape.all_steps() {
-            match step {
-                Step::Resubmit {
-                    in_port: Some(_),
-                    table,
-                } => {
-                    self.overridden.insert(*table);
+            self.note_step(step);
+        }
+    }
+
+    fn note_step(&mut self, step: &Step) {
+        match step {
+            Step::Resubmit {
+                in_port: Some(_),
+                table,
+            } => {
+                self.overridden.insert(*table);
+            }
+            Step::Clone(_) => self.copies = true,
+            _ => {}
+        }
+    }
+
+    fn note_groups(&mut self) {
+        let groups = std::mem::take(&mut self.extras.groups);
+        for group in groups.values() {
+            self.usage.add_hash(group);
+            self.copies |= !group.buckets.is_empty();
+            for bucket in &group.buckets {
+                self.usage.add_steps(&bucket.steps);
+                for step in bucket.steps.iter().flat_map(Step::with_inner) {
+                    self.note_step(step);
                 }
-                Step::Clone(_) => self.copies = true,
-                _ => {}
             }
         }
+        self.extras.groups = groups;
+        for meter in self.extras.meters.values() {
+            self.usage.add_meter(meter);
+        }
+    }
+
+    /// The fields that go along with copies for the daemon.
+    pub fn upcall_fields(&self) -> BTreeSet<FieldId> {
+        self.extras.metadata(self.usage.all())
+    }
+
+    /// Their words, as byte offsets in the key.
+    pub fn upcall_words(&self) -> Vec<i16> {
+        upcall::words(&self.upcall_fields())
     }
 
     /// Tables with few rules become code, the others memory.
@@ -277,7 +342,11 @@ impl Plan {
             .flows()
             .filter(|entry| self.tables.contains_key(&entry.flow.table));
         let instructions = flows.map(|entry| &entry.flow.instructions);
-        Changes::of(instructions.flat_map(|i| i.apply.iter().chain(&i.write_actions)))
+        let flows = instructions.flat_map(|i| i.apply.iter().chain(&i.write_actions));
+        let called: BTreeSet<u32> = self.extras.groups.keys().map(|(id, _)| *id).collect();
+        let groups = called.into_iter().filter_map(|id| tables.group(id));
+        let buckets = groups.flat_map(|group| group.buckets.iter());
+        Changes::of(flows.chain(buckets.flat_map(|bucket| &bucket.actions)))
     }
 
     /// Whether rules of any table are in memory.
@@ -315,21 +384,57 @@ impl Plan {
     }
 }
 
-fn ways_of(shape: &Shape) -> Vec<Edge> {
-    let mut ways: Vec<Edge> = shape
-        .all_steps()
-        .into_iter()
-        .filter_map(|step| match step {
-            Step::Resubmit { table, .. } => Some(Edge {
-                to: *table,
-                comes_back: true,
-            }),
-            _ => None,
-        })
-        .collect();
+fn ways_of(shape: &Shape, table: u8, extras: &Extras) -> Vec<Edge> {
+    let mut ways = Vec::new();
+    for step in shape.all_steps() {
+        ways.extend(way(step));
+        if let Some(id) = group_of(step) {
+            ways_of_group((id, table), extras, &mut BTreeSet::new(), &mut ways);
+        }
+    }
     ways.extend(shape.goto.map(|to| Edge {
         to,
         comes_back: false,
     }));
     ways
+}
+
+fn way(step: &Step) -> Option<Edge> {
+    match step {
+        Step::Resubmit { table, .. } => Some(Edge {
+            to: *table,
+            comes_back: true,
+        }),
+        _ => None,
+    }
+}
+
+fn group_of(step: &Step) -> Option<u32> {
+    match step {
+        Step::Other(whole) => match whole.0 {
+            Action::Group(id) => Some(id),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The ways out of a group and of those that it calls. None calls itself.
+fn ways_of_group(
+    key: GroupKey,
+    extras: &Extras,
+    open: &mut BTreeSet<GroupKey>,
+    ways: &mut Vec<Edge>,
+) {
+    let Some(group) = extras.groups.get(&key).filter(|_| open.insert(key)) else {
+        return;
+    };
+    let steps = group.buckets.iter().flat_map(|bucket| &bucket.steps);
+    for step in steps.flat_map(Step::with_inner) {
+        ways.extend(way(step));
+        if let Some(id) = group_of(step) {
+            ways_of_group((id, key.1), extras, open, ways);
+        }
+    }
+    open.remove(&key);
 }

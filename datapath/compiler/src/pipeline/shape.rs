@@ -41,6 +41,8 @@ pub enum Step {
         /// The bits, by words of the key.
         words: Vec<SetWord>,
     },
+    /// Sets bits of the outer VLAN tag, which is added if there is none.
+    SetTag(SetWord),
     /// Copies bits.
     Move {
         /// From.
@@ -202,6 +204,8 @@ impl Splitter<'_> {
             }
             Action::Modify { field, value } => self.modify(*field, *value)?,
             Action::SetTunnel { id, .. } => self.set(FieldId::TUN_ID, (*id).into(), u128::MAX)?,
+            Action::SetVlanVid { vid, .. } => self.tag(FieldId::DL_VLAN, (*vid).into())?,
+            Action::SetVlanPcp { pcp, .. } => self.tag(FieldId::VLAN_PCP, (*pcp).into())?,
             Action::Move { from, to } => Step::Move {
                 from: *from,
                 to: *to,
@@ -270,6 +274,14 @@ impl Splitter<'_> {
         })
     }
 
+    fn tag(&mut self, field: FieldId, value: u128) -> Result<Step, Refusal> {
+        let words = self.words(field, value, u128::MAX)?;
+        let word = words.first().ok_or_else(|| Refusal::Field {
+            field: field.name().to_owned(),
+        })?;
+        Ok(Step::SetTag(*word))
+    }
+
     /// The words of a field's storage that change.
     fn words(&mut self, id: FieldId, value: u128, mask: u128) -> Result<Vec<SetWord>, Refusal> {
         let field = id.field();
@@ -300,6 +312,7 @@ impl Splitter<'_> {
 fn decides(step: &Step) -> bool {
     let written = match step {
         Step::Set { field, .. } | Step::Clear(field) => *field,
+        Step::SetTag(_) => return true,
         Step::Move { to, .. } | Step::Pop(to) | Step::CheckLarger(_, to) => to.field,
         _ => return false,
     };
@@ -317,6 +330,15 @@ fn decides(step: &Step) -> bool {
 /// Whether a port number stands for itself.
 fn is_ordinary(port: OfPort) -> bool {
     port == OfPort::LOCAL || port.0 < OfPort::UNSET.0
+}
+
+impl Step {
+    /// It, and the steps within it.
+    pub fn with_inner(&self) -> Vec<&Step> {
+        let mut all = Vec::new();
+        collect(std::slice::from_ref(self), &mut all);
+        all
+    }
 }
 
 impl Shape {

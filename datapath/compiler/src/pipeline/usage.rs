@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use aorta_flow::Subfield;
 use aorta_flow::field::{FieldId, Prereq};
+use aorta_flow::{Band, BandKind, GroupKind, Meter};
 
+use super::choice;
 use super::codegen::other;
+use super::extras::GroupPlan;
 use super::record::MatchWord;
 use super::shape::{Shape, Step, When};
 
@@ -36,6 +39,28 @@ impl Usage {
         }
     }
 
+    /// Adds what steps read and write, those within them included.
+    pub fn add_steps(&mut self, steps: &[Step]) {
+        for step in steps.iter().flat_map(Step::with_inner) {
+            self.add_step(step);
+        }
+    }
+
+    /// Adds what a group's choice depends on.
+    pub fn add_hash(&mut self, group: &GroupPlan) {
+        if group.kind == GroupKind::Select {
+            self.reads.extend(choice::fields(&group.hash.0));
+        }
+    }
+
+    /// Adds what a meter may change.
+    pub fn add_meter(&mut self, meter: &Meter) {
+        let remarks = |band: &Band| matches!(band.kind, BandKind::DscpRemark(_));
+        if meter.bands.iter().any(remarks) {
+            self.write(FieldId::IP_DSCP, When::Prerequisite);
+        }
+    }
+
     fn add_step(&mut self, step: &Step) {
         match step {
             Step::Set { field, when, .. } => self.write(*field, *when),
@@ -55,10 +80,16 @@ impl Usage {
             }
             Step::CheckLarger(_, to) => self.write(to.field, When::Always),
             Step::OutputField(from) => self.read(*from),
+            Step::SetTag(_) => {
+                self.reads.insert(FieldId::VLAN_TCI);
+                self.writes.insert(FieldId::VLAN_TCI);
+            }
             Step::Other(whole) => {
-                let fields = other::fields(&whole.0);
-                self.reads.extend(fields.iter().copied());
-                self.writes.extend(fields);
+                self.reads.extend(other::reads(&whole.0));
+                for field in other::writes(&whole.0) {
+                    self.reads.insert(field.field().home);
+                    self.write(field, When::Prerequisite);
+                }
             }
             _ => {}
         }

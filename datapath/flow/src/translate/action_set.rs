@@ -44,7 +44,7 @@ fn sets(action: &Action) -> bool {
 
 /// The actions of a set, in the order in which they are done. Without a group or an output,
 /// nothing is.
-pub(super) fn in_order<'a>(set: &[&'a Action]) -> Vec<&'a Action> {
+pub fn in_order<'a>(set: &[&'a Action]) -> Vec<&'a Action> {
     let last_of = |kind: &fn(&Action) -> bool| set.iter().rev().find(|a| kind(a)).copied();
     let Some(last) = LAST.iter().find_map(last_of) else {
         return Vec::new();

@@ -18,6 +18,7 @@ mod packet;
 mod seen;
 mod trace;
 
+pub use action_set::in_order;
 pub use changes::{FieldChange, changes, describe};
 pub use env::{CtOutcome, Env};
 pub use learn::learned_flow;

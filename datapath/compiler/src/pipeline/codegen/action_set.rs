@@ -27,12 +27,11 @@ const LAST: [i16; 3] = [7, 8, 9];
 
 fn kind(step: &Step) -> Option<Kind> {
     let once = match step {
-        Step::Set { .. } | Step::Move { .. } => return Some(Kind::Each),
+        Step::Set { .. } | Step::SetTag(_) | Step::Move { .. } => return Some(Kind::Each),
         Step::Output(_) | Step::OutputField(_) | Step::OutputInPort | Step::OutputAll => LAST[1],
         Step::Resubmit { .. } => LAST[2],
         Step::SetQueue(_) => QUEUE,
         Step::Other(whole) => match &whole.0 {
-            Action::SetVlanVid { .. } | Action::SetVlanPcp { .. } => return Some(Kind::Each),
             Action::PopVlan | Action::StripVlan => 0,
             Action::PopMpls(_) => 1,
             Action::PushMpls(_) => 2,
@@ -186,6 +185,9 @@ impl Gen<'_> {
         let used = self.set_use();
         let last: Vec<i16> = LAST.into_iter().filter(|k| used.once.contains(k)).collect();
         let some = self.a.label("some");
+        // Its actions can lead to the end of a clone, and so back to here.
+        let too_deep = self.block(Block::TooDeep);
+        self.a.may_goto(too_deep);
         for kind in &last {
             self.a.load(Size::W, R1, R7, entry(*kind));
             self.a.jump_if(Cond::Ne, R1, 0, some);

@@ -17,6 +17,7 @@ impl Gen<'_> {
     pub(super) fn begin_copies(&mut self) {
         if self.plan.copies {
             self.a.store(Size::W, R7, state::SCOPE, 0);
+            self.a.store(Size::W, R7, state::BUCKET, 0);
             self.a.store(Size::Dw, R7, state::COMMITTED, 0);
         }
     }
@@ -51,14 +52,17 @@ impl Gen<'_> {
     }
 
     /// Offsets and sizes in the state of what a copy has for itself.
-    fn saved(&self) -> Vec<(i16, Size)> {
-        let mut saved = vec![
-            (state::SCOPE, Size::W),
-            (state::QUEUE, Size::W),
-            (state::STACK, Size::W),
-        ];
-        let double = |at: &i16| (*at, Size::Dw);
-        saved.extend(self.set_use().words().iter().map(double));
+    fn saved(&self, bucket: bool) -> Vec<(i16, Size)> {
+        let mut saved = vec![(state::SCOPE, Size::W), (state::QUEUE, Size::W)];
+        if bucket {
+            // Buckets share the stack of values and the action set with who calls the group.
+            let own = [state::BUCKET, state::BUCKET_SAVES, state::RULE];
+            saved.extend(own.map(|at| (at, Size::W)));
+        } else {
+            saved.push((state::STACK, Size::W));
+            let sets = self.set_use().words();
+            saved.extend(sets.into_iter().map(|at| (at, Size::Dw)));
+        }
         for field in &self.plan.usage.writes {
             let (at, bytes) = (key(*field), layout::storage_bytes(*field));
             match bytes {
@@ -86,7 +90,7 @@ impl Gen<'_> {
         a.add(R2, R7);
     }
 
-    pub(super) fn emit_save(&mut self) {
+    pub(super) fn emit_save(&mut self, bucket: bool) {
         let full = self.block(Block::TooDeep);
         let a = &mut self.a;
         a.load(Size::W, R1, R7, state::SAVES);
@@ -99,19 +103,19 @@ impl Gen<'_> {
         self.a.load(Size::Dw, R1, R7, state::DIRTY);
         self.a.store(Size::Dw, R2, to, R1);
         to += 8;
-        for (from, size) in self.saved() {
+        for (from, size) in self.saved(bucket) {
             self.a.load(size, R1, R7, from);
             self.a.store(size, R2, to, R1);
             to += size.bytes() as i16;
         }
-        if self.plan.usage.stack {
+        if self.plan.usage.stack && !bucket {
             self.double_stack();
         }
         let back = self.block(Block::Return);
         self.a.jump(back);
     }
 
-    pub(super) fn emit_restore(&mut self) {
+    pub(super) fn emit_restore(&mut self, bucket: bool) {
         let a = &mut self.a;
         a.load(Size::W, R2, R7, state::SAVES);
         a.sub(R2, 1);
@@ -125,7 +129,7 @@ impl Gen<'_> {
         a.or(R1, R3);
         a.store(Size::Dw, R7, state::DIRTY, R1);
         from += 8;
-        for (to, size) in self.saved() {
+        for (to, size) in self.saved(bucket) {
             self.a.load(size, R1, R2, from);
             self.a.store(size, R7, to, R1);
             from += size.bytes() as i16;
@@ -169,9 +173,21 @@ impl Gen<'_> {
         a.bind(copied);
     }
 
-    /// Everything ends, and nothing more is done.
+    /// The bucket that is being worked on ends, or everything, and nothing more is done.
     pub(super) fn emit_exit(&mut self) {
         let finish = self.block(Block::Finish);
+        if !self.plan.extras.groups.is_empty() {
+            let outside = self.a.label("outside");
+            let back = self.block(Block::Return);
+            let a = &mut self.a;
+            a.load(Size::W, R1, R7, state::BUCKET);
+            a.jump_if(Cond::Eq, R1, 0, outside);
+            a.store(Size::W, R7, state::FRAMES, R1);
+            a.load(Size::W, R1, R7, state::BUCKET_SAVES);
+            a.store(Size::W, R7, state::SAVES, R1);
+            a.jump(back);
+            a.bind(outside);
+        }
         self.drop_frames();
         self.a.jump(finish);
     }
@@ -199,7 +215,7 @@ impl Gen<'_> {
 }
 
 /// Whether a step leaves the packet as it is, so that nothing needs to be set aside for it.
-fn changes_nothing(step: &Step) -> bool {
+pub(super) fn changes_nothing(step: &Step) -> bool {
     match step {
         Step::Output(_) | Step::OutputField(_) | Step::OutputInPort | Step::OutputAll => true,
         Step::Clone(inner) => inner.iter().all(changes_nothing),

@@ -7,9 +7,12 @@
 
 mod action_set;
 mod bits;
+mod choose;
 mod copies;
 mod frames;
+mod groups;
 pub mod hook;
+mod measure;
 pub mod other;
 mod output;
 mod parse;
@@ -17,13 +20,15 @@ mod prereq;
 pub mod site;
 mod steps;
 mod table;
+pub mod upcalls;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use aorta_ebpf::{Assembler, Cond, Label, Program, Reg, Size};
-use aorta_flow::DropReason;
 use aorta_flow::field::FieldId;
+use aorta_flow::{DropReason, MeterId};
 
+use super::extras::GroupKey;
 use super::layout::{self, state};
 use super::maps::{STATE, VERSION};
 use super::plan::Plan;
@@ -57,6 +62,12 @@ pub enum Block {
     Save,
     /// Takes back the copy that was set aside last.
     Restore,
+    /// Sets the packet aside for a bucket.
+    SaveBucket,
+    /// Takes it back.
+    RestoreBucket,
+    /// Sends a copy to the daemon.
+    Upcall,
     /// Does the action set.
     ActionSet,
     /// Ends the action set early.
@@ -90,6 +101,10 @@ pub struct Gen<'p> {
     dispatch: Option<Label>,
     /// Ends of lists that are jumped to.
     ends: HashSet<Label>,
+    /// Groups that are called, and whether they are emitted.
+    groups: BTreeMap<GroupKey, (Label, bool)>,
+    /// The same of meters.
+    meters: BTreeMap<MeterId, (Label, bool)>,
     /// Code of action sets, to be emitted behind the flow that writes it.
     deferred: Vec<(Label, Vec<Step>, Site)>,
     sizes: BTreeMap<u8, usize>,
@@ -123,6 +138,8 @@ pub fn generate(plan: &Plan, resume: bool) -> Result<Generated, PipelineError> {
         places: Vec::new(),
         dispatch: None,
         ends: HashSet::new(),
+        groups: BTreeMap::new(),
+        meters: BTreeMap::new(),
         deferred: Vec::new(),
         sizes: BTreeMap::new(),
         parse_insns: 0,
@@ -192,6 +209,9 @@ impl Gen<'_> {
                 .iter()
                 .find(|(block, (_, emitted))| !emitted && **block != Block::Return);
             let Some((block, label)) = pending.map(|(block, (label, _))| (*block, *label)) else {
+                if self.next_group() || self.next_meter() {
+                    continue;
+                }
                 break;
             };
             self.blocks.insert(block, (label, true));
@@ -212,8 +232,11 @@ impl Gen<'_> {
             Block::Finish => self.emit_finish(),
             Block::Sync => self.emit_sync(),
             Block::AllPorts => self.emit_all_ports(),
-            Block::Save => self.emit_save(),
-            Block::Restore => self.emit_restore(),
+            Block::Save => self.emit_save(false),
+            Block::SaveBucket => self.emit_save(true),
+            Block::RestoreBucket => self.emit_restore(true),
+            Block::Upcall => self.emit_upcall(),
+            Block::Restore => self.emit_restore(false),
             Block::ActionSet => self.emit_action_set(),
             Block::ActionSetOver => self.emit_action_set_over(),
             Block::Exit => self.emit_exit(),

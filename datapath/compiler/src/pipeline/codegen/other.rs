@@ -1,16 +1,14 @@
 //! Actions that stand in shapes as they are.
 
-use aorta_ebpf::{Reg, Size};
-use aorta_flow::action::Action;
+use aorta_flow::action::{Action, Controller, MultipathAlgorithm};
 use aorta_flow::field::{FieldId, Prereq};
+use aorta_flow::{OfPort, hash};
 
 use super::site::Site;
-use super::{Block, Gen, commit, key, prereq};
-use crate::pipeline::Refusal;
-use crate::pipeline::layout::state;
-use commit::actions::{emit_dec_ttl, emit_ensure_vlan, emit_pop_vlan, emit_push_vlan};
-
-use Reg::{R1, R7};
+use super::{Block, Gen, choose, commit, prereq, upcalls};
+use crate::pipeline::extras::upcalls_of;
+use crate::pipeline::{Refusal, choice};
+use commit::actions::{emit_dec_ttl, emit_pop_vlan, emit_push_vlan};
 
 /// Refuses an action without code.
 ///
@@ -21,10 +19,28 @@ pub fn check(action: &Action) -> Result<(), Refusal> {
         Action::PushVlan(_)
         | Action::PopVlan
         | Action::StripVlan
-        | Action::SetVlanVid { .. }
-        | Action::SetVlanPcp { .. }
         | Action::DecTtl(_)
-        | Action::DecMplsTtl => return Ok(()),
+        | Action::DecMplsTtl
+        | Action::Group(_)
+        | Action::Meter(_)
+        | Action::Controller(_)
+        | Action::Output(OfPort::CONTROLLER | OfPort::ANY | OfPort::UNSET | OfPort::TABLE)
+        | Action::Sample(_)
+        | Action::FinTimeout { .. } => return Ok(()),
+        Action::Learn(learn) if learn.result.is_none() => return Ok(()),
+        Action::Learn(_) => "the daemon learns later, and can't tell the packet what came of it",
+        Action::Multipath(how) if how.n_links as usize <= choose::MAX_CANDIDATES => return Ok(()),
+        Action::Multipath(how)
+            if matches!(
+                how.algorithm,
+                MultipathAlgorithm::ModuloN | MultipathAlgorithm::HashThreshold
+            ) =>
+        {
+            return Ok(());
+        }
+        Action::Bundle(how) if how.members.len() <= choose::MAX_CANDIDATES => return Ok(()),
+        Action::Multipath(_) | Action::Bundle(_) => "it chooses among too many, 64 are possible",
+        Action::OutputTruncated { .. } => "a copy can't be cut without cutting the packet",
         Action::Ct(_) | Action::CtClear => "connection tracking isn't there yet",
         Action::Conjunction { .. } => "lookups don't put clauses together yet",
         Action::DecNshTtl => "network service headers aren't parsed",
@@ -36,63 +52,74 @@ pub fn check(action: &Action) -> Result<(), Refusal> {
     })
 }
 
-/// The fields that an action reads and writes, which [`check`] accepts.
-pub fn fields(action: &Action) -> Vec<FieldId> {
+/// The fields that an action reads, which [`check`] accepts: their storage.
+pub fn reads(action: &Action) -> Vec<FieldId> {
     match action {
-        Action::PushVlan(_)
-        | Action::PopVlan
-        | Action::StripVlan
-        | Action::SetVlanVid { .. }
-        | Action::SetVlanPcp { .. } => vec![FieldId::VLAN_TCI],
-        Action::DecTtl(_) => vec![FieldId::NW_TTL, FieldId::ETH_TYPE],
-        Action::DecMplsTtl => vec![FieldId::MPLS_TTL, FieldId::ETH_TYPE],
+        Action::Multipath(how) => choice::fields(hash::words(how.fields))
+            .into_iter()
+            .collect(),
+        Action::Bundle(how) => choice::fields(hash::words(how.fields))
+            .into_iter()
+            .collect(),
+        Action::Learn(learn) => upcalls::learn_reads(learn),
+        Action::FinTimeout { .. } => {
+            vec![FieldId::ETH_TYPE, FieldId::NW_PROTO, FieldId::TCP_FLAGS]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The fields that an action writes, if the packet has them, by the names that it has for them.
+pub fn writes(action: &Action) -> Vec<FieldId> {
+    match action {
+        Action::PushVlan(_) | Action::PopVlan | Action::StripVlan => vec![FieldId::VLAN_TCI],
+        Action::DecTtl(_) => vec![FieldId::NW_TTL],
+        Action::DecMplsTtl => vec![FieldId::MPLS_TTL],
+        Action::Multipath(how) => vec![how.to.field],
+        Action::Bundle(how) => how.to.map(|to| to.field).into_iter().collect(),
         _ => Vec::new(),
     }
 }
 
 /// Emits an action that [`check`] accepts. True if control never comes to what is behind it.
-pub fn emit(code: &mut Gen<'_>, site: &Site, action: &Action, _tail: bool) -> bool {
+pub fn emit(code: &mut Gen<'_>, site: &Site, action: &Action, tail: bool) -> bool {
     match action {
         Action::PushVlan(tpid) => {
             let full = code.block(Block::TooDeep);
             emit_push_vlan(&mut code.a, code.changes, *tpid, full);
         }
         Action::PopVlan | Action::StripVlan => emit_pop_vlan(&mut code.a, code.changes),
-        Action::SetVlanVid { vid, .. } => set_tag(code, 0x0fff, i32::from(*vid & 0xfff)),
-        Action::SetVlanPcp { pcp, .. } => set_tag(code, 0xe000, i32::from(*pcp & 7) << 13),
-        Action::DecTtl(_) => dec_ttl(code, site, FieldId::NW_TTL, Prereq::Ip),
-        Action::DecMplsTtl => dec_ttl(code, site, FieldId::MPLS_TTL, Prereq::Mpls),
+        Action::DecTtl(_) => dec_ttl(code, site, FieldId::NW_TTL, Prereq::Ip, action),
+        Action::DecMplsTtl => dec_ttl(code, site, FieldId::MPLS_TTL, Prereq::Mpls, action),
+        Action::Group(id) => return code.group(*id, site, tail),
+        Action::Meter(id) => code.meter(*id, site),
+        Action::Controller(how) => return code.controller(how, site),
+        Action::Output(OfPort::CONTROLLER) => {
+            return code.controller(&Controller::default(), site);
+        }
+        Action::Learn(learn) => code.learn(learn, site),
+        Action::Sample(how) => code.sample(how, site),
+        Action::FinTimeout { .. } => code.fin_timeout(action, site),
+        Action::Multipath(how) => code.multipath(how),
+        Action::Bundle(how) => code.bundle(how, site),
         _ => {}
     }
     false
 }
 
-/// Sets bits of the outer tag, which is added if there is none.
-fn set_tag(code: &mut Gen<'_>, mask: i32, value: i32) {
-    let full = code.block(Block::TooDeep);
-    emit_ensure_vlan(&mut code.a, code.changes, full);
-    let at = key(FieldId::VLAN_TCI);
-    let a = &mut code.a;
-    a.load(Size::W, R1, R7, at);
-    a.and(R1, !mask);
-    a.or(R1, value);
-    a.store(Size::W, R7, at, R1);
-    code.written(FieldId::VLAN_TCI);
-}
-
-/// Lowers a time to live; where it is over, the list ends.
-fn dec_ttl(code: &mut Gen<'_>, site: &Site, field: FieldId, needs: Prereq) {
+/// Lowers a time to live; where it is over, controllers hear of it and the list ends.
+fn dec_ttl(code: &mut Gen<'_>, site: &Site, field: FieldId, needs: Prereq, action: &Action) {
     let (over, skip) = (code.a.label("ttl_over"), code.a.label("skip"));
     let end = code.list_end(site);
     prereq::emit(&mut code.a, needs, skip);
     emit_dec_ttl(&mut code.a, field, over);
     code.a.jump(skip);
     code.a.bind(over);
-    // A copy went to controllers, as far as any want it.
-    let a = &mut code.a;
-    a.load(Size::W, R1, R7, state::OUTPUTS);
-    a.add(R1, 1);
-    a.store(Size::W, R7, state::OUTPUTS, R1);
-    a.jump(end);
+    for upcall in upcalls_of(action) {
+        if let Action::Controller(how) = &upcall {
+            code.controller(how, site);
+        }
+    }
+    code.a.jump(end);
     code.a.bind(skip);
 }

@@ -43,6 +43,15 @@ impl Gen<'_> {
         self.send(site, skip, tail)
     }
 
+    /// Sends to the ordinary port whose number is in R1, unless the packet came from there.
+    pub(super) fn output_number(&mut self, site: &Site) {
+        let skip = self.a.label("skip");
+        self.a.load(Size::W, R2, R7, key(FieldId::IN_PORT));
+        self.a.jump_if(Cond::Eq, R1, R2, skip);
+        self.slot_of_port();
+        self.send(site, skip, false);
+    }
+
     /// R1 = slot plus 1 of the port whose number is in R1; 0 if there is none. Uses R2.
     fn slot_of_port(&mut self) {
         let a = &mut self.a;

@@ -22,6 +22,8 @@ pub struct Site {
     pub table: u8,
     /// Where its constants are.
     pub params: Params,
+    /// Number of the rule, if the code is of one.
+    pub rule: Option<u32>,
     /// Where to go if the list of actions that is being done ends early.
     pub list_end: ListEnd,
 }

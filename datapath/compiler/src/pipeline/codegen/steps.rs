@@ -59,6 +59,7 @@ impl Gen<'_> {
     fn step(&mut self, step: &Step, site: &Site, tail: bool) -> bool {
         match step {
             Step::Set { field, when, words } => self.set(*field, *when, words, site),
+            Step::SetTag(word) => self.set_tag(*word, site),
             Step::Move { from, to } => self.copy(*from, *to),
             Step::Clear(field) => self.clear(*field),
             Step::Push(from) => self.push(*from),
@@ -159,6 +160,14 @@ impl Gen<'_> {
             a.alu(AluOp::Or, Width::W32, R1, value);
             a.store(Size::W, R7, at, R1);
         }
+    }
+
+    fn set_tag(&mut self, word: SetWord, site: &Site) {
+        let full = self.block(Block::TooDeep);
+        let changes = self.changes;
+        commit::actions::emit_ensure_vlan(&mut self.a, changes, full);
+        self.set_words(&[word], site);
+        self.written(FieldId::VLAN_TCI);
     }
 
     fn copy(&mut self, from: Subfield, to: Subfield) {

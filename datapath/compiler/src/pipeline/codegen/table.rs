@@ -92,6 +92,7 @@ impl Gen<'_> {
         let site = Site {
             table: number,
             params: Params::Inline(rule.params.clone()),
+            rule: Some(rule.id.0),
             list_end: ListEnd::Block(Block::Return),
         };
         self.actions(rule.shape, &site);
@@ -122,6 +123,7 @@ impl Gen<'_> {
         let site = Site {
             table: number,
             params: Params::Record,
+            rule: None,
             list_end: ListEnd::Block(Block::Return),
         };
         let mut codes: Vec<(u32, Label)> = Vec::new();
