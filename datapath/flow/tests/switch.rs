@@ -344,6 +344,12 @@ fn a_trace_tells_why_nothing_leaves_and_changes_nothing() {
     let dropped = trace(&["table=0,tcp,actions=2"], "in_port=1,arp");
     assert_eq!(dropped.drop, Some(DropReason::TableMiss));
     assert!(dropped.to_string().ends_with("Datapath actions: drop\n"));
+    let bare = Packet::new(
+        Packet::from_text("in_port=1,arp", &NoNames).unwrap().key,
+        60,
+    );
+    let composed = switch(&["actions=2"]).trace(&"br0".into(), bare, Duration::ZERO);
+    assert_eq!(composed.unwrap().outputs.len(), 1, "fields are enough");
     let down = trace(&["actions=output:4"], "in_port=77");
     assert_eq!(down.drops, [("77".into(), DropReason::PortDown)]);
     let mut real = switch(&["actions=NORMAL"]);

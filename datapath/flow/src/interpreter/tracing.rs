@@ -62,9 +62,14 @@ pub(super) fn normal_tables() -> Tables {
 
 impl Interpreter {
     /// Tells what would become of a packet that comes into a bridge at the port that its `in_port`
-    /// names, at the time `now`. Nothing of the switch changes. `None` if there is no such bridge.
+    /// names, at the time `now`. Nothing of the switch changes. A packet without bytes gets those
+    /// that its fields say. `None` if there is no such bridge.
     pub fn trace(&self, bridge: &BridgeName, packet: Packet, now: Duration) -> Option<Tracing> {
         let b = self.number(bridge)?;
+        let packet = match packet.frame() {
+            Some(_) => packet,
+            None => Packet::from_fields(&packet.key),
+        };
         let mut copy = self.clone();
         let journey = Journey {
             now,
