@@ -96,6 +96,14 @@ pub enum TableError {
     /// A meter that is there already.
     #[error("meter {0} exists already")]
     MeterExists(MeterId),
+    /// No room for another flow, and none that may go for it.
+    #[error("table {table} is full: it has room for {max_flows} flows")]
+    TableFull {
+        /// The table.
+        table: u8,
+        /// Its limit.
+        max_flows: usize,
+    },
     /// A match on a field without its prerequisites.
     #[error("{0} is matched without what it needs")]
     MatchPrerequisite(FieldId),
@@ -138,6 +146,7 @@ impl TableError {
             TableError::IndirectBuckets(_) => (6, 1, "OFPGMFC_INVALID_GROUP"),
             TableError::WatchesNothing { .. } => (6, 13, "OFPGMFC_BAD_WATCH"),
             TableError::MeterExists(_) => (12, 1, "OFPMMFC_METER_EXISTS"),
+            TableError::TableFull { .. } => (5, 1, "OFPFMFC_TABLE_FULL"),
             TableError::MatchPrerequisite(_) => (4, 9, "OFPBMC_BAD_PREREQ"),
         };
         OpenFlowError { kind, code, name }

@@ -9,11 +9,13 @@ mod error;
 mod flow_table;
 mod groups;
 mod identity;
+mod limit;
 mod lookup;
 
 pub use change::{BundleError, Change, FlowMod, GroupMod, MeterMod, Modification, RemovedReason};
 pub use error::{OpenFlowError, TableError};
 pub use flow_table::{FlowId, FlowTable, TableFlow};
+pub use limit::TableLimit;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub struct Tables {
     flows: BTreeMap<u8, FlowTable>,
     groups: BTreeMap<u32, Arc<Group>>,
     meters: BTreeMap<MeterId, Arc<Meter>>,
+    limits: BTreeMap<u8, TableLimit>,
     next_id: u64,
 }
 
@@ -191,13 +194,15 @@ impl Tables {
         {
             return Err(TableError::Overlap(other.flow.to_string()));
         }
+        let mut changes: Vec<Change> = self.make_room(flow.table)?.into_iter().collect();
         self.next_id += 1;
         let entry = TableFlow {
             id: FlowId(self.next_id),
             flow: Arc::new(flow),
         };
         self.put(entry.clone());
-        Ok(vec![Change::FlowAdded(entry)])
+        changes.push(Change::FlowAdded(entry));
+        Ok(changes)
     }
 
     fn change_instructions(&mut self, flow_mod: &FlowMod) -> Result<Vec<Change>, TableError> {

@@ -323,3 +323,44 @@ fn a_flow_expires_once() {
     );
     assert_eq!(tables.expire(&entry, RemovedReason::IdleTimeout), None);
 }
+
+#[test]
+fn full_tables_refuse_or_let_the_least_important_go() {
+    let mut tables = tables(&[
+        "in_port=1,idle_timeout=9,importance=2,actions=1",
+        "in_port=2,importance=0,actions=1",
+        "in_port=3,hard_timeout=9,importance=1,actions=1",
+        "in_port=4,idle_timeout=9,importance=1,actions=1",
+    ]);
+    let limit = |max_flows, evicts| Some(TableLimit { max_flows, evicts });
+    assert_eq!(tables.set_limit(0, limit(4, false)), []);
+    let more = flow("in_port=5,actions=1");
+    assert_eq!(refusal(&mut tables, &more), "OFPFMFC_TABLE_FULL");
+    // One that is there already takes no room, and other tables have their own.
+    tables
+        .modify(&flow("in_port=1,idle_timeout=9,importance=2,actions=2"))
+        .unwrap();
+    tables.modify(&flow("table=1,actions=1")).unwrap();
+    tables.set_limit(0, limit(4, true));
+    let before = shown(&tables);
+    let changes = tables.modify(&more).unwrap();
+    let [Change::FlowRemoved { entry, reason }, Change::FlowAdded(_)] = &changes[..] else {
+        panic!("{changes:?}");
+    };
+    assert_eq!(
+        entry.flow.matching.get(FieldId::IN_PORT).0,
+        3,
+        "the oldest of importance 1"
+    );
+    assert_eq!(*reason, RemovedReason::Eviction);
+    tables.revert(&changes);
+    assert_eq!(shown(&tables), before);
+    assert_eq!(
+        tables.set_limit(0, limit(1, true)).len(),
+        3,
+        "those with timeouts"
+    );
+    assert_eq!(refusal(&mut tables, &more), "OFPFMFC_TABLE_FULL");
+    tables.set_limit(0, None);
+    tables.modify(&more).unwrap();
+}

@@ -63,10 +63,11 @@ mod tests {
 
     #[test]
     fn comments_and_empty_lines_are_skipped() {
-        let file = "# all\n\n table=1,tcp actions=1 # one\ndelete udp\n";
+        let file = "# all\n\n table=1,tcp actions=1 # one\ndelete udp\nflow modify actions=2\nflow udp,actions=3\n";
         let flows = parse_flow_file(file, &NoNames).unwrap();
         let commands: Vec<Command> = flows.iter().map(|(command, _)| *command).collect();
-        assert_eq!(commands, [Command::Add, Command::Delete]);
+        let expected = [Command::Add, Command::Delete, Command::Modify, Command::Add];
+        assert_eq!(commands, expected);
         assert_eq!(
             flows[0].1.clone().into_flow().to_string(),
             "table=1, tcp actions=output:1"

@@ -103,23 +103,28 @@ impl FlowText {
 }
 
 /// Reads a line of a flow file: a word that says what to do if wanted (`add`, `modify_strict`,
-/// ...; `add` if there is none), and the flow.
+/// ...; `add` if there is none), and the flow. In front of the word there may be `flow`, as in
+/// files of bundles.
 ///
 /// # Errors
 /// As [`parse_flow`].
 pub fn parse_flow_line(line: &str, names: &dyn Names) -> Result<(Command, FlowText), TextError> {
-    let line = Token::whole(line).trim();
-    let word = line
-        .text
-        .split(|c: char| c.is_ascii_whitespace())
-        .next()
-        .unwrap_or("");
+    let mut line = Token::whole(line).trim();
+    if first_word(line) == "flow" {
+        line = line.from("flow".len()).trim();
+    }
+    let word = first_word(line);
     let command = Command::WORDS.iter().find(|(name, _)| *name == word);
     let (command, rest) = match command {
         Some((name, command)) => (*command, line.from(name.len())),
         None => (Command::Add, line),
     };
     Ok((command, parse(rest, command.form(), names)?))
+}
+
+fn first_word<'a>(line: Token<'a>) -> &'a str {
+    let mut words = line.text.split(|c: char| c.is_ascii_whitespace());
+    words.next().unwrap_or("")
 }
 
 /// Reads one flow, as `ovs-ofctl add-flow` takes it and `dump-flows` prints it.
