@@ -3,8 +3,8 @@
 use aorta_ebpf::{MapId, Program};
 use aorta_flow::BridgeName;
 use aorta_flow::action::Action;
-use aorta_flow::field::FieldId;
 use aorta_flow::table::{Change, FlowId, Tables};
+use aorta_flow::translate::Packet;
 
 use super::change;
 use super::codegen::generate;
@@ -14,6 +14,7 @@ use super::meters::Places;
 use super::plan::{Plan, Shapes};
 use super::record::RuleId;
 use super::template::Fit;
+use super::upcall::{self, Copy};
 use super::{PipelineError, Refusal, Report};
 
 /// Where a program hangs, which decides how it reaches the frame.
@@ -187,10 +188,12 @@ impl Pipeline {
         &self.plan.extras.upcalls
     }
 
-    /// The fields whose words go along with these copies, in order: as many words of each as
-    /// [`layout::storage_bytes`](super::layout::storage_bytes) says.
-    pub fn upcall_fields(&self) -> Vec<FieldId> {
-        self.plan.upcall_fields().into_iter().collect()
+    /// What a copy for the daemon asks for, and the packet; `None` if another program than this one
+    /// sent it.
+    pub fn asked(&self, copy: &Copy<'_>) -> Option<(&Action, Packet)> {
+        let own = copy.version >= self.plan.config.version;
+        let action = self.upcalls().get(copy.what as usize).filter(|_| own)?;
+        Some((action, upcall::packet(copy, &self.plan.upcall_fields())))
     }
 
     /// Where the meters of the bridge have their records in

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use aorta_ebpf::{Assembler, Cond, Helper, Label, Reg, Size};
 use aorta_flow::field::FieldId;
+use aorta_flow::translate::Packet;
+use aorta_flow::{FlowKey, OfPort};
 
 use super::commit::dirty_bit;
 use super::layout::{self, state};
@@ -30,6 +32,40 @@ pub struct UpcallFacts<'a> {
     pub done: Label,
     /// Where to go on when there is no room for it.
     pub lost: Label,
+}
+
+/// What came with a copy for the daemon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Copy<'a> {
+    /// Number of the action that sent it.
+    pub what: u32,
+    /// Version of the tables that the packet went by.
+    pub version: u32,
+    /// Port that the packet came from.
+    pub in_port: OfPort,
+    /// Words of its key.
+    pub words: &'a [u32],
+    /// The frame as it was when it was sent, or its beginning.
+    pub frame: &'a [u8],
+    /// Length of the whole frame in bytes.
+    pub frame_bytes: u32,
+}
+
+/// The packet of a copy, with these fields besides those that its bytes tell.
+pub fn packet(copy: &Copy<'_>, fields: &BTreeSet<FieldId>) -> Packet {
+    let packet = Packet::from_frame(copy.frame, copy.in_port);
+    let mut packet = packet.unwrap_or_else(|_| Packet::new(FlowKey::new(), copy.frame_bytes));
+    packet.key.set(FieldId::IN_PORT, copy.in_port.0.into());
+    let mut words = copy.words.iter();
+    for field in fields {
+        let count = (0..4)
+            .filter(|n| layout::word(*field, *n).is_some())
+            .count();
+        let value = words.by_ref().take(count).enumerate();
+        let value = value.fold(0, |value, (n, word)| value | u128::from(*word) << (32 * n));
+        packet.key.set(*field, value);
+    }
+    packet
 }
 
 /// Of these fields, those that the bytes of a frame don't tell, with storage of their own, in
@@ -173,5 +209,19 @@ mod tests {
         let fields = metadata(used);
         assert_eq!(fields.len(), 1);
         assert_eq!(words(&fields).len(), 4, "registers stand in fours");
+        let frame = [1; 20];
+        let copy = Copy {
+            what: 0,
+            version: 1,
+            in_port: OfPort(7),
+            words: &[1, 2, 3, 4],
+            frame: &frame,
+            frame_bytes: 20,
+        };
+        let key = packet(&copy, &fields).key;
+        assert_eq!(key.get(FieldId::reg(3)), 1, "the last is the least");
+        assert_eq!(key.get(FieldId::reg(0)), 4);
+        assert_eq!(key.get(FieldId::ETH_TYPE), 0x05ff);
+        assert_eq!(key.get(FieldId::IN_PORT), 7);
     }
 }

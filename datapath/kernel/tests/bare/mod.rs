@@ -14,7 +14,7 @@ use aorta_compiler::{FlowEntryFacts, Origin, compile_finish, compile_flow_entry}
 use aorta_ebpf::{MapId, Program};
 use aorta_flow::OfPort;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_kernel::{Loaded, Loader, Map, MappedMemory, chain};
+use aorta_kernel::{Loaded, Loader, Map, MappedMemory, Upcalls, chain};
 
 /// MTU of every port.
 pub const MTU_BYTES: u32 = 1500;
@@ -189,6 +189,11 @@ impl Bare {
     /// As [`Bare::share`] of memory.
     pub fn share_memory(&mut self, id: MapId, memory: MappedMemory) {
         self.share(id, memory.map().raw_fd(), memory);
+    }
+
+    /// The copies that programs send to the daemon.
+    pub fn upcalls(&self) -> Upcalls {
+        Upcalls::new(&self.shared[&maps::UPCALLS.id]).unwrap()
     }
 
     /// Puts a program where others jump to.

@@ -186,7 +186,7 @@ impl Gen<'_> {
         lookup_index(a, STATE.id, INDEX, 0);
         a.jump_if(Cond::Eq, R0, 0, lost);
         a.mov(R7, R0);
-        if self.plan.has_memory() {
+        if self.plan.has_memory() || !self.plan.extras.upcalls.is_empty() {
             a.load_map_value(R1, VERSION, 0);
             a.load(Size::W, R1, R1, 0);
             a.store(Size::W, R7, state::VERSION, R1);

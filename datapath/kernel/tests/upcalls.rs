@@ -1,0 +1,135 @@
+//! Copies that pipelines send to the daemon, against what the interpreter tells. Needs root.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bare;
+mod lab;
+mod rig;
+
+use aorta_compiler::pipeline::upcall::Copy;
+use aorta_flow::action::{Action, Controller};
+use aorta_flow::field::FieldId;
+use aorta_flow::table::FlowId;
+use aorta_flow::translate::{Packet, learned_flow};
+use aorta_flow::{Flow, PortName};
+use aorta_kernel::Upcalls;
+use rig::{Rig, udp};
+
+/// What a copy asks for, as far as both sides tell it.
+#[derive(Clone, PartialEq, Debug)]
+enum Asked {
+    Controller {
+        how: Controller,
+        table: u8,
+        flow: Option<FlowId>,
+        frame: Vec<u8>,
+        frame_bytes: u32,
+        registers: Vec<u128>,
+    },
+    Learn(Box<Flow>),
+}
+
+fn registers(packet: &aorta_flow::FlowKey) -> Vec<u128> {
+    let fields = (0..4).map(FieldId::xxreg).chain([FieldId::METADATA]);
+    fields.map(|field| packet.get(field)).collect()
+}
+
+/// What the kernel sent since the last time.
+fn sent(rig: &Rig, upcalls: &mut Upcalls) -> Vec<Asked> {
+    let pipeline = rig.bare.pipeline.as_ref().unwrap();
+    let all = std::iter::from_fn(|| upcalls.next_upcall());
+    let asked = all.map(|upcall| {
+        assert_eq!(upcall.bridge_slot, 0);
+        let copy = Copy {
+            what: upcall.what,
+            version: upcall.version,
+            in_port: upcall.in_port,
+            words: &upcall.words,
+            frame: &upcall.frame,
+            frame_bytes: upcall.frame_len,
+        };
+        let (action, packet): (&Action, Packet) = pipeline.asked(&copy).unwrap();
+        let mut flows = rig.tables.flows().map(|entry| entry.id);
+        match action {
+            Action::Controller(how) => Asked::Controller {
+                how: (**how).clone(),
+                table: upcall.table,
+                flow: flows.find(|id| rig.bare.rule(*id) == upcall.rule),
+                frame: upcall.frame.clone(),
+                frame_bytes: upcall.frame_len,
+                registers: registers(&packet.key),
+            },
+            Action::Learn(learn) => Asked::Learn(Box::new(learned_flow(learn, &packet))),
+            other => panic!("{other}"),
+        }
+    });
+    asked.collect()
+}
+
+fn expected(rig: &mut Rig, port: &PortName, frame: &[u8]) -> Vec<Asked> {
+    let verdict = rig.reference.receive(port, frame, 0);
+    let packet_ins = verdict.packet_ins.into_iter().map(|p| Asked::Controller {
+        how: p.how,
+        table: p.table,
+        flow: p.flow,
+        frame_bytes: p.frame_bytes,
+        frame: p.frame,
+        registers: registers(&p.fields),
+    });
+    let learned = verdict.learned.into_iter();
+    let learned = learned.map(|l| Asked::Learn(Box::new(l.flow)));
+    packet_ins.chain(learned).collect()
+}
+
+fn check(rig: &mut Rig, upcalls: &mut Upcalls, frame: &[u8]) {
+    rig.run(frame);
+    let sent = sent(rig, upcalls);
+    let port = rig.taps[0].name.clone();
+    let expected = expected(rig, &port, frame);
+    assert!(!expected.is_empty());
+    assert_eq!(sent, expected, "frame {frame:02x?}");
+}
+
+#[test]
+fn controllers_get_packets_as_they_are() {
+    let mut rig = Rig::new(
+        "uc",
+        "group_id=1,type=all,bucket=set_field:9->reg0,controller(id=5),bucket=controller(id=6)
+         table=0,cookie=1,udp,tp_dst=1 actions=controller
+         table=0,udp,tp_dst=2 actions=set_field:0x12345->reg3,set_field:10.9.8.7->ip_dst,\
+            output:2,controller(max_len=20,userdata=01.02),set_field:10.9.8.6->ip_dst,output:3
+         table=0,udp,tp_dst=3 actions=push_vlan:0x8100,set_field:4105->vlan_vid,controller,\
+            controller(max_len=3),controller(max_len=14),resubmit(,1)
+         table=0,udp,tp_dst=4 actions=set_field:1->nw_ttl,dec_ttl(7,8)
+         table=0,udp,tp_dst=5 actions=group:1,controller(reason=no_match)
+         table=0,udp,tp_dst=6 actions=write_metadata:0x77,goto_table:1
+         table=0,udp,tp_dst=7 actions=push_vlan:0x88a8,push_vlan:0x8100,controller,pop_vlan,controller
+         table=1,priority=3 actions=controller(id=3)",
+    );
+    let mut upcalls = rig.bare.upcalls();
+    for port in 1..=7 {
+        check(&mut rig, &mut upcalls, &udp(1000, port));
+    }
+}
+
+#[test]
+fn flows_are_made_of_packets() {
+    let mut rig = Rig::new(
+        "ul",
+        "table=0,udp,tp_dst=1 actions=learn(table=20,hard_timeout=300,priority=1,cookie=0x5,\
+            NXM_OF_VLAN_TCI[0..11],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_OF_VLAN_TCI[],\
+            load:NXM_NX_TUN_ID[]->NXM_NX_TUN_ID[],output:OXM_OF_IN_PORT[]),output:2
+         table=0,udp,tp_dst=2 actions=set_field:7->reg5,set_field:10.1.1.1->ip_src,\
+            learn(table=21,idle_timeout=5,eth_type=0x800,NXM_OF_IP_DST[]=NXM_OF_IP_SRC[],\
+            load:NXM_NX_REG5[0..15]->NXM_NX_REG0[0..15])",
+    );
+    let mut upcalls = rig.bare.upcalls();
+    for port in 1..=2 {
+        check(&mut rig, &mut upcalls, &udp(1000, port));
+    }
+    // The same again at once is no news.
+    rig.run(&udp(1000, 1));
+    assert_eq!(sent(&rig, &mut upcalls), []);
+    let mut other = udp(1000, 1);
+    other[11] = 0x44;
+    check(&mut rig, &mut upcalls, &other);
+}
