@@ -3,6 +3,7 @@
 //! This is the definition: a bridge does what its flow tables say, or, without tables, what a
 //! learning bridge does. Compiled programs are compared with it, never the other way round.
 
+mod around;
 mod normal;
 mod pipeline;
 mod tracing;

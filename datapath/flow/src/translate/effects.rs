@@ -2,7 +2,6 @@
 
 use super::action_set::in_order;
 use super::apply::{change, forget_connection, in_port};
-use super::changes::changes;
 use super::machine::Machine;
 use super::{Effect, groups, learned_flow};
 use crate::action::{
@@ -25,17 +24,6 @@ impl<'a> Machine<'a> {
             Some(false) => machine.note(|| "the packet has no such field"),
             None => machine.other(action),
         });
-    }
-
-    /// Does something, and tells what of the packet it changed.
-    pub(super) fn changing(&mut self, act: impl FnOnce(&mut Machine<'a>)) {
-        let before = self.tracing.then(|| self.state.packet.key.clone());
-        let line = self.trace.lines.len();
-        act(self);
-        if let Some(before) = before {
-            let found = changes(&before, &self.state.packet.key);
-            self.trace.changed(line, found);
-        }
     }
 
     fn other(&mut self, action: &'a Action) {

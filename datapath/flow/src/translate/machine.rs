@@ -386,29 +386,4 @@ impl<'a> Machine<'a> {
         };
         self.later.push_back((state, table));
     }
-
-    /// Something happens now.
-    pub(super) fn happens(&mut self, effect: Effect) -> bool {
-        let there = self.env.happens(&effect);
-        if self.tracing {
-            let indent = self.place.indent + 1;
-            for line in self.env.followed().lines {
-                self.trace.line(indent + line.depth, line.what);
-            }
-        }
-        self.effects.push(effect);
-        there
-    }
-
-    pub(super) fn traced<T: Into<String>>(&mut self, text: impl FnOnce() -> T) {
-        if self.tracing {
-            self.trace.action(self.place.indent, text().into());
-        }
-    }
-
-    pub(super) fn note<T: Into<String>>(&mut self, text: impl FnOnce() -> T) {
-        if self.tracing {
-            self.trace.note(self.place.indent, text());
-        }
-    }
 }

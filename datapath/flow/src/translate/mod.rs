@@ -16,6 +16,7 @@ mod learn;
 mod machine;
 mod packet;
 mod seen;
+mod tell;
 mod trace;
 
 pub use action_set::in_order;

@@ -1,0 +1,189 @@
+//! What is around a frame in a bridge.
+
+use super::normal::{Classified, leave};
+use super::pipeline::{Learned, PacketIn, Pipeline};
+use super::{Interpreter, Journey, Verdict, fits, untagged_bytes};
+use crate::field::FieldId;
+use crate::table::TableFlow;
+use crate::translate::{Effect, Env, Packet, Trace};
+use crate::{BridgeName, Bucket, DropReason, Group, MeterId, MeterVerdict, OfPort, PortName};
+
+/// What is around a frame in a bridge: the switch, in which things happen.
+pub(super) struct Around<'a> {
+    pub switch: &'a mut Interpreter,
+    pub b: usize,
+    /// The port that it came from.
+    pub from: PortName,
+    pub journey: Journey,
+    pub verdict: &'a mut Verdict,
+    /// What NORMAL decided last.
+    pub decided: Option<Result<(Classified, Vec<usize>), DropReason>>,
+}
+
+impl Around<'_> {
+    fn drop(&mut self, reason: DropReason) {
+        self.verdict.drops.push((self.from.clone(), reason));
+    }
+
+    fn send(&mut self, e: usize, mut frame: Vec<u8>, max_len_bytes: Option<u32>) {
+        frame.truncate(max_len_bytes.map_or(usize::MAX, |max| max as usize));
+        self.switch
+            .send(self.b, e, frame, self.journey, self.verdict);
+    }
+
+    fn output(&mut self, to: OfPort, packet: &Packet, max_len_bytes: Option<u32>) {
+        let egress = self.switch.port_number(self.b, to);
+        let egress = egress.filter(|e| self.switch.can_send(self.b, *e));
+        let (Some(e), Some(mut frame)) = (egress, packet.frame()) else {
+            return self.drop(DropReason::PortDown);
+        };
+        frame.truncate(max_len_bytes.map_or(usize::MAX, |max| max as usize));
+        let attachment = &self.switch.bridges[self.b].ports[e].attachment;
+        if !fits(attachment, untagged_bytes(&frame)) {
+            return self.drop(DropReason::ExceedsMtu);
+        }
+        self.send(e, frame, None);
+    }
+
+    fn leave_normally(&mut self, max_len_bytes: Option<u32>) {
+        match self.decided.take() {
+            Some(Ok((classified, egress))) => {
+                for e in egress {
+                    let frame = leave(&self.switch.bridges[self.b].ports[e], &classified);
+                    self.send(e, frame, max_len_bytes);
+                }
+            }
+            Some(Err(reason)) => self.drop(reason),
+            None => {}
+        }
+    }
+
+    fn pipeline(&mut self) -> Option<&mut Pipeline> {
+        self.switch.pipelines[self.b].as_mut()
+    }
+
+    fn bridge(&self) -> BridgeName {
+        self.switch.bridges[self.b].name.clone()
+    }
+}
+
+impl Env for Around<'_> {
+    fn traces(&self) -> bool {
+        self.journey.traced
+    }
+
+    fn followed(&mut self) -> Trace {
+        std::mem::take(&mut self.verdict.followed)
+    }
+
+    fn normal(&mut self, packet: &Packet) -> Vec<OfPort> {
+        let in_port = OfPort(packet.key.get(FieldId::IN_PORT) as u16);
+        let from = self.switch.port_number(self.b, in_port);
+        let decided = match (from, packet.frame()) {
+            (Some(p), Some(frame)) => {
+                let now_s = self.journey.now.as_secs();
+                self.switch.normal(self.b, p, &frame, now_s)
+            }
+            _ => Err(DropReason::PortDown),
+        };
+        let ports = &self.switch.bridges[self.b].ports;
+        let egress = decided.as_ref().map_or(&[][..], |(_, egress)| egress);
+        let to = egress.iter().map(|e| ports[*e].ofport).collect();
+        self.decided = Some(decided);
+        to
+    }
+
+    fn ports(&mut self, packet: &Packet) -> Vec<(OfPort, bool)> {
+        let untagged_bytes = packet.frame().map_or(0, |frame| untagged_bytes(&frame));
+        let ports = self.switch.bridges[self.b].ports.iter().enumerate();
+        let takes = ports.filter(|(e, port)| {
+            self.switch.can_send(self.b, *e) && fits(&port.attachment, untagged_bytes)
+        });
+        takes.map(|(_, port)| (port.ofport, true)).collect()
+    }
+
+    fn is_live(&mut self, port: OfPort) -> bool {
+        let port = self.switch.port_number(self.b, port);
+        port.is_some_and(|e| self.switch.can_send(self.b, e))
+    }
+
+    fn meter(&mut self, id: MeterId, packet: &Packet) -> MeterVerdict {
+        let now_ns = self.journey.now.as_nanos() as u64;
+        let Some(pipeline) = self.pipeline() else {
+            return MeterVerdict::Pass;
+        };
+        let Some(meter) = pipeline.tables.meter(id).cloned() else {
+            return MeterVerdict::Pass;
+        };
+        let state = pipeline.meters.entry(id).or_default();
+        state.measure(&meter, packet.received_bytes(), now_ns)
+    }
+
+    fn found(&mut self, flow: &TableFlow, packet: &Packet) {
+        let now = self.journey.now;
+        if let Some(pipeline) = self.pipeline() {
+            let count = pipeline.flows.entry(flow.id).or_default();
+            count.add(packet.received_bytes(), now);
+        }
+    }
+
+    fn grouped(&mut self, group: &Group, buckets: &[&Bucket], packet: &Packet) {
+        let (now, bytes) = (self.journey.now, packet.received_bytes());
+        if let Some(pipeline) = self.pipeline() {
+            let count = pipeline.groups.entry(group.id).or_default();
+            count.all.add(bytes, now);
+            for bucket in buckets {
+                count.buckets.entry(bucket.id).or_default().add(bytes, now);
+            }
+        }
+    }
+
+    fn happens(&mut self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Output {
+                port,
+                max_len_bytes,
+                packet,
+                ..
+            } => self.output(*port, packet, *max_len_bytes),
+            Effect::Normal { max_len_bytes, .. } => self.leave_normally(*max_len_bytes),
+            Effect::Controller {
+                how,
+                table,
+                cookie,
+                flow,
+                packet,
+            } => {
+                let mut frame = packet.frame().unwrap_or_default();
+                let frame_bytes = frame.len() as u32;
+                if how.max_len_bytes != u16::MAX {
+                    frame.truncate(how.max_len_bytes.into());
+                }
+                self.verdict.packet_ins.push(PacketIn {
+                    bridge: self.bridge(),
+                    how: how.clone(),
+                    table: *table,
+                    cookie: *cookie,
+                    flow: *flow,
+                    fields: packet.key.clone(),
+                    frame,
+                    frame_bytes,
+                });
+            }
+            Effect::Learn {
+                flow,
+                limit,
+                by,
+                delete_learned,
+            } => self.verdict.learned.push(Learned {
+                bridge: self.bridge(),
+                flow: (**flow).clone(),
+                limit: *limit,
+                by: *by,
+                delete_learned: *delete_learned,
+            }),
+            Effect::Sample { .. } | Effect::Ct { .. } | Effect::FinTimeout { .. } => {}
+        }
+        true
+    }
+}
