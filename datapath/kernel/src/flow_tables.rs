@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use aorta_compiler::PortModule;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_flow::action::{Action, Instructions};
+use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_flow::{BridgeName, Match, OfPort};
+use aorta_flow::{BridgeName, Match, MeterId, OfPort};
 
 use crate::datapath::{Datapath, is_patch};
 use crate::error::DatapathError;
-use crate::flows::{Explained, FlowCounters, FlowsApplied, FlowsError, Kernel, Upcalls};
+use crate::flows::{
+    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, Kernel, Upcall, Upcalls,
+};
 
 impl Datapath {
     /// Gives the flows of a bridge the numbers of rules that they had, so that they go on counting
@@ -127,6 +130,26 @@ impl Datapath {
     /// When the kernel's queue can't be read.
     pub fn upcalls(&self) -> Result<Option<Upcalls>, DatapathError> {
         self.flows.upcalls().map(Upcalls::new).transpose()
+    }
+
+    /// What a packet that came to the daemon is there for; `None` if the flows that sent it have
+    /// been replaced by others meanwhile.
+    pub fn asked(&self, upcall: &Upcall) -> Option<Asked> {
+        let bridge = self.bridge_in(upcall.bridge_slot)?.clone();
+        let (action, flow, packet) = self.flows.asked(upcall)?;
+        Some(Asked {
+            bridge,
+            flow,
+            table: upcall.table,
+            action,
+            packet,
+        })
+    }
+
+    /// What the meters of a bridge have counted, with as many bands as a meter can have.
+    pub fn meter_stats(&self, bridge: &BridgeName) -> BTreeMap<MeterId, MeterState> {
+        let slot = self.slot(bridge);
+        slot.map_or_else(BTreeMap::new, |slot| self.flows.meters(slot))
     }
 
     /// The bridge in a slot.

@@ -26,7 +26,7 @@ mod view;
 
 pub use datapath::{Applied, Config, Datapath};
 pub use error::{DatapathError, LoadError, PortError, chain};
-pub use flows::{Explained, FlowCounters, FlowsApplied, FlowsError, Upcall, Upcalls};
+pub use flows::{Asked, Explained, FlowCounters, FlowsApplied, FlowsError, Upcall, Upcalls};
 pub use grace::{Grace, Moment};
 pub use loader::{Loaded, Loader};
 pub use map::Map;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bare;
+mod flow_lab;
 mod lab;
 mod rig;
 
@@ -10,8 +11,10 @@ use aorta_flow::action::{Action, Controller};
 use aorta_flow::field::FieldId;
 use aorta_flow::table::FlowId;
 use aorta_flow::translate::{Packet, learned_flow};
-use aorta_flow::{Flow, PortName};
+use aorta_flow::{Flow, MeterId, PortName};
 use aorta_kernel::Upcalls;
+use flow_lab::{Flows, MTU, apply, bridge, port};
+use lab::Lab;
 use rig::{Rig, udp};
 
 /// What a copy asks for, as far as both sides tell it.
@@ -132,4 +135,52 @@ fn flows_are_made_of_packets() {
     let mut other = udp(1000, 1);
     other[11] = 0x44;
     check(&mut rig, &mut upcalls, &other);
+}
+
+#[test]
+fn the_datapath_tells_what_packets_are_there_for() {
+    let lab = Lab::new("asked");
+    let (a, b) = (lab.tap("ua", MTU), lab.tap("ub", MTU));
+    let mut datapath = lab.datapath();
+    let mut flows = Flows::new("br0");
+    let lines = [
+        "table=0,cookie=7,udp,tp_dst=1 actions=meter:3,controller(id=9),output:2",
+        "table=0,udp,tp_dst=2 actions=learn(table=5,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[])",
+    ];
+    flows.add_meter("meter=3,kbps,burst,band=type=drop,rate=1,burst_size=1");
+    flows.change(&mut datapath, &lines);
+    let ports = vec![port(&a, 1), port(&b, 2)];
+    apply(&mut datapath, vec![bridge("br0", ports)]);
+    let mut upcalls = datapath.upcalls().unwrap().unwrap();
+    // A kilobit is two such packets.
+    for _ in 0..4 {
+        a.send(&udp(1000, 1)).unwrap();
+    }
+    a.send(&udp(1000, 2)).unwrap();
+    let asked: Vec<_> = std::iter::from_fn(|| upcalls.next_upcall())
+        .map(|upcall| datapath.asked(&upcall).unwrap())
+        .collect();
+    let text: Vec<String> = asked.iter().map(|asked| asked.action.to_string()).collect();
+    assert_eq!(text.len(), 3, "{text:?}");
+    assert_eq!(text[..2], ["controller(id=9)", "controller(id=9)"]);
+    assert!(text[2].starts_with("learn("), "{text:?}");
+    assert_eq!(asked[0].bridge, "br0".into());
+    let cookies = flows.tables.flows().map(|e| (Some(e.id), e.flow.cookie));
+    let cookies: std::collections::HashMap<_, _> = cookies.collect();
+    assert_eq!(cookies[&asked[0].flow], 7);
+    assert_eq!(asked[0].packet.frame().unwrap(), udp(1000, 1));
+    assert_eq!(b.receive_all().len(), 2);
+    let meter = &datapath.meter_stats(&"br0".into())[&MeterId::Number(3)];
+    assert_eq!((meter.input.packets, meter.bands[0].packets), (4, 2));
+
+    a.send(&udp(1000, 1)).unwrap();
+    let mut other = udp(1000, 2);
+    other[11] = 0x44;
+    a.send(&other).unwrap();
+    let late = upcalls.next_upcall().unwrap();
+    let other = "table=0,cookie=8,udp,tp_dst=9 actions=clone(dec_ttl),output:2";
+    assert!(!flows.change(&mut datapath, &[other]).in_place);
+    assert_eq!(datapath.asked(&late), None, "from flows that are gone");
+    let meter = &datapath.meter_stats(&"br0".into())[&MeterId::Number(3)];
+    assert_eq!(meter.input.packets, 5, "meters go on counting");
 }

@@ -1,6 +1,7 @@
 //! Flow tables in the kernel: for each bridge an instance of its pipeline, changed in place where
 //! that is possible, else exchanged for a new one.
 
+mod asked;
 mod instance;
 #[cfg(test)]
 mod leave_tests;
@@ -12,6 +13,7 @@ mod shared;
 mod stats;
 mod upcalls;
 
+pub use asked::Asked;
 pub use instance::Explained;
 pub use outcome::{FlowsApplied, FlowsError};
 pub use rules::Rules;
@@ -276,13 +278,16 @@ impl Flows {
                 return Err(error);
             }
         };
-        let flows = BridgeFlows {
+        let mut flows = BridgeFlows {
             rules,
             own,
             version,
             spoilt: result.is_err(),
             instance,
         };
+        if result.is_ok() {
+            asked::begin_meters(&mut flows, changes);
+        }
         self.bridges.insert(slot, flows);
         result
     }

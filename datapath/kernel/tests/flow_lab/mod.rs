@@ -1,8 +1,8 @@
 //! A bridge with flows on real taps.
 #![allow(dead_code)] // not every test file needs all of it
 
-use aorta_flow::table::{Change, FlowMod, Modification, Tables};
-use aorta_flow::text::{NoNames, parse_flow_line};
+use aorta_flow::table::{Change, FlowMod, MeterMod, Modification, Tables};
+use aorta_flow::text::{NoNames, parse_flow_line, parse_meter};
 use aorta_flow::{
     Attachment, Bridge, BridgeName, DropReason, OfPort, Port, PortName, PortVlan, Snapshot,
 };
@@ -50,6 +50,12 @@ impl Flows {
     pub fn prepare(&mut self, lines: &[&str]) -> Vec<Change> {
         let bundle: Vec<Modification> = lines.iter().map(|line| modification(line)).collect();
         self.tables.modify_all(&bundle).unwrap()
+    }
+
+    /// Adds a meter to the tables alone.
+    pub fn add_meter(&mut self, line: &str) {
+        let meter = MeterMod::Add(parse_meter(line).unwrap());
+        self.tables.modify(&Modification::Meter(meter)).unwrap();
     }
 
     /// Packets that the flow with this cookie has counted.
