@@ -4,32 +4,197 @@
 mod flow_lab;
 mod lab;
 
+use aorta_flow::{BridgeName, DropReason};
+use aorta_kernel::{Datapath, FlowsError};
 use aorta_packet::MacAddr;
-use flow_lab::{Flows, MTU, apply, bridge, frame, port, station};
-use lab::Lab;
+use flow_lab::{Flows, MTU, apply, bridge, drops, frame, patch, port, station};
+use lab::{Lab, Tap};
+
+/// A bridge with three ports, whose tables are `lines`.
+fn switch(test: &str, lines: &[&str]) -> (Lab, [Tap; 3], Datapath, Flows) {
+    let lab = Lab::new(test);
+    let taps = ["a", "b", "c"].map(|end| lab.tap(&format!("{test}{end}"), MTU));
+    let mut datapath = lab.datapath();
+    let mut flows = Flows::new("br0");
+    flows.change(&mut datapath, lines);
+    let ports = taps.iter().zip(1..).map(|(tap, n)| port(tap, n)).collect();
+    apply(&mut datapath, vec![bridge("br0", ports)]);
+    (lab, taps, datapath, flows)
+}
 
 #[test]
 fn ports_follow_their_bridge_to_flows_and_back_to_normal() {
-    let lab = Lab::new("fkinds");
-    let (a, b) = (lab.tap("ka", MTU), lab.tap("kb", MTU));
-    let mut datapath = lab.datapath();
-    let ports = || vec![port(&a, 1), port(&b, 2)];
-    let mut flows = Flows::new("br0");
-    flows.change(&mut datapath, &["priority=0,actions=NORMAL"]);
-    apply(&mut datapath, vec![bridge("br0", ports())]);
+    let (_lab, [a, b, _c], mut datapath, mut flows) = switch("fki", &["priority=0,actions=NORMAL"]);
     let broadcast = frame(MacAddr::BROADCAST, station(1));
     a.send(&broadcast).unwrap();
     assert_eq!(b.receive_all(), std::slice::from_ref(&broadcast));
 
-    let applied = flows.change(
-        &mut datapath,
-        &["delete", "table=0,dl_src=02:00:00:00:00:09,actions=drop"],
-    );
+    let other = "table=0,dl_src=02:00:00:00:00:09,actions=drop";
+    let applied = flows.change(&mut datapath, &["delete", other]);
     assert!(!applied.in_place);
     a.send(&broadcast).unwrap();
     assert_eq!(b.receive_all().len(), 0);
+    assert_eq!(drops(&datapath, &a.name, DropReason::TableMiss), 1);
 
     flows.change(&mut datapath, &["delete", "priority=0,actions=NORMAL"]);
     a.send(&broadcast).unwrap();
     assert_eq!(b.receive_all(), [broadcast]);
+}
+
+#[test]
+fn what_is_added_holds_at_the_return_and_is_counted() {
+    let (_lab, [a, b, c], mut datapath, mut flows) = switch("fad", &["table=0,actions=drop"]);
+    let sent = frame(station(2), station(1));
+    for (tap, number) in [(&b, 2), (&c, 3), (&b, 2)] {
+        let line = format!("priority=9,cookie={number},in_port=1,actions=output:{number}");
+        flows.change(&mut datapath, &[&line]);
+        a.send(&sent).unwrap();
+        assert_eq!(tap.receive_all(), std::slice::from_ref(&sent), "{line}");
+    }
+    // The same match: the last one is left, and counts anew.
+    assert_eq!(flows.packets(&datapath, 2), 1);
+    flows.change(&mut datapath, &["delete in_port=1"]);
+    a.send(&sent).unwrap();
+    assert_eq!((b.receive_all().len(), c.receive_all().len()), (0, 0));
+    assert_eq!(drops(&datapath, &a.name, DropReason::FlowDrop), 1);
+}
+
+#[test]
+fn tables_that_cannot_be_had_leave_those_that_run() {
+    let (_lab, [a, b, _c], mut datapath, mut flows) =
+        switch("fno", &["in_port=1,actions=output:2"]);
+    let sent = frame(station(2), station(1));
+    let refused = flows.try_change(
+        &mut datapath,
+        &["in_port=1,actions=output:3", "ip,actions=ct(table=1)"],
+    );
+    let Err(FlowsError::Pipeline(error)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(error.to_string().contains("ct("), "{error}");
+    a.send(&sent).unwrap();
+    assert_eq!(b.receive_all(), std::slice::from_ref(&sent));
+    let applied = flows.change(&mut datapath, &["in_port=2,actions=output:1"]);
+    assert!(!applied.in_place || applied.why_rebuilt.is_none());
+    b.send(&sent).unwrap();
+    assert_eq!(a.receive_all(), [sent]);
+}
+
+#[test]
+fn counters_go_on_over_a_restart_and_no_frame_is_lost() {
+    let lines = [
+        "cookie=1,in_port=1,actions=output:2",
+        "cookie=2,in_port=2,actions=output:1",
+    ];
+    let (lab, [a, b, c], mut datapath, mut flows) = switch("fre", &lines);
+    let sent = frame(station(2), station(1));
+    let ports = || vec![port(&a, 1), port(&b, 2), port(&c, 3)];
+    let mut counted = 0;
+    for restart in 1..4 {
+        let rules = datapath.rules(&flows.bridge);
+        drop(datapath);
+        a.send(&sent).unwrap();
+        datapath = lab.datapath();
+        a.send(&sent).unwrap();
+        datapath.adopt_rules(&flows.bridge, &rules);
+        datapath
+            .apply_flows(&flows.bridge, &flows.tables, None)
+            .unwrap();
+        a.send(&sent).unwrap();
+        apply(&mut datapath, vec![bridge("br0", ports())]);
+        a.send(&sent).unwrap();
+        assert_eq!(b.receive_all().len(), 4, "restart {restart}");
+        counted += 4;
+        assert_eq!(flows.packets(&datapath, 1), counted);
+        let new = format!("cookie=7,priority={restart},in_port=3,actions=drop");
+        flows.change(&mut datapath, &[&new]);
+        assert_eq!(flows.packets(&datapath, 7), 0);
+        c.send(&sent).unwrap();
+        assert_eq!(flows.packets(&datapath, 7), 1);
+        flows.change(&mut datapath, &["delete in_port=3"]);
+    }
+    let reset = "modify reset_counts,in_port=1,actions=output:3";
+    flows.change(&mut datapath, &[reset]);
+    assert_eq!(flows.packets(&datapath, 1), 0);
+    a.send(&sent).unwrap();
+    assert_eq!(flows.packets(&datapath, 1), 1);
+}
+
+#[test]
+fn counters_survive_more_flows_than_there_was_room_for() {
+    let (_lab, [a, b, _c], mut datapath, mut flows) =
+        switch("fgr", &["cookie=1,priority=9,in_port=1,actions=output:2"]);
+    let sent = frame(station(2), station(1));
+    a.send(&sent).unwrap();
+    let many: Vec<String> = (0..5000)
+        .map(|n| {
+            format!(
+                "cookie=5,in_port=2,udp,nw_src=10.0.{}.{},actions=drop",
+                n >> 8,
+                n & 255
+            )
+        })
+        .collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    flows.change(&mut datapath, &many);
+    a.send(&sent).unwrap();
+    assert_eq!(flows.packets(&datapath, 1), 2);
+    flows.change(&mut datapath, &["in_port=3,actions=drop"]);
+    a.send(&sent).unwrap();
+    assert_eq!(b.receive_all().len(), 3);
+    assert_eq!(flows.packets(&datapath, 1), 3);
+}
+
+#[test]
+fn normal_and_patch_ports_from_flows_count_and_come_back() {
+    let lab = Lab::new("fnp");
+    let taps = ["npa", "npb", "npc", "npd"].map(|name| lab.tap(name, MTU));
+    let [a, b, c, d] = &taps;
+    let mut datapath = lab.datapath();
+    let (mut left, mut right) = (Flows::new("left"), Flows::new("right"));
+    left.change(
+        &mut datapath,
+        &[
+            "in_port=1,dl_src=02:00:00:00:00:01,actions=NORMAL",
+            "in_port=1,dl_src=02:00:00:00:00:02,actions=mod_dl_dst:02:00:00:00:00:0e,output:3,output:2",
+            "in_port=3,actions=output:1",
+        ],
+    );
+    right.change(
+        &mut datapath,
+        &["in_port=2,actions=mod_dl_src:02:00:00:00:00:0f,output:1,output:3"],
+    );
+    let left_ports = vec![port(a, 1), port(b, 2), patch("npl", "npr", 3)];
+    let right_ports = vec![port(c, 1), patch("npr", "npl", 2), port(d, 3)];
+    let bridges = vec![bridge("left", left_ports), bridge("right", right_ports)];
+    apply(&mut datapath, bridges);
+
+    // NORMAL floods to both, and the second bridge rewrites its copy.
+    let flooded = frame(MacAddr::BROADCAST, station(1));
+    a.send(&flooded).unwrap();
+    let there = frame(MacAddr::BROADCAST, station(15));
+    assert_eq!(b.receive_all(), std::slice::from_ref(&flooded));
+    assert_eq!(c.receive_all(), std::slice::from_ref(&there));
+    assert_eq!(d.receive_all(), std::slice::from_ref(&there));
+
+    // Through the patch port first: the copy that stays is as it was when it left.
+    a.send(&frame(station(9), station(2))).unwrap();
+    assert_eq!(c.receive_all(), [frame(station(14), station(15))]);
+    assert_eq!(d.receive_all(), [frame(station(14), station(15))]);
+    assert_eq!(b.receive_all(), [frame(station(14), station(2))]);
+    balanced(&datapath, &["left".into(), "right".into()]);
+}
+
+/// Frames in = frames out + floods − copies + drops, for each bridge.
+fn balanced(datapath: &Datapath, bridges: &[BridgeName]) {
+    let counters = datapath.counters().unwrap();
+    for bridge in bridges {
+        let ports = counters.iter().filter(|port| port.bridge == *bridge);
+        let (mut frames_in, mut out) = (0, 0);
+        for port in ports {
+            frames_in += port.rx_packets + port.flood_copies;
+            out += port.tx_packets + port.flooded + port.drops.values().sum::<u64>();
+        }
+        assert_eq!(frames_in, out, "{bridge}: {counters:#?}");
+    }
 }
