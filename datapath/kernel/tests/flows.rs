@@ -43,7 +43,7 @@ fn ports_follow_their_bridge_to_flows_and_back_to_normal() {
 
 #[test]
 fn what_is_added_holds_at_the_return_and_is_counted() {
-    let (_lab, [a, b, c], mut datapath, mut flows) = switch("fad", &["table=0,actions=drop"]);
+    let (_lab, [a, b, c], mut datapath, mut flows) = switch("fad", &["priority=0,actions=drop"]);
     let sent = frame(station(2), station(1));
     for (tap, number) in [(&b, 2), (&c, 3), (&b, 2)] {
         let line = format!("priority=9,cookie={number},in_port=1,actions=output:{number}");
