@@ -16,6 +16,9 @@ use Reg::{R0, R1, R2, R6, R7, R8};
 /// Stack frame: u32 key of an array.
 const INDEX: i16 = -4;
 
+/// Frames that pipelines before may have left at most, so that this one has room for its own.
+const MAX_OUTER_FRAMES: i32 = state::MAX_FRAMES as i32 / 2;
+
 /// Bytes of a tag, which are not among the frame's while the kernel keeps it beside.
 const TAG_BYTES: i32 = 4;
 
@@ -86,6 +89,7 @@ fn from_patch(a: &mut Assembler, lost: Label, looped: Label) {
     a.store(Size::W, R7, state::SAVES, 0);
     a.bind(inner);
     a.load(Size::W, R1, R7, state::FRAMES);
+    a.jump_if(Cond::Gt, R1, MAX_OUTER_FRAMES, looped);
     a.store(Size::W, R7, state::FRAME_BASE, R1);
 }
 
@@ -111,6 +115,7 @@ fn begin(a: &mut Assembler, facts: &FlowEntryFacts, patch: bool) {
         a.store(Size::Dw, R7, pair, 0);
     }
     a.store(Size::W, R7, state::STACK, 0);
+    a.store(Size::W, R7, state::RESUMED, 0);
     if !patch {
         a.store(Size::Dw, R7, state::FRAMES, 0);
         for word in [state::SAVES, state::INSIDE, state::CROSSED] {

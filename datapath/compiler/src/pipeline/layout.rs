@@ -170,8 +170,8 @@ pub mod state {
     pub const HASH: i16 = 88;
     /// u32: what [`HASH`] is a hash of.
     pub const HASHED: i16 = 92;
-    /// u32: 1 if other programs have more to do for the frame once this bridge is done: then the
-    /// pipeline gives it back as it came, in [`finish`](super::super::leave::finish).
+    /// u32: not 0 if other programs have more to do for the frame once this bridge is done: then
+    /// the pipeline gives it back as it came, in [`finish`](super::super::leave::finish).
     pub const INSIDE: i16 = 96;
     /// u32: slot of the bridge.
     pub const BRIDGE: i16 = 100;
@@ -220,6 +220,8 @@ pub mod state {
     pub const PARSE_LEFT: i16 = PARSE_OFFSET + 8;
     /// u32 while the frame is parsed: headers or options that may still be read.
     pub const PARSE_COUNT: i16 = PARSE_OFFSET + 12;
+    /// u32: 1 if the frame comes back to where it left the pipeline.
+    pub const RESUMED: i16 = WORDS_END;
     /// The key.
     pub const KEY: i16 = 512;
     /// The base: the header part of a key.
@@ -282,6 +284,7 @@ mod tests {
         const { assert!(LENGTH + 4 <= HEADER_BYTES) };
         const { assert!(state::BYTES <= 32768) };
         const { assert!(state::PARSE_COUNT + 4 <= state::UPCALL_WHAT) };
+        const { assert!(state::RESUMED + 4 <= state::KEY) };
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! stack of the [`state`]; if there is nothing, the frame doesn't come back. Else the *leave*
 //! program sets the state aside, and puts an item on the stack of [`scratch`] that brings the frame
 //! to the *return* program, which puts the state back and jumps to the bridge's
-//! [resume](jump::resume) program. The frame's bytes, its tag and the base are then what they were
+//! [resume](jump::resume) program, with [`state::RESUMED`] set. The frame's bytes, its tag and the base are then what they were
 //! when it left.
 //!
 //! To that end a program that gets a frame in between gives it back as it came: a pipeline whose
@@ -113,6 +113,7 @@ pub fn compile_return() -> Result<Program, CompileError> {
     a.jump_if(Cond::Eq, R1, 0, go);
     copy_stack(&mut a, (R0, state::FRAMES_AT), (R7, state::STACK_AT));
     a.bind(go);
+    a.store(Size::W, R7, state::RESUMED, 1);
     a.load(Size::W, R1, R7, state::BRIDGE);
     a.add(R1, jump::FIRST_RESUME as i32);
     tail_call_to(&mut a, R1);

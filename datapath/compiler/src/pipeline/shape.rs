@@ -68,6 +68,8 @@ pub enum Step {
     OutputInPort,
     /// Sends to all other ports.
     OutputAll,
+    /// Sends to where a learning switch does.
+    OutputNormal,
     /// Chooses a queue.
     SetQueue(Param),
     /// Returns to the default queue.
@@ -242,6 +244,7 @@ impl Splitter<'_> {
         match port {
             OfPort::IN_PORT => Step::OutputInPort,
             OfPort::FLOOD | OfPort::ALL => Step::OutputAll,
+            OfPort::NORMAL => Step::OutputNormal,
             port if is_ordinary(port) => Step::Output(self.param(port.0.into())),
             _ => Step::Other(Whole(action.clone())),
         }

@@ -37,7 +37,7 @@ pub struct Instance {
 struct Programs {
     /// The bridge's root program.
     root: Loaded,
-    /// Where frames come back to, if any leave.
+    /// Where frames come back to, if that is another program.
     resume: Option<Loaded>,
 }
 
@@ -138,9 +138,8 @@ impl Instance {
         let Some(programs) = &self.programs else {
             return Ok(());
         };
-        if let Some(resume) = &programs.resume {
-            generation.put_program(jump::resume(bridge_slot), resume)?;
-        }
+        let resume = programs.resume.as_ref().unwrap_or(&programs.root);
+        generation.put_program(jump::resume(bridge_slot), resume)?;
         generation.put_program(jump::bridge(bridge_slot), &programs.root)
     }
 

@@ -28,7 +28,11 @@ const LAST: [i16; 3] = [7, 8, 9];
 fn kind(step: &Step) -> Option<Kind> {
     let once = match step {
         Step::Set { .. } | Step::SetTag(_) | Step::Move { .. } => return Some(Kind::Each),
-        Step::Output(_) | Step::OutputField(_) | Step::OutputInPort | Step::OutputAll => LAST[1],
+        Step::Output(_)
+        | Step::OutputField(_)
+        | Step::OutputInPort
+        | Step::OutputAll
+        | Step::OutputNormal => LAST[1],
         Step::Resubmit { .. } => LAST[2],
         Step::SetQueue(_) => QUEUE,
         Step::Other(whole) => match &whole.0 {

@@ -82,6 +82,13 @@ impl Gen<'_> {
         saved
     }
 
+    /// Whether what actions change fits where a copy is set aside.
+    pub(super) fn fits_aside(&self) -> bool {
+        let saved = self.saved();
+        let bytes: usize = saved.iter().map(|(_, size)| size.bytes()).sum();
+        8 + bytes <= state::SAVE_BYTES as usize
+    }
+
     /// R2 = where the copy number R2 is set aside, less the offset of all of them.
     fn place_aside(&mut self) {
         let a = &mut self.a;
@@ -208,7 +215,7 @@ impl Gen<'_> {
         self.a.jump(finish);
     }
 
-    fn drop_frames(&mut self) {
+    pub(super) fn drop_frames(&mut self) {
         self.a.load(Size::W, R1, R7, state::FRAME_BASE);
         self.a.store(Size::W, R7, state::FRAMES, R1);
     }
@@ -217,7 +224,11 @@ impl Gen<'_> {
 /// Whether a step leaves the packet as it is, so that nothing needs to be set aside for it.
 pub(super) fn changes_nothing(step: &Step) -> bool {
     match step {
-        Step::Output(_) | Step::OutputField(_) | Step::OutputInPort | Step::OutputAll => true,
+        Step::Output(_)
+        | Step::OutputField(_)
+        | Step::OutputInPort
+        | Step::OutputAll
+        | Step::OutputNormal => true,
         Step::Clone(inner) => inner.iter().all(changes_nothing),
         _ => false,
     }

@@ -101,7 +101,8 @@ impl Gen<'_> {
         a.bind(label);
         a.may_goto(give_up);
         a.load(Size::W, R1, R7, state::FRAMES);
-        a.jump_if(Cond::Eq, R1, 0, end);
+        a.load(Size::W, R2, R7, state::FRAME_BASE);
+        a.jump_if(Cond::Le, R1, R2, end);
         a.sub(R1, 1);
         a.store(Size::W, R7, state::FRAMES, R1);
         a.and(R1, i32::from(state::MAX_FRAMES) - 1);

@@ -12,6 +12,7 @@ mod copies;
 mod frames;
 mod groups;
 pub mod hook;
+mod leaving;
 mod measure;
 pub mod other;
 mod output;
@@ -109,6 +110,8 @@ pub struct Gen<'p> {
     deferred: Vec<(Label, Vec<Step>, Site)>,
     sizes: BTreeMap<u8, usize>,
     parse_insns: usize,
+    /// Something is sent by NORMAL.
+    normal: bool,
 }
 
 /// A program and what its parts take.
@@ -143,6 +146,7 @@ pub fn generate(plan: &Plan, resume: bool) -> Result<Generated, PipelineError> {
         deferred: Vec::new(),
         sizes: BTreeMap::new(),
         parse_insns: 0,
+        normal: false,
     };
     let _ = resume;
     code.enter();
@@ -186,6 +190,8 @@ impl Gen<'_> {
         lookup_index(a, STATE.id, INDEX, 0);
         a.jump_if(Cond::Eq, R0, 0, lost);
         a.mov(R7, R0);
+        self.enter_again();
+        let a = &mut self.a;
         if self.plan.has_memory() || !self.plan.extras.upcalls.is_empty() {
             a.load_map_value(R1, VERSION, 0);
             a.load(Size::W, R1, R1, 0);
@@ -197,6 +203,7 @@ impl Gen<'_> {
         self.parse_insns = self.a.len() - start;
         self.begin_action_set();
         self.begin_copies();
+        self.begin_inside();
     }
 
     fn shared_blocks(&mut self) {

@@ -7,6 +7,7 @@ use aorta_ebpf::{Cond, Label, Operand, Reg, Size};
 use aorta_flow::field::FieldId;
 use aorta_flow::{DropReason, OfPort, Subfield};
 
+use super::leaving::NORMAL;
 use super::site::Site;
 use super::{Block, Gen, INDEX, bits, hook, key};
 use crate::abi::{COUNTERS, MAX_PORTS, PORTS, counter, port};
@@ -53,7 +54,7 @@ impl Gen<'_> {
     }
 
     /// R1 = slot plus 1 of the port whose number is in R1; 0 if there is none. Uses R2.
-    fn slot_of_port(&mut self) {
+    pub(super) fn slot_of_port(&mut self) {
         let a = &mut self.a;
         a.and(R1, 0xffff);
         a.lsh(R1, 2);
@@ -63,7 +64,7 @@ impl Gen<'_> {
     }
 
     /// Sends to the port whose slot plus 1 is in R1, 0 for none; `skip` is bound behind it.
-    fn send(&mut self, site: &Site, skip: Label, tail: bool) -> bool {
+    pub(super) fn send(&mut self, site: &Site, skip: Label, tail: bool) -> bool {
         let (first, known) = (self.a.label("first"), self.a.label("known_port"));
         let sync = self.block(Block::Sync);
         let a = &mut self.a;
@@ -133,6 +134,9 @@ impl Gen<'_> {
         a.jump_if(Cond::Eq, R1, i32::from(OfPort::IN_PORT.0), own);
         a.jump_if(Cond::Eq, R1, i32::from(OfPort::FLOOD.0), all);
         a.jump_if(Cond::Eq, R1, i32::from(OfPort::ALL.0), all);
+        a.jump_if(Cond::Ne, R1, i32::from(OfPort::NORMAL.0), skip);
+        self.output_normal(site, false);
+        let a = &mut self.a;
         a.jump(skip);
         a.bind(ordinary);
         a.load(Size::W, R2, R7, key(FieldId::IN_PORT));
@@ -183,16 +187,20 @@ impl Gen<'_> {
         self.a.jump(back);
     }
 
-    /// R9 = record of the port whose slot plus 1 is in R1, which can take the frame. Goes to `patch`
-    /// if it leads to another bridge, and to `lost` with the reason in R8 if it takes none. The
-    /// slot is at [`INDEX`].
-    fn egress(&mut self, patch: Label, lost: Label) {
+    /// R9 = record of the port whose slot plus 1 is in R1, which can take the frame. Goes to `jumps`
+    /// if another program takes it, whose index is at [`state::LEAVE_TO`] then, and to `lost` with
+    /// the reason in R8 if the port takes none. The slot is at [`INDEX`].
+    fn egress(&mut self, jumps: Label, lost: Label) {
+        let [normal, patch] = ["normal", "patch"].map(|name| self.a.label(name));
         let (no_device, long, ready) = (
             self.a.label("no_device"),
             self.a.label("long"),
             self.a.label("ready"),
         );
         let down = self.a.label("down");
+        if self.normal {
+            self.a.jump_if(Cond::Eq, R1, NORMAL, normal);
+        }
         let a = &mut self.a;
         a.sub(R1, 1);
         lookup_index(a, PORTS.id, INDEX, R1);
@@ -212,7 +220,17 @@ impl Gen<'_> {
         a.bind(long);
         a.mov(R8, DropReason::ExceedsMtu.index() as i32);
         a.jump(lost);
-        a.bind(ready);
+        a.bind(patch);
+        a.store(Size::W, R7, state::LEAVE_TO, R1);
+        self.count_sent();
+        self.a.jump(jumps);
+        if self.normal {
+            self.a.bind(normal);
+            self.normal_program(down);
+            self.a.store(Size::W, R7, state::LEAVE_TO, R1);
+            self.a.jump(jumps);
+        }
+        self.a.bind(ready);
     }
 
     /// Counts the frame for the port whose slot is at [`INDEX`]. R9 is kept.
@@ -239,18 +257,19 @@ impl Gen<'_> {
 
     /// A copy goes to the port whose slot plus 1 is in R1, or is counted as dropped.
     fn send_pending_copy(&mut self) {
-        let [patch, lost, done] = ["patch", "lost", "done"].map(|name| self.a.label(name));
+        let [jumps, lost, done] = ["jumps", "lost", "done"].map(|name| self.a.label(name));
         let a = &mut self.a;
         a.load(Size::W, R2, R7, state::OUTPUTS);
         a.add(R2, 1);
         a.store(Size::W, R7, state::OUTPUTS, R2);
-        self.egress(patch, lost);
+        self.egress(jumps, lost);
         self.count_sent();
         self.a.load(Size::W, R2, R9, port::IFINDEX);
         hook::send_copy(&mut self.a, R2);
         self.a.jump(done);
-        self.a.bind(patch);
-        self.a.mov(R8, DropReason::PortDown.index() as i32);
+        self.a.bind(jumps);
+        self.leave_and_return();
+        self.a.jump(done);
         self.a.bind(lost);
         self.count_drop(done);
         self.a.bind(done);
@@ -258,26 +277,34 @@ impl Gen<'_> {
 
     /// Nothing is left to be done but what is pending.
     pub(super) fn emit_finish(&mut self) {
-        let [nothing, patch, lost, known] =
-            ["nothing", "patch", "lost", "known"].map(|name| self.a.label(name));
+        let names = [
+            "nothing", "jumps", "lost", "known", "several", "inside", "given",
+        ];
+        let [nothing, jumps, lost, known, several, inside, given] =
+            names.map(|name| self.a.label(name));
         let gone = self.block(Block::Lost);
+        let refused = self.a.label("refused");
         let a = &mut self.a;
         a.load(Size::W, R1, R7, state::PENDING);
         a.jump_if(Cond::Eq, R1, 0, nothing);
-        self.egress(patch, lost);
+        a.load(Size::W, R2, R7, state::INSIDE);
+        a.jump_if(Cond::Ne, R2, 0, inside);
+        a.load(Size::W, R2, R7, state::OUTPUTS);
+        a.add(R2, 1);
+        a.store(Size::W, R7, state::OUTPUTS, R2);
+        self.count_copies();
+        self.a.load(Size::W, R1, R7, state::PENDING);
+        self.egress(jumps, lost);
         self.count_sent();
         let a = &mut self.a;
         a.load(Size::W, R1, R9, port::IFINDEX);
         hook::send_last(a, R1);
-        a.bind(patch);
-        a.mov(R8, DropReason::PortDown.index() as i32);
-        a.bind(lost);
-        self.count_drop(gone);
+        a.bind(jumps);
+        self.leave_for_good(refused);
         let a = &mut self.a;
-        a.jump(gone);
         a.bind(nothing);
         a.load(Size::W, R1, R7, state::OUTPUTS);
-        a.jump_if(Cond::Ne, R1, 0, gone);
+        a.jump_if(Cond::Ne, R1, 0, several);
         a.load(Size::W, R8, R7, state::GIVEN_UP);
         a.sub(R8, 1);
         a.jump_if(Cond::Sge, R8, 0, known);
@@ -285,8 +312,23 @@ impl Gen<'_> {
         a.load(Size::W, R1, R7, state::MISSED);
         a.jump_if(Cond::Ne, R1, 0, known);
         a.mov(R8, DropReason::FlowDrop.index() as i32);
+        a.jump(known);
+        a.bind(refused);
+        a.mov(R8, DropReason::Failed.index() as i32);
         a.bind(known);
-        a.jump(lost);
+        a.bind(lost);
+        let ended = self.a.label("ended");
+        self.count_drop(ended);
+        self.a.bind(ended);
+        self.a.load(Size::W, R1, R7, state::INSIDE);
+        self.a.jump_if(Cond::Eq, R1, 0, gone);
+        self.a.jump(given);
+        self.a.bind(several);
+        self.a.load(Size::W, R1, R7, state::INSIDE);
+        self.a.jump_if(Cond::Ne, R1, 0, given);
+        self.count_copies();
+        self.a.jump(gone);
+        self.give_back(inside, given);
     }
 
     /// Gives the packet up for a reason; what was sent before leaves all the same, unless the

@@ -75,6 +75,7 @@ impl Gen<'_> {
             Step::Enqueue(port, queue) => self.enqueue(*port, *queue, site),
             Step::OutputField(from) => self.output_field(*from, site),
             Step::OutputInPort => self.output_in_port(site),
+            Step::OutputNormal => return self.output_normal(site, tail),
             Step::OutputAll => self.call_block(Block::AllPorts, site),
             Step::Resubmit { in_port, table } => {
                 self.resubmit(*table, *in_port, site, tail);
