@@ -84,7 +84,7 @@ impl Gen<'_> {
 
     /// Whether what actions change fits where a copy is set aside.
     pub(super) fn fits_aside(&self) -> bool {
-        let saved = self.saved();
+        let saved = self.saved(false);
         let bytes: usize = saved.iter().map(|(_, size)| size.bytes()).sum();
         8 + bytes <= state::SAVE_BYTES as usize
     }
