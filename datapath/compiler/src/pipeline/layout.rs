@@ -115,8 +115,8 @@ pub mod vlan {
     pub const END: i16 = INNER + 4 * (MAX_INNER + 1);
 }
 
-/// u32 in the key: length of the packet in bytes, tags included, as its fields are. It is there
-/// only if an action asks for it.
+/// u32 in the key: length of the packet in bytes as it came, without VLAN tags if the bridge's
+/// actions add or remove some. It is there only if an action asks for it.
 pub const LENGTH: i16 = vlan::END;
 
 /// What a pipeline keeps per CPU besides the key. Offsets in bytes; the key starts at

@@ -86,9 +86,9 @@ pub fn emit(code: &mut Gen<'_>, site: &Site, action: &Action, tail: bool) -> boo
     match action {
         Action::PushVlan(tpid) => {
             let full = code.block(Block::TooDeep);
-            emit_push_vlan(&mut code.a, code.changes, *tpid, full);
+            emit_push_vlan(&mut code.a, *tpid, full);
         }
-        Action::PopVlan | Action::StripVlan => emit_pop_vlan(&mut code.a, code.changes),
+        Action::PopVlan | Action::StripVlan => emit_pop_vlan(&mut code.a),
         Action::DecTtl(_) => dec_ttl(code, site, FieldId::NW_TTL, Prereq::Ip, action),
         Action::DecMplsTtl => dec_ttl(code, site, FieldId::MPLS_TTL, Prereq::Mpls, action),
         Action::Group(id) => return code.group(*id, site, tail),

@@ -165,8 +165,7 @@ impl Gen<'_> {
 
     fn set_tag(&mut self, word: SetWord, site: &Site) {
         let full = self.block(Block::TooDeep);
-        let changes = self.changes;
-        commit::actions::emit_ensure_vlan(&mut self.a, changes, full);
+        commit::actions::emit_ensure_vlan(&mut self.a, full);
         self.set_words(&[word], site);
         self.written(FieldId::VLAN_TCI);
     }
@@ -237,9 +236,10 @@ impl Gen<'_> {
 
     fn check_larger(&mut self, length: Param, to: Subfield, site: &Site) {
         let longer = self.a.label("longer");
+        let changes = self.changes;
+        commit::actions::emit_length(&mut self.a, changes);
         self.load_param(site, length, R2);
         let a = &mut self.a;
-        a.load(Size::W, R1, R7, state::KEY + layout::LENGTH);
         a.mov(R3, 1);
         a.jump_if(Cond::Gt, R1, R2, longer);
         a.mov(R3, 0);

@@ -32,7 +32,7 @@ fn mark(a: &mut Assembler, groups: i32) {
 
 /// `push_vlan`: adds a tag with protocol identifier `tpid` and nothing else in it. Goes to `full`
 /// if the packet has as many tags as the key can hold.
-pub fn emit_push_vlan(a: &mut Assembler, changes: &Changes, tpid: u16, full: Label) {
+pub fn emit_push_vlan(a: &mut Assembler, tpid: u16, full: Label) {
     let untagged = a.label("first_tag");
     unless_tagged(a, untagged);
     whole_tag(a, KEY, R1);
@@ -48,15 +48,13 @@ pub fn emit_push_vlan(a: &mut Assembler, changes: &Changes, tpid: u16, full: Lab
     a.store(Size::W, R7, key(FieldId::VLAN_TCI), PRESENT);
     let outer = (u32::from(tpid) << 16) as i32;
     a.store(Size::W, R7, KEY + vlan::OUTER, outer);
-    longer(a, changes, TAG_BYTES);
     mark(a, dirty::VLAN);
 }
 
 /// `pop_vlan`: removes the outer tag, if there is one; the next one takes its place.
-pub fn emit_pop_vlan(a: &mut Assembler, changes: &Changes) {
+pub fn emit_pop_vlan(a: &mut Assembler) {
     let (done, last) = (a.label("vlan_popped"), a.label("last_tag"));
     unless_tagged(a, done);
-    longer(a, changes, -TAG_BYTES);
     mark(a, dirty::VLAN);
     a.mov(R1, 0);
     a.mov(R3, 0);
@@ -80,12 +78,12 @@ pub fn emit_pop_vlan(a: &mut Assembler, changes: &Changes) {
 
 /// Adds an 802.1Q tag if the packet has none, as the actions that set a part of the tag do first.
 /// Goes to `full` if there is no room.
-pub fn emit_ensure_vlan(a: &mut Assembler, changes: &Changes, full: Label) {
+pub fn emit_ensure_vlan(a: &mut Assembler, full: Label) {
     let (untagged, tagged) = (a.label("untagged"), a.label("has_tag"));
     unless_tagged(a, untagged);
     a.jump(tagged);
     a.bind(untagged);
-    emit_push_vlan(a, changes, aorta_packet::TPID_8021Q, full);
+    emit_push_vlan(a, aorta_packet::TPID_8021Q, full);
     a.bind(tagged);
 }
 
@@ -99,11 +97,33 @@ pub fn emit_dec_ttl(a: &mut Assembler, field: FieldId, over: Label) {
     emit_dirty(a, field);
 }
 
-/// The packet gets longer by `bytes`, if an action asks for the length. Uses R2.
-fn longer(a: &mut Assembler, changes: &Changes, bytes: i32) {
-    if changes.length() {
-        a.load(Size::W, R2, R7, KEY + layout::LENGTH);
-        a.add(R2, bytes);
-        a.store(Size::W, R7, KEY + layout::LENGTH, R2);
+/// R1 = the packet's length in bytes, tags included, as its fields are. Uses R2, R3.
+pub fn emit_length(a: &mut Assembler, changes: &Changes) {
+    a.load(Size::W, R1, R7, KEY + layout::LENGTH);
+    if changes.tags() {
+        tags_length(a);
+        a.add(R1, R3);
     }
+}
+
+/// The length in the key, tags included, becomes one without them: at entry. Uses R1 to R3.
+pub(super) fn without_tags(a: &mut Assembler) {
+    a.load(Size::W, R1, R7, KEY + layout::LENGTH);
+    tags_length(a);
+    a.sub(R1, R3);
+    a.store(Size::W, R7, KEY + layout::LENGTH, R1);
+}
+
+/// R3 = bytes of the tags of the key. Uses R2.
+fn tags_length(a: &mut Assembler) {
+    let (tagged, none) = (a.label("tagged"), a.label("tags_known"));
+    a.mov(R3, 0);
+    a.load(Size::W, R2, R7, key(FieldId::VLAN_TCI));
+    a.jump_if(Cond::Set, R2, PRESENT, tagged);
+    a.jump(none);
+    a.bind(tagged);
+    a.load(Size::W, R3, R7, KEY + vlan::COUNT);
+    a.add(R3, 1);
+    a.lsh(R3, TAG_BYTES.trailing_zeros() as i32);
+    a.bind(none);
 }

@@ -81,11 +81,13 @@ pub fn emit_commit(a: &mut Assembler, facts: &CommitFacts<'_>) {
     e.a.jump(facts.done);
 }
 
-/// Takes the base from the key, at entry and whenever the key was read from the frame anew. Uses
-/// R1.
+/// Takes the base from the key, once the key is read from the frame. Uses R1 to R3.
 pub fn emit_base(a: &mut Assembler, changes: &Changes) {
     if changes.tags() {
         tags::copy_to_base(a);
+        if changes.length() {
+            actions::without_tags(a);
+        }
     }
 }
 
