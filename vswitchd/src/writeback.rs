@@ -94,6 +94,8 @@ pub struct BridgeState {
     pub datapath_id: String,
     /// Version of the datapath.
     pub datapath_version: String,
+    /// Why its flows don't run, if they don't.
+    pub flow_problem: Option<String>,
 }
 
 impl BridgeState {
@@ -113,6 +115,9 @@ impl BridgeState {
             &old.datapath_version,
             text,
         );
+        out.put("status", &self.flow_problem, &old.flow_problem, |why| {
+            Datum::map(why.iter().map(|why| ("aorta-flows", why.as_str())))
+        });
         out.columns
     }
 }
@@ -237,6 +242,7 @@ mod tests {
         let bridge = BridgeState {
             datapath_id: "00".repeat(8),
             datapath_version: "x".into(),
+            flow_problem: Some("why".into()),
         };
         for (name, datum) in bridge.changes(None) {
             let column = schema.table("Bridge").unwrap().column(name).unwrap();

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // no test file needs all of it
 
 pub mod client;
+pub mod flows;
 pub mod pair;
 pub mod python;
 pub mod real_switch;

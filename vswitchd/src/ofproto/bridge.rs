@@ -288,6 +288,14 @@ impl BridgeFlows {
         pending
     }
 
+    /// Has a flow's timeouts start anew.
+    pub(super) fn refresh(&mut self, id: FlowId, now: Moment) {
+        if let Some(ages) = self.ages.get_mut(&id) {
+            ages.modified = now;
+        }
+        self.timed.refresh(id, now);
+    }
+
     /// Looks again soon, because what was over could not be removed.
     pub fn look_again(&mut self, now: Moment) {
         self.timed.again(now);

@@ -74,6 +74,14 @@ impl Timed {
         }
     }
 
+    /// Has a flow's timeouts start anew.
+    pub fn refresh(&mut self, id: FlowId, now: Moment) {
+        if let Some(clocked) = self.flows.get_mut(&id) {
+            clocked.modified = now;
+            clocked.used = now;
+        }
+    }
+
     /// When to look next; never if no flow has a timeout.
     pub fn next(&self) -> Option<Moment> {
         self.next

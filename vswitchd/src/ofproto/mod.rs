@@ -7,6 +7,7 @@ mod expiry;
 mod history;
 mod input;
 mod journal;
+mod learn;
 mod learned;
 mod moment;
 mod names;

@@ -203,6 +203,55 @@ fn learned_flows_go_with_the_last_that_learns_them() {
 }
 
 #[test]
+fn what_packets_ask_for_is_learned_once_and_stays_while_they_ask() {
+    let mut flows = BridgeFlows::default();
+    let ask = |flows: &mut BridgeFlows, line: &str, now| {
+        let flow = super::flows(&texts(&[line]), &flows.names)
+            .unwrap()
+            .remove(0);
+        let learned = aorta_flow::Learned {
+            bridge: "br0".into(),
+            flow,
+            limit: 2,
+            by: None,
+            delete_learned: false,
+        };
+        let pending = flows.prepare_learned(&learned, Moment(now)).unwrap();
+        flows.commit(&pending.changes, Moment(now));
+        pending.changes.len()
+    };
+    let first = "table=1,hard_timeout=10,cookie=0x5,dl_dst=02:00:00:00:00:01,actions=1";
+    assert_eq!(ask(&mut flows, first, 0), 1);
+    assert_eq!(ask(&mut flows, first, 8 * SECOND), 0);
+    assert_eq!(expire(&mut flows, 10 * SECOND), []);
+    assert_eq!(flows.next_expiry(), Some(Moment(18 * SECOND)));
+    assert_eq!(
+        ask(
+            &mut flows,
+            &first.replace("actions=1", "actions=2"),
+            9 * SECOND
+        ),
+        1
+    );
+    assert!(shown(&flows)[0].ends_with("actions=output:2"));
+    assert_eq!(ask(&mut flows, &first.replace(":01", ":02"), 9 * SECOND), 1);
+    assert_eq!(
+        ask(&mut flows, &first.replace(":01", ":03"), 9 * SECOND),
+        0,
+        "enough"
+    );
+    assert_eq!(
+        ask(
+            &mut flows,
+            &first.replace(":01", ":03").replace("0x5", "0x6"),
+            9 * SECOND
+        ),
+        1
+    );
+    assert_eq!(flows.tables().len(), 3);
+}
+
+#[test]
 fn a_replacement_leaves_equal_flows_alone() {
     let mut flows = BridgeFlows::default();
     add(

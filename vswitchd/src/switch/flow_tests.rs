@@ -100,6 +100,30 @@ async fn what_the_datapath_refuses_changes_nothing() {
 }
 
 #[tokio::test]
+async fn tables_that_never_ran_are_told_and_tried_again() {
+    let mut switch = switch(true, None).await;
+    switch.datapath.refuses_flows = Some("no memory".into());
+    let bridge = switch.model.bridges.values_mut().next().unwrap();
+    (bridge.secure, bridge.forward_bpdu) = (false, true);
+    let updates = switch.configure().await;
+    let status = |updates: &[RowUpdate]| {
+        let columns = updates.iter().filter(|u| u.table == "Bridge");
+        let mut columns = columns.flat_map(|update| update.columns.clone());
+        columns.find(|(column, _)| *column == "status").unwrap().1
+    };
+    let told = aorta_ovsdb::Datum::map([("aorta-flows", "no memory")]);
+    assert_eq!(status(&updates), told);
+    assert_eq!(switch.status().1, ["the flows of br0 don't run: no memory"]);
+    switch.datapath.refuses_flows = None;
+    let bridge = switch.model.bridges.values_mut().next().unwrap();
+    bridge.forward_bpdu = false;
+    let updates = switch.configure().await;
+    let nothing: [(&str, &str); 0] = [];
+    assert_eq!(status(&updates), aorta_ovsdb::Datum::map(nothing));
+    assert_eq!(shown(&mut switch), ["priority=0 actions=NORMAL"]);
+}
+
+#[tokio::test]
 async fn a_bridge_that_is_not_there_has_no_flows() {
     let mut switch = switch(true, None).await;
     let (to, mut from) = oneshot::channel();

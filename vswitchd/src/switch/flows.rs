@@ -143,6 +143,11 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         flows.map_or(0, |flows| flows.tables.tables().len() as u64)
     }
 
+    /// Why the flows of a bridge don't run, if they don't.
+    pub(super) fn flow_problem(&self, bridge: &BridgeName) -> Option<String> {
+        self.flows.get(bridge)?.problem.clone()
+    }
+
     /// Tables that the datapath doesn't take, one line each.
     pub(super) fn flow_problems(&self) -> Vec<String> {
         let problem = |(name, flows): (&BridgeName, &Flows)| {

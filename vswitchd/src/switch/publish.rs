@@ -91,6 +91,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             let state = BridgeState {
                 datapath_id: datapath_id(bridge, bridge_mac(bridge, &self.actual)),
                 datapath_version: env!("CARGO_PKG_VERSION").to_owned(),
+                flow_problem: self.flow_problem(&bridge.name),
             };
             updates.extend(published.bridge(bridge.row, state));
             for port in &bridge.ports {
