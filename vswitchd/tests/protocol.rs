@@ -438,6 +438,56 @@ fn answers_are_those_of_ovs_vswitchd() {
         let (ours, theirs) = both(line);
         assert_eq!(ours, theirs, "{line}");
     }
+    for rundir in [&host.rundir(), rundir] {
+        let mut add = Command::new("ovs-vsctl");
+        add.env("OVS_RUNDIR", rundir).arg("--timeout=20");
+        run(add.args(["add-br", "br0"]));
+    }
+    for line in [
+        "ofproto/list",
+        "fdb/flush",
+        "fdb/flush br0",
+        "fdb/flush nope",
+        "fdb/flush a b",
+        "bridge/dump-flows",
+        "bridge/dump-flows nope",
+        "ofproto/trace",
+        "ofproto/trace br0",
+        "ofproto/trace nope in_port=1",
+    ] {
+        let (ours, theirs) = both(line);
+        assert_eq!(ours, theirs, "{line}");
+    }
+    // Their own table has flows that nobody asked for.
+    let flows = |(_, out, _): (Option<i32>, String, String)| -> Vec<String> {
+        let lines = out.lines().filter(|line| !line.starts_with("table_id=254"));
+        let timeless = |line: &str| match line.split_once(", ") {
+            Some((_, rest)) => rest.to_owned(),
+            None => line.to_owned(),
+        };
+        lines.map(timeless).collect()
+    };
+    let (ours, theirs) = both("bridge/dump-flows br0");
+    assert_eq!(flows(ours), flows(theirs));
+    let (ours, theirs) = both("dpif/show");
+    let ports = |text: &str| text.lines().filter(|l| l.contains("br0 65534/")).count();
+    assert_eq!((ports(&ours.1), ports(&theirs.1)), (1, 1), "{ours:?}");
+    let (ours, theirs) = both("ofproto/trace br0 in_port=LOCAL,tcp,tp_dst=80");
+    for line in ["bridge(\"br0\")", "    NORMAL"] {
+        let there = |text: &str| text.lines().any(|other| other == line);
+        assert!(
+            there(&ours.1) && there(&theirs.1),
+            "{line}: {ours:?} {theirs:?}"
+        );
+    }
+    let (ours, theirs) = both("ofproto/trace br0 xin_port=1");
+    for (status, _, words) in [&ours, &theirs] {
+        assert!(
+            words.starts_with("Bad openflow flow syntax: xin_port=1: "),
+            "{words}"
+        );
+        assert_eq!(*status, Some(2));
+    }
     let (ours, all_of_them) = both("list-commands");
     for line in ours.1.lines() {
         assert!(all_of_them.1.lines().any(|other| other == line), "{line:?}");

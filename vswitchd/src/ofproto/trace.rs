@@ -27,7 +27,13 @@ pub fn trace(
     let text = describe(&packet.key);
     let mut around = Around { ports };
     let translation = translate(flows.tables(), packet, &mut around);
-    Ok(answer(&translation, text, &flows.names, explained))
+    Ok(answer(
+        &translation,
+        text,
+        &params.bridge,
+        &flows.names,
+        explained,
+    ))
 }
 
 fn form(why: &str) -> FlowError {
@@ -112,9 +118,11 @@ fn describe(key: &FlowKey) -> String {
 fn answer(
     translation: &Translation,
     packet: String,
+    bridge: &str,
     names: &PortNames,
     explained: &FlowExplain,
 ) -> FlowTrace {
+    let heading = format!("bridge(\"{bridge}\")");
     let lines = translation.trace.lines.iter();
     let trace: Vec<TraceLine> = lines
         .map(|line| {
@@ -151,7 +159,14 @@ fn answer(
     let nothing = || "no flow sends it anywhere".to_owned();
     let last = outputs.last().map(|output| output.packet.clone());
     FlowTrace {
-        text: format!("Flow: {packet}\n\n{}", translation.trace),
+        text: format!(
+            "Flow: {packet}\n\n{heading}\n{}\n{}\nFinal flow: {}\n",
+            "-".repeat(heading.len()),
+            translation.trace,
+            last.as_ref()
+                .filter(|last| **last != packet)
+                .map_or("unchanged", String::as_str)
+        ),
         final_packet: last.unwrap_or_else(|| packet.clone()),
         packet,
         drop: outputs.is_empty().then(|| error.unwrap_or_else(nothing)),

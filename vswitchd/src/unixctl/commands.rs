@@ -32,7 +32,12 @@ const SWITCH: &[Command] = &[
     ("fdb/flush", "[bridge]", 0, 1),
     ("fdb/show", "bridge", 1, 1),
     ("ofproto/list", "", 0, 0),
-    ("ofproto/trace", "bridge br_flow [-generate|packet]", 1, ANY),
+    (
+        "ofproto/trace",
+        "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]",
+        1,
+        ANY,
+    ),
 ];
 
 const DATABASE: &[Command] = &[
