@@ -8,10 +8,21 @@ use std::time::{Duration, Instant};
 use common::flows::{add, entries, file, flows, packets, replace};
 use common::{Bed, RIGHT, done, eventually, pings, status, vsctl};
 
-/// Lets ARP through and nothing else.
-const ARP: &str = "priority=10,arp,actions=NORMAL";
-/// Lets pings through.
-const PINGS: &str = "priority=20,icmp,actions=NORMAL";
+/// Lets ARP through, both ways.
+const ARP: [&str; 2] = [
+    "priority=10,arp,in_port=va,actions=output:vb",
+    "priority=10,arp,in_port=vb,actions=output:va",
+];
+/// Lets pings through, both ways.
+const PINGS: [&str; 2] = [
+    "priority=20,icmp,in_port=va,actions=output:vb",
+    "priority=20,icmp,in_port=vb,actions=output:va",
+];
+
+/// ARP, pings and more.
+fn and_pings<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&ARP, &PINGS, more].concat()
+}
 
 #[test]
 fn a_bridge_begins_with_normal_and_secure_with_nothing() {
@@ -29,7 +40,7 @@ fn a_bridge_begins_with_normal_and_secure_with_nothing() {
 #[test]
 fn an_access_list_lets_pass_what_it_allows() {
     let bed = Bed::new("facl");
-    replace(&bed.switch, &[ARP, PINGS]);
+    replace(&bed.switch, &and_pings(&[]));
     assert!(pings(&bed.left, RIGHT));
     let before = packets(&bed.switch, "icmp");
     assert!(before >= 2, "request and reply: {before}");
@@ -112,13 +123,11 @@ fn a_restart_keeps_flows_counters_and_traffic() {
     let mut bed = Bed::new("fkeep");
     replace(
         &bed.switch,
-        &[
-            ARP,
-            PINGS,
+        &and_pings(&[
             "priority=20,udp,in_port=va,actions=resubmit(,3)",
             "table=3,cookie=0x77,udp,actions=output:vb",
             "table=9,hard_timeout=3000,actions=drop",
-        ],
+        ]),
     );
     done(
         &bed.switch,
@@ -183,8 +192,10 @@ fn flows_end_when_their_time_is_over() {
     replace(
         &bed.switch,
         &[
-            ARP,
-            "priority=20,icmp,idle_timeout=2,actions=NORMAL",
+            ARP[0],
+            ARP[1],
+            "priority=20,icmp,idle_timeout=2,in_port=va,actions=output:vb",
+            PINGS[1],
             "table=5,tcp,idle_timeout=1,actions=drop",
             "table=5,udp,hard_timeout=1,actions=drop",
         ],
@@ -204,9 +215,9 @@ fn flows_end_when_their_time_is_over() {
         assert!(pings(&bed.left, RIGHT));
         std::thread::yield_now();
     }
-    assert_eq!(flows(&bed.switch, "icmp").len(), 1);
+    assert_eq!(flows(&bed.switch, "icmp").len(), 2);
     eventually("it goes when it is unused", || {
-        flows(&bed.switch, "icmp").is_empty()
+        flows(&bed.switch, "icmp").len() == 1
     });
     assert!(!pings(&bed.left, RIGHT));
 }
@@ -216,7 +227,7 @@ fn what_is_refused_changes_nothing() {
     let bed = Bed::new("fbad");
     replace(
         &bed.switch,
-        &[ARP, PINGS, "table=3,priority=5,tcp,actions=drop"],
+        &and_pings(&["table=3,priority=5,tcp,actions=drop"]),
     );
     let before = flows(&bed.switch, "");
     for (line, words) in [
@@ -224,7 +235,7 @@ fn what_is_refused_changes_nothing() {
         ("tp_dst=80,actions=drop", ""),
         ("nw_src=10.0.0.0/8,ip,tp_src=1,actions=drop", ""),
         ("dl_type=0x800/0xff,actions=drop", ""),
-        ("tcp,tp_dst=70000,actions=drop", "65535"),
+        ("tcp,tp_dst=70000,actions=drop", "too large"),
         ("actions=set_field:80->tcp_dst", "OFPBAC_MATCH_INCONSISTENT"),
         ("table=3,actions=goto_table:3", "OFPBIC_BAD_TABLE_ID"),
         ("actions=group:9", "OFPBAC_BAD_OUT_GROUP"),
@@ -262,7 +273,8 @@ fn what_is_refused_changes_nothing() {
 fn a_hundred_thousand_flows_are_loaded_used_and_kept() {
     const FLOWS: u32 = 100_000;
     let mut bed = Bed::new("fmany");
-    let mut text = format!("{ARP}\n{PINGS}\npriority=20,udp,in_port=va,actions=output:vb\n");
+    done(&bed.switch, "set-fail-mode br0 secure");
+    let mut text = and_pings(&["priority=20,udp,in_port=va,actions=output:vb\n"]).join("\n");
     for n in 0..FLOWS {
         let (a, b, c) = (n >> 16, n >> 8 & 0xff, n & 0xff);
         text += &format!("priority=100,tcp,nw_src=10.{a}.{b}.{c},tp_dst=80,actions=output:vb\n");
@@ -275,7 +287,7 @@ fn a_hundred_thousand_flows_are_loaded_used_and_kept() {
     );
     println!("{FLOWS} flows in {:?}", start.elapsed());
     let count = |bed: &Bed| status(&bed.switch).bridges[0].flows;
-    assert_eq!(count(&bed), u64::from(FLOWS) + 4);
+    assert_eq!(count(&bed), u64::from(FLOWS) + 6);
     assert!(pings(&bed.left, RIGHT));
     let start = Instant::now();
     add(
@@ -289,7 +301,7 @@ fn a_hundred_thousand_flows_are_loaded_used_and_kept() {
         bed.switch.restart().unwrap();
         println!("restarted in {:?}", start.elapsed());
     });
-    assert_eq!(count(&bed), u64::from(FLOWS) + 5);
+    assert_eq!(count(&bed), u64::from(FLOWS) + 7);
     done(&bed.switch, "del-flows br0 tcp");
-    assert_eq!(count(&bed), 4);
+    assert_eq!(count(&bed), 6);
 }

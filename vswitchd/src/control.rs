@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use aorta_api::{
-    BridgeStatus, EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer, FlowTrace,
-    FlowTraceParams,
+    BridgeStatus, EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer, FlowTraceParams,
 };
 use aorta_flow::table::{FlowMod, Modification};
 use aorta_flow::{Flow, MeterId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ofproto::{FlowDumped, FlowError, GroupDumped, MeterDumped, PortNames};
+use crate::ofproto::{FlowDumped, FlowError, GroupDumped, MeterDumped, PortNames, TraceJob};
 use crate::reconcile::Fdb;
 
 /// One question, with where the answer goes.
@@ -60,8 +59,8 @@ pub enum FlowRequest {
     Groups(Option<u32>, FlowAnswer<Vec<GroupDumped>>),
     /// One meter, or all.
     Meters(Option<MeterId>, FlowAnswer<Vec<MeterDumped>>),
-    /// A packet's way through the tables.
-    Trace(FlowTraceParams, FlowAnswer<FlowTrace>),
+    /// What is needed to follow a packet through the tables.
+    Trace(FlowTraceParams, FlowAnswer<Box<TraceJob>>),
     /// How the tables are compiled.
     Explain(FlowAnswer<FlowExplain>),
 }

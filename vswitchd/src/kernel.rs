@@ -2,15 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aorta_api::FlowExplain;
+use aorta_api::{FlowExplain, TableExplain};
+use aorta_compiler::pipeline::TableReport;
+use aorta_compiler::pipeline::record::RuleId;
 use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::{Attachment, BridgeName, Port, PortName, Snapshot};
-use aorta_kernel::Datapath as Kernel;
-use tracing::error;
+use aorta_kernel::{Datapath as Kernel, Explained};
+use tracing::{debug, error};
 
+use crate::clock;
 use crate::errors;
 use crate::expedite::Expedite;
 use crate::reconcile::{Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, Hook};
+
+/// Why programs run at tcx.
+const TCX: &str = "keeps GSO frames whole and checksums offloaded";
 
 /// The datapath in the kernel.
 #[derive(Debug)]
@@ -90,32 +96,48 @@ impl Datapath for KernelDatapath {
 
     fn apply_flows(
         &mut self,
-        _bridge: &BridgeName,
-        _tables: &Tables,
-        _changes: Option<&[Change]>,
+        bridge: &BridgeName,
+        tables: &Tables,
+        changes: Option<&[Change]>,
     ) -> Result<(), DatapathError> {
+        let applied = self.kernel.apply_flows(bridge, tables, changes);
+        let applied = applied.map_err(|error| DatapathError(brief(&error)))?;
+        if let Some(why) = applied.why_rebuilt {
+            let load_ms = applied.load_time.as_millis();
+            debug!("{bridge}: flow tables compiled anew in {load_ms} ms: {why}");
+        }
         Ok(())
     }
 
-    fn adopt_flows(&mut self, _bridge: &BridgeName, _rules: HashMap<FlowId, u32>) {}
+    fn adopt_flows(&mut self, bridge: &BridgeName, rules: HashMap<FlowId, u32>) {
+        let rules = rules.into_iter().map(|(flow, rule)| (flow, RuleId(rule)));
+        self.kernel.adopt_rules(bridge, &rules.collect());
+    }
 
-    fn flow_rule(&self, _bridge: &BridgeName, _flow: FlowId) -> Option<u32> {
-        None
+    fn flow_rule(&self, bridge: &BridgeName, flow: FlowId) -> Option<u32> {
+        self.kernel.rule(bridge, flow).map(|rule| rule.0)
     }
 
     fn flow_counters(
         &self,
-        _bridge: &BridgeName,
+        bridge: &BridgeName,
     ) -> Result<HashMap<FlowId, FlowCounters>, DatapathError> {
-        Ok(HashMap::new())
+        let counted = self.kernel.flow_stats(bridge).map_err(refused)?;
+        let now = clock::now();
+        let counters = counted.into_iter().map(|(flow, counted)| {
+            let counters = FlowCounters {
+                packets: counted.packets,
+                bytes: counted.bytes,
+                used: counted.idle.map(|idle| now - idle),
+            };
+            (flow, counters)
+        });
+        Ok(counters.collect())
     }
 
-    fn explain(&self, _bridge: &BridgeName) -> Result<FlowExplain, DatapathError> {
-        Ok(FlowExplain {
-            hook: "none".to_owned(),
-            why: "flow tables aren't compiled yet".to_owned(),
-            ..FlowExplain::default()
-        })
+    fn explain(&self, bridge: &BridgeName) -> Result<FlowExplain, DatapathError> {
+        let explained = self.kernel.explain_flows(bridge);
+        Ok(explained.map_or_else(normal, |explained| told(&explained)))
     }
 
     fn fdb(&self, bridge: &BridgeName) -> Result<Vec<Fdb>, DatapathError> {
@@ -133,13 +155,48 @@ impl Datapath for KernelDatapath {
     }
 }
 
+/// A bridge whose only flow is NORMAL.
+fn normal() -> FlowExplain {
+    let why = "NORMAL is the only flow: the programs of the ports do it themselves";
+    FlowExplain {
+        tables: vec![TableExplain {
+            flows: 1,
+            template: "normal".to_owned(),
+            why: why.to_owned(),
+            ..TableExplain::default()
+        }],
+        hook: "tcx".to_owned(),
+        why: TCX.to_owned(),
+        ..FlowExplain::default()
+    }
+}
+
+/// What became of tables, as the management API has it.
+fn told(explained: &Explained) -> FlowExplain {
+    let table = |table: &TableReport| TableExplain {
+        table: table.table,
+        flows: table.rules as u64,
+        template: table.template.to_owned(),
+        why: table.why.clone(),
+        masks: table.masks as u64,
+        probes_per_packet: table.probes as f64,
+        program_insns: table.insns as u64,
+        memory_bytes: table.bytes.into(),
+        cheaper: table.cheaper.clone(),
+    };
+    FlowExplain {
+        tables: explained.report.tables.iter().map(table).collect(),
+        program_insns: explained.program_insns as u64,
+        load_ms: explained.load_time.as_secs_f64() * 1000.0,
+        hook: "tcx".to_owned(),
+        why: TCX.to_owned(),
+    }
+}
+
 /// Where a served port's frames enter.
 fn hook(port: &Port) -> Option<Hook> {
     let (name, reason) = match &port.attachment {
-        Attachment::Netdev { .. } => (
-            "tcx",
-            "keeps GSO frames whole and checksums offloaded".to_owned(),
-        ),
+        Attachment::Netdev { .. } => ("tcx", TCX.to_owned()),
         Attachment::Patch { peer } => ("patch", format!("frames jump to {peer}, without a device")),
         Attachment::Absent => return None,
     };

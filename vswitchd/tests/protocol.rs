@@ -53,6 +53,16 @@ impl Reference {
     }
 }
 
+/// Another daemon; ended with the value.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Drop for Reference {
     fn drop(&mut self) {
         let _ = self.server.kill();
@@ -403,11 +413,8 @@ fn answers_are_those_of_ovs_vswitchd() {
     command.arg(format!("unix:{}/db.sock", rundir.display()));
     let environment = ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"];
     command.envs(environment.map(|name| (name, rundir)));
-    let mut switch = command
-        .args(["-vconsole:off"])
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    command.args(["-vconsole:off"]).stderr(Stdio::null());
+    let _switch = Ended(command.spawn().unwrap());
     until("ovs-vswitchd is there", || {
         appctl(rundir, &["version"]).status.success()
     });
@@ -492,6 +499,4 @@ fn answers_are_those_of_ovs_vswitchd() {
     for line in ours.1.lines() {
         assert!(all_of_them.1.lines().any(|other| other == line), "{line:?}");
     }
-    let _ = switch.kill();
-    let _ = switch.wait();
 }

@@ -91,6 +91,12 @@ impl Datapath {
         Ok(())
     }
 
+    /// Number of the rule of a flow; none if the bridge has no such flow, or does NORMAL alone.
+    pub fn rule(&self, bridge: &BridgeName, flow: FlowId) -> Option<RuleId> {
+        let rules = self.flows.rules(self.slot(bridge)?)?;
+        rules.get(&flow).copied().map(RuleId)
+    }
+
     /// Numbers of the rules of a bridge's flows, for [`Datapath::adopt_rules`]. Empty if it does
     /// NORMAL alone.
     pub fn rules(&self, bridge: &BridgeName) -> HashMap<FlowId, RuleId> {

@@ -230,5 +230,6 @@ async fn trace(context: &Context, params: FlowTraceParams) -> Answer<FlowTrace> 
         ));
     }
     let bridge = params.bridge.clone();
-    ask(context, bridge, |to| FlowRequest::Trace(params, to)).await
+    let job = ask(context, bridge, |to| FlowRequest::Trace(params, to)).await?;
+    Ok(beside(move || job.run()).await??)
 }

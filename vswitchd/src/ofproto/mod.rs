@@ -25,4 +25,4 @@ pub use journal::{Journal, JournalError, Restored, RestoredBridge};
 pub use moment::Moment;
 pub use names::PortNames;
 pub use replace::difference;
-pub use trace::trace;
+pub use trace::TraceJob;

@@ -20,12 +20,6 @@ impl PortNames {
             self.by_number.insert(number, name.to_owned());
         }
     }
-
-    /// What to call a port.
-    pub fn show(&self, port: OfPort) -> String {
-        self.port_name(port)
-            .map_or_else(|| port.to_string(), str::to_owned)
-    }
 }
 
 impl Names for PortNames {

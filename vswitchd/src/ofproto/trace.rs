@@ -1,39 +1,50 @@
 //! A packet's way through a bridge's tables, as the management API tells it. Pure.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use aorta_api::{
     FlowExplain, FlowTrace, FlowTraceParams, TraceFlow, TraceLine, TraceOutput, TracePlace,
 };
 use aorta_flow::field::{FieldId, Prereq};
 use aorta_flow::text::{Form, Names, parse_flow};
-use aorta_flow::translate::{Effect, Env, Packet, TraceWhat, Translation, translate};
-use aorta_flow::{FlowKey, Match, OfPort};
+use aorta_flow::translate::{Packet, TraceWhat};
+use aorta_flow::{BridgeName, FlowKey, Interpreter, OfPort, Tracing};
 
-use super::{BridgeFlows, FlowError, PortNames};
+use super::{FlowError, PortNames};
 
 /// Length of a packet that is given by its fields, in bytes: the least that Ethernet has.
 const LEN_BYTES: u32 = 60;
 
-/// Follows a packet.
-///
-/// # Errors
-/// If the packet's text can't be read.
-pub fn trace(
-    flows: &BridgeFlows,
-    ports: &[OfPort],
-    params: &FlowTraceParams,
-    explained: &FlowExplain,
-) -> Result<FlowTrace, FlowError> {
-    let packet = packet(params, &flows.names)?;
-    let text = describe(&packet.key);
-    let mut around = Around { ports };
-    let translation = translate(flows.tables(), packet, &mut around);
-    Ok(answer(
-        &translation,
-        text,
-        &params.bridge,
-        &flows.names,
-        explained,
-    ))
+/// All that is needed to follow a packet, as it was at one moment.
+#[derive(Debug)]
+pub struct TraceJob {
+    /// The switch.
+    pub switch: Interpreter,
+    /// The packet.
+    pub params: FlowTraceParams,
+    /// Names of the bridge's ports.
+    pub names: Arc<PortNames>,
+    /// How the bridge's tables are compiled.
+    pub explained: FlowExplain,
+    /// The moment, on the clock of the learned addresses.
+    pub now: Duration,
+}
+
+impl TraceJob {
+    /// Follows the packet.
+    ///
+    /// # Errors
+    /// If the packet can't be read, or there is no such bridge.
+    pub fn run(&self) -> Result<FlowTrace, FlowError> {
+        let bridge = &self.params.bridge;
+        let packet = packet(&self.params, &self.names)?;
+        let has_bytes = self.params.frame.is_some();
+        let name = BridgeName::from(bridge.as_str());
+        let tracing = self.switch.trace(&name, packet, self.now);
+        let tracing = tracing.ok_or_else(|| FlowError::NoBridge(bridge.clone()))?;
+        Ok(answer(&tracing, has_bytes, &self.explained))
+    }
 }
 
 fn form(why: &str) -> FlowError {
@@ -90,10 +101,10 @@ fn framed(digits: &str, around: &FlowKey) -> Result<Packet, FlowError> {
 
 /// The bytes of hexadecimal digits; what people put between them is skipped.
 fn bytes(digits: &str) -> Option<Vec<u8>> {
-    let between = |c: &char| !matches!(c, ':' | '.' | '-' | '_') && !c.is_whitespace();
+    let counts = |c: &char| !matches!(c, ':' | '.' | '-' | '_') && !c.is_whitespace();
     let digits: Vec<u32> = digits
         .chars()
-        .filter(between)
+        .filter(counts)
         .map(|c| c.to_digit(16))
         .collect::<Option<_>>()?;
     let pairs = digits.chunks_exact(2);
@@ -102,93 +113,66 @@ fn bytes(digits: &str) -> Option<Vec<u8>> {
     whole.then_some(bytes)
 }
 
-/// A packet's fields as a match that only it has.
-fn describe(key: &FlowKey) -> String {
-    let mut matching = Match::any();
-    for id in FieldId::all().filter(|id| id.field().home == *id) {
-        let value = key.get(id);
-        if value != 0 {
-            // A value that came from a match fits its field.
-            let _ = matching.set(id, value);
-        }
-    }
-    matching.to_string()
-}
-
-fn answer(
-    translation: &Translation,
-    packet: String,
-    bridge: &str,
-    names: &PortNames,
-    explained: &FlowExplain,
-) -> FlowTrace {
-    let heading = format!("bridge(\"{bridge}\")");
-    let lines = translation.trace.lines.iter();
-    let trace: Vec<TraceLine> = lines
-        .map(|line| {
-            let mut told = TraceLine {
-                depth: u32::try_from(line.depth).unwrap_or(u32::MAX),
-                ..TraceLine::default()
-            };
-            match &line.what {
-                TraceWhat::Table { table, flow } => {
-                    told.table = Some(*table);
-                    told.flow = flow.as_ref().map(|flow| TraceFlow {
-                        cookie: format!("{:#x}", flow.cookie),
-                        priority: flow.priority,
-                        matching: flow.matching.clone(),
-                    });
-                }
-                TraceWhat::Action { action, changes } => {
-                    told.action = Some(action.clone());
-                    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
-                    told.note = (!changes.is_empty()).then(|| changes.join(", "));
-                }
-                TraceWhat::Bridge(name) => told.note = Some(format!("enters bridge {name}")),
-                TraceWhat::Note(note) => told.note = Some(note.clone()),
-            }
-            told
+fn answer(tracing: &Tracing, has_bytes: bool, explained: &FlowExplain) -> FlowTrace {
+    let trace: Vec<TraceLine> = tracing.trace.lines.iter().flat_map(lines).collect();
+    let outputs: Vec<TraceOutput> = tracing
+        .outputs
+        .iter()
+        .map(|output| TraceOutput {
+            port: match &output.port {
+                Some(port) => port.to_string(),
+                None => "CONTROLLER".to_owned(),
+            },
+            packet: output.packet.clone(),
+            frame: has_bytes.then(|| hexadecimal(&output.frame)),
         })
         .collect();
-    let outputs: Vec<TraceOutput> = translation
-        .effects
-        .iter()
-        .flat_map(|effect| outputs_of(effect, names))
-        .collect();
-    let error = translation.error.as_ref().map(ToString::to_string);
-    let nothing = || "no flow sends it anywhere".to_owned();
-    let last = outputs.last().map(|output| output.packet.clone());
+    let error = tracing.error.as_ref().map(ToString::to_string);
+    let dropped = error.or_else(|| tracing.drop.map(|reason| reason.name().to_owned()));
     FlowTrace {
-        text: format!(
-            "Flow: {packet}\n\n{heading}\n{}\n{}\nFinal flow: {}\n",
-            "-".repeat(heading.len()),
-            translation.trace,
-            last.as_ref()
-                .filter(|last| **last != packet)
-                .map_or("unchanged", String::as_str)
-        ),
-        final_packet: last.unwrap_or_else(|| packet.clone()),
-        packet,
-        drop: outputs.is_empty().then(|| error.unwrap_or_else(nothing)),
-        outputs,
+        packet: tracing.packet.clone(),
         places: places(&trace, explained),
+        final_packet: tracing.last.clone(),
+        drop: dropped.filter(|_| outputs.is_empty()),
+        outputs,
         trace,
+        text: tracing.to_string(),
     }
 }
 
-fn outputs_of(effect: &Effect, names: &PortNames) -> Vec<TraceOutput> {
-    let (ports, packet) = match effect {
-        Effect::Output { port, packet, .. } => (vec![*port], packet),
-        Effect::Normal { ports, packet, .. } => (ports.clone(), packet),
-        Effect::Controller { packet, .. } => (vec![OfPort::CONTROLLER], packet),
-        _ => return Vec::new(),
+fn lines(line: &aorta_flow::translate::TraceLine) -> Vec<TraceLine> {
+    let told = TraceLine {
+        depth: u32::try_from(line.depth).unwrap_or(u32::MAX),
+        ..TraceLine::default()
     };
-    let copy = |port| TraceOutput {
-        port: names.show(port),
-        packet: describe(&packet.key),
-        frame: packet.frame().map(|bytes| hexadecimal(&bytes)),
+    let note = |note: String| TraceLine {
+        note: Some(note),
+        ..told.clone()
     };
-    ports.into_iter().map(copy).collect()
+    match &line.what {
+        TraceWhat::Bridge(name) => vec![note(format!("bridge {name}"))],
+        TraceWhat::Table { table, flow } => {
+            let flow = flow.as_ref().map(|flow| TraceFlow {
+                cookie: format!("{:#x}", flow.cookie),
+                priority: flow.priority,
+                matching: flow.matching.clone(),
+            });
+            vec![TraceLine {
+                table: Some(*table),
+                flow,
+                ..told
+            }]
+        }
+        TraceWhat::Action { action, changes } => {
+            let action = TraceLine {
+                action: Some(action.clone()),
+                ..told.clone()
+            };
+            let changes = changes.iter().map(|change| note(change.to_string()));
+            [action].into_iter().chain(changes).collect()
+        }
+        TraceWhat::Note(text) => vec![note(text.clone())],
+    }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -210,21 +194,4 @@ fn places(trace: &[TraceLine], explained: &FlowExplain) -> Vec<TracePlace> {
         }
     };
     met.into_iter().map(place).collect()
-}
-
-/// What is around the tables, as far as it is known without sending anything.
-struct Around<'a> {
-    ports: &'a [OfPort],
-}
-
-impl Env for Around<'_> {
-    fn normal(&mut self, packet: &Packet) -> Vec<OfPort> {
-        let from = packet.key.get(FieldId::IN_PORT);
-        let others = self.ports.iter().filter(|port| u128::from(port.0) != from);
-        others.copied().collect()
-    }
-
-    fn ports(&mut self, _packet: &Packet) -> Vec<(OfPort, bool)> {
-        self.ports.iter().map(|port| (*port, true)).collect()
-    }
 }

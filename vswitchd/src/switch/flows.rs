@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use aorta_api::{
-    EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer, FlowTrace, FlowTraceParams,
-};
+use aorta_api::{EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer, FlowTraceParams};
 use aorta_flow::action::{Action, Instructions};
 use aorta_flow::table::{Change, FlowId, FlowMod, GroupMod, Modification};
 use aorta_flow::text::Command;
-use aorta_flow::{Flow, MeterId, OfPort};
+use aorta_flow::{Attachment, Flow, Interpreter, MeterId, OfPort, Port};
+use aorta_packet::Vid;
 
 use super::*;
 use crate::clock;
@@ -16,6 +15,7 @@ use crate::config::DesiredBridge;
 use crate::control::{Atomic, FlowRequest};
 use crate::ofproto::{
     self, BridgeFlows, FlowDumped, FlowError, GroupDumped, MeterDumped, Moment, Pending, PortNames,
+    TraceJob,
 };
 use crate::reconcile::FlowCounters;
 
@@ -172,7 +172,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             FlowRequest::Flows(selection, to) => drop(to.send(self.dump_flows(&name, &selection))),
             FlowRequest::Groups(group, to) => drop(to.send(self.dump_groups(&name, group))),
             FlowRequest::Meters(meter, to) => drop(to.send(self.dump_meters(&name, meter))),
-            FlowRequest::Trace(params, to) => drop(to.send(self.trace_flow(&name, &params))),
+            FlowRequest::Trace(params, to) => drop(to.send(self.trace_flow(&name, params))),
             FlowRequest::Explain(to) => drop(to.send(self.explain_flows(&name))),
         }
     }
@@ -272,13 +272,36 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         explained.map_err(|DatapathError(why)| FlowError::Datapath(why))
     }
 
-    fn trace_flow(&self, name: &BridgeName, params: &FlowTraceParams) -> Answer<FlowTrace> {
-        let bridges = &mut self.desired.bridges.iter();
-        let bridge = bridges.find(|bridge| bridge.name == *name);
-        let ports = bridge.into_iter().flat_map(|bridge| &bridge.ports);
-        let ports: Vec<OfPort> = ports.filter_map(|port| port.ofport).collect();
+    /// The switch as it is, as far as a packet of the bridge can get.
+    fn trace_flow(&self, name: &BridgeName, params: FlowTraceParams) -> Answer<Box<TraceJob>> {
         let explained = self.explain_flows(name)?;
-        ofproto::trace(self.bridge_flows(name)?, &ports, params, &explained)
+        let names = self.port_names(name)?;
+        let now = Duration::from_millis(clock::now().0);
+        let snapshot = snapshot(&self.desired, &self.actual);
+        let mut switch = Interpreter::new(&snapshot);
+        let patch = |port: &Port| matches!(port.attachment, Attachment::Patch { .. });
+        let own = snapshot.bridges.iter().find(|bridge| bridge.name == *name);
+        let alone = own.is_some_and(|bridge| !bridge.ports.iter().any(patch));
+        for (other, flows) in &self.flows {
+            if alone && other != name {
+                continue;
+            }
+            switch.set_tables(other, flows.tables.tables().clone());
+            for station in self.datapath.fdb(other).unwrap_or_default() {
+                let seen_s = now.as_secs().saturating_sub(station.age_s);
+                if let (Ok(vid), Ok(mac)) = (Vid::new(station.vlan), station.mac.parse()) {
+                    let port = OfPort(station.ofport);
+                    switch.add_station(other, (vid, mac), port, seen_s);
+                }
+            }
+        }
+        Ok(Box::new(TraceJob {
+            switch,
+            params,
+            names,
+            explained,
+            now,
+        }))
     }
 
     /// When a flow's time may be over; never if no flow has a timeout.

@@ -6,6 +6,8 @@ use aorta_api::{FlowTraceParams, PortStatus};
 use aorta_flow::Flow;
 use aorta_flow::text::{NoNames, show_instructions, show_match};
 
+use tokio::task::spawn_blocking;
+
 use super::switch::gone;
 use super::{Answer, Commands};
 use crate::control::{FlowAnswer, FlowRequest, Request};
@@ -33,6 +35,12 @@ impl Commands {
         let traced = self
             .ask_flows(&bridge, |to| FlowRequest::Trace(params, to))
             .await?;
+        let traced = match traced {
+            Ok(job) => spawn_blocking(move || job.run())
+                .await
+                .map_err(|error| error.to_string())?,
+            Err(refused) => Err(refused),
+        };
         traced
             .map(|traced| traced.text)
             .map_err(|error| match error {
@@ -133,6 +141,9 @@ fn trace_params(arguments: &[String]) -> Result<FlowTraceParams, String> {
             in_port: None,
         }),
         (Some(_), Some(_), ..) => Err("Too many command line arguments".to_owned()),
+        (Some(flow), ..) => Err(format!(
+            "syntax error at {flow} (or the bridge name was omitted)"
+        )),
         _ => Err("Must specify bridge name".to_owned()),
     }
 }
@@ -158,7 +169,7 @@ mod tests {
             read("br0 in_port=1 ffff").unwrap().frame.as_deref(),
             Some("ffff")
         );
-        assert_eq!(read("br0"), Err("Must specify bridge name".to_owned()));
+        assert!(read("br0").unwrap_err().contains("syntax error at br0"));
         assert_eq!(
             read("br0 a b c"),
             Err("Too many command line arguments".to_owned())

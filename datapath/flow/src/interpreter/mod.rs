@@ -109,6 +109,22 @@ impl Interpreter {
         number.is_some()
     }
 
+    /// Has a bridge know a station, as if a frame had come from it. False if there is no such
+    /// bridge.
+    pub fn add_station(
+        &mut self,
+        bridge: &BridgeName,
+        station: (Vid, MacAddr),
+        ofport: OfPort,
+        seen_s: u64,
+    ) -> bool {
+        let number = self.number(bridge);
+        if let Some(b) = number {
+            self.fdb[b].insert(station, Station { ofport, seen_s });
+        }
+        number.is_some()
+    }
+
     /// Takes a bridge's flow tables away.
     pub fn clear_tables(&mut self, bridge: &BridgeName) {
         if let Some(b) = self.number(bridge) {
