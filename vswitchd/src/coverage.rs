@@ -8,6 +8,8 @@ pub static API_CALL: Counter = Counter::new("api_call");
 pub static CONNECTION_REFUSED: Counter = Counter::new("connection_refused");
 /// Configurations handed to the datapath.
 pub static DATAPATH_APPLY: Counter = Counter::new("datapath_apply");
+/// Flows that packets asked for.
+pub static FLOW_LEARNED: Counter = Counter::new("flow_learned");
 /// Events of network devices.
 pub static NETLINK_EVENT: Counter = Counter::new("netlink_event");
 /// Commands taken from control sockets.
@@ -17,10 +19,11 @@ pub static UNIXCTL_REPLIED: Counter = Counter::new("unixctl_replied");
 
 /// Every counter of the process now.
 pub fn read() -> Vec<Reading> {
-    let own: [&Counter; 6] = [
+    let own: [&Counter; 7] = [
         &API_CALL,
         &CONNECTION_REFUSED,
         &DATAPATH_APPLY,
+        &FLOW_LEARNED,
         &NETLINK_EVENT,
         &UNIXCTL_RECEIVED,
         &UNIXCTL_REPLIED,

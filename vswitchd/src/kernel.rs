@@ -1,13 +1,16 @@
 //! The kernel's datapath behind the reconciler's trait.
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use aorta_api::{FlowExplain, TableExplain};
 use aorta_compiler::pipeline::TableReport;
 use aorta_compiler::pipeline::record::RuleId;
+use aorta_flow::action::Action;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_flow::{Attachment, BridgeName, Port, PortName, Snapshot};
-use aorta_kernel::{Datapath as Kernel, Explained};
+use aorta_flow::translate::learned_flow;
+use aorta_flow::{Attachment, BridgeName, Learned, Port, PortName, Snapshot};
+use aorta_kernel::{Asked, Datapath as Kernel, Explained, Upcalls};
 use tracing::{debug, error};
 
 use crate::clock;
@@ -22,13 +25,19 @@ const TCX: &str = "keeps GSO frames whole and checksums offloaded";
 #[derive(Debug)]
 pub struct KernelDatapath {
     kernel: Kernel,
+    /// What packets ask for, once a flow can have them ask.
+    upcalls: Option<Upcalls>,
     expedite: Expedite,
 }
 
 impl KernelDatapath {
     /// Takes an open datapath.
     pub fn new(kernel: Kernel, expedite: Expedite) -> KernelDatapath {
-        KernelDatapath { kernel, expedite }
+        KernelDatapath {
+            kernel,
+            upcalls: None,
+            expedite,
+        }
     }
 }
 
@@ -102,6 +111,9 @@ impl Datapath for KernelDatapath {
     ) -> Result<(), DatapathError> {
         let applied = self.kernel.apply_flows(bridge, tables, changes);
         let applied = applied.map_err(|error| DatapathError(brief(&error)))?;
+        if self.upcalls.is_none() {
+            self.upcalls = self.kernel.upcalls().map_err(refused)?;
+        }
         if let Some(why) = applied.why_rebuilt {
             let load_ms = applied.load_time.as_millis();
             debug!("{bridge}: flow tables compiled anew in {load_ms} ms: {why}");
@@ -135,6 +147,18 @@ impl Datapath for KernelDatapath {
         Ok(counters.collect())
     }
 
+    fn upcalls(&self) -> Option<BorrowedFd<'_>> {
+        self.upcalls.as_ref().map(AsFd::as_fd)
+    }
+
+    fn take_learned(&mut self) -> Vec<Learned> {
+        let mut learned = Vec::new();
+        while let Some(upcall) = self.upcalls.as_mut().and_then(Upcalls::next_upcall) {
+            learned.extend(self.kernel.asked(&upcall).and_then(|asked| flow_of(&asked)));
+        }
+        learned
+    }
+
     fn explain(&self, bridge: &BridgeName) -> Result<FlowExplain, DatapathError> {
         let explained = self.kernel.explain_flows(bridge);
         Ok(explained.map_or_else(normal, |explained| told(&explained)))
@@ -153,6 +177,20 @@ impl Datapath for KernelDatapath {
             })
             .collect())
     }
+}
+
+/// The flow that a packet asks for, if that is what it asks for.
+fn flow_of(asked: &Asked) -> Option<Learned> {
+    let Action::Learn(learn) = &asked.action else {
+        return None;
+    };
+    Some(Learned {
+        bridge: asked.bridge.clone(),
+        flow: learned_flow(learn, &asked.packet),
+        limit: learn.limit,
+        by: None,
+        delete_learned: learn.delete_learned,
+    })
 }
 
 /// A bridge whose only flow is NORMAL.

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::fd::BorrowedFd;
 
 use aorta_api::FlowExplain;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_flow::{BridgeName, IfIndex, PortName, Snapshot};
+use aorta_flow::{BridgeName, IfIndex, Learned, PortName, Snapshot};
 use aorta_kernel::netdev::{
     DeviceRef, HardwareInfo, Link, LinkEvent, LinkStats, OperState, VethPair,
 };
@@ -239,6 +240,8 @@ pub struct FakeDatapath {
     pub refuses: Option<String>,
     /// Flows of each bridge, as texts.
     pub flows: BTreeMap<BridgeName, Vec<String>>,
+    /// Flows that packets ask for.
+    pub learned: Vec<Learned>,
     /// Bridges whose addresses were forgotten.
     pub flushed: Vec<BridgeName>,
     /// Numbers of rules that were adopted.
@@ -309,6 +312,14 @@ impl Datapath for FakeDatapath {
     ) -> Result<HashMap<FlowId, FlowCounters>, DatapathError> {
         self.counter_reads.set(self.counter_reads.get() + 1);
         Ok(self.counted.clone())
+    }
+
+    fn upcalls(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn take_learned(&mut self) -> Vec<Learned> {
+        std::mem::take(&mut self.learned)
     }
 
     fn explain(&self, _: &BridgeName) -> Result<FlowExplain, DatapathError> {

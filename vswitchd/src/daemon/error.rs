@@ -54,6 +54,9 @@ pub enum DaemonError {
     /// The journal of flow tables can't be had.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Packets that ask for flows can't be waited for.
+    #[error("cannot wait for packets that ask for flows")]
+    Upcalls(#[source] io::Error),
     /// The management API can't be served.
     #[error(transparent)]
     Api(#[from] ApiError),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 mod error;
 
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use aorta_kernel::{Config, Datapath};
 use aorta_ovsdb::{Db, Delta, Store, StoreError, StoreHandle, op};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
+use tokio::io::Interest;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -103,6 +106,16 @@ async fn sleep_at(at: Option<Moment>) {
     }
 }
 
+/// Waits until packets ask for flows, for ever if none can.
+async fn readable(
+    upcalls: Option<&AsyncFd<OwnedFd>>,
+) -> Result<AsyncFdReadyGuard<'_, OwnedFd>, DaemonError> {
+    match upcalls {
+        Some(upcalls) => upcalls.readable().await.map_err(DaemonError::Upcalls),
+        None => std::future::pending().await,
+    }
+}
+
 /// Lets clients have as many connections as the system grants.
 fn raise_open_files() {
     let files = getrlimit(Resource::Nofile);
@@ -145,6 +158,8 @@ struct Daemon {
     /// Where clients of the database connect, once they may.
     remotes: Option<Remotes>,
     next_statistics: Instant,
+    /// Readable when packets ask for flows; none while no flow can have them ask.
+    upcalls: Option<AsyncFd<OwnedFd>>,
     /// Everything was given back; only the end is to come.
     cleaned: bool,
 }
@@ -184,6 +199,7 @@ impl Daemon {
             requests,
             remotes: None,
             next_statistics: Instant::now(),
+            upcalls: None,
             cleaned: false,
         })
     }
@@ -259,6 +275,7 @@ impl Daemon {
     /// Reacts until the end.
     async fn serve(&mut self, log: &LogControl) -> Result<(), DaemonError> {
         loop {
+            self.watch_upcalls()?;
             tokio::select! {
                 delta = self.deltas.recv() => match delta {
                     Some(delta) => self.rows_changed(&delta).await,
@@ -279,6 +296,10 @@ impl Daemon {
                 }
                 () = sleep_until(self.next_statistics) => self.statistics().await,
                 () = sleep_at(self.switch.next_expiry()) => self.switch.expire_flows(),
+                guard = readable(self.upcalls.as_ref()) => {
+                    self.switch.learn_flows();
+                    guard?.clear_ready();
+                }
                 _ = self.signals.terminate.recv() => return Ok(()),
                 _ = self.signals.interrupt.recv() => return Ok(()),
                 _ = self.signals.hangup.recv() => {
@@ -290,6 +311,22 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    /// Listens to packets that ask for flows, as soon as one can.
+    #[expect(
+        deprecated,
+        reason = "what replaces it is unsafe; an OwnedFd is always the same open descriptor"
+    )]
+    fn watch_upcalls(&mut self) -> Result<(), DaemonError> {
+        if self.upcalls.is_none()
+            && let Some(fd) = self.switch.upcalls()
+        {
+            let fd = fd.try_clone_to_owned().map_err(DaemonError::Upcalls)?;
+            let fd = AsyncFd::with_interest(fd, Interest::READABLE);
+            self.upcalls = Some(fd.map_err(DaemonError::Upcalls)?);
+        }
+        Ok(())
     }
 
     /// Takes a change of the database, and all that have piled up behind it.

@@ -1,10 +1,11 @@
 //! What the reconciler needs of a datapath.
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::BorrowedFd;
 
 use aorta_api::FlowExplain;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_flow::{BridgeName, PortName, Snapshot};
+use aorta_flow::{BridgeName, Learned, PortName, Snapshot};
 
 use crate::ofproto::Moment;
 
@@ -99,6 +100,12 @@ pub trait Datapath: Send {
         &self,
         bridge: &BridgeName,
     ) -> Result<HashMap<FlowId, FlowCounters>, DatapathError>;
+
+    /// What is readable when packets ask for flows; none while no flow can have them ask.
+    fn upcalls(&self) -> Option<BorrowedFd<'_>>;
+
+    /// The flows that packets have asked for since the last call, in order.
+    fn take_learned(&mut self) -> Vec<Learned>;
 
     /// How the tables of a bridge are compiled.
     fn explain(&self, bridge: &BridgeName) -> Result<FlowExplain, DatapathError>;

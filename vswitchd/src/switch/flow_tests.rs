@@ -124,6 +124,32 @@ async fn tables_that_never_ran_are_told_and_tried_again() {
 }
 
 #[tokio::test]
+async fn flows_that_packets_ask_for_are_there_at_once_and_after_a_restart() {
+    let rundir = tempfile::tempdir().unwrap();
+    let mut first = switch(true, Some(rundir.path())).await;
+    let learned = |line: &str| aorta_flow::Learned {
+        bridge: "br0".into(),
+        flow: ofproto::flows(&[line.to_owned()], &Default::default())
+            .unwrap()
+            .remove(0),
+        limit: 0,
+        by: None,
+        delete_learned: false,
+    };
+    let lines = [
+        "table=1,dl_dst=02:00:00:00:00:01,actions=1",
+        "table=1,dl_dst=02:00:00:00:00:02,actions=1",
+    ];
+    let twice = [lines, lines].concat();
+    first.datapath.learned = twice.into_iter().map(learned).collect();
+    first.learn_flows();
+    let there = shown(&mut first);
+    assert_eq!(there.len(), 2);
+    drop(first);
+    assert_eq!(shown(&mut switch(true, Some(rundir.path())).await), there);
+}
+
+#[tokio::test]
 async fn a_bridge_that_is_not_there_has_no_flows() {
     let mut switch = switch(true, None).await;
     let (to, mut from) = oneshot::channel();

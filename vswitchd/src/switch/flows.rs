@@ -1,18 +1,22 @@
 //! Flow tables: what clients ask, what time takes away, and what bridges begin with.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use aorta_api::{EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer, FlowTraceParams};
 use aorta_flow::action::{Action, Instructions};
 use aorta_flow::table::{Change, FlowId, FlowMod, GroupMod, Modification};
 use aorta_flow::text::Command;
-use aorta_flow::{Attachment, Flow, Interpreter, MeterId, OfPort, Port};
+use aorta_flow::{Attachment, Flow, Interpreter, Learned, MeterId, OfPort, Port};
 use aorta_packet::Vid;
+
+use tracing::debug;
 
 use super::*;
 use crate::clock;
 use crate::config::DesiredBridge;
 use crate::control::{Atomic, FlowRequest};
+use crate::coverage;
 use crate::ofproto::{
     self, BridgeFlows, FlowDumped, FlowError, GroupDumped, MeterDumped, Moment, Pending, PortNames,
     TraceJob,
@@ -304,6 +308,33 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         }))
     }
 
+    /// What is readable when packets ask for flows; none while no flow can have them ask.
+    pub fn upcalls(&self) -> Option<BorrowedFd<'_>> {
+        self.datapath.upcalls()
+    }
+
+    /// Makes the flows that packets ask for, all of a bridge at once.
+    pub fn learn_flows(&mut self) {
+        let now = clock::now();
+        let mut asked: BTreeMap<BridgeName, Vec<Learned>> = BTreeMap::new();
+        for learned in self.datapath.take_learned() {
+            coverage::FLOW_LEARNED.hit();
+            asked
+                .entry(learned.bridge.clone())
+                .or_default()
+                .push(learned);
+        }
+        for (name, asked) in asked {
+            let Some(flows) = self.flows.get_mut(&name) else {
+                continue;
+            };
+            match flows.learn(&name, &asked, &mut self.datapath, now) {
+                Ok(changes) => self.remember(&name, &changes),
+                Err(error) => warn!("{name}: flows can't be learned: {error}"),
+            }
+        }
+    }
+
     /// When a flow's time may be over; never if no flow has a timeout.
     pub fn next_expiry(&self) -> Option<Moment> {
         let all = self.flows.values();
@@ -388,6 +419,25 @@ impl Flows {
                 Err(FlowError::Datapath(why))
             }
         }
+    }
+
+    /// Makes flows that packets ask for; those that the tables can't have are left out.
+    fn learn<D: Datapath>(
+        &mut self,
+        name: &BridgeName,
+        asked: &[Learned],
+        datapath: &mut D,
+        now: Moment,
+    ) -> Answer<Vec<Change>> {
+        let mut changes = Vec::new();
+        for learned in asked {
+            match self.tables.prepare_learned(learned, now) {
+                Ok(pending) => changes.extend(pending.changes),
+                Err(error) => debug!("{name}: {} can't be learned: {error}", learned.flow),
+            }
+        }
+        self.install(name, &changes, datapath)?;
+        Ok(changes)
     }
 
     fn expire<D: Datapath>(
