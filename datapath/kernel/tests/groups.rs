@@ -159,8 +159,8 @@ fn a_packet_is_as_long_as_its_tags_make_it() {
             check_pkt_larger(60)->NXM_NX_REG0[0],resubmit(,1)
          table=0,udp,tp_dst=6 actions=push_vlan:0x8100,push_vlan:0x88a8,pop_vlan,\
             check_pkt_larger(63)->NXM_NX_REG0[0],pop_vlan,resubmit(,1)
-         table=1,reg0=1 actions=output:2,pop_vlan,output:4
-         table=1,reg0=0 actions=output:3,pop_vlan,output:4",
+         table=1,reg0=1 actions=output:2,strip_vlan,output:4
+         table=1,reg0=0 actions=output:3,strip_vlan,output:4",
     );
     for port in 1..=6 {
         rig.check(&udp(1000, port));
