@@ -188,7 +188,7 @@ fn flow_of(asked: &Asked) -> Option<Learned> {
         bridge: asked.bridge.clone(),
         flow: learned_flow(learn, &asked.packet),
         limit: learn.limit,
-        by: None,
+        by: asked.flow,
         delete_learned: learn.delete_learned,
     })
 }

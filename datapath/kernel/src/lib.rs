@@ -6,7 +6,6 @@
 #[cfg(test)]
 extern crate self as aorta_kernel;
 
-mod asked;
 mod clock;
 mod datapath;
 mod error;
@@ -25,7 +24,6 @@ mod state;
 mod sys;
 mod view;
 
-pub use asked::Asked;
 pub use datapath::{Applied, Config, Datapath};
 pub use error::{DatapathError, LoadError, PortError, chain};
 pub use flows::{Asked, Explained, FlowCounters, FlowsApplied, FlowsError, Upcall, Upcalls};

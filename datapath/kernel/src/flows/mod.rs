@@ -373,13 +373,6 @@ impl Flows {
         self.bridges.get(&slot).map(|flows| &flows.rules)
     }
 
-    /// The compiled tables of a bridge.
-    pub fn pipeline(&self, slot: u32) -> Option<&Pipeline> {
-        self.bridges
-            .get(&slot)
-            .map(|flows| &flows.instance.pipeline)
-    }
-
     /// What became of the tables of a bridge.
     pub fn explained(&self, slot: u32) -> Option<Explained> {
         let instance = &self.bridges.get(&slot)?.instance;
