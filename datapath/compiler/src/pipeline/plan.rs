@@ -83,6 +83,8 @@ pub struct Plan {
     pub limits: Limits,
     /// Tables that are looked up with another in port than the packet's.
     pub overridden: BTreeSet<u8>,
+    /// Tables that are looked up while something is still to be done after them.
+    pub framed: BTreeSet<u8>,
     /// Whether anything goes into action sets.
     pub action_set: bool,
     /// Whether anything is done with copies.
@@ -157,6 +159,9 @@ fn words(entry: &TableFlow) -> Result<Vec<MatchWord>, Refusal> {
                 field: part.field.name().to_owned(),
             })?;
             let (value, mask) = (of(part.value), of(part.mask));
+            // Bits that the field hasn't are 0 on both sides: whole words are simpler to compare.
+            let whole = mask == of(part.field.field().full_mask());
+            let mask = if whole { u32::MAX } else { mask };
             words.push(MatchWord { at, value, mask });
         }
     }
@@ -182,6 +187,7 @@ impl Plan {
             usage: Usage::default(),
             limits: Limits::default(),
             overridden: BTreeSet::new(),
+            framed: BTreeSet::new(),
             action_set: false,
             copies: false,
             changes: Changes::default(),
@@ -241,6 +247,7 @@ impl Plan {
             })
             .collect();
         self.limits = Limits::of(&ways);
+        self.framed = self.framed_by(&ways);
         let reachable = &self.limits.reachable;
         self.tables.retain(|number, _| reachable.contains(number));
         self.extras
@@ -271,6 +278,29 @@ impl Plan {
         }
         self.note_groups();
         self.usage.reads.insert(FieldId::IN_PORT);
+    }
+
+    /// Tables to which control comes with frames on the stack: all but those that only the last
+    /// steps of flows lead to.
+    fn framed_by(&self, ways: &Ways) -> BTreeSet<u8> {
+        let mut pending: Vec<u8> = Vec::new();
+        for (number, table) in &self.tables {
+            for shape in table.shapes.iter().filter_map(|n| self.shapes.get(*n)) {
+                let mut ways = ways_of(shape, *number, &self.extras);
+                if let Some(last) = shape.last_way() {
+                    ways.retain(|edge| edge.to != last || shape.leads_often(last));
+                }
+                pending.extend(ways.iter().map(|edge| edge.to));
+            }
+        }
+        let mut framed = BTreeSet::new();
+        while let Some(table) = pending.pop() {
+            if framed.insert(table) {
+                let ways = ways.get(&table).into_iter().flatten().flatten();
+                pending.extend(ways.map(|edge| edge.to));
+            }
+        }
+        framed
     }
 
     fn note(&mut self, shape: &Shape) {

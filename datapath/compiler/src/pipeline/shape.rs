@@ -344,7 +344,33 @@ impl Step {
     }
 }
 
+impl Step {
+    fn calls_group(&self) -> bool {
+        matches!(self, Step::Other(Whole(Action::Group(_))))
+    }
+}
+
 impl Shape {
+    /// The table that the very last thing that is done leads to.
+    pub fn last_way(&self) -> Option<u8> {
+        if self.goto.is_some() {
+            return self.goto;
+        }
+        let ends = !self.clears && self.writes.is_empty() && self.metadata.is_empty();
+        match self.steps.last() {
+            Some(Step::Resubmit { table, .. }) if ends => Some(*table),
+            _ => None,
+        }
+    }
+
+    /// Whether more than the last thing leads to a table.
+    pub fn leads_often(&self, table: u8) -> bool {
+        let leads = |step: &&Step| matches!(step, Step::Resubmit { table: to, .. } if *to == table);
+        let times = self.all_steps().into_iter().filter(leads).count();
+        let last = usize::from(self.goto.is_none());
+        times > last || self.all_steps().iter().any(|step| step.calls_group())
+    }
+
     /// All steps, those of clones included.
     pub fn all_steps(&self) -> Vec<&Step> {
         let mut all = Vec::new();

@@ -154,6 +154,7 @@ impl Gen<'_> {
         let (place, label) = self.place("in_set");
         let site = Site {
             list_end: ListEnd::Block(Block::ActionSetOver),
+            bare: false,
             ..site.clone()
         };
         self.deferred.push((label, steps, site));

@@ -27,6 +27,7 @@ impl Gen<'_> {
         let end = self.a.label("clone_end");
         let within = Site {
             list_end: ListEnd::Here(end),
+            bare: false,
             ..site.clone()
         };
         if !self.plan.action_set && inner.iter().all(changes_nothing) {

@@ -182,6 +182,7 @@ impl Gen<'_> {
             params: Params::Inline(bucket.params.clone()),
             rule: None,
             list_end: ListEnd::Here(end),
+            bare: false,
         };
         if bucket.steps.iter().all(super::copies::changes_nothing) {
             self.steps(&bucket.steps, &site, false);

@@ -80,12 +80,12 @@ impl Gen<'_> {
         a.jump_if(Cond::Eq, R2, 0, first);
         a.store(Size::W, R7, state::NEXT, R1);
         if tail {
-            let back = self.block(Block::Return);
+            let end = self.flow_end(site.bare);
             self.a.jump(sync);
             self.a.bind(first);
             self.a.store(Size::W, R7, state::PENDING, R1);
             self.a.bind(skip);
-            self.a.jump(back);
+            self.a.jump(end);
             return true;
         }
         self.call_label(sync, site);
@@ -283,23 +283,28 @@ impl Gen<'_> {
         let [nothing, jumps, lost, known, several, inside, given] =
             names.map(|name| self.a.label(name));
         let gone = self.block(Block::Lost);
-        let refused = self.a.label("refused");
+        let names = ["refused", "last_of_several", "counted"];
+        let [refused, last_of_several, counted] = names.map(|name| self.a.label(name));
         let a = &mut self.a;
         a.load(Size::W, R1, R7, state::PENDING);
         a.jump_if(Cond::Eq, R1, 0, nothing);
         a.load(Size::W, R2, R7, state::INSIDE);
         a.jump_if(Cond::Ne, R2, 0, inside);
         a.load(Size::W, R2, R7, state::OUTPUTS);
-        a.add(R2, 1);
-        a.store(Size::W, R7, state::OUTPUTS, R2);
-        self.count_copies();
-        self.a.load(Size::W, R1, R7, state::PENDING);
+        a.jump_if(Cond::Ne, R2, 0, last_of_several);
+        a.bind(counted);
         self.egress(jumps, lost);
         self.count_sent();
         let a = &mut self.a;
         a.load(Size::W, R1, R9, port::IFINDEX);
         hook::send_last(a, R1);
-        a.bind(jumps);
+        a.bind(last_of_several);
+        a.add(R2, 1);
+        a.store(Size::W, R7, state::OUTPUTS, R2);
+        self.count_copies();
+        self.a.load(Size::W, R1, R7, state::PENDING);
+        self.a.jump(counted);
+        self.a.bind(jumps);
         self.leave_for_good(refused);
         let a = &mut self.a;
         a.bind(nothing);

@@ -26,6 +26,8 @@ pub struct Site {
     pub rule: Option<u32>,
     /// Where to go if the list of actions that is being done ends early.
     pub list_end: ListEnd,
+    /// Nothing is left to be done behind what the flow does.
+    pub bare: bool,
 }
 
 /// Where a list ends.
@@ -51,6 +53,14 @@ impl Gen<'_> {
                 self.a.load(Size::W, dst, Reg::R8, at);
                 Operand::Reg(dst)
             }
+        }
+    }
+
+    /// Where all that a flow does ends.
+    pub fn flow_end(&mut self, bare: bool) -> Label {
+        match bare {
+            true => self.block(Block::End),
+            false => self.block(Block::Return),
         }
     }
 

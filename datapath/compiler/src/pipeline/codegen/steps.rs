@@ -16,8 +16,8 @@ impl Gen<'_> {
     /// Everything that a flow of a shape does, to the end.
     pub fn actions(&mut self, shape: u32, site: &Site) {
         let Some(shape) = self.plan.shapes.get(shape).cloned() else {
-            let back = self.block(Block::Return);
-            self.a.jump(back);
+            let end = self.flow_end(site.bare);
+            self.a.jump(end);
             return;
         };
         let nothing_follows = !shape.clears
@@ -37,8 +37,8 @@ impl Gen<'_> {
         match shape.goto {
             Some(table) => self.go_to(table, site, None, false),
             None => {
-                let back = self.block(Block::Return);
-                self.a.jump(back);
+                let end = self.flow_end(site.bare);
+                self.a.jump(end);
             }
         }
     }

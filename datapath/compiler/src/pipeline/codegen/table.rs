@@ -94,6 +94,7 @@ impl Gen<'_> {
             params: Params::Inline(rule.params.clone()),
             rule: Some(rule.id.0),
             list_end: ListEnd::Block(Block::Return),
+            bare: self.is_bare(number),
         };
         self.actions(rule.shape, &site);
         self.deferred_code();
@@ -125,6 +126,7 @@ impl Gen<'_> {
             params: Params::Record,
             rule: None,
             list_end: ListEnd::Block(Block::Return),
+            bare: self.is_bare(number),
         };
         let mut codes: Vec<(u32, Label)> = Vec::new();
         for shape in shapes {
@@ -164,12 +166,17 @@ impl Gen<'_> {
         }
     }
 
+    /// Whether nothing is left to be done after a table.
+    fn is_bare(&self, number: u8) -> bool {
+        !self.plan.framed.contains(&number)
+    }
+
     /// No rule was found.
     fn missed(&mut self, number: u8) {
         self.own_port(number);
-        let back = self.block(Block::Return);
+        let end = self.flow_end(self.is_bare(number));
         self.a.store(Size::W, R7, state::MISSED, 1);
-        self.a.jump(back);
+        self.a.jump(end);
     }
 
     /// Gives the packet its own in port back, if the lookup was for another.
