@@ -88,7 +88,11 @@ fn decode(record: &[u8]) -> Option<Upcall> {
     let rest = record.get(upcall::HEADER_BYTES as usize..)?;
     let (words, frame) = rest.split_at_checked(words.checked_mul(4)?)?;
     // A record is as large as it was reserved, whatever the frame filled.
-    let frame = &frame[..frame.len().min(frame_len as usize)];
+    let mut frame = frame[..frame.len().min(frame_len as usize)].to_vec();
+    if frame.len() == frame_len as usize {
+        // Where it was on its way a device would have done so.
+        aorta_packet::complete_checksum(&mut frame);
+    }
     Some(Upcall {
         bridge_slot: u32_at(upcall::BRIDGE)?,
         in_port: OfPort(u32_at(upcall::IN_PORT)? as u16),
@@ -105,7 +109,7 @@ fn decode(record: &[u8]) -> Option<Upcall> {
             .map(|word| u32::from_ne_bytes(*word))
             .collect(),
         frame_len,
-        frame: frame.to_vec(),
+        frame,
     })
 }
 
