@@ -10,9 +10,7 @@ use aorta_flow::action::{Ct, HashFields};
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowMod, GroupMod, Modification, Tables};
 use aorta_flow::text::{Form, NoNames, parse_flow, parse_flow_line, parse_group};
-use aorta_flow::translate::{
-    CtOutcome, Effect, Env, Packet, TranslateError, Translation, describe, translate,
-};
+use aorta_flow::translate::{CtOutcome, Effect, Env, Packet, Translation, describe, translate};
 use aorta_flow::{Flow, FlowKey, Group, OfPort};
 use proptest::strategy::{Strategy, ValueTree};
 use real_switch::RealSwitch;
@@ -44,6 +42,10 @@ impl Env for Around {
         }
         let others = all.filter(|port| *port != from);
         others.map(OfPort).chain([OfPort::LOCAL]).collect()
+    }
+
+    fn has_port(&mut self, port: OfPort) -> bool {
+        (1..=PORTS).contains(&port.0) || port == OfPort::LOCAL
     }
 
     fn hash(&mut self, fields: HashFields, _basis: u16, _packet: &Packet) -> u32 {
@@ -101,6 +103,14 @@ fn told(trace: &str, word: &str) -> String {
     text.split(',').filter(inner).collect::<Vec<_>>().join(",")
 }
 
+/// The way through the tables that the real switch tells. It keeps the older form of an action as
+/// the newer one.
+fn way(trace: &str) -> String {
+    let way = trace.split("-------------\n").nth(1).unwrap();
+    let way = way.split("\nFinal flow: ").next().unwrap();
+    way.replace("set_field:0x7->tun_id", "set_tunnel:0x7")
+}
+
 /// Tables of the lines that they accept, and these lines.
 fn accepted(lines: Vec<String>) -> (Tables, Vec<String>) {
     let mut tables = Tables::new();
@@ -136,12 +146,15 @@ fn random_pipelines_do_what_they_do_in_the_real_switch() {
             let packet = packet(&fields);
             let text = describe(&packet.key);
             let translation = translate(&tables, packet, &mut Around);
-            // The real switch goes on, but forgets tags that the packet had.
-            if translation.error == Some(TranslateError::TooManyTags) {
+            // The real switch forgets tags where a packet gets more than two.
+            let ours_told = translation.trace.to_ovs_text();
+            let pushed = ours_told.matches(" push_vlan").count();
+            if pushed + usize::from(fields.contains("dl_vlan")) > 2 {
                 continue;
             }
             let (theirs, trace) = switch.trace(&fields);
             assert_eq!(text, told(&trace, "Flow: "), "{fields}");
+            assert_eq!(ours_told, way(&trace), "{fields}");
             let last = describe(&translation.last);
             match &*told(&trace, "Final flow: ") {
                 _ if translation.error.is_some() => {}

@@ -305,6 +305,10 @@ fn a_trace_tells_the_way_through_all_bridges() {
     assert_eq!(ports, [Some("z".into()), Some("b".into()), None]);
     assert_eq!(tracing.outputs[1].frame.len(), 14 + 20 + 16);
     assert!(tracing.outputs[1].packet.contains("nw_dst=10.0.0.3"));
+    let told = tracing.trace.to_string();
+    for change in ["reg2: 0 -> 0x5", "ip_dst: 10.0.0.2 -> 10.0.0.3"] {
+        assert!(told.contains(change), "{told}");
+    }
     assert_eq!(
         tracing.to_string(),
         "Flow: udp,in_port=1,vlan_tci=0x0000,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,\
@@ -314,22 +318,19 @@ bridge(\"br0\")
 -------------
  0. udp,tp_dst=0x50/0xfff0, priority 5, cookie 0x7
     load:0x5->NXM_NX_REG2[0..11]
-     -> reg2: 0 -> 0x5
     dec_ttl
-     -> nw_ttl: 64 -> 63
     output:6
 
     bridge(\"br1\")
     -------------
-     0. priority 0
-        NORMAL
-         >> NORMAL sends to port 1
+         0. priority 0
+            NORMAL
+             -> no learned MAC for destination, flooding
     resubmit(,1)
-     1. ip, priority 32768
-        mod_nw_dst:10.0.0.3
-         -> ip_dst: 10.0.0.2 -> 10.0.0.3
-        output:2
-        CONTROLLER:65535
+ 1. ip, priority 32768
+    mod_nw_dst:10.0.0.3
+    output:2
+    CONTROLLER:65535
 
 Final flow: udp,reg2=0x5,in_port=1,vlan_tci=0x0000,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,\
 nw_src=10.0.0.1,nw_dst=10.0.0.3,nw_tos=0,nw_ecn=0,nw_ttl=63,nw_frag=no,tp_src=9,tp_dst=80

@@ -79,10 +79,20 @@ impl Env for Around<'_> {
     fn normal(&mut self, packet: &Packet) -> Vec<OfPort> {
         let in_port = OfPort(packet.key.get(FieldId::IN_PORT) as u16);
         let from = self.switch.port_number(self.b, in_port);
+        let now_s = self.journey.now.as_secs();
         let decided = match (from, packet.frame()) {
             (Some(p), Some(frame)) => {
-                let now_s = self.journey.now.as_secs();
-                self.switch.normal(self.b, p, &frame, now_s)
+                let decided = self.switch.normal(self.b, p, &frame, now_s);
+                if self.journey.traced {
+                    let note = match &decided {
+                        Ok((classified, _)) => {
+                            self.switch.how(self.b, classified.vid, &frame, now_s)
+                        }
+                        Err(reason) => reason.help(),
+                    };
+                    self.verdict.followed.detail(note);
+                }
+                decided
             }
             _ => Err(DropReason::PortDown),
         };
@@ -100,6 +110,10 @@ impl Env for Around<'_> {
             self.switch.can_send(self.b, *e) && fits(&port.attachment, untagged_bytes)
         });
         takes.map(|(_, port)| (port.ofport, true)).collect()
+    }
+
+    fn has_port(&mut self, port: OfPort) -> bool {
+        self.switch.port_number(self.b, port).is_some()
     }
 
     fn is_live(&mut self, port: OfPort) -> bool {

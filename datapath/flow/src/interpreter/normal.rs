@@ -1,6 +1,6 @@
 //! NORMAL: what a learning bridge does with a frame.
 
-use aorta_packet::{EthernetHeader, TPID_8021Q, Tci, Vid, VlanTag};
+use aorta_packet::{EthernetHeader, MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
 
 use super::{Interpreter, Station, fits};
 use crate::{DropReason, OfPort};
@@ -35,18 +35,33 @@ impl Interpreter {
             };
             self.fdb[b].insert((classified.vid, header.src), learned);
         }
-        let aging_s = u64::from(bridge.mac_aging_s);
-        let known = self.fdb[b]
-            .get(&(classified.vid, header.dst))
-            .filter(|l| !header.dst.is_multicast() && now_s - l.seen_s <= aging_s);
+        let known = self.known(b, classified.vid, header.dst, now_s);
         let egress = match known {
-            Some(learned) => vec![self.unicast(b, p, learned.ofport, &classified)?],
+            Some(ofport) => vec![self.unicast(b, p, ofport, &classified)?],
             None => self.flood(b, p, &classified),
         };
         if egress.is_empty() {
             Err(DropReason::NoMember)
         } else {
             Ok((classified, egress))
+        }
+    }
+
+    /// Behind which port a station is, if that is known.
+    fn known(&self, b: usize, vid: Vid, mac: MacAddr, now_s: u64) -> Option<OfPort> {
+        let aging_s = u64::from(self.bridges[b].mac_aging_s);
+        let station = self.fdb[b].get(&(vid, mac))?;
+        let fresh = now_s - station.seen_s <= aging_s;
+        (fresh && !mac.is_multicast()).then_some(station.ofport)
+    }
+
+    /// How NORMAL finds the ports for a frame, in words.
+    pub(super) fn how(&self, b: usize, vid: Vid, frame: &[u8], now_s: u64) -> &'static str {
+        let dst = EthernetHeader::parse(frame).map(|header| header.dst);
+        match dst {
+            Ok(dst) if dst.is_multicast() => "multicast traffic, flooding",
+            Ok(dst) if self.known(b, vid, dst, now_s).is_some() => "forwarding to learned port",
+            _ => "no learned MAC for destination, flooding",
         }
     }
 

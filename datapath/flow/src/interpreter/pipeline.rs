@@ -12,7 +12,7 @@ use crate::table::{
     BundleError, Change, FlowId, FlowMod, Modification, TableError, TableFlow, Tables,
 };
 use crate::text::Command;
-use crate::translate::{Packet, TraceWhat, Translation, translate};
+use crate::translate::{Packet, Trace, Translation, translate};
 use crate::{BridgeName, DropReason, Flow, FlowKey, MeterId, PortName};
 
 /// A copy for controllers.
@@ -200,11 +200,13 @@ impl Interpreter {
         let in_port = self.bridges[b].ports[p].ofport;
         let packet = Packet::from_frame(frame, in_port).map_err(|_| DropReason::Malformed)?;
         let from = self.bridges[b].ports[p].name.clone();
+        let before = std::mem::take(&mut verdict.followed);
         let translation = self.translate(tables, b, from, packet, journey, verdict);
         if journey.traced {
-            let name = self.bridges[b].name.clone();
-            verdict.followed.line(0, TraceWhat::Bridge(name));
-            verdict.followed.lines.extend(translation.trace.lines);
+            let mut way = Trace::begin(self.bridges[b].name.clone());
+            way.within(translation.trace);
+            verdict.followed = before;
+            verdict.followed.append(way, 1, 0);
         }
         translation.drop.map_or(Ok(()), Err)
     }

@@ -7,7 +7,7 @@ use super::{Interpreter, Journey, Verdict};
 use crate::action::{Action, Instructions};
 use crate::field::FieldId;
 use crate::table::{FlowMod, Modification, Tables};
-use crate::translate::{Packet, Trace, TraceWhat, TranslateError, describe};
+use crate::translate::{Packet, Trace, TranslateError, describe};
 use crate::{BridgeName, DropReason, Flow, FlowKey, OfPort, PortName};
 
 /// What becomes of a packet, told in full.
@@ -86,9 +86,8 @@ impl Interpreter {
         let first = packet.key.clone();
         let mut verdict = Verdict::default();
         let done = copy.translate(&tables, b, from, packet, journey, &mut verdict);
-        let mut trace = Trace::default();
-        trace.line(0, TraceWhat::Bridge(bridge.clone()));
-        trace.lines.extend(done.trace.lines);
+        let mut trace = Trace::begin(bridge.clone());
+        trace.within(done.trace);
         Some(Tracing {
             packet: describe(&first),
             trace,
@@ -122,10 +121,10 @@ fn outputs(verdict: &Verdict) -> Vec<TraceOutput> {
 }
 
 impl fmt::Display for Tracing {
-    /// As `ovs-appctl ofproto/trace` tells it; what actions changed is told besides.
+    /// As `ovs-appctl ofproto/trace` tells it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Flow: {}", self.packet)?;
-        write!(f, "{}", self.trace)?;
+        write!(f, "{}", self.trace.to_ovs_text())?;
         let last = match self.last == self.packet {
             true => "unchanged",
             false => &self.last,
@@ -142,7 +141,10 @@ impl fmt::Display for Tracing {
         }
         writeln!(f, "Datapath actions: {}", actions.join(","))?;
         match self.error {
-            Some(error) => writeln!(f, "Translation failed ({error}), packet is dropped."),
+            Some(error) => {
+                let why = error.summary();
+                writeln!(f, "Translation failed ({why}), packet is dropped.")
+            }
             None => Ok(()),
         }
     }

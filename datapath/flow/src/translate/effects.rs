@@ -3,6 +3,7 @@
 use super::action_set::in_order;
 use super::apply::{change, forget_connection, in_port};
 use super::machine::Machine;
+use super::trace::NoteKind;
 use super::{Effect, groups, learned_flow};
 use crate::action::{
     Action, Bundle, BundleAlgorithm, Controller, Ct, CtZone, Learn, Multipath, MultipathAlgorithm,
@@ -19,11 +20,18 @@ const TCP_END: u128 = 0x5;
 impl<'a> Machine<'a> {
     pub(super) fn effect(&mut self, action: &'a Action) {
         self.traced(|| action.to_string());
-        self.changing(|machine| match change(&mut machine.state.packet, action) {
+        self.changing(|machine| machine.change(action));
+        if let Action::Move { to, .. } | Action::CheckPktLarger { to, .. } = action {
+            self.told_subfield(*to);
+        }
+    }
+
+    fn change(&mut self, action: &'a Action) {
+        match change(&mut self.state.packet, action) {
             Some(true) => {}
-            Some(false) => machine.note(|| "the packet has no such field"),
-            None => machine.other(action),
-        });
+            Some(false) => self.note(|| "the packet has no such field"),
+            None => self.other(action),
+        }
     }
 
     fn other(&mut self, action: &'a Action) {
@@ -35,6 +43,7 @@ impl<'a> Machine<'a> {
             } => self.output(*port, Some(*max_len_bytes)),
             Action::OutputField(from) => {
                 let number = self.state.packet.key.read(*from) as u32;
+                self.noted(NoteKind::Detail, || format!("output port is {number}"));
                 match OfPort::from_u32(number) {
                     Some(port) => self.output(port, None),
                     None => self.note(|| "no port has this number"),
@@ -89,9 +98,6 @@ impl<'a> Machine<'a> {
             OfPort::CONTROLLER => self.controller(Controller::default()),
             OfPort::NORMAL => {
                 let ports = self.env.normal(&self.state.packet);
-                for port in &ports {
-                    self.note(|| format!("NORMAL sends to port {port}"));
-                }
                 self.copies += 1;
                 self.happens(Effect::Normal {
                     ports,
@@ -108,8 +114,13 @@ impl<'a> Machine<'a> {
                 }
             }
             OfPort::ANY | OfPort::UNSET | OfPort::TABLE => self.note(|| "not a port to send to"),
-            port if port == from => self.note(|| "not sent back to the port it came from"),
-            port => self.send(port, max_len_bytes),
+            port if port == from => self.note(|| "skipping output to input port"),
+            port => {
+                if !self.env.has_port(port) {
+                    self.note(|| "Nonexistent output port");
+                }
+                self.send(port, max_len_bytes);
+            }
         }
     }
 
@@ -207,7 +218,13 @@ impl<'a> Machine<'a> {
             self.state.packet.key.set(field, ttl - 1);
             return;
         }
-        self.note(|| "the time to live is over");
+        let protocol = match field {
+            FieldId::MPLS_TTL => "MPLS",
+            FieldId::NSH_TTL => "NSH",
+            _ if self.state.packet.has(Prereq::Ipv6) => "IPv6",
+            _ => "IPv4",
+        };
+        self.note(|| format!("{protocol} decrement TTL exception"));
         for id in controllers {
             self.controller(Controller {
                 id: *id,

@@ -41,6 +41,11 @@ pub trait Env {
         Vec::new()
     }
 
+    /// Whether there is such a port, for the trace.
+    fn has_port(&mut self, _port: OfPort) -> bool {
+        true
+    }
+
     /// Whether a port is up.
     fn is_live(&mut self, _port: OfPort) -> bool {
         true

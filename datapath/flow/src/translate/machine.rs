@@ -6,7 +6,7 @@ use std::vec;
 
 use super::action_set::in_order;
 use super::apply::in_port;
-use super::trace::Trace;
+use super::trace::{NoteKind, Trace};
 use super::{
     Effect, Env, MAX_DEPTH, MAX_LOOKUPS, MAX_STACK_BYTES, Packet, Seen, TranslateError, Translation,
 };
@@ -19,9 +19,6 @@ use crate::{DropReason, Flow, FlowKey, OfPort};
 pub fn translate(tables: &Tables, packet: Packet, env: &mut dyn Env) -> Translation {
     let mut machine = Machine::new(tables, packet, env);
     let error = machine.run();
-    if machine.effects.is_empty() {
-        machine.note(|| "dropped");
-    }
     let drop = machine.why_dropped(error);
     Translation {
         effects: machine.effects,
@@ -34,7 +31,7 @@ pub fn translate(tables: &Tables, packet: Packet, env: &mut dyn Env) -> Translat
 }
 
 /// What is still to be done; the last one is next.
-enum Frame<'a> {
+pub(super) enum Frame<'a> {
     /// A list of actions.
     Actions(vec::IntoIter<&'a Action>),
     /// What follows the actions of a flow.
@@ -60,8 +57,10 @@ pub(super) struct Place {
     pub flow: Option<FlowId>,
     /// Open visits of the same or earlier tables.
     depth: u32,
-    /// For the trace.
+    /// For the trace: how deep in visits and copies.
     pub indent: usize,
+    /// For the trace: in how many tables, buckets and action sets.
+    pub nest: usize,
 }
 
 /// What a copy has for itself.
@@ -70,7 +69,7 @@ pub(super) struct State<'a> {
     pub packet: Packet,
     pub queue: Option<u32>,
     stack: Vec<u128>,
-    set: Vec<&'a Action>,
+    pub set: Vec<&'a Action>,
 }
 
 pub(super) struct Machine<'a> {
@@ -90,7 +89,7 @@ pub(super) struct Machine<'a> {
     pub lost: Option<DropReason>,
     /// Whether a lookup found no flow.
     missed: bool,
-    frames: Vec<Frame<'a>>,
+    pub frames: Vec<Frame<'a>>,
     lookups: u32,
     /// Packets that go on in a table when all else is done.
     later: VecDeque<(State<'a>, u8)>,
@@ -117,6 +116,7 @@ impl<'a> Machine<'a> {
                 flow: None,
                 depth: 0,
                 indent: 0,
+                nest: 0,
             },
             effects: Vec::new(),
             trace: Trace::default(),
@@ -136,9 +136,8 @@ impl<'a> Machine<'a> {
         while let Some((state, table)) = self.later.pop_front() {
             let (effects, later) = (self.effects.len(), self.later.len());
             if let Err(given_up) = self.pass(state, table) {
-                self.place.indent = 0;
-                self.note(|| format!("given up: {given_up}"));
-                self.frames.clear();
+                self.noted(NoteKind::Error, || given_up.in_trace());
+                self.leave_all(|_| true);
                 self.effects.truncate(effects);
                 self.later.truncate(later);
                 error = error.or(Some(given_up));
@@ -166,6 +165,7 @@ impl<'a> Machine<'a> {
             flow: None,
             depth: 0,
             indent: 0,
+            nest: 0,
         };
         if self.lookups > 0 {
             self.note(|| format!("goes on in table {table}, behind connection tracking"));
@@ -219,9 +219,10 @@ impl<'a> Machine<'a> {
         self.place.table = table;
         self.place.depth += u32::from(deepens);
         self.place.indent += usize::from(comes_back);
-        if self.tracing {
-            let flow = found.map(|entry| &*entry.flow);
-            self.trace.table(self.place.indent, table, flow);
+        self.told_table(table, found.map(|entry| &*entry.flow));
+        self.place.nest += 1;
+        if found.is_none_or(|entry| entry.flow.instructions.is_drop()) {
+            self.traced(|| "drop");
         }
         if let (Some(first), Some(looked_up)) = (&self.first, tables.table(table)) {
             let (found, now) = (found.map(|entry| entry.id), &self.state.packet.key);
@@ -243,6 +244,7 @@ impl<'a> Machine<'a> {
         let instructions = &flow.instructions;
         if instructions.clear_actions {
             self.traced(|| "clear_actions");
+            self.told_action_set("was");
             self.state.set.clear();
         }
         if !instructions.write_actions.is_empty() {
@@ -251,9 +253,13 @@ impl<'a> Machine<'a> {
                 format!("write_actions({})", written.collect::<Vec<_>>().join(","))
             });
             self.state.set.extend(&instructions.write_actions);
+            self.told_action_set("is");
         }
         if let Some((value, mask)) = instructions.write_metadata {
-            self.traced(|| format!("write_metadata:{value:#x}/{mask:#x}"));
+            self.traced(|| match mask {
+                u64::MAX => format!("write_metadata:{value:#x}"),
+                _ => format!("write_metadata:{value:#x}/{mask:#x}"),
+            });
             self.changing(|machine| {
                 let packet = &mut machine.state.packet;
                 packet.set(FieldId::METADATA, value.into(), mask.into());
@@ -273,7 +279,7 @@ impl<'a> Machine<'a> {
         }
         match action {
             Action::Clone(inner) => {
-                self.traced(|| "clone");
+                self.traced(|| action.to_string());
                 self.clone_for(inner.iter().collect());
             }
             Action::Resubmit { in_port, table, .. } => {
@@ -291,10 +297,13 @@ impl<'a> Machine<'a> {
             Action::Pop(to) => {
                 self.traced(|| action.to_string());
                 match self.state.stack.pop() {
-                    Some(value) => self.changing(|machine| {
-                        machine.state.packet.write(*to, value);
-                    }),
-                    None => self.note(|| "the stack is empty"),
+                    Some(value) => {
+                        self.changing(|machine| {
+                            machine.state.packet.write(*to, value);
+                        });
+                        self.told_subfield(*to);
+                    }
+                    None => self.noted(NoteKind::Error, || "stack underflow"),
                 }
             }
             Action::PushVlan(_) if self.state.packet.is_full_of_tags() => {
@@ -332,50 +341,25 @@ impl<'a> Machine<'a> {
     fn begin_bucket(&mut self, list: Vec<&'a Action>, id: u32) {
         let before = (self.state.packet.clone(), self.state.queue, self.place);
         self.frames.push(Frame::RestorePacket(Box::new(before)));
-        self.note(|| format!("bucket {id}"));
+        self.noted(NoteKind::Bucket, || format!("bucket {id}"));
         self.place.indent += 1;
+        self.place.nest += 1;
         self.do_list(list);
     }
 
     fn do_action_set(&mut self) {
         let set = in_order(&std::mem::take(&mut self.state.set));
         if !set.is_empty() {
-            self.note(|| "action set");
+            self.begin_action_set();
             self.do_list(set);
         }
     }
 
-    /// Leaves the list of actions that is being done, with what follows it in its flow.
-    pub(super) fn end_list(&mut self) {
-        while let Some(Frame::Actions(_) | Frame::Instructions(_)) = self.frames.last() {
-            self.frames.pop();
-        }
-    }
-
-    /// Ends the bucket that is being worked on, or all; clones and action sets too. In this it does
-    /// what Open vSwitch does, whose manual has the action set done all the same.
-    fn exit(&mut self) {
-        let inside = |frame: &Frame<'_>| !matches!(frame, Frame::RestorePacket(_));
-        while self.frames.last().is_some_and(inside) {
-            if let Some(Frame::Restore(before)) = self.frames.pop() {
-                (self.state, self.place) = *before;
-            }
-        }
-        if self.frames.is_empty() {
-            self.state.set.clear();
-        }
-    }
-
-    /// Ends the clone or bucket that is being worked on, or all, because the packet is gone.
-    pub(super) fn drop_packet(&mut self) {
-        let inside =
-            |frame: &Frame<'_>| !matches!(frame, Frame::Restore(_) | Frame::RestorePacket(_));
-        while self.frames.last().is_some_and(inside) {
-            self.frames.pop();
-        }
-        if self.frames.is_empty() {
-            self.state.set.clear();
-        }
+    pub(super) fn begin_action_set(&mut self) {
+        // That of the packet stands in its first table.
+        self.place.nest = self.place.nest.max(1);
+        self.noted(NoteKind::ActionSet, || "--. Executing action set:");
+        self.place.nest += 1;
     }
 
     /// Goes on in a table with this packet, when all else is done.

@@ -13,6 +13,7 @@ mod env;
 mod frame;
 mod groups;
 mod learn;
+mod leave;
 mod machine;
 mod packet;
 mod seen;
@@ -160,6 +161,28 @@ pub enum TranslateError {
     /// Too many tags were pushed.
     #[error("more than {} VLAN tags", MAX_INNER_TAGS + 1)]
     TooManyTags,
+}
+
+impl TranslateError {
+    /// What a trace says where it happens.
+    fn in_trace(self) -> String {
+        match self {
+            TranslateError::TooDeep => format!("over max translation depth {MAX_DEPTH}"),
+            TranslateError::TooManyLookups => format!("over {MAX_LOOKUPS} resubmit actions"),
+            TranslateError::StackTooLarge => "resubmits yielded over 64 kB of stack".to_owned(),
+            TranslateError::TooManyTags => self.to_string(),
+        }
+    }
+
+    /// What a trace says at its end.
+    pub fn summary(self) -> &'static str {
+        match self {
+            TranslateError::TooDeep => "Recursion too deep",
+            TranslateError::TooManyLookups => "Too many resubmits",
+            TranslateError::StackTooLarge => "Stack too deep",
+            TranslateError::TooManyTags => "Too many VLAN tags",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -383,17 +383,17 @@ fn the_trace_tells_the_way() {
      -> reg0: 0 -> 0x1
     resubmit(,1)
      1. reg0=0x1, priority 32768
-        clone
+        clone(output:2)
             output:2
         set_field:1.2.3.4->tun_src
          -> tun_src: 0.0.0.0 -> 1.2.3.4
     output:1
-     >> not sent back to the port it came from
+     >> skipping output to input port
 "
     );
     assert_eq!(
         run(&[], "in_port=1").trace.to_string(),
-        " 0. No match.\n     >> dropped\n"
+        " 0. No match.\n    drop\n"
     );
     let key = packet("in_port=1").key;
     assert_eq!(key.get(FieldId::IN_PORT), 1);
