@@ -56,6 +56,17 @@ pub fn change(
     Ok(apply(plan, steps, version, memories))
 }
 
+/// The tables that changes are about.
+pub fn tables_of(changes: &[Change]) -> BTreeSet<u8> {
+    let tables = changes.iter().filter_map(|change| match change {
+        Change::FlowAdded(entry)
+        | Change::FlowRemoved { entry, .. }
+        | Change::FlowReplaced { new: entry, .. } => Some(entry.flow.table),
+        Change::Group { .. } | Change::Meter { .. } => None,
+    });
+    tables.collect()
+}
+
 fn rebuild(why: impl Into<String>) -> Outcome {
     Outcome::Rebuild { why: why.into() }
 }
@@ -124,11 +135,10 @@ fn do_step(
     retired: &mut Retired,
 ) -> Result<(), String> {
     let (Step::Kill(table, _) | Step::Insert(table, _)) = step;
-    let planned = plan.tables.get_mut(&table);
-    let image = planned.and_then(|planned| planned.image.as_mut());
-    let (Some(image), Some(memory)) = (image, memories.memory(table)) else {
-        return Err(format!("table {table} has no memory"));
-    };
+    let missing = || format!("table {table} has no memory");
+    let planned = plan.tables.get_mut(&table).ok_or_else(missing)?;
+    let memory = memories.memory(table).ok_or_else(missing)?;
+    let image = planned.image.as_mut().ok_or_else(missing)?;
     touched.insert(table);
     match step {
         Step::Kill(_, rule) => {
@@ -138,7 +148,10 @@ fn do_step(
             Ok(())
         }
         Step::Insert(_, rule) => match image.insert(&rule, version, memory) {
-            Fit::InPlace => Ok(()),
+            Fit::InPlace => {
+                planned.words.extend(rule.words.iter().map(|word| word.at));
+                Ok(())
+            }
             Fit::Rebuild(why) => Err(format!("table {table}: {why}")),
         },
     }

@@ -1,5 +1,7 @@
 //! The compiled form of one bridge's tables, and how it follows their changes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use aorta_ebpf::{MapId, Program};
 use aorta_flow::BridgeName;
 use aorta_flow::action::Action;
@@ -11,7 +13,7 @@ use super::codegen::generate;
 use super::maps::table_memory;
 use super::memory::Memory;
 use super::meters::Places;
-use super::plan::{Plan, Shapes};
+use super::plan::{Plan, Shapes, TablePlan};
 use super::record::RuleId;
 use super::template::Fit;
 use super::upcall::{self, Copy};
@@ -49,6 +51,9 @@ pub struct TableMemory {
     pub map: MapId,
     /// Bytes.
     pub bytes: u32,
+    /// It is the memory that the pipeline had which this one was [rebuilt](Pipeline::rebuild) from,
+    /// and holds its rules already.
+    pub kept: bool,
 }
 
 /// Gives a table's memory.
@@ -91,6 +96,10 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     plan: Plan,
+    /// Tables whose memories are those of an earlier pipeline.
+    kept: BTreeSet<u8>,
+    /// Records of each table that are retired and not reclaimed.
+    retired: BTreeMap<u8, usize>,
 }
 
 impl Pipeline {
@@ -104,7 +113,41 @@ impl Pipeline {
         config: &PipelineConfig,
     ) -> Result<Pipeline, PipelineError> {
         let plan = Plan::new(tables, rule_of, config, Shapes::default())?;
-        Ok(Pipeline { plan })
+        Ok(Pipeline {
+            plan,
+            kept: BTreeSet::new(),
+            retired: BTreeMap::new(),
+        })
+    }
+
+    /// Compiles tables that differ by `changes` from those that this pipeline holds. Tables in memory
+    /// that don't change keep their memories, which both pipelines use until one of them goes:
+    /// only the later of the two may be changed from then on.
+    ///
+    /// # Errors
+    /// As [`Pipeline::build`]. Nothing has changed then.
+    pub fn rebuild(
+        &self,
+        tables: &Tables,
+        changes: &[Change],
+        rule_of: &mut dyn FnMut(FlowId) -> RuleId,
+        config: &PipelineConfig,
+    ) -> Result<Pipeline, PipelineError> {
+        let changed = change::tables_of(changes);
+        let keeps = |number: &u8, table: &TablePlan| {
+            let unchanged = !changed.contains(number) && tables.table(*number).is_some();
+            let settled = table.rules.is_empty() && !self.retired.contains_key(number);
+            unchanged && settled && table.image.is_some()
+        };
+        let kept = self.plan.tables.iter().filter(|(n, t)| keeps(n, t));
+        let kept: BTreeSet<u8> = kept.map(|(number, _)| *number).collect();
+        let plan = Plan::renew(&self.plan, &kept, tables, rule_of, config)?;
+        let reachable = &plan.limits.reachable;
+        Ok(Pipeline {
+            kept: kept.intersection(reachable).copied().collect(),
+            plan,
+            retired: BTreeMap::new(),
+        })
     }
 
     /// What it was built with.
@@ -120,19 +163,21 @@ impl Pipeline {
                 table: *number,
                 map: table_memory(*number),
                 bytes: image.memory_bytes(),
+                kept: self.kept.contains(number),
             })
         });
         images.collect()
     }
 
     /// Writes all rules of a table into its memory, which is new and zero. To be called once for
-    /// each of [`Pipeline::memories`].
+    /// each of [`Pipeline::memories`] that isn't kept.
     ///
     /// # Errors
     /// When the table has no memory, or its rules don't fit into what a table can have.
     pub fn fill(&mut self, table: u8, memory: &mut dyn Memory) -> Result<(), PipelineError> {
         let config = &self.plan.config;
-        let planned = self.plan.tables.get_mut(&table);
+        let kept = self.kept.contains(&table);
+        let planned = self.plan.tables.get_mut(&table).filter(|_| !kept);
         let Some((image, rules)) =
             planned.and_then(|planned| Some((planned.image.as_mut()?, &mut planned.rules)))
         else {
@@ -180,7 +225,13 @@ impl Pipeline {
         version: u32,
         memories: &mut dyn Memories,
     ) -> Result<Outcome, PipelineError> {
-        change::change(&mut self.plan, changes, rule_of, version, memories)
+        let outcome = change::change(&mut self.plan, changes, rule_of, version, memories)?;
+        if let Outcome::InPlace { retired } = &outcome {
+            for (table, _) in &retired.records {
+                *self.retired.entry(*table).or_default() += 1;
+            }
+        }
+        Ok(outcome)
     }
 
     /// Actions that send copies to the daemon: the one at the position that an upcall names.
@@ -205,12 +256,16 @@ impl Pipeline {
     /// Makes the places of records free that nobody reads any more.
     pub fn reclaim(&mut self, retired: &Retired, memories: &mut dyn Memories) {
         for (table, rule) in &retired.records {
+            if let Some(left) = self.retired.get_mut(table) {
+                *left = left.saturating_sub(1);
+            }
             let planned = self.plan.tables.get_mut(table);
             let image = planned.and_then(|planned| planned.image.as_mut());
             if let (Some(image), Some(memory)) = (image, memories.memory(*table)) {
                 image.reclaim(*rule, memory);
             }
         }
+        self.retired.retain(|_, left| *left > 0);
     }
 
     /// What became of the tables. Takes as much time as [`Pipeline::program`].

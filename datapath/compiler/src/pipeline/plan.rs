@@ -23,18 +23,19 @@ use super::{PipelineConfig, PipelineError, Refusal, upcall};
 #[derive(Clone, Debug, Default)]
 pub struct Shapes {
     numbers: HashMap<Arc<Shape>, u32>,
-    all: Vec<Arc<Shape>>,
+    /// Each with the first flow that had it.
+    all: Vec<(Arc<Shape>, Arc<Flow>)>,
 }
 
 impl Shapes {
     /// The number of a shape, a new one if it is new.
-    pub fn number(&mut self, shape: Shape) -> u32 {
+    pub fn number(&mut self, shape: Shape, of: &Arc<Flow>) -> u32 {
         if let Some(number) = self.numbers.get(&shape) {
             return *number;
         }
         let (shape, number) = (Arc::new(shape), self.all.len() as u32);
         self.numbers.insert(shape.clone(), number);
-        self.all.push(shape);
+        self.all.push((shape, of.clone()));
         number
     }
 
@@ -45,7 +46,12 @@ impl Shapes {
 
     /// The shape of a number.
     pub fn get(&self, number: u32) -> Option<&Arc<Shape>> {
-        self.all.get(number as usize)
+        self.all.get(number as usize).map(|(shape, _)| shape)
+    }
+
+    /// A flow that has or had the shape of a number.
+    fn example(&self, number: u32) -> Option<&Flow> {
+        self.all.get(number as usize).map(|(_, flow)| &**flow)
     }
 
     /// How many there are.
@@ -57,8 +63,10 @@ impl Shapes {
 /// One table's part.
 #[derive(Clone, Debug, Default)]
 pub struct TablePlan {
-    /// Its rules from the highest rank.
+    /// Its rules from the highest rank; none once they are in memory.
     pub rules: Vec<Rule>,
+    /// Byte offsets in the key of the words that its rules ask for, or asked for.
+    pub words: BTreeSet<i16>,
     /// The shapes that they have.
     pub shapes: BTreeSet<u32>,
     /// Its rules in memory, unless they are code.
@@ -180,7 +188,45 @@ impl Plan {
         config: &PipelineConfig,
         shapes: Shapes,
     ) -> Result<Plan, PipelineError> {
-        let mut plan = Plan {
+        let mut plan = Plan::empty(config, shapes);
+        for entry in tables.flows() {
+            plan.add(entry, rule_of)?;
+        }
+        plan.finish(tables)?;
+        Ok(plan)
+    }
+
+    /// As [`Plan::new`], with the tables of an earlier plan that are `kept` as they are there.
+    ///
+    /// # Errors
+    /// When flows ask for what programs can't do.
+    pub fn renew(
+        old: &Plan,
+        kept: &BTreeSet<u8>,
+        tables: &Tables,
+        rule_of: &mut dyn FnMut(FlowId) -> RuleId,
+        config: &PipelineConfig,
+    ) -> Result<Plan, PipelineError> {
+        let mut plan = Plan::empty(config, old.shapes.clone());
+        for number in 0..=u8::MAX {
+            match old.tables.get(&number).filter(|_| kept.contains(&number)) {
+                Some(table) => {
+                    plan.tables.insert(number, table.clone());
+                }
+                None => {
+                    let flows = tables.table(number).into_iter();
+                    for entry in flows.flat_map(|table| table.entries()) {
+                        plan.add(entry, rule_of)?;
+                    }
+                }
+            }
+        }
+        plan.finish(tables)?;
+        Ok(plan)
+    }
+
+    fn empty(config: &PipelineConfig, shapes: Shapes) -> Plan {
+        Plan {
             config: config.clone(),
             tables: BTreeMap::new(),
             shapes,
@@ -192,18 +238,15 @@ impl Plan {
             copies: false,
             changes: Changes::default(),
             extras: Extras::default(),
-        };
-        for entry in tables.flows() {
-            let id = rule_of(entry.id);
-            let planned = plan_flow(entry, id).map_err(|refusal| config.refuse(entry, refusal))?;
-            plan.add(entry.flow.table, planned);
         }
-        plan.extras = plan.called(tables)?;
-        plan.restrict();
-        plan.changes = plan.changed_by(tables);
-        plan.choose_templates();
-        plan.check_copies()?;
-        Ok(plan)
+    }
+
+    fn finish(&mut self, tables: &Tables) -> Result<(), PipelineError> {
+        self.extras = self.called(tables)?;
+        self.restrict();
+        self.changes = self.changed_by(tables);
+        self.choose_templates();
+        self.check_copies()
     }
 
     /// What is called by all tables.
@@ -222,14 +265,23 @@ impl Plan {
         })
     }
 
-    fn add(&mut self, table: u8, planned: Planned) {
-        let shape = self.shapes.number(planned.shape);
-        let table = self.tables.entry(table).or_default();
+    fn add(
+        &mut self,
+        entry: &TableFlow,
+        rule_of: &mut dyn FnMut(FlowId) -> RuleId,
+    ) -> Result<(), PipelineError> {
+        let planned = plan_flow(entry, rule_of(entry.id));
+        let planned = planned.map_err(|refusal| self.config.refuse(entry, refusal))?;
+        let shape = self.shapes.number(planned.shape, &entry.flow);
+        let table = self.tables.entry(entry.flow.table).or_default();
         table.shapes.insert(shape);
+        let words = planned.rule.words.iter().map(|word| word.at);
+        table.words.extend(words);
         table.rules.push(Rule {
             shape,
             ..planned.rule
         });
+        Ok(())
     }
 
     /// Keeps what packets can reach, and finds out what that uses.
@@ -260,9 +312,7 @@ impl Plan {
         let mut words = BTreeSet::new();
         for table in self.tables.values_mut() {
             table.rules.sort_by_key(|rule| std::cmp::Reverse(rule.rank));
-            for rule in &table.rules {
-                words.extend(rule.words.iter().map(|word| word.at));
-            }
+            words.extend(table.words.iter().copied());
         }
         let words: Vec<MatchWord> = words
             .into_iter()
@@ -358,7 +408,7 @@ impl Plan {
             seed: self.config.seed,
             ..Caps::default()
         };
-        for table in self.tables.values_mut() {
+        for table in self.tables.values_mut().filter(|t| t.image.is_none()) {
             let clauses = table.rules.iter().any(|rule| !rule.clauses.is_empty());
             if clauses || table.rules.len() > MAX_CODE_RULES {
                 table.image = Some(TableImage::plan(&table.rules, &caps));
@@ -368,10 +418,8 @@ impl Plan {
 
     /// What the flows that packets can reach change in packets' bytes.
     fn changed_by(&self, tables: &Tables) -> Changes {
-        let flows = tables
-            .flows()
-            .filter(|entry| self.tables.contains_key(&entry.flow.table));
-        let instructions = flows.map(|entry| &entry.flow.instructions);
+        let flows = self.used_numbers().into_iter();
+        let instructions = flows.filter_map(|n| Some(&self.shapes.example(n)?.instructions));
         let flows = instructions.flat_map(|i| i.apply.iter().chain(&i.write_actions));
         let called: BTreeSet<u32> = self.extras.groups.keys().map(|(id, _)| *id).collect();
         let groups = called.into_iter().filter_map(|id| tables.group(id));
@@ -386,13 +434,15 @@ impl Plan {
 
     /// The shapes of flows that packets can reach.
     pub fn used_shapes(&self) -> Vec<Arc<Shape>> {
-        let numbers: BTreeSet<u32> = self
-            .tables
-            .values()
-            .flat_map(|table| table.shapes.iter().copied())
-            .collect();
-        let shapes = numbers.into_iter();
+        let shapes = self.used_numbers().into_iter();
         shapes.filter_map(|n| self.shapes.get(n).cloned()).collect()
+    }
+
+    fn used_numbers(&self) -> BTreeSet<u32> {
+        let tables = self.tables.values();
+        tables
+            .flat_map(|table| table.shapes.iter().copied())
+            .collect()
     }
 
     fn check_copies(&self) -> Result<(), PipelineError> {

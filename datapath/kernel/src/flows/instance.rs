@@ -72,18 +72,20 @@ pub struct Surroundings<'d> {
 
 impl Instance {
     /// Makes the memories of `pipeline`, and loads its programs; `started` is when compiling began.
+    /// Memories that it keeps are taken from the instance before, which gets them back if that
+    /// fails.
     ///
     /// # Errors
     /// When the kernel has no room or refuses a program.
     pub fn load(
         number: u64,
-        mut pipeline: Pipeline,
+        (mut pipeline, mut before): (Pipeline, Option<&mut Instance>),
         started: Instant,
         loader: &mut Loader,
         around: &Surroundings<'_>,
     ) -> Result<Instance, FlowsError> {
         let mut memories = BTreeMap::new();
-        for table in pipeline.memories() {
+        for table in pipeline.memories().into_iter().filter(|table| !table.kept) {
             let name = format!("table_{}", table.table);
             let mut memory = MappedMemory::create(&name, table.bytes)?;
             pipeline.fill(table.table, &mut memory)?;
@@ -91,6 +93,12 @@ impl Instance {
         }
         let mut version = MappedMemory::create("version", 8)?;
         version.set_u32(0, pipeline.config().version);
+        let wanted = pipeline.memories().into_iter().filter(|table| table.kept);
+        let kept: Vec<u8> = wanted.map(|table| table.table).collect();
+        if let Some(before) = &mut before {
+            let taken = kept.iter().filter_map(|n| before.memories.remove_entry(n));
+            memories.extend(taken);
+        }
         let mut instance = Instance {
             number,
             pipeline,
@@ -99,11 +107,24 @@ impl Instance {
             programs: None,
             explained: Explained::default(),
         };
-        instance.load_programs(loader, around)?;
+        if let Err(error) = instance.load_programs(loader, around) {
+            instance.give_back(before);
+            return Err(error);
+        }
         instance.explained.compile_time = started
             .elapsed()
             .saturating_sub(instance.explained.load_time);
         Ok(instance)
+    }
+
+    /// Gives the memories that it keeps back to the instance before.
+    pub fn give_back(&mut self, before: Option<&mut Instance>) {
+        let kept = self.pipeline.memories().into_iter();
+        let kept = kept.filter(|table| table.kept).map(|table| table.table);
+        if let Some(before) = before {
+            let taken = kept.filter_map(|table| self.memories.remove_entry(&table));
+            before.memories.extend(taken);
+        }
     }
 
     /// Loads the programs, anew if they were loaded before.

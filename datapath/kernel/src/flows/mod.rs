@@ -159,12 +159,16 @@ impl Flows {
             _ => tables.len(),
         };
         self.make_room(kernel, self.pool.end_with(more))?;
+        let mut keeps = false;
         let why = match (self.bridges.get(&bridge.1), changes) {
             (None, _) => "the bridge had no flows of its own".to_owned(),
             (Some(flows), _) if flows.spoilt => "the last change failed half-way".to_owned(),
             (Some(_), None) => "the tables are others".to_owned(),
             (Some(_), Some(changes)) => match self.change(bridge.1, changes)? {
-                Some(why) => why,
+                Some(why) => {
+                    keeps = true;
+                    why
+                }
                 None => {
                     return Ok(FlowsApplied {
                         in_place: true,
@@ -173,7 +177,8 @@ impl Flows {
                 }
             },
         };
-        let load_time = self.rebuild(kernel, bridge, tables, changes.unwrap_or(&[]), adopted)?;
+        let changes = (changes.unwrap_or(&[]), keeps);
+        let load_time = self.rebuild(kernel, bridge, tables, changes, adopted)?;
         Ok(FlowsApplied {
             in_place: false,
             why_rebuilt: Some(why),
@@ -227,17 +232,18 @@ impl Flows {
         Ok(None)
     }
 
-    /// Puts a new instance in the place of the one that runs, if one does.
+    /// Puts a new instance in the place of the one that runs, if one does. Where the tables differ by
+    /// the changes only, it keeps memories of that.
     fn rebuild(
         &mut self,
         kernel: &mut Kernel<'_>,
         (bridge, slot): (&BridgeName, u32),
         tables: &Tables,
-        changes: &[Change],
+        (changes, keeps): (&[Change], bool),
         adopted: Rules,
     ) -> Result<Duration, FlowsError> {
         let before = self.bridges.remove(&slot);
-        let (mut rules, mut own, version, instance) = match before {
+        let (mut rules, mut own, version, mut instance) = match before {
             Some(flows) => (flows.rules, flows.own, flows.version, Some(flows.instance)),
             None => (adopted, BridgeMemory::new()?, 0, None),
         };
@@ -257,6 +263,10 @@ impl Flows {
                 (&mut self.shared, &self.stats, &own),
                 (tables, &config, self.instances),
                 &mut numbering,
+                instance
+                    .as_mut()
+                    .filter(|_| keeps)
+                    .map(|old| (old, changes)),
             )
         });
         let (result, version, instance) = match (built, instance) {
@@ -411,9 +421,14 @@ fn build(
     (shared, stats, own): (&mut Option<Shared>, &FlowStats, &BridgeMemory),
     (tables, config, number): (&Tables, &PipelineConfig, u64),
     numbering: &mut Numbering<'_>,
+    mut before: Option<(&mut Instance, &[Change])>,
 ) -> Result<Instance, FlowsError> {
     let started = Instant::now();
-    let pipeline = Pipeline::build(tables, &mut |flow| numbering.rule_of(flow), config)?;
+    let rule_of = &mut |flow| numbering.rule_of(flow);
+    let pipeline = match &before {
+        Some((old, changes)) => old.pipeline.rebuild(tables, changes, rule_of, config)?,
+        None => Pipeline::build(tables, rule_of, config)?,
+    };
     stats.zero(&numbering.fresh(), numbering.used_below())?;
     let shared = match shared.take() {
         Some(there) => shared.insert(there),
@@ -430,8 +445,13 @@ fn build(
         stats,
         own,
     };
-    let instance = Instance::load(number, pipeline, started, kernel.loader, &around)?;
-    instance.put(kernel.generation, config.bridge_slot)?;
+    let old = before.as_mut().map(|(old, _)| &mut **old);
+    let loaded = Instance::load(number, (pipeline, old), started, kernel.loader, &around);
+    let mut instance = loaded?;
+    if let Err(error) = instance.put(kernel.generation, config.bridge_slot) {
+        instance.give_back(before.map(|(old, _)| old));
+        return Err(error.into());
+    }
     Ok(instance)
 }
 

@@ -1,0 +1,164 @@
+//! Another program for changed tables: what stays, and what changes in place.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+
+use aorta_compiler::pipeline::record::RuleId;
+use aorta_compiler::pipeline::{Hook, Outcome, Pipeline, PipelineConfig};
+use aorta_flow::table::{Change, FlowId, FlowMod, Modification, Tables};
+use aorta_flow::text::{NoNames, parse_flow_line};
+
+fn rule_of(flow: FlowId) -> RuleId {
+    RuleId(flow.0 as u32)
+}
+
+fn config(version: u32) -> PipelineConfig {
+    PipelineConfig {
+        bridge: "br0".into(),
+        bridge_slot: 0,
+        hook: Hook::Tc,
+        version,
+        seed: u64::from(version),
+    }
+}
+
+struct Bridge {
+    tables: Tables,
+    pipeline: Pipeline,
+    memories: BTreeMap<u8, Vec<u8>>,
+    version: u32,
+}
+
+fn modify(tables: &mut Tables, line: &str) -> Vec<Change> {
+    let (command, text) = parse_flow_line(line, &NoNames).unwrap();
+    let change = Modification::Flow(FlowMod::from_text(command, text));
+    tables.modify(&change).unwrap()
+}
+
+/// Table 0 is code; tables 1 and 2 have 20 flows each.
+fn bridge() -> Bridge {
+    let mut tables = Tables::new();
+    modify(&mut tables, "in_port=1 actions=resubmit(,1),resubmit(,2)");
+    for port in 1..=20 {
+        modify(
+            &mut tables,
+            &format!("table=1,udp,tp_dst={port} actions=output:2"),
+        );
+        modify(
+            &mut tables,
+            &format!("table=2,udp,tp_src={port} actions=output:3"),
+        );
+    }
+    let mut pipeline = Pipeline::build(&tables, &mut rule_of, &config(1)).unwrap();
+    let mut memories = BTreeMap::new();
+    for wanted in pipeline.memories() {
+        assert!(!wanted.kept);
+        let mut memory = vec![0; wanted.bytes as usize];
+        pipeline.fill(wanted.table, &mut memory).unwrap();
+        memories.insert(wanted.table, memory);
+    }
+    Bridge {
+        tables,
+        pipeline,
+        memories,
+        version: 1,
+    }
+}
+
+impl Bridge {
+    fn change(&mut self, changes: &[Change]) -> Outcome {
+        let version = self.version + 1;
+        let outcome = self
+            .pipeline
+            .change(changes, &mut rule_of, version, &mut self.memories);
+        outcome.unwrap()
+    }
+
+    fn add(&mut self, line: &str) -> (Vec<Change>, Outcome) {
+        let changes = modify(&mut self.tables, line);
+        let outcome = self.change(&changes);
+        (changes, outcome)
+    }
+
+    /// The tables whose memories the new pipeline keeps.
+    fn rebuild(&mut self, changes: &[Change]) -> Vec<u8> {
+        self.version += 1;
+        let config = config(self.version);
+        let rebuilt = self
+            .pipeline
+            .rebuild(&self.tables, changes, &mut rule_of, &config);
+        self.pipeline = rebuilt.unwrap();
+        let mut kept = Vec::new();
+        for wanted in self.pipeline.memories() {
+            if wanted.kept {
+                assert_eq!(self.memories[&wanted.table].len(), wanted.bytes as usize);
+                kept.push(wanted.table);
+                continue;
+            }
+            let mut memory = vec![0; wanted.bytes as usize];
+            self.pipeline.fill(wanted.table, &mut memory).unwrap();
+            self.memories.insert(wanted.table, memory);
+        }
+        self.pipeline.program().unwrap();
+        kept
+    }
+}
+
+fn why(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Rebuild { why } => why,
+        Outcome::InPlace { .. } => panic!("in place"),
+    }
+}
+
+#[test]
+fn memories_of_tables_that_stay_are_kept() {
+    let mut bridge = bridge();
+    let (changes, outcome) = bridge.add("in_port=2 actions=output:4");
+    assert_eq!(why(outcome), "table 0 is code");
+    assert_eq!(bridge.rebuild(&changes), [1, 2]);
+    let (_, outcome) = bridge.add("table=1,udp,tp_dst=21 actions=output:2");
+    assert!(matches!(outcome, Outcome::InPlace { .. }), "{outcome:?}");
+}
+
+#[test]
+fn a_table_that_needs_other_code_gets_other_memory() {
+    let mut bridge = bridge();
+    let (changes, outcome) = bridge.add("table=1,udp,tp_dst=30 actions=output:2,output:3");
+    let reason = why(outcome);
+    assert!(reason.contains("does what the new one does"), "{reason}");
+    assert_eq!(bridge.rebuild(&changes), [2]);
+}
+
+#[test]
+fn what_is_not_settled_is_not_kept() {
+    let mut bridge = bridge();
+    let (_, outcome) = bridge.add("delete_strict table=1,priority=32768,udp,tp_dst=3");
+    let Outcome::InPlace { retired } = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(retired.records.len(), 1);
+    bridge.version += 1;
+    let (changes, _) = bridge.add("in_port=2 actions=output:4");
+    assert_eq!(
+        bridge.rebuild(&changes),
+        [2],
+        "table 1 has a record to reclaim"
+    );
+}
+
+#[test]
+fn a_field_that_came_later_is_still_parsed_after_a_rebuild() {
+    let mut bridge = bridge();
+    // Both ports are parsed, because each table asks for one of them.
+    let (changes, outcome) = bridge.add("table=1,udp,tp_src=7,tp_dst=7 actions=output:2");
+    match outcome {
+        Outcome::InPlace { .. } => bridge.version += 1,
+        Outcome::Rebuild { .. } => assert_eq!(bridge.rebuild(&changes), [2]),
+    }
+    let changes = modify(&mut bridge.tables, "delete table=2");
+    let all = bridge.rebuild(&changes);
+    assert!(all.len() <= 1);
+    let fields = bridge.pipeline.report().fields;
+    assert!(fields.contains(&"tcp_src"), "{fields:?}");
+}
