@@ -58,6 +58,9 @@ reasons! {
         "more resubmits, table lookups, values pushed or VLAN tags than a frame may take: is there a loop?";
     /// Over a meter's rate.
     Meter = "meter", "a meter found it over its rate";
+    /// Its flows want connection tracking.
+    Untracked = "untracked",
+        "its flows send it through connection tracking (ct), which this version doesn't do";
 }
 
 impl DropReason {

@@ -52,11 +52,11 @@ impl Env for Around {
         panic!("a hash of {} is not generated", fields.name());
     }
 
-    fn ct(&mut self, _ct: &Ct, _packet: &Packet) -> CtOutcome {
-        CtOutcome {
+    fn ct(&mut self, _ct: &Ct, _packet: &Packet) -> Option<CtOutcome> {
+        Some(CtOutcome {
             state: CT_NEW_TRACKED,
             ..CtOutcome::default()
-        }
+        })
     }
 
     fn group_hash(&mut self, group: &Group, _packet: &Packet) -> u32 {

@@ -3,9 +3,10 @@
 use super::normal::{Classified, leave};
 use super::pipeline::{Learned, PacketIn, Pipeline};
 use super::{Interpreter, Journey, Verdict, fits, untagged_bytes};
+use crate::action::Ct;
 use crate::field::FieldId;
 use crate::table::TableFlow;
-use crate::translate::{Effect, Env, Packet, Trace};
+use crate::translate::{CtOutcome, Effect, Env, Packet, Trace};
 use crate::{BridgeName, Bucket, DropReason, Group, MeterId, MeterVerdict, OfPort, PortName};
 
 /// What is around a frame in a bridge: the switch, in which things happen.
@@ -119,6 +120,10 @@ impl Env for Around<'_> {
     fn is_live(&mut self, port: OfPort) -> bool {
         let port = self.switch.port_number(self.b, port);
         port.is_some_and(|e| self.switch.can_send(self.b, e))
+    }
+
+    fn ct(&mut self, _ct: &Ct, _packet: &Packet) -> Option<CtOutcome> {
+        None
     }
 
     fn meter(&mut self, id: MeterId, packet: &Packet) -> MeterVerdict {

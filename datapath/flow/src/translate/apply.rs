@@ -5,8 +5,8 @@ use crate::action::Action;
 use crate::field::FieldId;
 use crate::{OfPort, Subfield};
 
-/// Fields that `ct_clear` forgets.
-const CONNECTION: [FieldId; 11] = [
+/// Fields that connection tracking fills and `ct_clear` forgets.
+pub const CONNECTION: [FieldId; 11] = [
     FieldId::CT_STATE,
     FieldId::CT_ZONE,
     FieldId::CT_MARK,

@@ -282,7 +282,11 @@ impl<'a> Machine<'a> {
         // What connection tracking finds is only known in the table where the packet goes on.
         forget_connection(&mut self.state.packet);
         let Some(table) = ct.table else { return };
-        let known = self.env.ct(ct, &packet);
+        let Some(known) = self.env.ct(ct, &packet) else {
+            self.note(|| "there is no connection tracking: this copy ends here");
+            self.lost = Some(DropReason::Untracked);
+            return;
+        };
         let zone = match ct.zone {
             CtZone::Number(zone) => zone.into(),
             CtZone::Field(from) => packet.key.read(from),

@@ -66,9 +66,9 @@ pub trait Env {
         MeterVerdict::Pass
     }
 
-    /// What connection tracking says.
-    fn ct(&mut self, _ct: &Ct, _packet: &Packet) -> CtOutcome {
-        CtOutcome::default()
+    /// What connection tracking says; `None` if there is none, so that the copy ends here.
+    fn ct(&mut self, _ct: &Ct, _packet: &Packet) -> Option<CtOutcome> {
+        Some(CtOutcome::default())
     }
 
     /// A flow was found for the packet.

@@ -21,6 +21,7 @@ mod tell;
 mod trace;
 
 pub use action_set::in_order;
+pub use apply::CONNECTION;
 pub use changes::{FieldChange, changes, describe};
 pub use env::{CtOutcome, Env};
 pub use learn::learned_flow;

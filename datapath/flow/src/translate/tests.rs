@@ -37,8 +37,8 @@ impl Env for Around {
         self.meter
     }
 
-    fn ct(&mut self, _ct: &Ct, _packet: &Packet) -> CtOutcome {
-        self.ct
+    fn ct(&mut self, _ct: &Ct, _packet: &Packet) -> Option<CtOutcome> {
+        Some(self.ct)
     }
 }
 

@@ -32,7 +32,12 @@ impl Gen<'_> {
 
     /// The copy that is lost here is lost to a meter, should all be lost. Uses no register.
     pub(super) fn over_meter(&mut self) {
-        let reason = DropReason::Meter.index() as i32 + 1;
+        self.lost_copy(DropReason::Meter);
+    }
+
+    /// Why a copy is lost here, should all be lost. Uses no register.
+    pub(super) fn lost_copy(&mut self, reason: DropReason) {
+        let reason = reason.index() as i32 + 1;
         self.a.store(Size::W, R7, state::GIVEN_UP, reason);
     }
 

@@ -2,7 +2,8 @@
 
 use aorta_flow::action::{Action, Controller, MultipathAlgorithm};
 use aorta_flow::field::{FieldId, Prereq};
-use aorta_flow::{OfPort, hash};
+use aorta_flow::translate::CONNECTION;
+use aorta_flow::{DropReason, OfPort, hash};
 
 use super::site::Site;
 use super::{Block, Gen, choose, commit, prereq, upcalls};
@@ -26,6 +27,8 @@ pub fn check(action: &Action) -> Result<(), Refusal> {
         | Action::Controller(_)
         | Action::Output(OfPort::CONTROLLER | OfPort::ANY | OfPort::UNSET | OfPort::TABLE)
         | Action::Sample(_)
+        | Action::Ct(_)
+        | Action::CtClear
         | Action::FinTimeout { .. } => return Ok(()),
         Action::Learn(learn) if learn.result.is_none() => return Ok(()),
         Action::Learn(_) => "the daemon learns later, and can't tell the packet what came of it",
@@ -41,7 +44,6 @@ pub fn check(action: &Action) -> Result<(), Refusal> {
         Action::Bundle(how) if how.members.len() <= choose::MAX_CANDIDATES => return Ok(()),
         Action::Multipath(_) | Action::Bundle(_) => "it chooses among too many, 64 are possible",
         Action::OutputTruncated { .. } => "a copy can't be cut without cutting the packet",
-        Action::Ct(_) | Action::CtClear => "connection tracking isn't there yet",
         Action::Conjunction { .. } => "lookups don't put clauses together yet",
         Action::DecNshTtl => "network service headers aren't parsed",
         _ => "there is no code for it yet",
@@ -73,6 +75,7 @@ pub fn reads(action: &Action) -> Vec<FieldId> {
 pub fn writes(action: &Action) -> Vec<FieldId> {
     match action {
         Action::PushVlan(_) | Action::PopVlan | Action::StripVlan => vec![FieldId::VLAN_TCI],
+        Action::Ct(_) | Action::CtClear => CONNECTION.to_vec(),
         Action::DecTtl(_) => vec![FieldId::NW_TTL],
         Action::DecMplsTtl => vec![FieldId::MPLS_TTL],
         Action::Multipath(how) => vec![how.to.field],
@@ -100,11 +103,27 @@ pub fn emit(code: &mut Gen<'_>, site: &Site, action: &Action, tail: bool) -> boo
         Action::Learn(learn) => code.learn(learn, site),
         Action::Sample(how) => code.sample(how, site),
         Action::FinTimeout { .. } => code.fin_timeout(action, site),
+        Action::Ct(ct) => {
+            if ct.table.is_some() {
+                code.lost_copy(DropReason::Untracked);
+            }
+            forget_connection(code);
+        }
+        Action::CtClear => forget_connection(code),
         Action::Multipath(how) => code.multipath(how),
         Action::Bundle(how) => code.bundle(how, site),
         _ => {}
     }
     false
+}
+
+/// Without a connection tracker, `ct` has nothing to find: the copy that would go through it ends.
+fn forget_connection(code: &mut Gen<'_>) {
+    for field in CONNECTION {
+        if code.plan.usage.reads.contains(&field) {
+            code.clear(field);
+        }
+    }
 }
 
 /// Lowers a time to live; where it is over, controllers hear of it and the list ends.

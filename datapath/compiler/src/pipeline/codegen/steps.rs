@@ -179,7 +179,7 @@ impl Gen<'_> {
         self.a.bind(skip);
     }
 
-    fn clear(&mut self, field: FieldId) {
+    pub(super) fn clear(&mut self, field: FieldId) {
         let at = key(field.field().home);
         for word in (0..layout::storage_bytes(field.field().home)).step_by(4) {
             self.a.store(Size::W, R7, at + word, 0);
