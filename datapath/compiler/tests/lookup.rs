@@ -6,7 +6,7 @@ mod model;
 #[path = "lookup/run.rs"]
 mod run;
 
-use aorta_compiler::pipeline::record::{Rule, RuleId};
+use aorta_compiler::pipeline::record::{Clause, MatchWord, Rule, RuleId, rank};
 use aorta_compiler::pipeline::template::{Caps, Fit, TableImage, Template};
 use model::{Model, Shape, key_for, rule, tables};
 use proptest::prelude::*;
@@ -39,8 +39,20 @@ fn caps() -> Caps {
     }
 }
 
+/// Random cases, as many as `AORTA_LOOKUP_CASES` says, or `few`.
+fn config(few: u32) -> ProptestConfig {
+    let cases = std::env::var("AORTA_LOOKUP_CASES").ok();
+    let cases = cases.map_or(few, |cases| cases.parse().unwrap());
+    ProptestConfig {
+        cases,
+        // Each try compiles a table.
+        max_shrink_iters: 1000,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(config(200))]
 
     #[test]
     fn finds_what_a_plain_search_finds((shape, rules, picks) in tables(120)) {
@@ -52,6 +64,11 @@ proptest! {
         let keys: Vec<_> = picks.iter().map(|pick| key_for(shape, &rules, pick)).collect();
         check(&mut table, &model, 7, &keys)?;
     }
+
+}
+
+proptest! {
+    #![proptest_config(config(60))]
 
     #[test]
     fn follows_changes_version_by_version(
@@ -112,7 +129,7 @@ proptest! {
                 version = next;
             }
             table.place();
-            let keys: Vec<_> = picks.iter().map(|pick| key_for(shape, &alive, pick)).collect();
+            let keys: Vec<_> = picks.iter().take(5).map(|pick| key_for(shape, &alive, pick)).collect();
             check(&mut table, &model, version, &keys)?;
             // Packets of earlier versions are still under way.
             let earlier = dead.first().map_or(version, |(_, died)| died - 1);
@@ -138,4 +155,55 @@ fn templates_are_chosen_by_what_the_rules_are() {
     assert_eq!(template(Shape::Exact), Template::Hash);
     assert_eq!(template(Shape::Prefixes), Template::Lpm);
     assert_eq!(template(Shape::Acl), Template::Tuple);
+}
+
+/// Clauses of more conjunctions than a window has slots, in several records of one rule.
+#[test]
+fn conjunctions_behind_the_first_window_are_found() {
+    const CONJUNCTIONS: u32 = 700;
+    let made = |id: u32, at: i16, value: u32, clauses: Vec<Clause>| Rule {
+        id: RuleId(id),
+        rank: rank(10, id.into()),
+        words: vec![MatchWord {
+            at,
+            value,
+            mask: u32::MAX,
+        }],
+        shape: id,
+        params: vec![id],
+        clauses,
+    };
+    let clause = |conjunction, number| Clause {
+        conjunction,
+        number,
+        of: 2,
+    };
+    let all = (0..CONJUNCTIONS)
+        .map(|conjunction| clause(conjunction, 1))
+        .collect();
+    let mut rules = vec![made(0, model::WORDS[1], 7, all)];
+    for number in 0..CONJUNCTIONS {
+        rules.push(made(
+            1 + number,
+            model::WORDS[2],
+            number,
+            vec![clause(number, 2)],
+        ));
+        rules.push(made(1000 + number, model::conj_id(), number, Vec::new()));
+    }
+    rules
+        .iter_mut()
+        .for_each(|rule| rule.words.sort_by_key(|word| word.at));
+    let mut image = TableImage::plan(&rules, &caps());
+    let mut table = Table::new(&image);
+    assert_eq!(image.fill(&rules, 0, &mut table.memory), Fit::InPlace);
+    table.place();
+    for number in (0..CONJUNCTIONS).step_by(23) {
+        let key = [(model::WORDS[1], 7), (model::WORDS[2], number)];
+        assert_eq!(table.lookup(&key, 1), Some((1000 + number, 1000 + number)));
+    }
+    assert_eq!(
+        table.lookup(&[(model::WORDS[1], 7), (model::WORDS[2], 9999)], 1),
+        None
+    );
 }

@@ -3,7 +3,7 @@
 
 mod lookup_lab;
 
-use aorta_compiler::pipeline::record::{Rule, RuleId};
+use aorta_compiler::pipeline::record::{Clause, MatchWord, Rule, RuleId, rank};
 use aorta_compiler::pipeline::template::{Fit, Template};
 use aorta_flow::field::FieldId;
 use aorta_kernel::Loader;
@@ -126,4 +126,57 @@ fn stations() {
     rules.push(more);
     let expected: Vec<u32> = keys.iter().map(|key| plain(&rules, key)).collect();
     assert_eq!(lab.found(KEYS, 3), expected);
+}
+
+/// Hundreds of addresses times tens of ports, as clauses of two conjunctions.
+#[test]
+fn conjunctions() {
+    let mut rng = Rng::new(8);
+    let [src, port, conj_id] = [FieldId::IP_SRC, FieldId::TCP_DST, FieldId::CONJ_ID]
+        .map(|field| aorta_compiler::pipeline::layout::word(field, 0).unwrap());
+    let addresses: Vec<u32> = (0..400).map(|_| rng.next_u32()).collect();
+    let mut rules = Vec::new();
+    let mut add = |at: i16, value: u32, clauses: Vec<Clause>| {
+        let number = rules.len() as u32;
+        rules.push(Rule {
+            id: RuleId(number),
+            rank: rank(20, number.into()),
+            words: vec![MatchWord {
+                at,
+                value,
+                mask: u32::MAX,
+            }],
+            shape: 0,
+            params: Vec::new(),
+            clauses,
+        });
+        number
+    };
+    let clause = |conjunction, number| Clause {
+        conjunction,
+        number,
+        of: 2,
+    };
+    for (index, address) in addresses.iter().enumerate() {
+        add(src, *address, vec![clause(1 + index as u32 % 2, 1)]);
+    }
+    for number in 0..40 {
+        add(port, number, vec![clause(1, 2)]);
+        add(port, 1000 + number, vec![clause(1, 2), clause(2, 2)]);
+    }
+    let flows = [add(conj_id, 1, Vec::new()), add(conj_id, 2, Vec::new())];
+    let mut keys = Vec::new();
+    let mut expected = Vec::new();
+    for _ in 0..KEYS {
+        let index = rng.below(addresses.len());
+        let to = *rng.pick(&[5, 1005, 9999]);
+        keys.push(vec![(src, addresses[index]), (port, to), (conj_id, 0)]);
+        expected.push(match (index % 2, to) {
+            (0, 5 | 1005) => flows[0],
+            (1, 1005) => flows[1],
+            _ => lookup_lab::MISS,
+        });
+    }
+    let mut lab = Lab::new(&mut Loader::new(), &rules, &keys);
+    assert_eq!(lab.found(KEYS, 1), expected);
 }

@@ -243,8 +243,10 @@ pub mod state {
     pub const SAVE_BYTES: i16 = 1024;
     /// Keys set aside at most, a power of two.
     pub const MAX_SAVES: i16 = 16;
+    /// What lookups of conjunctions keep, see [`clauses`].
+    pub const CLAUSES_AT: i16 = SAVES_AT + SAVE_BYTES * MAX_SAVES;
     /// Bytes of all of it; a per-CPU value can have 32 KiB.
-    pub const BYTES: usize = SAVES_AT as usize + SAVE_BYTES as usize * MAX_SAVES as usize;
+    pub const BYTES: usize = CLAUSES_AT as usize + clauses::BYTES as usize;
     /// u32: weights of the buckets, or the best number, that a choice is made by.
     pub const WEIGHT: i16 = 448;
     /// u32: 1 if the meter that was asked last says that the packet is to be dropped.
@@ -255,6 +257,40 @@ pub mod state {
     pub const LEARNING: i16 = 464;
     /// 16 bytes: what was chosen.
     pub const CHOSEN: i16 = 472;
+
+    /// A lookup in a table with conjunctions. All of it but the stamps means nothing between
+    /// lookups.
+    pub mod clauses {
+        /// u64: number of the newest pass over clauses.
+        pub const STAMP: i16 = super::CLAUSES_AT;
+        /// u64: conjunctions of lower orders are done with.
+        pub const FROM: i16 = STAMP + 8;
+        /// u64: lowest order of a conjunction that is complete; all ones if none is.
+        pub const BEST: i16 = STAMP + 16;
+        /// u32: first slot of the window.
+        pub const WINDOW: i16 = STAMP + 24;
+        /// u32: first slot behind the window that has a clause; all ones if none has.
+        pub const NEXT_WINDOW: i16 = STAMP + 28;
+        /// u32: offset of the record of the plain rule; 0 if there is none.
+        pub const PLAIN: i16 = STAMP + 32;
+        /// u32: lowest priority of clauses that count.
+        pub const LEVEL: i16 = STAMP + 36;
+        /// u32: 1 while plain rules are searched with a conjunction's number.
+        pub const PHASE: i16 = STAMP + 40;
+        /// u32: which of a record's clauses is looked at.
+        pub const INDEX: i16 = STAMP + 44;
+        /// u32: `conj_id` of the packet.
+        pub const CONJ_ID: i16 = STAMP + 48;
+        /// Slots of the window: u64 the pass in which it was begun, u64 a bit for each clause that
+        /// is missing.
+        pub const SLOTS_AT: i16 = STAMP + 64;
+        /// Bytes of a slot.
+        pub const SLOT_BYTES: i16 = 16;
+        /// Slots of the window.
+        pub const SLOTS: i16 = 256;
+        /// Bytes of all.
+        pub const BYTES: i16 = 64 + SLOT_BYTES * SLOTS;
+    }
     /// u32: number of the action that sends a copy to the daemon, just before it does.
     pub const UPCALL_WHAT: i16 = 496;
     /// u32: bytes of the frame that go along at most.

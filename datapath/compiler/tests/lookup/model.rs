@@ -1,6 +1,10 @@
 //! Random tables, and what they mean.
 
-use aorta_compiler::pipeline::record::{MatchWord, NEVER, Rule, RuleId, rank};
+use std::collections::BTreeMap;
+
+use aorta_compiler::pipeline::layout;
+use aorta_compiler::pipeline::record::{Clause, MatchWord, NEVER, Rule, RuleId, rank};
+use aorta_flow::field::FieldId;
 use proptest::prelude::*;
 
 /// Places of words in the key that rules look at; two of them share 64 bits.
@@ -17,6 +21,8 @@ pub enum Shape {
     Acl,
     /// Any masks.
     Wild,
+    /// Conjunctions among other rules.
+    Conjunctions,
 }
 
 /// A cheap sequence of random numbers.
@@ -80,6 +86,7 @@ pub fn rule(shape: Shape, id: u32, random: u64) -> Rule {
             words.push(word(WORDS[2], random.address(), prefix_mask(to)));
             words.push(word(WORDS[4], random.below(3), random.pick(&[0, u32::MAX])));
         }
+        Shape::Conjunctions => {}
         Shape::Wild => {
             for at in WORDS {
                 let mask = random.pick(&[0, 0, u32::MAX, 0xffff_ff00, 0x0000_00ff, 3]);
@@ -87,24 +94,112 @@ pub fn rule(shape: Shape, id: u32, random: u64) -> Rule {
             }
         }
     }
+    let mut clauses = Vec::new();
+    if shape == Shape::Conjunctions {
+        clauses = conjunction_rule(&mut random, &mut words, &mut priority);
+    }
     words.retain(|word| word.mask != 0);
+    words.sort_by_key(|word| word.at);
     Rule {
         id: RuleId(id),
         rank: rank(priority, id.into()),
         words,
         shape: random.below(100),
         params: vec![id, 7],
-        clauses: Vec::new(),
+        clauses,
     }
 }
+
+/// What packets have as `conj_id`: a conjunction that no rule asks for.
+pub const CONJ_ID: u32 = 1 << 31;
+
+/// Place of `conj_id`.
+pub fn conj_id() -> i16 {
+    layout::word(FieldId::CONJ_ID, 0).unwrap()
+}
+
+/// How many conjunctions there can be, more than fit into one window.
+const CONJUNCTIONS: u32 = 300;
+
+/// Makes the rule a clause, one for a conjunction's number, or a plain one.
+fn conjunction_rule(
+    random: &mut Random,
+    words: &mut Vec<MatchWord>,
+    priority: &mut u16,
+) -> Vec<Clause> {
+    *priority = random.pick(&[10, 20, 20, 30]);
+    let few = random.below(3) > 0;
+    let conjunction = |random: &mut Random| match few {
+        true => random.below(4),
+        false => random.below(CONJUNCTIONS),
+    };
+    match random.below(8) {
+        0 | 1 => {
+            words.push(word(conj_id(), conjunction(random), u32::MAX));
+            let port = random.pick(&[0, 0, u32::MAX]);
+            words.push(word(WORDS[4], random.below(3), port));
+        }
+        2 => {
+            words.push(word(
+                WORDS[1],
+                random.address(),
+                random.pick(&[0, u32::MAX]),
+            ));
+            *priority = random.pick(&[5, 20, 30]);
+        }
+        _ => {
+            let number = 1 + random.below(3) as u8;
+            let at = [WORDS[1], WORDS[2], WORDS[4]][usize::from(number) - 1];
+            let value = if number == 3 {
+                random.below(3)
+            } else {
+                random.address()
+            };
+            words.push(word(
+                at,
+                value,
+                random.pick(&[u32::MAX, 0xffff_ff00, 0xff, 3]),
+            ));
+            let mut clauses: Vec<Clause> = (0..1 + random.below(20))
+                .map(|_| {
+                    let conjunction = conjunction(random);
+                    // Some have two clauses, some three, some many of which two come together.
+                    let of = [2, 3, 64, 2][conjunction as usize % 4];
+                    let number = if of == 64 {
+                        64 - number % 2
+                    } else {
+                        number.min(of)
+                    };
+                    Clause {
+                        conjunction,
+                        number,
+                        of,
+                    }
+                })
+                .collect();
+            clauses.truncate(random.pick(&[1, 2, 20]));
+            return clauses;
+        }
+    }
+    Vec::new()
+}
+
+/// Packets for each table.
+const PACKETS: usize = 16;
 
 /// A kind of table, rules, and numbers to make packets from.
 pub fn tables(
     most: usize,
 ) -> impl Strategy<Value = (Shape, Vec<Rule>, Vec<(prop::sample::Index, u64)>)> {
-    let shapes = prop::sample::select(vec![Shape::Exact, Shape::Prefixes, Shape::Acl, Shape::Wild]);
+    let shapes = prop::sample::select(vec![
+        Shape::Exact,
+        Shape::Prefixes,
+        Shape::Acl,
+        Shape::Wild,
+        Shape::Conjunctions,
+    ]);
     let rules = prop::collection::vec(any::<u64>(), 0..most);
-    let picks = prop::collection::vec((any::<prop::sample::Index>(), any::<u64>()), 8);
+    let picks = prop::collection::vec((any::<prop::sample::Index>(), any::<u64>()), PACKETS);
     (shapes, rules, picks).prop_map(|(shape, numbers, picks)| {
         let rules = numbers.iter().enumerate();
         let mut rules: Vec<Rule> = rules
@@ -133,13 +228,13 @@ pub fn key_for(
         .iter()
         .map(|at| {
             let asked = near.words.iter().find(|word| word.at == *at);
-            let noise = if random.below(2) == 0 {
-                random.address()
-            } else {
-                random.below(u32::MAX)
+            let noise = match random.below(4) {
+                0 => random.below(u32::MAX),
+                _ if *at == WORDS[4] => random.below(3),
+                _ => random.address(),
             };
             let mut value = asked.map_or(noise, |word| word.value | noise & !word.mask);
-            if random.below(8) == 0 {
+            if random.below(16) == 0 {
                 value ^= 1 << random.below(32);
             }
             (*at, value)
@@ -186,22 +281,52 @@ impl Model {
 
     /// Number and shape of the rule that a packet of a version gets.
     pub fn lookup(&self, key: &[(i16, u32)], version: u32) -> Option<(u32, u32)> {
+        let mut matching = self.matching(key, version);
+        matching.sort_by_key(|rule| std::cmp::Reverse(rule.rank));
+        for level in matching.chunk_by(|a, b| a.rank >> 48 == b.rank >> 48) {
+            if let Some(rule) = level.iter().find(|rule| rule.clauses.is_empty()) {
+                return Some((rule.id.0, rule.shape));
+            }
+            if let Some(found) = self.conjunction(level, key, version) {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    fn matching(&self, key: &[(i16, u32)], version: u32) -> Vec<&Rule> {
+        let value = |at: i16| match key.iter().rev().find(|word| word.0 == at) {
+            Some(word) => word.1,
+            None if at == conj_id() => CONJ_ID,
+            None => 0,
+        };
         let visible = self
             .rules
             .iter()
-            .filter(|(_, born, died)| *born <= version && version < *died);
-        let value = |at: i16| {
-            key.iter()
-                .find(|word| word.0 == at)
-                .map_or(0, |word| word.1)
+            .filter(|(_, born, died)| (*born..*died).contains(&version));
+        let matches = |rule: &&Rule| {
+            let mut words = rule.words.iter();
+            words.all(|word| value(word.at) & word.mask == word.value)
         };
-        let matching = visible.filter(|(rule, _, _)| {
-            rule.words
-                .iter()
-                .all(|word| value(word.at) & word.mask == word.value)
-        });
-        matching
-            .max_by_key(|(rule, _, _)| rule.rank)
-            .map(|(rule, _, _)| (rule.id.0, rule.shape))
+        visible.map(|(rule, _, _)| rule).filter(matches).collect()
+    }
+
+    /// The plain rule for the conjunction of the lowest number of which all clauses are there.
+    fn conjunction(&self, level: &[&Rule], key: &[(i16, u32)], version: u32) -> Option<(u32, u32)> {
+        let mut missing: BTreeMap<u32, u64> = BTreeMap::new();
+        for clause in level.iter().flat_map(|rule| &rule.clauses) {
+            let all = u64::MAX >> (64 - clause.of);
+            *missing.entry(clause.conjunction).or_insert(all) &= !(1 << (clause.number - 1));
+        }
+        let complete = missing.iter().find(|(_, missing)| **missing == 0)?;
+        let mut key = key.to_vec();
+        key.push((conj_id(), *complete.0));
+        let plain = self
+            .matching(&key, version)
+            .into_iter()
+            .filter(|rule| rule.clauses.is_empty());
+        plain
+            .max_by_key(|rule| rule.rank)
+            .map(|rule| (rule.id.0, rule.shape))
     }
 }

@@ -1,5 +1,6 @@
 //! A table's memory and code in the interpreter.
 
+use super::model::{CONJ_ID, conj_id};
 use aorta_compiler::pipeline::layout::state;
 use aorta_compiler::pipeline::record;
 use aorta_compiler::pipeline::template::{LookupContext, TableImage};
@@ -57,8 +58,6 @@ pub fn program(image: &TableImage) -> Program {
 impl Table {
     pub fn new(image: &TableImage) -> Table {
         let mut machine = Machine::default();
-        machine.budget = u64::MAX;
-        machine.loops_left = u64::MAX;
         let bytes = image.memory_bytes() as usize;
         let mut map = |id, value| {
             let spec = MapSpec {
@@ -91,22 +90,24 @@ impl Table {
 
     /// Number and shape of the rule that the code finds for a packet.
     pub fn lookup(&mut self, key: &[(i16, u32)], version: u32) -> Option<(u32, u32)> {
-        let mut set = |at: i16, value: u32| {
-            let at = self.state + at as u64;
-            self.machine
-                .memory
-                .store(Size::W, at, value.into())
-                .unwrap();
-        };
-        set(state::VERSION, version);
+        // As many loops as one run of a program may do, not all of them together.
+        self.machine.loops_left = 1 << 16;
+        self.set(state::VERSION, version);
+        self.set(state::KEY + conj_id(), CONJ_ID);
         for (at, value) in key {
-            set(state::KEY + at, *value);
+            self.set(state::KEY + at, *value);
         }
-        let found = self
-            .machine
-            .run(&self.program, 0, &mut NoHelpers)
-            .unwrap()
-            .verdict;
+        let run = self.machine.run(&self.program, 0, &mut NoHelpers);
+        let found = run.unwrap().verdict;
+        let conj_id = self.state + (state::KEY + conj_id()) as u64;
+        let left = self.machine.memory.load(Size::W, conj_id);
+        assert_eq!(left, Ok(CONJ_ID.into()), "the packet's own conj_id");
         (found != 0).then(|| (found as u32 - 1, (found >> 32) as u32))
+    }
+
+    fn set(&mut self, at: i16, value: u32) {
+        let at = self.state + at as u64;
+        let memory = &mut self.machine.memory;
+        memory.store(Size::W, at, value.into()).unwrap();
     }
 }

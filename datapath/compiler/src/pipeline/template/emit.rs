@@ -48,14 +48,22 @@ impl TableImage {
             context: *context,
             done,
         };
-        a.mov(R9, 0);
-        a.mov(R5, 0);
-        let hard: Vec<usize> = (0..self.searches.len()).collect();
-        for (position, &index) in hard.iter().enumerate() {
-            let last = position + 1 == hard.len();
-            emit.search(a, index, position == 0, last);
+        let (clauses, plain): (Vec<usize>, Vec<usize>) =
+            (0..self.searches.len()).partition(|index| self.searches[*index].is_clauses());
+        if !clauses.is_empty() {
+            let hit = a.label("plain_hit");
+            let context = LookupContext { hit, ..*context };
+            let inner = Emit { context, ..emit };
+            return emit.with_clauses(a, |a| {
+                inner.plain(a, &plain);
+                a.jump(done);
+                a.bind(hit);
+                a.mov(R5, R4);
+                a.load(Size::Dw, R9, R8, RANK);
+            });
         }
-        if hard.len() == 1 {
+        emit.plain(a, &plain);
+        if plain.len() == 1 {
             return a.jump(context.miss);
         }
         a.bind(done);
@@ -75,6 +83,16 @@ impl TableImage {
 }
 
 impl Emit<'_> {
+    /// The searches for plain rules. Behind it, R5 and R9 tell what was found.
+    fn plain(&self, a: &mut Assembler, searches: &[usize]) {
+        a.mov(R9, 0);
+        a.mov(R5, 0);
+        for (position, &index) in searches.iter().enumerate() {
+            let last = position + 1 == searches.len();
+            self.search(a, index, position == 0, last);
+        }
+    }
+
     fn search(&self, a: &mut Assembler, index: usize, first: bool, last: bool) {
         let next = a.label("next_search");
         if !first {
@@ -122,7 +140,7 @@ impl Emit<'_> {
 
     /// R4 = offset of the first record of the packet's bucket; goes to `next` if none there can be
     /// the one.
-    fn bucket(&self, a: &mut Assembler, tuple: &Tuple, next: Label) {
+    pub fn bucket(&self, a: &mut Assembler, tuple: &Tuple, next: Label) {
         let (memory, buckets) = (self.context.memory, &self.image.buckets);
         if tuple.parts.is_empty() {
             let bucket = buckets.at + 8 * buckets.of(tuple.start);

@@ -3,6 +3,7 @@
 use super::super::memory::Memory;
 use super::super::record::{NEVER, Rule, RuleId};
 use super::buckets::{Buckets, NONE};
+use super::clauses::Slots;
 use super::lane::{Pair, Seed, pairs};
 use super::lpm::Lpm;
 use super::slab::{Info, Slab};
@@ -11,11 +12,13 @@ use super::{Caps, Fit, Why, choose};
 use crate::pipeline::record;
 use std::collections::BTreeMap;
 
+/// Offset of a u64: the highest rank of a clause.
+pub(super) const CLAUSES_STOP_AT: u32 = 56;
 /// Offset of the ranks at which code stops, a u64 for each search: the highest rank that it or a
 /// later one has.
 pub(super) const STOPS_AT: u32 = 64;
 /// Most searches.
-pub(super) const MAX_SEARCHES: usize = 40;
+pub(super) const MAX_SEARCHES: usize = 64;
 /// Bytes in front of everything else.
 pub(super) const HEADER_BYTES: u32 = STOPS_AT + 8 * MAX_SEARCHES as u32;
 
@@ -44,12 +47,14 @@ pub struct TableImage {
     pub(super) searches: Vec<Search>,
     pub(super) buckets: Buckets,
     pub(super) slab: Slab,
+    pub(super) slots: Slots,
     /// In which order searches are tried for a new rule.
     pub(super) preference: Vec<usize>,
     /// Which search each of the rules gets that it was planned for, until they are there.
     assigned: Vec<u8>,
     pub(super) ranks: Vec<Ranks>,
     stops: Vec<u64>,
+    clauses_stop: u64,
 }
 
 impl TableImage {
@@ -64,12 +69,14 @@ impl TableImage {
         seed: Seed,
         mut searches: Vec<Search>,
         (preference, assigned): (Vec<usize>, Vec<u8>),
+        mut slots: Slots,
         layout: RecordLayout,
         records: u32,
     ) -> TableImage {
         let bucket_count = (records + records / 2).next_power_of_two();
         let buckets = Buckets::new(HEADER_BYTES, bucket_count);
-        let mut at = HEADER_BYTES + 8 * bucket_count;
+        slots.at = HEADER_BYTES + 8 * bucket_count;
+        let mut at = slots.at + slots.bytes();
         for search in &mut searches {
             if let Search::Lpm(lpm) = search {
                 lpm.entries_at = at;
@@ -87,10 +94,12 @@ impl TableImage {
             searches,
             buckets,
             slab,
+            slots,
             preference,
             assigned,
             ranks: vec![Ranks::new(); count],
             stops: vec![0; count],
+            clauses_stop: 0,
         }
     }
 
@@ -115,8 +124,12 @@ impl TableImage {
             let Some(rule) = rules.get(index) else {
                 continue;
             };
-            if let Fit::Rebuild(why) = self.put(rule, born, Some(search), memory) {
-                return Fit::Rebuild(why);
+            let mut fit = self.put(rule, born, Some(search), memory);
+            if fit != Fit::InPlace {
+                fit = self.put(rule, born, None, memory);
+            }
+            if fit != Fit::InPlace {
+                return fit;
             }
         }
         self.slab.settle();
@@ -202,11 +215,8 @@ impl TableImage {
 
     /// Puts a rule where it fits, or into the search that it is meant for.
     fn put(&mut self, rule: &Rule, born: u32, meant: Option<u8>, memory: &mut dyn Memory) -> Fit {
-        if rule.params.len() as u32 > self.layout.params {
-            return Fit::Rebuild(Why::Params);
-        }
-        if !self.slab.has_room(1) {
-            return Fit::Rebuild(Why::Full);
+        if let Err(why) = self.has_room(rule) {
+            return Fit::Rebuild(why);
         }
         let pairs = pairs(&rule.words);
         let mut info = Info {
@@ -226,13 +236,31 @@ impl TableImage {
             Err(why) => return Fit::Rebuild(why),
             Ok(search) => info.search = search as u8,
         }
-        self.write(&pairs, rule, info, memory);
-        let (count, highest) = self.ranks[usize::from(info.search)]
-            .entry((rule.rank >> 48) as u16)
-            .or_default();
-        *count += 1;
-        *highest = rule.rank.max(*highest);
+        if rule.clauses.is_empty() {
+            self.write(&pairs, rule, &rule.params, info, memory);
+        } else {
+            for clauses in rule.clauses.chunks(self.entries()) {
+                let entries = self.slots.entries(rule, clauses, memory);
+                self.write(&pairs, rule, &entries, info, memory);
+            }
+        }
         Fit::InPlace
+    }
+
+    /// Clauses that a record has room for.
+    fn entries(&self) -> usize {
+        (self.layout.params as usize - 1).max(1)
+    }
+
+    fn has_room(&self, rule: &Rule) -> Result<(), Why> {
+        let records = rule.clauses.len().div_ceil(self.entries()).max(1);
+        if rule.clauses.is_empty() && rule.params.len() as u32 > self.layout.params {
+            Err(Why::Params)
+        } else if !self.slab.has_room(records as u32) || !self.slots.has_room(rule) {
+            Err(Why::Full)
+        } else {
+            Ok(())
+        }
     }
 
     /// Chooses the search for a rule, and sets its place there.
@@ -277,9 +305,16 @@ impl TableImage {
         Err(why)
     }
 
-    fn write(&mut self, pairs: &[Pair], rule: &Rule, info: Info, memory: &mut dyn Memory) {
+    fn write(
+        &mut self,
+        pairs: &[Pair],
+        rule: &Rule,
+        params: &[u32],
+        info: Info,
+        memory: &mut dyn Memory,
+    ) {
         let record = self.slab.take(info);
-        let mut bytes = header(rule, info.born, self.layout.stride);
+        let mut bytes = header(rule, params, info.born, self.layout.stride);
         match &mut self.searches[usize::from(info.search)] {
             Search::Tuple(tuple) => {
                 tuple.write(pairs, &mut bytes);
@@ -298,24 +333,34 @@ impl TableImage {
                 lpm.link(record, &mut self.slab, memory);
             }
         }
+        let ranks = &mut self.ranks[usize::from(info.search)];
+        let (count, highest) = ranks.entry((rule.rank >> 48) as u16).or_default();
+        *count += 1;
+        *highest = rule.rank.max(*highest);
     }
 
     /// Brings the ranks at which lookups stop up to date. Called before a version holds that has new
     /// rules, and after no packet sees those that go.
     fn write_stops(&mut self, memory: &mut dyn Memory) {
-        let mut stop = 0;
+        let highest = |index: usize| {
+            let last = self.ranks[index].last_key_value();
+            last.map_or(0, |(_, (_, rank))| *rank)
+        };
+        let (mut stop, mut clauses) = (0, 0);
         for index in (0..self.searches.len()).rev() {
             if self.searches[index].is_clauses() {
+                clauses = highest(index).max(clauses);
                 continue;
             }
-            let highest = self.ranks[index]
-                .last_key_value()
-                .map_or(0, |(_, (_, rank))| *rank);
-            stop = stop.max(highest);
+            stop = highest(index).max(stop);
             if self.stops[index] != stop {
                 self.stops[index] = stop;
                 memory.set_u64(STOPS_AT + 8 * index as u32, stop);
             }
+        }
+        if self.clauses_stop != clauses {
+            self.clauses_stop = clauses;
+            memory.set_u64(CLAUSES_STOP_AT, clauses);
         }
     }
 }

@@ -29,6 +29,10 @@ pub(super) fn pairs(words: &[MatchWord]) -> Vec<Pair> {
             None => pairs.push(Pair { at, value, mask }),
         }
     }
+    debug_assert!(
+        pairs.is_sorted_by_key(|pair| pair.at),
+        "words by ascending place"
+    );
     pairs
 }
 

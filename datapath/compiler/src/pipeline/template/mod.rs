@@ -12,7 +12,8 @@
 //! - an **lpm** search is arrays over 16, 8 and 8 bits of one word, for prefixes.
 //!
 //! Code visits the searches in a fixed order, and stops as soon as no later one can have a rule of
-//! higher rank than the one found; these ranks stand in memory.
+//! higher rank than the one found; these ranks stand in memory. Conjunctions have tuples of their own
+//! (`clauses`).
 //!
 //! # Which step may follow which
 //!
@@ -30,8 +31,10 @@
 
 mod buckets;
 mod choose;
+mod clauses;
 mod cost;
 mod emit;
+mod emit_clauses;
 mod emit_lpm;
 mod image;
 mod lane;

@@ -147,14 +147,14 @@ pub(super) fn put(record: &mut [u8], at: i16, size: Size, value: u64) {
 }
 
 /// The part of a record that every rule has.
-pub(super) fn header(rule: &Rule, born: u32, stride: u32) -> Vec<u8> {
+pub(super) fn header(rule: &Rule, params: &[u32], born: u32, stride: u32) -> Vec<u8> {
     let mut bytes = vec![0; stride as usize];
     put(&mut bytes, record::RULE, Size::W, rule.id.0.into());
     put(&mut bytes, record::SHAPE, Size::W, rule.shape.into());
     put(&mut bytes, record::BORN, Size::W, born.into());
     put(&mut bytes, record::DIED, Size::W, record::NEVER.into());
     put(&mut bytes, record::RANK, Size::Dw, rule.rank);
-    for (index, param) in rule.params.iter().enumerate() {
+    for (index, param) in params.iter().enumerate() {
         put(
             &mut bytes,
             record::PARAMS + 4 * index as i16,

@@ -5,6 +5,7 @@ mod tuples;
 
 use super::super::record::Rule;
 use super::Caps;
+use super::clauses::{MOST_ENTRIES, Slots};
 use super::image::{Search, TableImage};
 use super::lane::{Lane, Mask, Pair, Seed, pairs, parts};
 use super::lpm::Lpm;
@@ -54,8 +55,13 @@ pub(super) fn image(rules: &[Rule], caps: &Caps) -> TableImage {
     for planned in tuples::choose(&candidates, hard, seed) {
         plan.tuple(&planned, false);
     }
+    let has_clauses = !clauses.is_empty();
     for planned in tuples::choose(&candidates, clauses, seed) {
         plan.tuple(&planned, true);
+    }
+    plan.list(false);
+    if has_clauses {
+        plan.list(true);
     }
     plan.finish(seed, caps)
 }
@@ -67,8 +73,12 @@ fn candidate(rule: &Rule) -> Candidate<'_> {
 }
 
 fn params(rules: &[Rule]) -> u32 {
-    let most = rules.iter().map(|rule| rule.params.len() as u32).max();
-    most.unwrap_or(0).max(MIN_PARAMS).next_multiple_of(2)
+    let words = rules.iter().map(|rule| match rule.clauses.len() {
+        0 => rule.params.len(),
+        clauses => clauses.min(MOST_ENTRIES) + 1,
+    });
+    let most = words.max().unwrap_or(0) as u32;
+    most.max(MIN_PARAMS).next_multiple_of(2)
 }
 
 /// The searches so far, in the order in which rules try them.
@@ -190,7 +200,7 @@ impl<'a> Plan<'a> {
 
     /// A list for rules that fit nowhere else, with as many parts of the key as records have room
     /// for anyway.
-    fn list(&mut self) {
+    fn list(&mut self, clauses: bool) {
         let all = self
             .candidates
             .iter()
@@ -207,11 +217,10 @@ impl<'a> Plan<'a> {
                 break;
             }
         }
-        self.push(Mask::default(), list, LIST, false, 0);
+        self.push(Mask::default(), list, LIST, clauses, 0);
     }
 
     fn finish(mut self, seed: Seed, caps: &Caps) -> TableImage {
-        self.list();
         // The highest ranks first; clauses, which are searched apart, at the end.
         let mut order: Vec<usize> = (0..self.searches.len()).collect();
         order.sort_by_key(|index| {
@@ -239,13 +248,17 @@ impl<'a> Plan<'a> {
             params: self.params,
             stride: RecordLayout::stride(self.end),
         };
-        let count = self.candidates.len() as u32;
+        let entries = (self.params as usize - 1).max(1);
+        let records = |c: &Candidate<'_>| c.rule.clauses.len().div_ceil(entries).max(1) as u32;
+        let count: u32 = self.candidates.iter().map(records).sum();
         let spare = (u64::from(count) * u64::from(caps.spare_percent) / 100) as u32;
         let records = count + spare + SPARE_RECORDS;
+        let slots = Slots::for_rules(self.candidates.iter().map(|candidate| candidate.rule));
         TableImage::new(
             seed,
             searches.collect(),
             (preference, self.assigned),
+            slots,
             layout,
             records,
         )
