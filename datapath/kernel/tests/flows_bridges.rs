@@ -1,0 +1,235 @@
+//! Random flows on three bridges in a row, against the interpreter: what leaves where, byte by byte,
+//! what is dropped and why, and that every frame is accounted for. Frames go from pipeline to
+//! pipeline and to NORMAL, and come back. `AORTA_DIFF_CASES` says how many cases. Needs root.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod flow_lab;
+mod lab;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use aorta_flow::{Bridge, DropReason, Interpreter, PortName, Snapshot};
+use aorta_kernel::Datapath;
+use aorta_packet::MacAddr;
+use flow_lab::{Flows, MTU, bridge, frame, patch, port, station};
+use lab::{Lab, Tap};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
+
+const NAMES: [&str; 3] = ["fb0", "fb1", "fb2"];
+
+fn bridges(taps: &[Tap]) -> Vec<Bridge> {
+    let [a, b, c, d] = taps else { unreachable!() };
+    let ports = [
+        vec![port(a, 1), port(b, 2), patch("fp01", "fp10", 3)],
+        vec![
+            port(c, 1),
+            patch("fp10", "fp01", 2),
+            patch("fp12", "fp21", 3),
+        ],
+        vec![port(d, 1), patch("fp21", "fp12", 2)],
+    ];
+    let pairs = NAMES.into_iter().zip(ports);
+    pairs.map(|(name, ports)| bridge(name, ports)).collect()
+}
+
+/// Flows of one bridge; `None` for one that does NORMAL alone.
+fn tables() -> impl Strategy<Value = Option<Vec<String>>> {
+    let flows = prop::collection::vec(flow(), 1..6);
+    prop_oneof![1 => Just(None), 6 => flows.prop_map(Some)]
+}
+
+fn flow() -> impl Strategy<Value = String> {
+    let matching = prop_oneof![
+        Just(String::new()),
+        (1..4u8).prop_map(|port| format!(",in_port={port}")),
+        (1..4u8).prop_map(|n| format!(",dl_src=02:00:00:00:00:0{n}")),
+        Just(",vlan_tci=0/0x1000".to_owned()),
+        (1..3u8).prop_map(|vid| format!(",dl_vlan={vid}")),
+    ];
+    let table = select(vec![0, 0, 0, 1]);
+    let actions = prop::collection::vec(action(2), 0..5);
+    (table, 0..3u8, matching, actions).prop_map(|(table, priority, matching, actions)| {
+        let actions = match actions.is_empty() {
+            true => "drop".to_owned(),
+            false => actions.join(","),
+        };
+        format!("table={table},priority={priority}{matching},actions={actions}")
+    })
+}
+
+fn action(depth: u32) -> BoxedStrategy<String> {
+    let leaf = prop_oneof![
+        4 => (1..4u8).prop_map(|port| format!("output:{port}")),
+        3 => Just("NORMAL".to_owned()),
+        1 => Just("ALL".to_owned()),
+        2 => (1..4u8).prop_map(|n| format!("mod_dl_src:02:00:00:00:00:0{n}")),
+        2 => (1..4u8).prop_map(|n| format!("mod_dl_dst:02:00:00:00:00:0{n}")),
+        2 => (1..3u8).prop_map(|vid| format!("mod_vlan_vid:{vid}")),
+        1 => Just("strip_vlan".to_owned()),
+        1 => Just("push_vlan:0x8100".to_owned()),
+        1 => Just("push:NXM_OF_ETH_SRC[],pop:NXM_OF_ETH_DST[]".to_owned()),
+        1 => Just("push:NXM_OF_ETH_DST[],output:3,pop:NXM_OF_ETH_SRC[]".to_owned()),
+        2 => Just("resubmit(,1)".to_owned()),
+    ];
+    if depth == 0 {
+        return leaf.boxed();
+    }
+    let inner = prop::collection::vec(action(depth - 1), 1..4);
+    prop_oneof![
+        6 => leaf,
+        1 => inner.prop_map(|actions| format!("clone({})", actions.join(","))),
+    ]
+    .boxed()
+}
+
+/// A frame: tap, source, destination, and VLAN if it has a tag.
+type Spec = (usize, u8, u8, Option<u16>);
+
+fn spec() -> impl Strategy<Value = Spec> {
+    (
+        0..4usize,
+        1..4u8,
+        0..4u8,
+        prop::option::weighted(0.3, 1..3u16),
+    )
+}
+
+fn bytes((_, src, dst, vid): Spec) -> Vec<u8> {
+    let dst = match dst {
+        0 => MacAddr::BROADCAST,
+        n => station(n),
+    };
+    let mut bytes = frame(dst, station(src));
+    if let Some(vid) = vid {
+        let [high, low] = vid.to_be_bytes();
+        bytes.splice(12..12, [0x81, 0, high, low]);
+    }
+    bytes
+}
+
+struct Rig {
+    taps: Vec<Tap>,
+    datapath: Datapath,
+    tables: Vec<Flows>,
+    frames: u64,
+    many_outputs: u64,
+}
+
+impl Rig {
+    fn check(
+        &mut self,
+        wanted: &[Option<Vec<String>>],
+        specs: &[Spec],
+    ) -> Result<(), TestCaseError> {
+        // What earlier cases learned is forgotten with the ports.
+        self.datapath.apply(&Snapshot::default()).unwrap();
+        for (flows, lines) in self.tables.iter_mut().zip(wanted) {
+            let normal = vec!["priority=0,actions=NORMAL".to_owned()];
+            let lines = lines.as_ref().unwrap_or(&normal);
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            *flows = Flows::new(flows.bridge.to_string().as_str());
+            flows.prepare(&lines);
+            self.datapath
+                .apply_flows(&flows.bridge, &flows.tables, None)
+                .map_err(|e| TestCaseError::fail(aorta_kernel::chain(&e)))?;
+        }
+        let bridges = bridges(&self.taps);
+        flow_lab::apply(&mut self.datapath, bridges.clone());
+        let mut reference = Interpreter::new(&Snapshot { bridges });
+        for flows in &self.tables {
+            reference.set_tables(&flows.bridge, flows.tables.clone());
+        }
+        for (n, spec) in specs.iter().enumerate() {
+            let name = self.taps[spec.0].name.clone();
+            let sent = bytes(*spec);
+            let (drops, balance) = (self.drops(), self.balance());
+            let expected = reference.receive(&name, &sent, 0);
+            self.taps[spec.0].send(&sent).unwrap();
+            let mut left = Vec::new();
+            for tap in &self.taps {
+                left.extend(tap.receive_all().into_iter().map(|f| (tap.name.clone(), f)));
+            }
+            left.sort();
+            let outputs = expected.outputs.iter();
+            let mut wanted: Vec<_> = outputs.map(|o| (o.port.clone(), o.frame.clone())).collect();
+            wanted.sort();
+            prop_assert_eq!(left, wanted, "frame {}: {:?}", n, spec);
+            let mut wanted = drops;
+            for drop in expected.drops {
+                *wanted.entry(drop).or_default() += 1;
+            }
+            prop_assert_eq!(self.drops(), wanted, "drops of frame {}: {:?}", n, spec);
+            prop_assert_eq!(
+                self.balance(),
+                balance,
+                "account of frame {}: {:?}",
+                n,
+                spec
+            );
+            self.frames += 1;
+            self.many_outputs += u64::from(expected.outputs.len() > 1);
+        }
+        Ok(())
+    }
+
+    fn drops(&self) -> BTreeMap<(PortName, DropReason), u64> {
+        let counters = self.datapath.counters().unwrap().into_iter();
+        counters
+            .flat_map(|port| {
+                let name = port.port;
+                let drops = port.drops.into_iter();
+                drops.map(move |(reason, n)| ((name.clone(), reason), n))
+            })
+            .collect()
+    }
+
+    /// Frames taken, less those that are accounted for.
+    fn balance(&self) -> i128 {
+        let counters = self.datapath.counters().unwrap();
+        let one = |c: &aorta_kernel::PortCounters| {
+            let taken = c.rx_packets + c.flood_copies;
+            let accounted = c.tx_packets + c.flooded + c.drops.values().sum::<u64>();
+            i128::from(taken) - i128::from(accounted)
+        };
+        counters.iter().map(one).sum()
+    }
+}
+
+#[test]
+fn bridges_in_a_row_do_what_the_interpreter_says() {
+    let lab = Lab::new("fbr");
+    let taps = (0..4).map(|n| lab.tap(&format!("fbr{n}"), MTU)).collect();
+    let rig = RefCell::new(Rig {
+        taps,
+        datapath: lab.datapath(),
+        tables: NAMES.map(Flows::new).into(),
+        frames: 0,
+        many_outputs: 0,
+    });
+    let given = std::env::var("AORTA_DIFF_CASES").ok();
+    let cases = given.and_then(|n| n.parse().ok()).unwrap_or(60);
+    let persistence = FileFailurePersistence::WithSource("regressions");
+    let config = Config {
+        cases,
+        failure_persistence: Some(Box::new(persistence)),
+        ..Config::default()
+    };
+    let case = (
+        prop::collection::vec(tables(), 3),
+        prop::collection::vec(spec(), 1..8),
+    );
+    TestRunner::new(config)
+        .run(&case, |(tables, specs)| {
+            rig.borrow_mut().check(&tables, &specs)
+        })
+        .unwrap_or_else(|e| panic!("{e}"));
+    let rig = rig.borrow();
+    println!(
+        "{} frames agree, {} of them copied",
+        rig.frames, rig.many_outputs
+    );
+    assert!(rig.many_outputs > 0);
+}
