@@ -54,6 +54,8 @@ fn flow() -> impl Strategy<Value = String> {
     (table, 0..3u8, matching, actions).prop_map(|(table, priority, matching, actions)| {
         let actions = match actions.is_empty() {
             true => "drop".to_owned(),
+            // Only table 0 looks up another: no loops, which end at limits of their own.
+            false if table > 0 => actions.join(",").replace("resubmit(,1)", "output:1"),
             false => actions.join(","),
         };
         format!("table={table},priority={priority}{matching},actions={actions}")
@@ -110,12 +112,19 @@ fn bytes((_, src, dst, vid): Spec) -> Vec<u8> {
     bytes
 }
 
+/// A frame at a port, short enough to read; all behind the headers is the same in each.
+fn shown(port: &PortName, frame: &[u8]) -> String {
+    let headers: String = frame[..22].iter().map(|b| format!("{b:02x}")).collect();
+    format!("{port} {headers} {}", frame.len())
+}
+
 struct Rig {
     taps: Vec<Tap>,
     datapath: Datapath,
     tables: Vec<Flows>,
     frames: u64,
     many_outputs: u64,
+    too_far: u64,
 }
 
 impl Rig {
@@ -129,9 +138,8 @@ impl Rig {
         for (flows, lines) in self.tables.iter_mut().zip(wanted) {
             let normal = vec!["priority=0,actions=NORMAL".to_owned()];
             let lines = lines.as_ref().unwrap_or(&normal);
-            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
             *flows = Flows::new(flows.bridge.to_string().as_str());
-            flows.prepare(&lines);
+            flows.add_valid(lines);
             self.datapath
                 .apply_flows(&flows.bridge, &flows.tables, None)
                 .map_err(|e| TestCaseError::fail(aorta_kernel::chain(&e)))?;
@@ -145,16 +153,22 @@ impl Rig {
         for (n, spec) in specs.iter().enumerate() {
             let name = self.taps[spec.0].name.clone();
             let sent = bytes(*spec);
-            let (drops, balance) = (self.drops(), self.balance());
+            let (drops, balance, failed) = (self.drops(), self.balance(), self.failed());
             let expected = reference.receive(&name, &sent, 0);
             self.taps[spec.0].send(&sent).unwrap();
             let mut left = Vec::new();
             for tap in &self.taps {
-                left.extend(tap.receive_all().into_iter().map(|f| (tap.name.clone(), f)));
+                let frames = tap.receive_all().into_iter();
+                left.extend(frames.map(|frame| shown(&tap.name, &frame)));
             }
             left.sort();
+            // A frame can go from program to program 33 times: six for each way there and back.
+            if self.failed() > failed {
+                self.too_far += 1;
+                continue;
+            }
             let outputs = expected.outputs.iter();
-            let mut wanted: Vec<_> = outputs.map(|o| (o.port.clone(), o.frame.clone())).collect();
+            let mut wanted: Vec<_> = outputs.map(|o| shown(&o.port, &o.frame)).collect();
             wanted.sort();
             prop_assert_eq!(left, wanted, "frame {}: {:?}", n, spec);
             let mut wanted = drops;
@@ -186,6 +200,13 @@ impl Rig {
             .collect()
     }
 
+    /// Frames that went through more programs than the kernel allows.
+    fn failed(&self) -> u64 {
+        let drops = self.drops().into_iter();
+        let failed = drops.filter(|((_, reason), _)| *reason == DropReason::Failed);
+        failed.map(|(_, n)| n).sum()
+    }
+
     /// Frames taken, less those that are accounted for.
     fn balance(&self) -> i128 {
         let counters = self.datapath.counters().unwrap();
@@ -208,9 +229,10 @@ fn bridges_in_a_row_do_what_the_interpreter_says() {
         tables: NAMES.map(Flows::new).into(),
         frames: 0,
         many_outputs: 0,
+        too_far: 0,
     });
     let given = std::env::var("AORTA_DIFF_CASES").ok();
-    let cases = given.and_then(|n| n.parse().ok()).unwrap_or(60);
+    let cases = given.and_then(|n| n.parse().ok()).unwrap_or(40);
     let persistence = FileFailurePersistence::WithSource("regressions");
     let config = Config {
         cases,
@@ -228,8 +250,8 @@ fn bridges_in_a_row_do_what_the_interpreter_says() {
         .unwrap_or_else(|e| panic!("{e}"));
     let rig = rig.borrow();
     println!(
-        "{} frames agree, {} of them copied",
-        rig.frames, rig.many_outputs
+        "{} frames agree, {} of them copied; {} went too far",
+        rig.frames, rig.many_outputs, rig.too_far
     );
-    assert!(rig.many_outputs > 0);
+    assert!(rig.many_outputs > 0 && rig.too_far < rig.frames / 10);
 }

@@ -58,6 +58,14 @@ impl Flows {
         self.tables.modify(&Modification::Meter(meter)).unwrap();
     }
 
+    /// Adds the flows that the tables take.
+    pub fn add_valid(&mut self, lines: &[String]) {
+        for line in lines {
+            // Nothing is added if they don't.
+            let _ = self.tables.modify(&modification(line));
+        }
+    }
+
     /// Packets that the flow with this cookie has counted.
     pub fn packets(&self, datapath: &Datapath, cookie: u64) -> u64 {
         let stats = datapath.flow_stats(&self.bridge).unwrap();

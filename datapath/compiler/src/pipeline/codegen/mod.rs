@@ -96,7 +96,11 @@ pub struct Gen<'p> {
     pub plan: &'p Plan,
     /// What can be changed in packets' bytes.
     pub changes: &'p commit::Changes,
+    /// Tables that are emitted.
+    numbers: BTreeSet<u8>,
     heads: BTreeMap<u8, Label>,
+    /// Tables that code leads to.
+    led_to: BTreeSet<u8>,
     blocks: BTreeMap<Block, (Label, bool)>,
     places: Vec<Label>,
     dispatch: Option<Label>,
@@ -131,27 +135,16 @@ pub struct Generated {
 /// # Errors
 /// When it can't be assembled: a defect.
 pub fn generate(plan: &Plan, resume: bool) -> Result<Generated, PipelineError> {
-    let name = format!("bridge_{}", plan.config.bridge_slot);
-    let mut code = Gen {
-        a: Assembler::new(&name),
-        plan,
-        changes: &plan.changes,
-        heads: BTreeMap::new(),
-        blocks: BTreeMap::new(),
-        places: Vec::new(),
-        dispatch: None,
-        ends: HashSet::new(),
-        groups: BTreeMap::new(),
-        meters: BTreeMap::new(),
-        deferred: Vec::new(),
-        sizes: BTreeMap::new(),
-        parse_insns: 0,
-        normal: false,
-    };
     let _ = resume;
-    code.enter();
-    code.tables();
-    code.shared_blocks();
+    let mut numbers = plan.limits.reachable.clone();
+    let code = loop {
+        let code = emit(plan, numbers.clone());
+        if code.led_to.is_superset(&numbers) {
+            break code;
+        }
+        // Flows lead there that no packet finds, or behind where they end.
+        numbers.retain(|table| code.led_to.contains(table));
+    };
     let fields = code.parsed_fields();
     let (tables, parse_insns) = (code.sizes, code.parse_insns);
     let program = code.a.finish().map_err(|source| PipelineError::Assemble {
@@ -164,6 +157,33 @@ pub fn generate(plan: &Plan, resume: bool) -> Result<Generated, PipelineError> {
         parse_insns,
         fields,
     })
+}
+
+/// Emits all code, with these tables.
+fn emit(plan: &Plan, numbers: BTreeSet<u8>) -> Gen<'_> {
+    let name = format!("bridge_{}", plan.config.bridge_slot);
+    let mut code = Gen {
+        a: Assembler::new(&name),
+        plan,
+        changes: &plan.changes,
+        numbers,
+        heads: BTreeMap::new(),
+        led_to: BTreeSet::new(),
+        blocks: BTreeMap::new(),
+        places: Vec::new(),
+        dispatch: None,
+        ends: HashSet::new(),
+        groups: BTreeMap::new(),
+        meters: BTreeMap::new(),
+        deferred: Vec::new(),
+        sizes: BTreeMap::new(),
+        parse_insns: 0,
+        normal: false,
+    };
+    code.enter();
+    code.tables();
+    code.shared_blocks();
+    code
 }
 
 /// Offset in the state of a field's storage in the key.

@@ -18,8 +18,13 @@ use crate::pipeline::template::{LookupContext, TableImage};
 use Reg::{R0, R1, R2, R7, R8};
 
 impl Gen<'_> {
-    /// Where the lookup of a table is.
+    /// Where the lookup of a table is, for code that leads there.
     pub fn head(&mut self, table: u8) -> Label {
+        self.led_to.insert(table);
+        self.table_label(table)
+    }
+
+    fn table_label(&mut self, table: u8) -> Label {
         match self.heads.get(&table) {
             Some(label) => *label,
             None => {
@@ -35,15 +40,15 @@ impl Gen<'_> {
         let plan = self.plan;
         let empty = TablePlan::default();
         self.head(0);
-        for number in &plan.limits.reachable {
+        for number in self.numbers.clone() {
             let start = self.a.len();
-            self.table(*number, plan.tables.get(number).unwrap_or(&empty));
-            self.sizes.insert(*number, self.a.len() - start);
+            self.table(number, plan.tables.get(&number).unwrap_or(&empty));
+            self.sizes.insert(number, self.a.len() - start);
         }
     }
 
     fn table(&mut self, number: u8, table: &TablePlan) {
-        let head = self.head(number);
+        let head = self.table_label(number);
         self.a.comment(format!("table {number}"));
         self.a.bind(head);
         if self.plan.limits.loops.contains(&number) {
