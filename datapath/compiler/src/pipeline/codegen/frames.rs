@@ -99,7 +99,6 @@ impl Gen<'_> {
         let count_depth = self.plan.limits.count_depth;
         let a = &mut self.a;
         a.bind(label);
-        a.may_goto(give_up);
         a.load(Size::W, R1, R7, state::FRAMES);
         a.load(Size::W, R2, R7, state::FRAME_BASE);
         a.jump_if(Cond::Le, R1, R2, end);
@@ -117,6 +116,8 @@ impl Gen<'_> {
         if let Some(dispatch) = self.dispatch {
             self.a.bind(dispatch);
         }
+        // All ways backwards through places lead by here, those of action sets too.
+        self.a.may_goto(give_up);
         let places = std::mem::take(&mut self.places);
         self.search(&places, 1);
         self.places = places;

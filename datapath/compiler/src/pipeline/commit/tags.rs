@@ -9,7 +9,7 @@ use super::{Emitter, dirty};
 use crate::pipeline::layout::{HEADER_BYTES, KEY_BYTES, state, vlan};
 use crate::skb;
 
-use Reg::{R0, R1, R2, R3, R5, R6, R7, R8, R9, R10};
+use Reg::{R0, R1, R2, R3, R5, R6, R7, R8, R9};
 
 const KEY: i16 = state::KEY;
 const BASE: i16 = state::BASE;
@@ -20,10 +20,18 @@ pub(super) const PRESENT: i32 = 0x1000;
 /// Tags at most, the outer one included.
 const MAX_TAGS: i32 = vlan::MAX_INNER as i32 + 1;
 
-/// Stack frame, u64: innermost tags that the frame has already.
-const SAME: i16 = -8;
-/// Stack frame, u64: tags of the frame before, without one beside it.
-const IN_FRAME: i16 = -16;
+/// What is counted stands in the state, where the verifier doesn't know it: it would follow every
+/// combination of numbers on every way that leads here. Nothing is parsed while frames are written,
+/// so that there is room.
+///
+/// u32: innermost tags that the frame has already.
+const SAME: i16 = state::PARSE_OFFSET;
+/// u32: tags of the frame before, without one beside it.
+const IN_FRAME: i16 = state::PARSE_TYPE;
+/// u32: tags that it is to have.
+const WANTED: i16 = state::PARSE_LEFT;
+/// u32: tags that it has.
+const HAS: i16 = state::PARSE_COUNT;
 
 const _: () = assert!(KEY_BYTES >= HEADER_BYTES && TO_BASE > 0);
 
@@ -50,9 +58,11 @@ impl Emitter<'_> {
         let after = self.a.label("tags_done");
         self.unless_dirty(dirty::VLAN, after);
         complete(self.a, KEY, R8);
+        forget(self.a, WANTED, R8);
         complete(self.a, BASE, R9);
+        forget(self.a, HAS, R9);
         beside(self.a, R1, R9);
-        self.a.store(Size::Dw, R10, IN_FRAME, R1);
+        self.a.store(Size::W, R7, IN_FRAME, R1);
         self.same_tags();
         self.pop_tags();
         self.push_tags();
@@ -76,7 +86,9 @@ impl Emitter<'_> {
         }
         a.mov(R5, MAX_TAGS);
         a.bind(counted);
-        a.store(Size::Dw, R10, SAME, R5);
+        forget(a, SAME, R5);
+        a.load(Size::W, R8, R7, WANTED);
+        a.load(Size::W, R9, R7, HAS);
         a.sub(R9, R5);
     }
 
@@ -95,7 +107,7 @@ impl Emitter<'_> {
 
     fn push_tags(&mut self) {
         let pushed = self.a.label("pushed");
-        self.a.load(Size::Dw, R9, R10, SAME);
+        self.a.load(Size::W, R9, R7, SAME);
         for _ in 0..MAX_TAGS {
             let a = &mut *self.a;
             a.jump_if(Cond::Ge, R9, R8, pushed);
@@ -116,8 +128,9 @@ impl Emitter<'_> {
     /// Headers behind the tags are elsewhere if there are more or fewer tags within the frame.
     fn headers_moved(&mut self) {
         let a = &mut *self.a;
+        a.load(Size::W, R8, R7, WANTED);
         beside(a, R1, R8);
-        a.load(Size::Dw, R2, R10, IN_FRAME);
+        a.load(Size::W, R2, R7, IN_FRAME);
         a.sub(R1, R2);
         a.lsh(R1, 2);
         for header in [state::L3, state::L4] {
@@ -129,6 +142,12 @@ impl Emitter<'_> {
             a.bind(none);
         }
     }
+}
+
+/// Keeps a number, and makes it one that the verifier doesn't know.
+fn forget(a: &mut Assembler, place: i16, number: Reg) {
+    a.store(Size::W, R7, place, number);
+    a.load(Size::W, number, R7, place);
 }
 
 /// `dst` = tags within the frame: `count` less the one beside it, if there is one.
