@@ -14,15 +14,12 @@ const GOOD: &str = "32";
 /// What `trace` prints.
 pub fn text(trace: &FlowTrace, colour: Colour) -> String {
     let mut out = format!("packet: {}\n\n", shown(&trace.packet));
-    for (line, depth) in trace.trace.iter().zip(shown_depths(&trace.trace)) {
+    let lines = joined(&trace.trace);
+    for (line, depth) in lines.iter().zip(shown_depths(&lines)) {
         put_line(&mut out, line, depth, colour);
     }
-    out.push('\n');
-    if trace.final_packet == trace.packet {
-        out.push_str("final packet: as it came\n");
-    } else {
-        let _ = writeln!(out, "final packet: {}", shown(&trace.final_packet));
-    }
+    let end = difference(&trace.packet, &trace.final_packet);
+    let _ = writeln!(out, "\nfinal packet: {end}");
     put_outputs(&mut out, trace, colour);
     put_places(&mut out, trace);
     out
@@ -30,6 +27,56 @@ pub fn text(trace: &FlowTrace, colour: Colour) -> String {
 
 fn shown(packet: &str) -> &str {
     if packet.is_empty() { "any" } else { packet }
+}
+
+/// The lines with what an action did on its own line, if that is one thing.
+fn joined(lines: &[TraceLine]) -> Vec<TraceLine> {
+    let mut all: Vec<TraceLine> = Vec::with_capacity(lines.len());
+    for (n, line) in lines.iter().enumerate() {
+        let is_note =
+            |line: &TraceLine| line.note.is_some() && line.action.is_none() && line.table.is_none();
+        let alone = !lines.get(n + 1).is_some_and(is_note);
+        match all.last_mut() {
+            Some(last)
+                if is_note(line)
+                    && alone
+                    && last.depth == line.depth
+                    && last.action.is_some()
+                    && last.note.is_none() =>
+            {
+                last.note.clone_from(&line.note);
+            }
+            _ => all.push(line.clone()),
+        }
+    }
+    all
+}
+
+/// What became of a packet, by the texts of its fields. Where it came in doesn't count.
+fn difference(before: &str, after: &str) -> String {
+    let fields = |packet| -> Vec<&str> {
+        let all = str::split(packet, ',').map(str::trim);
+        all.filter(|field| !field.is_empty() && !field.starts_with("in_port="))
+            .collect()
+    };
+    let (before, after) = (fields(before), fields(after));
+    let name = |field: &str| field.split('=').next().map(str::to_owned);
+    let new: Vec<&str> = after
+        .iter()
+        .filter(|field| !before.contains(field))
+        .copied()
+        .collect();
+    let gone: Vec<String> = before
+        .iter()
+        .filter_map(|field| name(field))
+        .filter(|gone| after.iter().all(|field| name(field).as_ref() != Some(gone)))
+        .collect();
+    match (new.is_empty(), gone.is_empty()) {
+        (true, true) => "as it came".to_owned(),
+        (false, true) => format!("with {}", new.join(",")),
+        (true, false) => format!("without {}", gone.join(",")),
+        (false, false) => format!("with {}, without {}", new.join(","), gone.join(",")),
+    }
 }
 
 /// How far each line is indented: what the last action of a list leads to stands below it, as long
@@ -101,10 +148,8 @@ fn rule(flow: &TraceFlow) -> String {
 fn put_outputs(out: &mut String, trace: &FlowTrace, colour: Colour) {
     for output in &trace.outputs {
         let port = colour.paint(GOOD, &output.port);
-        let _ = match output.packet == trace.packet {
-            true => writeln!(out, "out: {port}, the packet as it came"),
-            false => writeln!(out, "out: {port}, {}", shown(&output.packet)),
-        };
+        let packet = difference(&trace.packet, &output.packet);
+        let _ = writeln!(out, "out: {port}, {packet}");
         if let Some(frame) = output.frame.as_ref() {
             let _ = writeln!(out, "     {frame}");
         }

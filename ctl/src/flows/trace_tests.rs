@@ -31,6 +31,14 @@ fn action(depth: u32, action: &str, note: Option<&str>) -> TraceLine {
     }
 }
 
+fn note(depth: u32, note: &str) -> TraceLine {
+    TraceLine {
+        depth,
+        note: Some(note.into()),
+        ..TraceLine::default()
+    }
+}
+
 #[test]
 fn a_trace_can_be_read_at_night() {
     let place = |table, why: &str| TracePlace {
@@ -46,7 +54,10 @@ fn a_trace_can_be_read_at_night() {
             action(0, "resubmit(,2)", None),
             table(1, 2, Some(flow(0, "", "0x0"))),
             action(1, "dec_ttl", None),
+            note(1, "nw_ttl: 64 -> 63"),
             action(1, "output:2", Some("p2")),
+            note(1, "one"),
+            note(1, "two"),
             action(0, "resubmit(,3)", None),
             table(1, 3, None),
         ],
@@ -72,13 +83,15 @@ packet: in_port=1,tcp,nw_ttl=64
 table 0: priority 10, in_port=1, cookie 0x5
     resubmit(,2)
   table 2: priority 0, matches everything
-      dec_ttl
+      dec_ttl  # nw_ttl: 64 -> 63
       output:2  # p2
+      # one
+      # two
     resubmit(,3)
 table 3: no flow matches
 
-final packet: in_port=1,tcp,nw_ttl=63
-out: p2, in_port=1,tcp,nw_ttl=63
+final packet: with nw_ttl=63
+out: p2, with nw_ttl=63
 
 where it runs:
   tables 0, 2, 4-5: hash at tcx: one mask
@@ -92,6 +105,13 @@ where it runs:
     };
     let text = trace::text(&dropped, Colour::Plain);
     assert!(text.contains("\ndropped: no-flow\n"), "{text}");
+    let popped = FlowTrace {
+        packet: "ip,in_port=1,dl_vlan=5,nw_ttl=64".into(),
+        final_packet: "ip,in_port=ANY,nw_ttl=64".into(),
+        ..dropped
+    };
+    let text = trace::text(&popped, Colour::Plain);
+    assert!(text.contains("final packet: without dl_vlan\n"), "{text}");
 }
 
 #[test]
