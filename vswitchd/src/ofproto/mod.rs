@@ -24,5 +24,5 @@ pub use input::{filter, flow_mods, flows, group_mods, meter_id, meter_mods, numb
 pub use journal::{Journal, JournalError, Restored, RestoredBridge};
 pub use moment::Moment;
 pub use names::PortNames;
-pub use replace::difference;
+pub use replace::{difference, wanted_position};
 pub use trace::TraceJob;

@@ -50,6 +50,15 @@ pub fn difference(tables: &Tables, wanted: &[Flow]) -> (Vec<Modification>, FlowR
     (modifications, answer)
 }
 
+/// Which of the wanted flows a modification is for; the first if it is for none of them.
+pub fn wanted_position(modification: Option<&Modification>, wanted: &[Flow]) -> usize {
+    let Some(Modification::Flow(flow_mod)) = modification else {
+        return 0;
+    };
+    let same = |flow: &Flow| identity(flow) == identity(&flow_mod.flow);
+    wanted.iter().rposition(same).unwrap_or(0)
+}
+
 fn flow_mod(command: Command, flow: &Flow) -> Modification {
     Modification::Flow(FlowMod {
         command,
@@ -57,4 +66,32 @@ fn flow_mod(command: Command, flow: &Flow) -> Modification {
         flow: flow.clone(),
         ..FlowMod::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use aorta_flow::text::{NoNames, parse_flow_file};
+
+    use super::*;
+
+    fn flows(text: &str) -> Vec<Flow> {
+        let flows = parse_flow_file(text, &NoNames).unwrap();
+        flows
+            .into_iter()
+            .map(|(_, flow)| flow.into_flow())
+            .collect()
+    }
+
+    #[test]
+    fn a_modification_is_told_by_the_flow_that_it_is_for() {
+        let mut tables = Tables::new();
+        for flow in flows("tcp,actions=1\nudp,actions=1\nicmp,actions=1\n") {
+            tables.modify(&flow_mod(Command::Add, &flow)).unwrap();
+        }
+        let wanted = flows("udp,actions=1\narp,actions=1\nip,actions=1\narp,actions=group:7\n");
+        let (modifications, _) = difference(&tables, &wanted);
+        let refused = tables.modify_all(&modifications).unwrap_err();
+        let refused = modifications.get(refused.position);
+        assert_eq!(wanted_position(refused, &wanted), 3);
+    }
 }

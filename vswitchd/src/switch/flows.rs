@@ -238,7 +238,20 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     fn replace_flows(&mut self, name: &BridgeName, wanted: &[Flow]) -> Answer<FlowReplaceAnswer> {
         let tables = self.bridge_flows(name)?.tables();
         let (modifications, answer) = ofproto::difference(tables, wanted);
-        let _done = self.modify(name, &modifications, Atomic::Yes)?;
+        let done = self.modify(name, &modifications, Atomic::Yes);
+        let _done = done.map_err(|refused| match refused {
+            // Removals stand in front, and flows that stay are left out.
+            FlowError::Table {
+                index,
+                error,
+                changed,
+            } => FlowError::Table {
+                index: ofproto::wanted_position(modifications.get(index), wanted),
+                error,
+                changed,
+            },
+            other => other,
+        })?;
         Ok(answer)
     }
 
