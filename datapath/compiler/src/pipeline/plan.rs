@@ -118,10 +118,6 @@ pub struct Planned {
 pub fn plan_flow(entry: &TableFlow, id: RuleId) -> Result<Planned, Refusal> {
     let (shape, params) = split(&entry.flow)?;
     let clauses = clauses(&entry.flow);
-    if !clauses.is_empty() {
-        let clause = entry.flow.instructions.apply.first();
-        clause.map_or(Ok(()), other::check)?;
-    }
     for step in shape.all_steps() {
         if let Step::Other(whole) = step {
             other::check(&whole.0)?;

@@ -44,7 +44,6 @@ pub fn check(action: &Action) -> Result<(), Refusal> {
         Action::Bundle(how) if how.members.len() <= choose::MAX_CANDIDATES => return Ok(()),
         Action::Multipath(_) | Action::Bundle(_) => "it chooses among too many, 64 are possible",
         Action::OutputTruncated { .. } => "a copy can't be cut without cutting the packet",
-        Action::Conjunction { .. } => "lookups don't put clauses together yet",
         Action::DecNshTtl => "network service headers aren't parsed",
         _ => "there is no code for it yet",
     };
