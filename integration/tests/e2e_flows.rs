@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::flows::{add, entries, file, flows, packets, replace};
-use common::{Bed, RIGHT, done, eventually, pings, status, vsctl};
+use common::{Bed, RIGHT, devices, done, eventually, pings, status, vsctl};
 
 /// Lets ARP through, both ways.
 const ARP: [&str; 2] = [
@@ -62,8 +62,8 @@ fn an_access_list_lets_pass_what_it_allows() {
 fn packets_are_routed_through_tables() {
     let bed = Bed::new("froute");
     let mac = |ns: &aorta_integration::lab::Netns| {
-        let shown = ns.run(&["cat", "/sys/class/net/eth0/address"]).unwrap();
-        shown.ok().unwrap().stdout.trim().to_owned()
+        let eth0 = &devices(ns)["eth0"];
+        eth0["address"].as_str().unwrap().to_owned()
     };
     let (left, right) = (mac(&bed.left), mac(&bed.right));
     const ROUTER: &str = "02:00:00:00:00:fe";
@@ -187,6 +187,53 @@ fn a_bundle_under_traffic_loses_nothing() {
 }
 
 #[test]
+fn stations_are_learned_by_flows() {
+    let bed = Bed::new("flearn");
+    const LEARN: &str = "learn(table=10,hard_timeout=300,cookie=0x5,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],\
+                         output:NXM_OF_IN_PORT[])";
+    replace(
+        &bed.switch,
+        &[
+            &format!("in_port=va,actions={LEARN},output:vb"),
+            "in_port=vb,arp,actions=output:va",
+            "in_port=vb,ip,actions=resubmit(,10)",
+            "table=10,priority=0,cookie=0x6,actions=drop",
+        ],
+    );
+    let left = devices(&bed.left)["eth0"]["address"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    eventually("a ping comes back by the learned flow", || {
+        pings(&bed.left, RIGHT)
+    });
+    let learned = flows(&bed.switch, "table=10,cookie=0x5/-1");
+    assert_eq!(learned.len(), 1, "{learned:?}");
+    assert!(
+        learned[0].contains(&format!("dl_dst={left} actions=output:")),
+        "{learned:?}"
+    );
+    assert!(packets(&bed.switch, "table=10,cookie=0x5/-1") >= 1);
+}
+
+#[test]
+fn normal_stands_beside_other_actions() {
+    let bed = Bed::new("fnormal");
+    replace(
+        &bed.switch,
+        &[
+            "priority=5,arp,actions=NORMAL",
+            "priority=5,icmp,actions=NORMAL",
+            "udp,actions=drop",
+        ],
+    );
+    assert!(pings(&bed.left, RIGHT));
+    assert!(packets(&bed.switch, "icmp") >= 2);
+    let stations = common::fdb(&bed.switch, "br0").len();
+    assert!(stations >= 2, "{stations}");
+}
+
+#[test]
 fn flows_end_when_their_time_is_over() {
     let bed = Bed::new("ftimes");
     replace(
@@ -239,7 +286,7 @@ fn what_is_refused_changes_nothing() {
         ("actions=set_field:80->tcp_dst", "OFPBAC_MATCH_INCONSISTENT"),
         ("table=3,actions=goto_table:3", "OFPBIC_BAD_TABLE_ID"),
         ("actions=group:9", "OFPBAC_BAD_OUT_GROUP"),
-        ("actions=meter:9,drop", "OFPMMFC_INVALID_METER"),
+        ("actions=meter:9,output:1", "OFPMMFC_INVALID_METER"),
         ("table=254,actions=drop", "OFPBRC_EPERM"),
         (
             "table=3,priority=5,check_overlap,ip,actions=1",
@@ -287,7 +334,7 @@ fn a_hundred_thousand_flows_are_loaded_used_and_kept() {
     );
     println!("{FLOWS} flows in {:?}", start.elapsed());
     let count = |bed: &Bed| status(&bed.switch).bridges[0].flows;
-    assert_eq!(count(&bed), u64::from(FLOWS) + 6);
+    assert_eq!(count(&bed), u64::from(FLOWS) + 5);
     assert!(pings(&bed.left, RIGHT));
     let start = Instant::now();
     add(
@@ -301,7 +348,7 @@ fn a_hundred_thousand_flows_are_loaded_used_and_kept() {
         bed.switch.restart().unwrap();
         println!("restarted in {:?}", start.elapsed());
     });
-    assert_eq!(count(&bed), u64::from(FLOWS) + 7);
+    assert_eq!(count(&bed), u64::from(FLOWS) + 6);
     done(&bed.switch, "del-flows br0 tcp");
-    assert_eq!(count(&bed), 6);
+    assert_eq!(count(&bed), 5);
 }

@@ -7,9 +7,10 @@ use aorta_api::{FlowExplain, TableExplain};
 use aorta_compiler::pipeline::TableReport;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_flow::action::Action;
+use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::translate::learned_flow;
-use aorta_flow::{Attachment, BridgeName, Learned, Port, PortName, Snapshot};
+use aorta_flow::{Attachment, BridgeName, Learned, MeterId, Port, PortName, Snapshot};
 use aorta_kernel::{Asked, Datapath as Kernel, Explained, Upcalls};
 use tracing::{debug, error};
 
@@ -157,6 +158,10 @@ impl Datapath for KernelDatapath {
             learned.extend(self.kernel.asked(&upcall).and_then(|asked| flow_of(&asked)));
         }
         learned
+    }
+
+    fn meter_states(&self, bridge: &BridgeName) -> BTreeMap<MeterId, MeterState> {
+        self.kernel.meter_stats(bridge)
     }
 
     fn explain(&self, bridge: &BridgeName) -> Result<FlowExplain, DatapathError> {

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::BorrowedFd;
 
 use aorta_api::FlowExplain;
+use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_flow::{BridgeName, IfIndex, Learned, PortName, Snapshot};
+use aorta_flow::{BridgeName, IfIndex, Learned, MeterId, PortName, Snapshot};
 use aorta_kernel::netdev::{
     DeviceRef, HardwareInfo, Link, LinkEvent, LinkStats, OperState, VethPair,
 };
@@ -240,6 +241,8 @@ pub struct FakeDatapath {
     pub refuses: Option<String>,
     /// Flows of each bridge, as texts.
     pub flows: BTreeMap<BridgeName, Vec<String>>,
+    /// What meters have counted.
+    pub meters: BTreeMap<MeterId, MeterState>,
     /// Flows that packets ask for.
     pub learned: Vec<Learned>,
     /// Bridges whose addresses were forgotten.
@@ -320,6 +323,10 @@ impl Datapath for FakeDatapath {
 
     fn take_learned(&mut self) -> Vec<Learned> {
         std::mem::take(&mut self.learned)
+    }
+
+    fn meter_states(&self, _: &BridgeName) -> BTreeMap<MeterId, MeterState> {
+        self.meters.clone()
     }
 
     fn explain(&self, _: &BridgeName) -> Result<FlowExplain, DatapathError> {

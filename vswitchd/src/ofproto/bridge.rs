@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aorta_api::Counted;
 use aorta_flow::action::Action;
+use aorta_flow::meter::{MeterCount, MeterState};
 use aorta_flow::table::{Change, FlowId, FlowMod, Modification, TableFlow, Tables};
 use aorta_flow::{Group, Meter, MeterId};
 
@@ -214,19 +215,33 @@ impl BridgeFlows {
     }
 
     /// One meter or all.
-    pub fn dump_meters(&self, id: Option<MeterId>, now: Moment) -> Vec<MeterDumped> {
+    pub fn dump_meters(
+        &self,
+        id: Option<MeterId>,
+        states: &BTreeMap<MeterId, MeterState>,
+        now: Moment,
+    ) -> Vec<MeterDumped> {
         let meters = self.tables.meters();
         let meters = meters.filter(|meter| id.is_none_or(|id| id == meter.id));
         let uses = |meter: &Meter, action: &Action| match action {
             Action::Meter(number) => meter.id == MeterId::Number(*number),
             _ => false,
         };
-        let dump = |meter: &Arc<Meter>| MeterDumped {
-            meter: meter.clone(),
-            flows: self.users(|action| uses(meter, action)),
-            duration_ms: now.since_ms(self.meter_since(meter.id).unwrap_or(now)),
-            counters: Counted::default(),
-            bands: vec![Counted::default(); meter.bands.len()],
+        let told = |count: &MeterCount| Counted {
+            packets: count.packets,
+            bytes: count.bytes,
+        };
+        let dump = |meter: &Arc<Meter>| {
+            let state = states.get(&meter.id).cloned().unwrap_or_default();
+            let mut bands: Vec<Counted> = state.bands.iter().map(told).collect();
+            bands.resize(meter.bands.len(), Counted::default());
+            MeterDumped {
+                meter: meter.clone(),
+                flows: self.users(|action| uses(meter, action)),
+                duration_ms: now.since_ms(self.meter_since(meter.id).unwrap_or(now)),
+                counters: told(&state.input),
+                bands,
+            }
         };
         meters.map(dump).collect()
     }

@@ -344,6 +344,36 @@ fn groups_are_changed_bucket_by_bucket() {
 }
 
 #[test]
+fn a_meter_tells_what_each_of_its_bands_caught() {
+    let mut flows = BridgeFlows::default();
+    let bands = "type=drop,rate=10,type=dscp_remark,rate=5,prec_level=1";
+    let text = format!("meter=3,pktps,bands={bands}");
+    let mods = meter_mods(EntryCommand::Add, &texts(&[&text])).unwrap();
+    let pending = flows.prepare(&mods, Atomic::Yes).unwrap();
+    flows.commit(&pending.changes, Moment(SECOND));
+    add(&mut flows, &["actions=meter:3,output:1"], SECOND);
+    let count = |packets| aorta_flow::meter::MeterCount {
+        packets,
+        bytes: 60 * packets,
+    };
+    // With as many bands as a meter can have.
+    let state = aorta_flow::meter::MeterState {
+        input: count(9),
+        bands: [1, 2, 0, 0].map(count).into(),
+        tat_ns: Vec::new(),
+    };
+    let id = aorta_flow::MeterId::Number(3);
+    let dumped = flows.dump_meters(None, &[(id, state)].into(), Moment(3 * SECOND));
+    let caught: Vec<u64> = dumped[0].bands.iter().map(|band| band.packets).collect();
+    assert_eq!((dumped[0].counters.packets, caught), (9, vec![1, 2]));
+    assert_eq!((dumped[0].flows, dumped[0].duration_ms), (1, 2 * SECOND));
+    assert_eq!(
+        flows.dump_meters(Some(aorta_flow::MeterId::Number(4)), &[].into(), Moment(0)),
+        []
+    );
+}
+
+#[test]
 fn numbers_of_groups_and_meters() {
     assert_eq!(number(0, "", "group_id", 10), Ok(None));
     assert_eq!(number(0, "group_id=all", "group_id", 10), Ok(None));

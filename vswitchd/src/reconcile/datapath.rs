@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::BorrowedFd;
 
 use aorta_api::FlowExplain;
+use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_flow::{BridgeName, Learned, PortName, Snapshot};
+use aorta_flow::{BridgeName, Learned, MeterId, PortName, Snapshot};
 
 use crate::ofproto::Moment;
 
@@ -106,6 +107,9 @@ pub trait Datapath: Send {
 
     /// The flows that packets have asked for since the last call, in order.
     fn take_learned(&mut self) -> Vec<Learned>;
+
+    /// What the meters of a bridge have counted.
+    fn meter_states(&self, bridge: &BridgeName) -> BTreeMap<MeterId, MeterState>;
 
     /// How the tables of a bridge are compiled.
     fn explain(&self, bridge: &BridgeName) -> Result<FlowExplain, DatapathError>;

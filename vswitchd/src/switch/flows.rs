@@ -280,7 +280,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     }
 
     fn dump_meters(&self, name: &BridgeName, meter: Option<MeterId>) -> Answer<Vec<MeterDumped>> {
-        Ok(self.bridge_flows(name)?.dump_meters(meter, clock::now()))
+        let flows = self.bridge_flows(name)?;
+        let states = self.datapath.meter_states(name);
+        Ok(flows.dump_meters(meter, &states, clock::now()))
     }
 
     fn explain_flows(&self, name: &BridgeName) -> Answer<FlowExplain> {
