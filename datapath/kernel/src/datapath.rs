@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use aorta_compiler::abi::{jump, port};
+use aorta_compiler::abi::{counter, jump, port};
 use aorta_compiler::{CompileError, Module, Origin, PortModule, compile};
 use aorta_flow::{BridgeName, PortName, Snapshot};
 
 use crate::clock::TickClock;
 use crate::error::{DatapathError, PortError};
 use crate::flow_tables::numbered;
-use crate::flows::{Flows, Rules};
+use crate::flows::{Flows, Rules, Taken};
 use crate::generation::Generation;
 use crate::link;
 use crate::loader::{Loaded, Loader};
@@ -178,6 +178,14 @@ impl Datapath {
         self.state.forget_stations(&forgotten)?;
         self.generation.next_epoch()?;
         for slot in slots.iter().filter(|slot| !wanted.ports.contains_key(slot)) {
+            if let Some(before) = self.installed.ports.get(slot) {
+                let words = self.state.words(*slot)?;
+                let taken = Taken {
+                    packets: words[counter::RX_PACKETS],
+                    bytes: words[counter::RX_BYTES],
+                };
+                self.flows.keep_taken(before.bridge_slot, taken)?;
+            }
             self.state.release_port(*slot)?;
         }
         Ok(())
@@ -274,6 +282,7 @@ impl Datapath {
         {
             self.flowing.remove(&slot);
             self.flows.remove(slot);
+            self.flows.forget_normal(slot);
             self.state.release_bridge(slot)?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aorta_compiler::PortModule;
+use aorta_compiler::abi::counter;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_flow::action::{Action, Instructions};
 use aorta_flow::meter::MeterState;
@@ -12,8 +13,9 @@ use aorta_flow::{BridgeName, Match, MeterId, OfPort};
 use crate::datapath::{Datapath, is_patch};
 use crate::error::DatapathError;
 use crate::flows::{
-    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, Kernel, Upcall, Upcalls,
+    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, Kernel, Taken, Upcall, Upcalls,
 };
+use crate::state::State;
 
 impl Datapath {
     /// Gives the flows of a bridge the numbers of rules that they had, so that they go on counting
@@ -46,9 +48,13 @@ impl Datapath {
             generation: &self.generation,
             state: &self.state,
         };
-        if is_normal(tables) {
+        let taken = taken(&self.state, &self.installed.ports, slot)?;
+        let adopted = self.adopted.remove(bridge).unwrap_or_default();
+        if let Some(flow) = normal_flow(tables) {
             let why = self.flows.has(slot).then(|| "NORMAL alone is left".into());
             self.flows.reclaim(&self.generation)?;
+            self.flows
+                .begin_normal(&mut kernel, (slot, flow), adopted, taken)?;
             if self.flowing.remove(&slot) {
                 self.lead_ports(slot)?;
             }
@@ -59,14 +65,24 @@ impl Datapath {
                 ..FlowsApplied::default()
             });
         }
-        let adopted = self.adopted.remove(bridge).unwrap_or_default();
+        let normal = self.flows.end_normal(slot, taken)?;
+        let adopted = match normal {
+            Some(it) => HashMap::from([(it.flow, it.rule)]),
+            None => adopted,
+        };
+        let bridge = (bridge, slot);
         let applied = self
             .flows
-            .apply(&mut kernel, (bridge, slot), tables, changes, adopted)?;
+            .apply(&mut kernel, bridge, tables, changes, adopted);
+        if let (Err(_), Some(it)) = (&applied, normal) {
+            self.flows.go_on_normal(slot, it, taken)?;
+        }
+        let applied = applied?;
         if self.flowing.insert(slot) {
-            self.flows
-                .set_ports(slot, numbered(&self.installed.ports, slot));
-            self.lead_ports(slot)?;
+            let ports = numbered(&self.installed.ports, slot);
+            self.flows.set_ports(slot, ports);
+            self.lead_ports(slot)
+                .inspect_err(|_| self.flows.spoil(slot))?;
         }
         Ok(applied)
     }
@@ -91,21 +107,29 @@ impl Datapath {
         Ok(())
     }
 
-    /// Number of the rule of a flow; none if the bridge has no such flow, or does NORMAL alone.
+    /// Number of the rule of a flow; none if the bridge has no such flow.
     pub fn rule(&self, bridge: &BridgeName, flow: FlowId) -> Option<RuleId> {
-        let rules = self.flows.rules(self.slot(bridge)?)?;
-        rules.get(&flow).copied().map(RuleId)
+        let slot = self.slot(bridge)?;
+        if let Some(it) = self.flows.normal_flow(slot) {
+            return (it.flow == flow).then_some(RuleId(it.rule));
+        }
+        self.flows.rules(slot)?.get(&flow).copied().map(RuleId)
     }
 
-    /// Numbers of the rules of a bridge's flows, for [`Datapath::adopt_rules`]. Empty if it does
-    /// NORMAL alone.
+    /// Numbers of the rules of a bridge's flows, for [`Datapath::adopt_rules`].
     pub fn rules(&self, bridge: &BridgeName) -> HashMap<FlowId, RuleId> {
-        let rules = self.slot(bridge).and_then(|slot| self.flows.rules(slot));
-        let pairs = rules.into_iter().flatten();
+        let Some(slot) = self.slot(bridge) else {
+            return HashMap::new();
+        };
+        if let Some(it) = self.flows.normal_flow(slot) {
+            return HashMap::from([(it.flow, RuleId(it.rule))]);
+        }
+        let pairs = self.flows.rules(slot).into_iter().flatten();
         pairs.map(|(flow, id)| (*flow, RuleId(*id))).collect()
     }
 
-    /// Counters of a bridge's flows. Empty if it does NORMAL alone.
+    /// Counters of a bridge's flows. Of one that does NORMAL alone it isn't known when the newest
+    /// packet came.
     ///
     /// # Errors
     /// When the kernel's counters can't be read.
@@ -116,6 +140,10 @@ impl Datapath {
         let Some(slot) = self.slot(bridge) else {
             return Ok(HashMap::new());
         };
+        if self.flows.normal_flow(slot).is_some() {
+            let taken = taken(&self.state, &self.installed.ports, slot)?;
+            return self.flows.normal_counters(slot, taken);
+        }
         let now = self.clock.ticks().map_err(|source| DatapathError::Map {
             what: "read the time of",
             name: "flow_stats".into(),
@@ -178,11 +206,26 @@ pub fn numbered(ports: &BTreeMap<u32, PortModule>, bridge_slot: u32) -> BTreeMap
         .collect()
 }
 
-/// Whether every packet does what NORMAL says, and nothing else.
-fn is_normal(tables: &Tables) -> bool {
+/// What the ports of a bridge have taken since they have their slots.
+fn taken(
+    state: &State,
+    ports: &BTreeMap<u32, PortModule>,
+    bridge_slot: u32,
+) -> Result<Taken, DatapathError> {
+    let mut taken = Taken::default();
+    for (slot, _) in ports.iter().filter(|(_, p)| p.bridge_slot == bridge_slot) {
+        let words = state.words(*slot)?;
+        taken.packets += words[counter::RX_PACKETS];
+        taken.bytes += words[counter::RX_BYTES];
+    }
+    Ok(taken)
+}
+
+/// The only flow, if every packet does what NORMAL says, and nothing else.
+fn normal_flow(tables: &Tables) -> Option<FlowId> {
     let mut flows = tables.flows();
     let (Some(only), None) = (flows.next(), flows.next()) else {
-        return false;
+        return None;
     };
     let flow = &only.flow;
     let normal = Instructions {
@@ -190,5 +233,5 @@ fn is_normal(tables: &Tables) -> bool {
         ..Instructions::default()
     };
     let any = flow.table == 0 && flow.matching == Match::any();
-    any && flow.idle_timeout_s == 0 && flow.instructions == normal
+    (any && flow.idle_timeout_s == 0 && flow.instructions == normal).then_some(only.id)
 }

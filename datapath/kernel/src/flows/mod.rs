@@ -5,6 +5,7 @@ mod asked;
 mod instance;
 #[cfg(test)]
 mod leave_tests;
+mod normal;
 mod outcome;
 mod ports;
 mod resting;
@@ -15,6 +16,7 @@ mod upcalls;
 
 pub use asked::Asked;
 pub use instance::Explained;
+pub use normal::Taken;
 pub use outcome::{FlowsApplied, FlowsError};
 pub use rules::Rules;
 pub use stats::FlowCounters;
@@ -53,6 +55,8 @@ pub struct Flows {
     pool: Pool,
     shared: Option<Shared>,
     bridges: BTreeMap<u32, BridgeFlows>,
+    /// Flows of bridges that do NORMAL alone.
+    normal: BTreeMap<u32, normal::NormalFlow>,
     resting: RestingPlace,
     instances: u64,
 }
@@ -111,6 +115,7 @@ impl Flows {
             pool: Pool::default(),
             shared: None,
             bridges: BTreeMap::new(),
+            normal: BTreeMap::new(),
             resting: RestingPlace::new()?,
             instances: 0,
         })
@@ -338,6 +343,13 @@ impl Flows {
             let root = Resting::Root { bridge_slot: slot };
             self.resting
                 .put(std::iter::once(root).chain(numbers(released)));
+        }
+    }
+
+    /// The kernel's tables of a bridge are not those that the next changes lead from.
+    pub fn spoil(&mut self, slot: u32) {
+        if let Some(flows) = self.bridges.get_mut(&slot) {
+            flows.spoilt = true;
         }
     }
 

@@ -144,6 +144,36 @@ impl FlowStats {
         Ok(())
     }
 
+    /// Lowers what a rule has counted, which no program counts now.
+    pub fn subtract(&self, id: u32, packets: u64, bytes: u64) -> Result<(), DatapathError> {
+        let mut entry = self.map.get(&id.to_ne_bytes())?.unwrap_or_default();
+        let less = [(stats::PACKETS, packets), (stats::BYTES_SEEN, bytes)];
+        for (at, less) in less {
+            if let Some(word) = entry
+                .get_mut(at as usize..)
+                .and_then(<[u8]>::first_chunk_mut)
+            {
+                *word = u64::from_ne_bytes(*word).wrapping_sub(less).to_ne_bytes();
+            }
+        }
+        self.map.set_indices(&[id], &entry)
+    }
+
+    /// Words of one rule.
+    pub fn read_one(&self, id: u32) -> Result<Words, DatapathError> {
+        let mut sum = [0; 3];
+        for map in [Some(&self.map), self.old.as_ref(), self.before.as_ref()] {
+            let Some(map) = map.filter(|map| id < map.max_entries()) else {
+                continue;
+            };
+            let entry = map.get(&id.to_ne_bytes())?.unwrap_or_default();
+            for cpu in entry.chunks_exact(stats::BYTES) {
+                merge(&mut sum, words(cpu));
+            }
+        }
+        Ok(sum)
+    }
+
     /// Words of the first `count` rules: packets, bytes, tick of the newest packet.
     pub fn read(&self, count: u32) -> Result<Vec<Words>, DatapathError> {
         let mut sums = read(&self.map, count)?;
