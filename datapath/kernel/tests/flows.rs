@@ -66,7 +66,10 @@ fn tables_that_cannot_be_had_leave_those_that_run() {
     let sent = frame(station(2), station(1));
     let refused = flows.try_change(
         &mut datapath,
-        &["in_port=1,actions=output:3", "in_port=3,actions=output(port=1,max_len=99)"],
+        &[
+            "in_port=1,actions=output:3",
+            "in_port=3,actions=output(port=1,max_len=99)",
+        ],
     );
     let Err(FlowsError::Pipeline(error)) = refused else {
         panic!("{refused:?}")
