@@ -30,7 +30,8 @@ const PACKETS_PER_PIPELINE: usize = 12;
 /// `ct_state` of a packet of a new connection.
 const CT_NEW_TRACKED: u8 = 0x21;
 
-struct Around;
+/// What is around a bridge with so many ports.
+struct Around(u16);
 
 impl Env for Around {
     /// From a port that there is to all others: no address has been learned.
@@ -45,7 +46,7 @@ impl Env for Around {
     }
 
     fn has_port(&mut self, port: OfPort) -> bool {
-        (1..=PORTS).contains(&port.0) || port == OfPort::LOCAL
+        (1..=self.0).contains(&port.0) || port == OfPort::LOCAL
     }
 
     fn hash(&mut self, fields: HashFields, _basis: u16, _packet: &Packet) -> u32 {
@@ -145,7 +146,7 @@ fn random_pipelines_do_what_they_do_in_the_real_switch() {
             let fields = pipelines::packet().new_tree(&mut runner).unwrap().current();
             let packet = packet(&fields);
             let text = describe(&packet.key);
-            let translation = translate(&tables, packet, &mut Around);
+            let translation = translate(&tables, packet, &mut Around(PORTS));
             // The real switch forgets tags where a packet gets more than two.
             let ours_told = translation.trace.to_ovs_text();
             let pushed = ours_told.matches(" push_vlan").count();
@@ -245,7 +246,7 @@ fn random_bundles_change_what_they_change_in_the_real_switch() {
 #[test]
 fn pipelines_of_real_controllers_do_what_they_do_in_the_real_switch() {
     let mut runner = cases::runner();
-    let mut busy = 0;
+    let (mut busy, mut same_way) = (0, 0);
     for (name, lines, _) in samples::PIPELINES {
         let switch = RealSwitch::start(SAMPLE_PORTS);
         switch.add_tunnel_option("{class=0x102,type=0x80,len=4}->tun_metadata0");
@@ -264,8 +265,25 @@ fn pipelines_of_real_controllers_do_what_they_do_in_the_real_switch() {
         let packets = samples::packet(lines);
         for _ in 0..pipelines_to_compare() * 5 {
             let fields = packets.new_tree(&mut runner).unwrap().current();
-            let translation = translate(&tables, packet(&fields), &mut Around);
+            let translation = translate(&tables, packet(&fields), &mut Around(SAMPLE_PORTS));
             let (mut theirs, trace) = switch.trace(&fields);
+            let told = translation
+                .trace
+                .to_ovs_text()
+                .replace("dec_ttl()", "dec_ttl");
+            let they_told = way(&trace);
+            // Theirs tells of each pass by itself, of how NORMAL finds its ports, and of packets of
+            // either size; and it keeps loads as the newer form.
+            let other = [
+                "behind connection tracking",
+                "NORMAL",
+                "check_pkt_larger",
+                "load:",
+            ];
+            if !other.iter().any(|other| told.contains(other)) {
+                assert_eq!(told, they_told, "{name}: {fields}");
+                same_way += 1;
+            }
             let mut ours = ours(&translation, SAMPLE_PORTS);
             // Among the ports that a packet is flooded to, the order is anybody's.
             theirs.sort_unstable();
@@ -279,4 +297,5 @@ fn pipelines_of_real_controllers_do_what_they_do_in_the_real_switch() {
         }
     }
     assert!(busy > 5, "only {busy} packets went anywhere");
+    assert!(same_way > 50, "only {same_way} ways were compared");
 }

@@ -21,7 +21,7 @@ impl<'a> Machine<'a> {
     pub(super) fn effect(&mut self, action: &'a Action) {
         self.traced(|| action.to_string());
         self.changing(|machine| machine.change(action));
-        if let Action::Move { to, .. } | Action::CheckPktLarger { to, .. } = action {
+        if let Action::Move { to, .. } = action {
             self.told_subfield(*to);
         }
     }
@@ -29,7 +29,7 @@ impl<'a> Machine<'a> {
     fn change(&mut self, action: &'a Action) {
         match change(&mut self.state.packet, action) {
             Some(true) => {}
-            Some(false) => self.note(|| "the packet has no such field"),
+            Some(false) => self.noted(NoteKind::Own, || "the packet has no such field"),
             None => self.other(action),
         }
     }
@@ -154,7 +154,7 @@ impl<'a> Machine<'a> {
             packet: self.state.packet.clone(),
         });
         if pause {
-            self.note(|| "waits for the controller");
+            self.noted(NoteKind::Own, || "waits for the controller");
             self.drop_packet();
         }
     }
@@ -195,7 +195,9 @@ impl<'a> Machine<'a> {
 
     fn learn(&mut self, learn: &Learn) {
         let flow = Box::new(learned_flow(learn, &self.state.packet));
-        self.note(|| format!("learns table={}, {flow}", flow.table));
+        self.noted(NoteKind::Own, || {
+            format!("learns table={}, {flow}", flow.table)
+        });
         let there = self.happens(Effect::Learn {
             flow,
             limit: learn.limit,
@@ -210,7 +212,7 @@ impl<'a> Machine<'a> {
     /// Lowers a time to live; where it ends, tells controllers instead of going on.
     fn dec_ttl(&mut self, field: FieldId, prereq: Prereq, controllers: &[u16]) {
         if !self.state.packet.has(prereq) {
-            self.note(|| "the packet has no such field");
+            self.noted(NoteKind::Own, || "the packet has no such field");
             return;
         }
         let ttl = self.state.packet.key.get(field);

@@ -34,6 +34,8 @@ pub(crate) enum NoteKind {
     Warning,
     /// It tells more of the action.
     Detail,
+    /// It tells what the real switch's trace doesn't.
+    Own,
     /// It is why the packet is given up.
     Error,
     /// It is in front of a bucket's actions.
@@ -139,8 +141,10 @@ impl Trace {
         let mut text = String::new();
         // What is in something that more follows is set off twice.
         let mut levels = vec![0];
-        for (n, line) in self.lines.iter().enumerate() {
-            let after = self.lines[n + 1..].iter().find(|l| l.nest <= line.nest);
+        let told = |line: &&TraceLine| line.note != NoteKind::Own;
+        let lines: Vec<&TraceLine> = self.lines.iter().filter(told).collect();
+        for (n, line) in lines.iter().enumerate() {
+            let after = lines[n + 1..].iter().find(|l| l.nest <= line.nest);
             let is_last = after.is_none_or(|after| after.nest < line.nest);
             let set_off = usize::from(!is_last || line.is_leaf());
             levels.resize(line.nest + 1, 0);
@@ -163,7 +167,7 @@ impl TraceLine {
 
     fn write_ovs(&self, out: &mut String, indent: usize) {
         let mark = match self.note {
-            NoteKind::Warning => " >> ",
+            NoteKind::Warning | NoteKind::Own => " >> ",
             NoteKind::Detail => " -> ",
             NoteKind::Error => " >>>> ",
             NoteKind::Bucket | NoteKind::ActionSet => "",
