@@ -1,6 +1,6 @@
 //! A frame for given fields.
 
-use aorta_packet::{Headers, Rewrite, internet_checksum};
+use aorta_packet::{Headers, Rewrite, crc32c, internet_checksum};
 
 use super::Packet;
 use super::frame::label;
@@ -145,6 +145,10 @@ fn with_checksum(mut header: Vec<u8>, proto: u8, mut transport: Vec<u8>) -> Vec<
     if let Some(at) = sum_at.filter(|at| at + 2 <= transport.len()) {
         let sum = internet_checksum(&[&pseudo, &*transport].concat());
         transport[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+    }
+    if proto == IpProto::SCTP && transport.len() >= 12 {
+        let sum = crc32c(transport.iter().copied());
+        transport[8..12].copy_from_slice(&sum.to_le_bytes());
     }
     header.extend(transport);
     header
