@@ -78,6 +78,7 @@ proptest! {
         let mut image = TableImage::plan(&rules, &caps());
         let mut table = Table::new(&image);
         prop_assert_eq!(image.fill(&rules, 0, &mut table.memory), Fit::InPlace);
+        table.place();
         let mut model = Model::of(&rules);
         let mut alive: Vec<Rule> = rules.clone();
         let mut version = 1;
@@ -85,7 +86,7 @@ proptest! {
         let mut next_id = 10_000;
         for (index, random, what) in more {
             let memory = &mut table.memory;
-            let next = version + 1;
+            let (before, next) = (version, version + 1);
             let victim = (!alive.is_empty()).then(|| index.index(alive.len()));
             let mut fits = true;
             match (what, victim) {
@@ -128,8 +129,9 @@ proptest! {
             } else {
                 version = next;
             }
-            table.place();
             let keys: Vec<_> = picks.iter().take(5).map(|pick| key_for(shape, &alive, pick)).collect();
+            // Packets that come meanwhile see nothing of it.
+            table.place_slowly(|table| check(table, &model, before, &keys[..2]))?;
             check(&mut table, &model, version, &keys)?;
             // Packets of earlier versions are still under way.
             let earlier = dead.first().map_or(version, |(_, died)| died - 1);
@@ -138,7 +140,8 @@ proptest! {
                 let (rule, _) = dead.remove(0);
                 image.reclaim(rule, &mut table.memory);
             }
-            table.place();
+            let earlier = dead.first().map_or(version, |(_, died)| died - 1);
+            table.place_slowly(|table| check(table, &model, earlier, &keys[..2]))?;
             check(&mut table, &model, version, &keys)?;
         }
     }
@@ -206,4 +209,42 @@ fn conjunctions_behind_the_first_window_are_found() {
         table.lookup(&[(model::WORDS[1], 7), (model::WORDS[2], 9999)], 1),
         None
     );
+}
+
+/// A packet falls back from a prefix that it may not see while one in between is written.
+#[test]
+fn a_new_prefix_is_whole_before_longer_ones_lead_to_it() {
+    let prefix = |id: u32, len: u32, value: u32| Rule {
+        id: RuleId(id),
+        rank: rank(len as u16, id.into()),
+        words: vec![MatchWord {
+            at: model::WORDS[2],
+            value,
+            mask: u32::MAX << (32 - len),
+        }],
+        shape: len,
+        params: Vec::new(),
+        clauses: Vec::new(),
+    };
+    let mut rules: Vec<Rule> = (0..20)
+        .map(|n| prefix(n, 28, 0x0b00_0000 + (n << 4)))
+        .collect();
+    rules.push(prefix(100, 8, 0x0a00_0000));
+    rules.push(prefix(101, 24, 0x0a01_0100));
+    let mut image = TableImage::plan(&rules, &caps());
+    assert_eq!(image.template(), Template::Lpm);
+    let mut table = Table::new(&image);
+    assert_eq!(image.fill(&rules, 0, &mut table.memory), Fit::InPlace);
+    assert!(image.kill(RuleId(101), 1, &mut table.memory));
+    table.place();
+    let between = prefix(102, 16, 0x0a01_0000);
+    assert_eq!(image.insert(&between, 2, &mut table.memory), Fit::InPlace);
+    let key = [(model::WORDS[2], 0x0a01_0107)];
+    let check = |table: &mut Table| match table.lookup(&key, 1) {
+        Some((100, 8)) => Ok(()),
+        other => Err(other),
+    };
+    assert_eq!(table.place_slowly(check), Ok(()));
+    assert_eq!(table.lookup(&key, 2), Some((102, 16)));
+    assert_eq!(table.lookup(&key, 0), Some((101, 24)));
 }

@@ -2,6 +2,7 @@
 
 use super::model::{CONJ_ID, conj_id};
 use aorta_compiler::pipeline::layout::state;
+use aorta_compiler::pipeline::memory::Memory;
 use aorta_compiler::pipeline::record;
 use aorta_compiler::pipeline::template::{LookupContext, TableImage};
 use aorta_ebpf::interp::{Machine, MapKind, MapSpec, NoHelpers};
@@ -9,11 +10,40 @@ use aorta_ebpf::{Assembler, Helper, MapId, Program, Reg, Size};
 
 const MEMORY: MapId = MapId(1);
 const STATE: MapId = MapId(2);
+/// Moments at which packets come while a change is written.
+const STEPS: usize = 8;
+
+/// What the daemon writes, one write after the other.
+pub struct Writes {
+    len: u32,
+    log: Vec<(u32, Vec<u8>)>,
+}
+
+impl Memory for Writes {
+    fn len(&self) -> u32 {
+        self.len
+    }
+
+    fn fill(&mut self, at: u32, bytes: &[u8]) {
+        assert!(at as usize + bytes.len() <= self.len as usize);
+        self.log.push((at, bytes.to_vec()));
+    }
+
+    fn set_u32(&mut self, at: u32, value: u32) {
+        assert_eq!(at % 4, 0);
+        self.fill(at, &value.to_le_bytes());
+    }
+
+    fn set_u64(&mut self, at: u32, value: u64) {
+        assert_eq!(at % 8, 0);
+        self.fill(at, &value.to_le_bytes());
+    }
+}
 
 /// A table that can be searched.
 pub struct Table {
-    /// What the daemon writes.
-    pub memory: Vec<u8>,
+    /// What the daemon writes; programs see it when it is [placed](Table::place).
+    pub memory: Writes,
     program: Program,
     machine: Machine,
     state: u64,
@@ -75,7 +105,10 @@ impl Table {
         let (table, state) = (map(MEMORY, bytes), map(STATE, state::BYTES));
         let program = program(image);
         Table {
-            memory: vec![0; bytes],
+            memory: Writes {
+                len: bytes as u32,
+                log: Vec::new(),
+            },
             program,
             machine,
             state,
@@ -85,7 +118,28 @@ impl Table {
 
     /// Gives the programs what was written.
     pub fn place(&mut self) {
-        self.machine.memory.write(self.table, &self.memory).unwrap();
+        for (at, bytes) in std::mem::take(&mut self.memory.log) {
+            let at = self.table + u64::from(at);
+            self.machine.memory.write(at, &bytes).unwrap();
+        }
+    }
+
+    /// As [`Table::place`], but with packets between some of the writes, `between` for each.
+    pub fn place_slowly<E>(
+        &mut self,
+        mut between: impl FnMut(&mut Table) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let log = std::mem::take(&mut self.memory.log);
+        let apart = log.len().div_ceil(STEPS).max(1);
+        for (number, write) in log.into_iter().enumerate() {
+            self.memory.log.push(write);
+            if number < STEPS || number % apart == apart - 1 {
+                self.place();
+                between(self)?;
+            }
+        }
+        self.place();
+        Ok(())
     }
 
     /// Number and shape of the rule that the code finds for a packet.

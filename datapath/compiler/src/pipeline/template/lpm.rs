@@ -252,10 +252,11 @@ impl Lpm {
         }
         self.set_head(index, record, slab, memory);
         if fresh {
+            // Its own way on first, then those that lead to it.
+            self.set_parent(index, node.parent, memory);
             for child in self.children((node.start, node.len)) {
                 self.set_parent(child, index, memory);
             }
-            self.set_parent(index, node.parent, memory);
         }
         let old = if fresh {
             self.entry_of(node.parent, slab)

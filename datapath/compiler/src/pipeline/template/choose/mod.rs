@@ -18,6 +18,8 @@ const LIST: u32 = 8;
 const MANY: usize = 32;
 /// Parameters that records always have room for.
 const MIN_PARAMS: u32 = 2;
+/// Bytes of buckets for each record, at most.
+const BUCKETS_BYTES: u32 = 24;
 /// Places that are kept beyond the percentage.
 const SPARE_RECORDS: u32 = 64;
 
@@ -252,7 +254,8 @@ impl<'a> Plan<'a> {
         let records = |c: &Candidate<'_>| c.rule.clauses.len().div_ceil(entries).max(1) as u32;
         let count: u32 = self.candidates.iter().map(records).sum();
         let spare = (u64::from(count) * u64::from(caps.spare_percent) / 100) as u32;
-        let records = count + spare + SPARE_RECORDS;
+        let room = caps.max_bytes / (layout.stride + BUCKETS_BYTES);
+        let records = (count + spare + SPARE_RECORDS).min(room.max(count));
         let slots = Slots::for_rules(self.candidates.iter().map(|candidate| candidate.rule));
         TableImage::new(
             seed,
