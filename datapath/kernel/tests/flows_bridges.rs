@@ -88,7 +88,7 @@ fn action(depth: u32) -> BoxedStrategy<String> {
 }
 
 /// Patch ports that a frame can surely cross, there and back.
-const MAX_CROSSINGS: u64 = 3;
+const MAX_CROSSINGS: u64 = 2;
 
 /// A frame: tap, source, destination, and VLAN if it has a tag.
 type Spec = (usize, u8, u8, Option<u16>);
@@ -256,5 +256,5 @@ fn bridges_in_a_row_do_what_the_interpreter_says() {
         "{} frames agree, {} of them copied; {} went too far",
         rig.frames, rig.many_outputs, rig.too_far
     );
-    assert!(rig.many_outputs > 0 && rig.too_far < rig.frames / 4);
+    assert!(rig.many_outputs > 0 && rig.too_far < rig.frames / 3);
 }

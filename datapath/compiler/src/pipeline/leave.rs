@@ -40,6 +40,28 @@ pub fn leave(a: &mut Assembler, target: impl Into<Operand>, failed: Label) {
     a.jump(failed);
 }
 
+/// Takes the frame itself to the program whose index is at [`state::LEAVE_TO`]: nothing is left to be
+/// done for it here or elsewhere. Uses 4 bytes of the stack at `stack`; goes to `failed` if it
+/// can't; falls through never.
+pub fn leave_for_good(a: &mut Assembler, stack: i16, failed: Label) {
+    let go = a.label("go");
+    load_scratch(a, stack, failed);
+    a.mov(R8, R0);
+    for zero in [scratch::PENDING, scratch::ITEMS, scratch::ASIDE] {
+        a.store(Size::W, R8, zero, 0);
+    }
+    load_tag_state(a, R9);
+    a.store(Size::Dw, R8, scratch::TAG_NOW, R9);
+    a.load(Size::W, R2, R7, state::CROSSED);
+    a.load(Size::W, R1, R7, state::LEAVE_TO);
+    a.jump_if(Cond::Ge, R1, jump::FIRST_NORMAL as i32, go);
+    a.add(R2, 1);
+    a.bind(go);
+    a.store(Size::W, R8, scratch::DEPTH, R2);
+    tail_call_to(a, R1);
+    a.jump(failed);
+}
+
 /// Ends a pipeline whose [`state::INSIDE`] is set: a copy goes to the device of R8 (0: none), then
 /// others do what they have left to do. Uses 4 bytes of the stack at `stack`; goes to `failed` if
 /// there is no scratch record, which can't be; falls through never.

@@ -8,7 +8,7 @@ use super::{Block, Gen, INDEX, key};
 use crate::abi::{COUNTERS, MAX_PORTS, counter, jump};
 use crate::emit::{count, lookup_index};
 use crate::pipeline::layout::state;
-use crate::pipeline::leave::{finish, leave};
+use crate::pipeline::leave::{self, finish};
 
 use Reg::{R0, R1, R7, R8, R9};
 
@@ -85,16 +85,14 @@ impl Gen<'_> {
         let failed = self.block(Block::Failed);
         self.push_bare_frame(place);
         self.a.load(Size::W, R1, R7, state::LEAVE_TO);
-        leave(&mut self.a, R1, failed);
+        leave::leave(&mut self.a, R1, failed);
         self.a.bind(back);
     }
 
     /// The frame itself goes to the program whose index is at [`state::LEAVE_TO`].
     /// Goes to `failed` if there is none.
     pub(super) fn leave_for_good(&mut self, failed: Label) {
-        self.drop_frames();
-        self.a.load(Size::W, R1, R7, state::LEAVE_TO);
-        leave(&mut self.a, R1, failed);
+        leave::leave_for_good(&mut self.a, INDEX, failed);
     }
 
     /// Counts a frame of which several copies were made.
