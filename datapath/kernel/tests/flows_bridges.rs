@@ -121,6 +121,15 @@ fn shown(port: &PortName, frame: &[u8]) -> String {
     format!("{port} {headers} {}", frame.len())
 }
 
+/// How often frames of a port were dropped for a reason.
+type Drops = BTreeMap<(PortName, DropReason), u64>;
+
+/// What has been dropped since `before`.
+fn less(mut now: Drops, before: &Drops) -> Drops {
+    now.retain(|key, n| before.get(key) != Some(n));
+    now
+}
+
 struct Rig {
     taps: Vec<Tap>,
     datapath: Datapath,
@@ -166,7 +175,8 @@ impl Rig {
             }
             left.sort();
             // A frame can go from program to program 33 times, six for each way there and back.
-            if self.crossed() > crossed + MAX_CROSSINGS {
+            let failed = |drops: Drops| drops.keys().any(|(_, why)| *why == DropReason::Failed);
+            if self.crossed() > crossed + MAX_CROSSINGS || failed(less(self.drops(), &drops)) {
                 self.too_far += 1;
                 continue;
             }
@@ -192,7 +202,7 @@ impl Rig {
         Ok(())
     }
 
-    fn drops(&self) -> BTreeMap<(PortName, DropReason), u64> {
+    fn drops(&self) -> Drops {
         let counters = self.datapath.counters().unwrap().into_iter();
         counters
             .flat_map(|port| {
