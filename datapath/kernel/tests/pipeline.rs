@@ -156,3 +156,31 @@ fn flows_come_and_go_without_another_program() {
         }
     }
 }
+
+#[test]
+fn what_is_never_reached_is_no_obstacle() {
+    let mut rig = Rig::new(
+        "pn",
+        "table=0,priority=9,udp,tp_dst=1 actions=exit,resubmit(,1)
+         table=0,priority=8 actions=output:2
+         table=0,priority=7,udp,tp_dst=2 actions=resubmit(,2)
+         table=1 actions=output:3
+         table=2 actions=output:4",
+    );
+    for port in 1..=3 {
+        rig.check(&udp(1000, port));
+    }
+}
+
+#[test]
+fn the_first_lookup_is_for_the_packets_own_port() {
+    let mut rig = Rig::new(
+        "pw",
+        "table=0,priority=9,in_port=4 actions=output:1,output:2
+         table=0,priority=8,udp,tp_dst=1 actions=output:1,resubmit(4,0)
+         table=0,priority=1 actions=output:1,output:3",
+    );
+    for port in 1..=2 {
+        rig.check(&udp(1000, port));
+    }
+}

@@ -96,11 +96,7 @@ pub struct Gen<'p> {
     pub plan: &'p Plan,
     /// What can be changed in packets' bytes.
     pub changes: &'p commit::Changes,
-    /// Tables that are emitted.
-    numbers: BTreeSet<u8>,
     heads: BTreeMap<u8, Label>,
-    /// Tables that code leads to.
-    led_to: BTreeSet<u8>,
     blocks: BTreeMap<Block, (Label, bool)>,
     places: Vec<Label>,
     dispatch: Option<Label>,
@@ -136,15 +132,7 @@ pub struct Generated {
 /// When it can't be assembled: a defect.
 pub fn generate(plan: &Plan, resume: bool) -> Result<Generated, PipelineError> {
     let _ = resume;
-    let mut numbers = plan.limits.reachable.clone();
-    let code = loop {
-        let code = emit(plan, numbers.clone());
-        if code.led_to.is_superset(&numbers) {
-            break code;
-        }
-        // Flows lead there that no packet finds, or behind where they end.
-        numbers.retain(|table| code.led_to.contains(table));
-    };
+    let code = emit(plan);
     let fields = code.parsed_fields();
     let (tables, parse_insns) = (code.sizes, code.parse_insns);
     let program = code.a.finish().map_err(|source| PipelineError::Assemble {
@@ -159,16 +147,14 @@ pub fn generate(plan: &Plan, resume: bool) -> Result<Generated, PipelineError> {
     })
 }
 
-/// Emits all code, with these tables.
-fn emit(plan: &Plan, numbers: BTreeSet<u8>) -> Gen<'_> {
+/// Emits all code.
+fn emit(plan: &Plan) -> Gen<'_> {
     let name = format!("bridge_{}", plan.config.bridge_slot);
     let mut code = Gen {
         a: Assembler::new(&name),
         plan,
         changes: &plan.changes,
-        numbers,
         heads: BTreeMap::new(),
-        led_to: BTreeSet::new(),
         blocks: BTreeMap::new(),
         places: Vec::new(),
         dispatch: None,
@@ -224,6 +210,7 @@ impl Gen<'_> {
         self.begin_action_set();
         self.begin_copies();
         self.begin_inside();
+        self.begin_own_port();
     }
 
     fn shared_blocks(&mut self) {
@@ -236,7 +223,7 @@ impl Gen<'_> {
                 .iter()
                 .find(|(block, (_, emitted))| !emitted && **block != Block::Return);
             let Some((block, label)) = pending.map(|(block, (label, _))| (*block, *label)) else {
-                if self.next_group() || self.next_meter() {
+                if self.next_table() || self.next_group() || self.next_meter() {
                     continue;
                 }
                 break;

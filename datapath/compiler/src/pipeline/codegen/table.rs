@@ -18,13 +18,8 @@ use crate::pipeline::template::{LookupContext, TableImage};
 use Reg::{R0, R1, R2, R7, R8};
 
 impl Gen<'_> {
-    /// Where the lookup of a table is, for code that leads there.
+    /// Where the lookup of a table is; it will be emitted.
     pub fn head(&mut self, table: u8) -> Label {
-        self.led_to.insert(table);
-        self.table_label(table)
-    }
-
-    fn table_label(&mut self, table: u8) -> Label {
         match self.heads.get(&table) {
             Some(label) => *label,
             None => {
@@ -35,20 +30,37 @@ impl Gen<'_> {
         }
     }
 
-    /// All tables that packets can reach, the first directly behind what came before.
+    /// The first table, directly behind what came before, and those that it leads to.
     pub fn tables(&mut self) {
+        self.head(0);
+        while self.next_table() {}
+    }
+
+    /// Emits a table that something leads to and that isn't emitted yet. False if there is none.
+    pub(super) fn next_table(&mut self) -> bool {
+        let pending = self.heads.keys().find(|n| !self.sizes.contains_key(n));
+        let Some(number) = pending.copied() else {
+            return false;
+        };
         let plan = self.plan;
         let empty = TablePlan::default();
-        self.head(0);
-        for number in self.numbers.clone() {
-            let start = self.a.len();
-            self.table(number, plan.tables.get(&number).unwrap_or(&empty));
-            self.sizes.insert(number, self.a.len() - start);
+        let start = self.a.len();
+        self.sizes.insert(number, 0);
+        self.table(number, plan.tables.get(&number).unwrap_or(&empty));
+        self.sizes.insert(number, self.a.len() - start);
+        true
+    }
+
+    /// The first lookup is for the packet's own port.
+    pub(super) fn begin_own_port(&mut self) {
+        if self.plan.overridden.contains(&0) {
+            self.a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
+            self.a.store(Size::W, R7, state::OWN_PORT, R1);
         }
     }
 
     fn table(&mut self, number: u8, table: &TablePlan) {
-        let head = self.table_label(number);
+        let head = self.head(number);
         self.a.comment(format!("table {number}"));
         self.a.bind(head);
         if self.plan.limits.loops.contains(&number) {
