@@ -4,25 +4,24 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 mod error;
+mod wait;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aorta_kernel::netdev::{LinkEvents, Netdevs};
 use aorta_kernel::{Config, Datapath};
 use aorta_ovsdb::{Db, Delta, Store, StoreError, StoreHandle, op};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
-use tokio::io::Interest;
-use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 pub use error::DaemonError;
+use wait::{readable, sleep_at, watch};
 
-use crate::clock;
 use crate::config::Model;
 use crate::control::{Control, FdbError, Request};
 use crate::coverage;
@@ -31,7 +30,7 @@ use crate::identity::Host;
 use crate::kernel::KernelDatapath;
 use crate::logging::LogControl;
 use crate::mgmt::{self, ApiSocket};
-use crate::ofproto::{Journal, Moment};
+use crate::ofproto::Journal;
 use crate::options::{DatapathKind, Options};
 use crate::pidfile::Pidfile;
 use crate::place::Place;
@@ -96,24 +95,6 @@ pub async fn run(
     info!("vswitchd ends");
     daemon.store.close().await?;
     end
-}
-
-/// Sleeps until a moment, or for ever.
-async fn sleep_at(at: Option<Moment>) {
-    match at {
-        Some(at) => sleep(Duration::from_millis(at.since_ms(clock::now()))).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until packets ask for flows, for ever if none can.
-async fn readable(
-    upcalls: Option<&AsyncFd<OwnedFd>>,
-) -> Result<AsyncFdReadyGuard<'_, OwnedFd>, DaemonError> {
-    match upcalls {
-        Some(upcalls) => upcalls.readable().await.map_err(DaemonError::Upcalls),
-        None => std::future::pending().await,
-    }
 }
 
 /// Lets clients have as many connections as the system grants.
@@ -275,7 +256,9 @@ impl Daemon {
     /// Reacts until the end.
     async fn serve(&mut self, log: &LogControl) -> Result<(), DaemonError> {
         loop {
-            self.watch_upcalls()?;
+            if self.upcalls.is_none() {
+                self.upcalls = self.switch.upcalls().map(watch).transpose()?;
+            }
             tokio::select! {
                 delta = self.deltas.recv() => match delta {
                     Some(delta) => self.rows_changed(&delta).await,
@@ -311,22 +294,6 @@ impl Daemon {
                 }
             }
         }
-    }
-
-    /// Listens to packets that ask for flows, as soon as one can.
-    #[expect(
-        deprecated,
-        reason = "what replaces it is unsafe; an OwnedFd is always the same open descriptor"
-    )]
-    fn watch_upcalls(&mut self) -> Result<(), DaemonError> {
-        if self.upcalls.is_none()
-            && let Some(fd) = self.switch.upcalls()
-        {
-            let fd = fd.try_clone_to_owned().map_err(DaemonError::Upcalls)?;
-            let fd = AsyncFd::with_interest(fd, Interest::READABLE);
-            self.upcalls = Some(fd.map_err(DaemonError::Upcalls)?);
-        }
-        Ok(())
     }
 
     /// Takes a change of the database, and all that have piled up behind it.

@@ -2,6 +2,7 @@
 //! snapshot and rows to write out. One task owns it; nothing here waits for anything but the
 //! kernel's answers.
 
+mod flow_state;
 #[cfg(test)]
 mod flow_tests;
 mod flows;
@@ -27,7 +28,7 @@ use crate::reconcile::{
 };
 use crate::writeback::RowUpdate;
 
-use flows::Flows;
+use flow_state::Flows;
 use publish::Published;
 
 /// From so many unknown devices on, the whole list is read instead of one at a time.

@@ -26,7 +26,7 @@ const COMMON: &[Command] = &[
 ];
 
 const SWITCH: &[Command] = &[
-    ("bridge/dump-flows", "bridge", 1, 1),
+    ("bridge/dump-flows", "[--offload-stats] bridge", 1, 2),
     ("dpif/show", "", 0, 0),
     ("exit", "[--cleanup]", 0, 1),
     ("fdb/flush", "[bridge]", 0, 1),

@@ -16,7 +16,8 @@ impl Commands {
         match (name, arguments) {
             ("fdb/show", [bridge]) => self.fdb(bridge).await,
             ("fdb/flush", bridge) => self.flush(bridge.first()).await,
-            ("bridge/dump-flows", [bridge]) => self.dump_flows(bridge).await,
+            // What other hardware does would be told of each flow; none does anything.
+            ("bridge/dump-flows", [.., bridge]) => self.dump_flows(bridge).await,
             ("ofproto/trace", arguments) => self.trace(arguments).await,
             ("dpif/show", _) => self.ports().await,
             _ => self.bridges().await,

@@ -1,0 +1,170 @@
+//! The flow tables of one bridge, as the switch keeps them beside the datapath's.
+
+use std::collections::BTreeMap;
+
+use aorta_flow::action::{Action, Instructions};
+use aorta_flow::table::{Change, FlowMod, GroupMod, Modification};
+use aorta_flow::text::Command;
+use aorta_flow::{BridgeName, Flow, Learned, OfPort};
+use tracing::{debug, warn};
+
+use crate::clock;
+use crate::control::Atomic;
+use crate::ofproto::{self, BridgeFlows, FlowError, Moment};
+use crate::reconcile::{Datapath, DatapathError};
+/// The flow tables of one bridge, and what the switch knows of them.
+#[derive(Debug, Default)]
+pub(super) struct Flows {
+    pub(super) tables: BridgeFlows,
+    /// Whether the bridge began with no flow.
+    pub(super) secure: bool,
+    /// Whether the datapath has the tables.
+    pub(super) given: bool,
+    /// Why it hasn't.
+    pub(super) problem: Option<String>,
+}
+
+type Answer<T> = Result<T, FlowError>;
+
+/// The flow that makes a bridge a learning switch.
+fn normal_flow() -> Modification {
+    let instructions = Instructions::apply(vec![Action::Output(OfPort::NORMAL)]);
+    Modification::Flow(FlowMod {
+        table: Some(0),
+        flow: Flow {
+            priority: 0,
+            instructions,
+            ..Flow::default()
+        },
+        ..FlowMod::default()
+    })
+}
+
+/// What takes all flows and groups away.
+fn flush() -> [Modification; 2] {
+    let all = FlowMod {
+        command: Command::Delete,
+        ..FlowMod::default()
+    };
+    [
+        Modification::Flow(all),
+        Modification::Group(GroupMod::Delete(None)),
+    ]
+}
+
+impl Flows {
+    /// Begins anew: with no flow, or as a learning switch.
+    pub(super) fn begin(&mut self, now: Moment) -> Vec<Change> {
+        self.given = false;
+        let mut modifications = flush().to_vec();
+        if !self.secure {
+            modifications.push(normal_flow());
+        }
+        // None of these is ever refused.
+        let Ok(pending) = self.tables.prepare(&modifications, Atomic::Yes) else {
+            return Vec::new();
+        };
+        self.tables.commit(&pending.changes, now);
+        pending.changes
+    }
+
+    /// Gives the datapath all of the tables, if it hasn't got them.
+    pub(super) fn give<D: Datapath>(&mut self, name: &BridgeName, datapath: &mut D) {
+        if self.given {
+            return;
+        }
+        match datapath.apply_flows(name, self.tables.tables(), None) {
+            Ok(()) => {
+                self.given = true;
+                self.problem = None;
+            }
+            Err(DatapathError(why)) => {
+                warn!("the datapath refused the flows of {name}: {why}");
+                self.problem = Some(why);
+            }
+        }
+    }
+
+    /// Gives the datapath changes; what it refuses is taken back.
+    pub(super) fn install<D: Datapath>(
+        &mut self,
+        name: &BridgeName,
+        changes: &[Change],
+        datapath: &mut D,
+    ) -> Answer<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let known = self.given.then_some(changes);
+        match datapath.apply_flows(name, self.tables.tables(), known) {
+            Ok(()) => {
+                self.given = true;
+                self.problem = None;
+                self.tables.commit(changes, clock::now());
+                Ok(())
+            }
+            Err(DatapathError(why)) => {
+                self.tables.revert(changes);
+                Err(FlowError::Datapath(why))
+            }
+        }
+    }
+
+    /// Makes flows that packets ask for; those that the tables can't have are left out.
+    pub(super) fn learn<D: Datapath>(
+        &mut self,
+        name: &BridgeName,
+        asked: &[Learned],
+        datapath: &mut D,
+        now: Moment,
+    ) -> Answer<Vec<Change>> {
+        let mut changes = Vec::new();
+        for learned in asked {
+            match self.tables.prepare_learned(learned, now) {
+                Ok(pending) => changes.extend(pending.changes),
+                Err(error) => debug!("{name}: {} can't be learned: {error}", learned.flow),
+            }
+        }
+        self.install(name, &changes, datapath)?;
+        Ok(changes)
+    }
+
+    pub(super) fn expire<D: Datapath>(
+        &mut self,
+        name: &BridgeName,
+        datapath: &mut D,
+        now: Moment,
+    ) -> Answer<Vec<Change>> {
+        if self.tables.expiry_needs_counters(now) {
+            let counters = datapath.flow_counters(name);
+            let counters = counters.map_err(|DatapathError(why)| FlowError::Datapath(why))?;
+            self.tables.take_counters(&counters);
+        }
+        let pending = self.tables.prepare_expiry(now);
+        self.install(name, &pending.changes, datapath)?;
+        Ok(pending.changes)
+    }
+}
+
+/// The journal's lines about all bridges.
+pub(super) fn everything<D: Datapath>(flows: &BTreeMap<BridgeName, Flows>, datapath: &D) -> String {
+    let bridge = |(name, flows): (&BridgeName, &Flows)| {
+        let rule = |flow| datapath.flow_rule(name, flow);
+        ofproto::everything((name.as_str(), flows.secure), &flows.tables, &rule)
+    };
+    flows.iter().map(bridge).collect()
+}
+
+#[cfg(test)]
+impl Flows {
+    pub(super) fn entries(&self) -> impl Iterator<Item = &aorta_flow::table::TableFlow> {
+        self.tables.tables().flows()
+    }
+
+    /// As if every flow had been added at a moment.
+    pub(super) fn age(&mut self, added: Moment) {
+        let entries: Vec<_> = self.entries().cloned().collect();
+        let added_then: Vec<Change> = entries.into_iter().map(Change::FlowAdded).collect();
+        self.tables.commit(&added_then, added);
+    }
+}
