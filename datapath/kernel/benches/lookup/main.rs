@@ -28,7 +28,7 @@ fn main() {
     let searches = args.iter().any(|arg| arg == "--searches");
     let mut loader = Loader::new();
     println!(
-        "{:<9} {:>8} {:>6} {:>5} {:>9} {:>6} {:>8} {:>8} {:>7} {:>7}",
+        "{:<9} {:>8} {:>6} {:>5} {:>9} {:>6} {:>8} {:>8} {:>7} {:>7} {:>9} {:>8}",
         "table",
         "rules",
         "kind",
@@ -38,7 +38,9 @@ fn main() {
         "plan ms",
         "fill /s",
         "bytes",
-        "insns"
+        "insns",
+        "insert /s",
+        "rebuilds"
     );
     for (name, make, sizes) in tables::ALL {
         let mut first = None;
@@ -48,6 +50,34 @@ fn main() {
             first.get_or_insert(ns);
         }
     }
+}
+
+/// Adds the last fifth of the rules one by one to a table of the others: how many a second, and how
+/// often the table had to be planned anew.
+fn inserts(rules: &[Rule]) -> (f64, usize) {
+    let caps = Caps {
+        seed: 99,
+        ..Caps::default()
+    };
+    let first = rules.len() * 4 / 5;
+    let (mut rebuilds, mut seconds) = (0, 0.0);
+    let made = |rules: &[Rule]| {
+        let mut image = TableImage::plan(rules, &caps);
+        let mut memory = vec![0u8; image.memory_bytes() as usize];
+        assert_eq!(image.fill(rules, 0, &mut memory), Fit::InPlace);
+        (image, memory)
+    };
+    let (mut image, mut memory) = made(&rules[..first]);
+    for (index, rule) in rules.iter().enumerate().skip(first) {
+        let started = Instant::now();
+        let fit = image.insert(rule, 1, &mut memory);
+        seconds += started.elapsed().as_secs_f64();
+        if fit != Fit::InPlace {
+            rebuilds += 1;
+            (image, memory) = made(&rules[..=index]);
+        }
+    }
+    ((rules.len() - first) as f64 / seconds, rebuilds)
 }
 
 fn measure(
@@ -75,8 +105,9 @@ fn measure(
     let (lookup, nothing) = lab.nanoseconds(ROUNDS, REPEAT);
     let report = lab.image.report();
     let ns = f64::from(lookup);
+    let (rate, rebuilds) = inserts(rules);
     println!(
-        "{name:<9} {:>8} {:>6} {:>5} {:>9.0} {:>6.2} {:>8.1} {:>8.0} {:>7} {:>7}",
+        "{name:<9} {:>8} {:>6} {:>5} {:>9.0} {:>6.2} {:>8.1} {:>8.0} {:>7} {:>7} {:>9.0} {:>8}",
         rules.len(),
         report.template.name(),
         i64::from(lookup) - i64::from(nothing),
@@ -86,6 +117,8 @@ fn measure(
         rules.len() as f64 / filled.as_secs_f64(),
         report.bytes_per_rule,
         lab.insns,
+        rate,
+        rebuilds,
     );
     if searches {
         for search in &report.searches {
