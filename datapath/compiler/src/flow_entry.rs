@@ -93,7 +93,7 @@ fn from_patch(a: &mut Assembler, lost: Label, looped: Label) {
     a.store(Size::W, R7, state::FRAME_BASE, R1);
 }
 
-/// Writes what a pipeline begins with.
+/// Writes what a pipeline begins with; its root sees to what only some pipelines need.
 fn begin(a: &mut Assembler, facts: &FlowEntryFacts, patch: bool) {
     let untagged = a.label("untagged");
     a.load(Size::W, R8, CTX, skb::LEN);
@@ -102,25 +102,16 @@ fn begin(a: &mut Assembler, facts: &FlowEntryFacts, patch: bool) {
     a.add(R8, TAG_BYTES);
     a.bind(untagged);
     // Words side by side are written together.
-    for pair in [
-        state::LOOKUPS,
-        state::DIRTY,
-        state::OUTPUTS,
-        state::QUEUE,
-        state::L4,
-        state::RULE,
-        state::GIVEN_UP,
-        state::HASH,
-    ] {
-        a.store(Size::Dw, R7, pair, 0);
-    }
-    a.store(Size::W, R7, state::STACK, 0);
+    a.store(Size::Dw, R7, state::OUTPUTS, 0);
+    a.store(Size::Dw, R7, state::GIVEN_UP, 0);
     a.store(Size::W, R7, state::RESUMED, 0);
-    if !patch {
-        a.store(Size::Dw, R7, state::FRAMES, 0);
-        for word in [state::SAVES, state::INSIDE, state::CROSSED] {
-            a.store(Size::W, R7, word, 0);
+    if patch {
+        a.store(Size::W, R7, state::STACK, 0);
+    } else {
+        for pair in [state::FRAMES, state::SAVES, state::LEAVE_TO] {
+            a.store(Size::Dw, R7, pair, 0);
         }
+        a.store(Size::W, R7, state::INSIDE, 0);
     }
     a.store(Size::W, R7, state::LEN, R8);
     a.store(Size::W, R7, state::INGRESS, facts.port_slot as i32);

@@ -203,6 +203,7 @@ impl Gen<'_> {
             a.load(Size::W, R1, R1, 0);
             a.store(Size::W, R7, state::VERSION, R1);
         }
+        self.begin_words();
         let start = self.a.len();
         self.parse();
         commit::emit_base(&mut self.a, self.changes);
@@ -211,6 +212,28 @@ impl Gen<'_> {
         self.begin_copies();
         self.begin_inside();
         self.begin_own_port();
+    }
+
+    /// What only some pipelines need begins as 0. Words side by side are written together.
+    fn begin_words(&mut self) {
+        let limits = &self.plan.limits;
+        let mut pairs = Vec::new();
+        if limits.count_lookups || limits.count_depth {
+            pairs.push(state::LOOKUPS);
+        }
+        if !self.changes.is_empty() {
+            pairs.push(state::DIRTY);
+            self.a.store(Size::W, R7, state::L4, 0);
+        }
+        if !self.changes.is_empty() || self.plan.copies {
+            pairs.push(state::QUEUE);
+        }
+        if !self.plan.extras.upcalls.is_empty() {
+            pairs.push(state::RULE);
+        }
+        for pair in pairs {
+            self.a.store(Size::Dw, R7, pair, 0);
+        }
     }
 
     fn shared_blocks(&mut self) {
