@@ -294,10 +294,8 @@ pub mod jump {
     pub const FINISH: u32 = 1;
     /// Takes a frame out of a pipeline, into another program.
     pub const LEAVE: u32 = 2;
-    /// Brings back what was set aside when a frame left a pipeline.
-    pub const RETURN: u32 = 3;
     /// Entry of the patch port in slot 0; the others follow.
-    pub const FIRST_PATCH: u32 = 4;
+    pub const FIRST_PATCH: u32 = 3;
     /// NORMAL for frames of a pipeline that came from the port in slot 0; the others follow.
     pub const FIRST_NORMAL: u32 = FIRST_PATCH + super::MAX_PORTS;
 

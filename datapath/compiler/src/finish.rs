@@ -3,9 +3,13 @@
 
 use aorta_ebpf::{Assembler, Cond, Helper, Label, Program, Reg, Size};
 
+use crate::abi::JUMPS;
 use crate::abi::scratch::{self, item};
-use crate::abi::{JUMPS, jump};
-use crate::emit::{CTX, item_address, jump_finish, load_scratch, load_tag_state, retag};
+use crate::emit::{
+    CTX, item_address, jump_finish, load_scratch, load_tag_state, lookup_index, retag,
+};
+use crate::pipeline::leave::bring_back;
+use crate::pipeline::maps::STATE;
 use crate::{CompileError, skb};
 
 use Reg::{R0, R1, R2, R3, R6, R7, R8, R9, R10};
@@ -19,8 +23,11 @@ const TARGET: i16 = -8;
 /// Stack frame: tag state that the frame has for the outer bridge.
 const TAG_OUTER: i16 = -16;
 
-/// Compiles the finish program.
-pub fn compile_finish() -> Result<Program, CompileError> {
+/// Compiles the finish program, for a switch with pipelines to which frames come back or without.
+///
+/// # Errors
+/// When it can't be assembled: a defect.
+pub fn compile_finish(pipelines: bool) -> Result<Program, CompileError> {
     let name = "finish";
     let mut a = Assembler::new(name);
     let lost = a.label("lost");
@@ -34,7 +41,7 @@ pub fn compile_finish() -> Result<Program, CompileError> {
     send_last(&mut a, lost);
     a.bind(work);
     send_copy(&mut a, next);
-    items(&mut a, next, lost);
+    items(&mut a, next, lost, pipelines);
     a.bind(lost);
     a.mov(R0, skb::ACT_SHOT);
     a.exit();
@@ -91,9 +98,8 @@ fn send_copy(a: &mut Assembler, next: Label) {
 }
 
 /// Takes items off the stack until one leads on.
-fn items(a: &mut Assembler, next: Label, lost: Label) {
+fn items(a: &mut Assembler, next: Label, lost: Label, pipelines: bool) {
     let back = a.label("back");
-    let resume = a.label("resume");
     a.bind(next);
     a.jump_if(Cond::Ge, R8, ITEMS_PER_RUN, lost);
     a.add(R8, 1);
@@ -113,7 +119,10 @@ fn items(a: &mut Assembler, next: Label, lost: Label) {
     change_tag(a, next);
     a.load(Size::W, R1, R10, TARGET);
     a.jump_if32(Cond::Eq, R1, item::RETURN, back);
-    a.jump_if32(Cond::Eq, R1, item::RESUME, resume);
+    let resume = pipelines.then(|| a.label("resume"));
+    if let Some(resume) = resume {
+        a.jump_if32(Cond::Eq, R1, item::RESUME, resume);
+    }
     jump_on(a);
     a.jump(next);
 
@@ -122,10 +131,14 @@ fn items(a: &mut Assembler, next: Label, lost: Label) {
     a.store(Size::Dw, R7, scratch::TAG_NOW, R1);
     a.jump(next);
 
-    a.bind(resume);
-    a.mov(R1, CTX);
-    a.tail_call(JUMPS.id, jump::RETURN);
-    a.jump(next);
+    if let Some(resume) = resume {
+        a.bind(resume);
+        a.mov(R8, R7);
+        lookup_index(a, STATE.id, INDEX, 0);
+        a.jump_if(Cond::Eq, R0, 0, lost);
+        a.mov(R7, R0);
+        bring_back(a, INDEX, lost);
+    }
 }
 
 /// Brings the frame to the tag state of R9.

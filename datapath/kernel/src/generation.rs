@@ -48,7 +48,7 @@ impl Generation {
         let fd = |id: MapId| map_fd(&maps, state, id);
         let stub = loader.load(&compile_stub()?, fd)?;
         let flood = loader.load(&compile_flood()?, fd)?;
-        let finish = loader.load(&compile_finish()?, fd)?;
+        let finish = loader.load(&compile_finish(false)?, fd)?;
         let generation = Generation {
             number,
             maps,

@@ -174,7 +174,7 @@ impl Rig {
                 left.extend(frames.map(|frame| shown(&tap.name, &frame)));
             }
             left.sort();
-            // A frame can go from program to program 33 times, six for each way there and back.
+            // A frame can go from program to program 33 times, five for each way there and back.
             let failed = |drops: Drops| drops.keys().any(|(_, why)| *why == DropReason::Failed);
             if self.crossed() > crossed + MAX_CROSSINGS || failed(less(self.drops(), &drops)) {
                 self.too_far += 1;

@@ -3,10 +3,10 @@
 //! A pipeline hands a frame to NORMAL or to the other side of a patch port by [`leave`]. The frame's
 //! bytes are what they are to be there. What is still to be done in the bridge stands on the frame
 //! stack of the [`state`]; if there is nothing, the frame doesn't come back. Else the *leave*
-//! program sets the state aside, and puts an item on the stack of [`scratch`] that brings the frame
-//! to the *return* program, which puts the state back and jumps to the bridge's
-//! [resume](jump::resume) program, with [`state::RESUMED`] set. The frame's bytes, its tag and the base are then what they were
-//! when it left.
+//! program sets the state aside, and puts an item on the stack of [`scratch`]. The *finish* program
+//! takes it off, puts the state back and jumps to the bridge's [resume](jump::resume) program, with
+//! [`state::RESUMED`] set. The frame's bytes, its tag and the base are then what they were when it
+//! left.
 //!
 //! To that end a program that gets a frame in between gives it back as it came: a pipeline whose
 //! [`state::INSIDE`] is set undoes its changes and ends in [`finish`], with the device that a copy
@@ -106,45 +106,37 @@ pub fn compile_leave() -> Result<Program, CompileError> {
     a.store(Size::W, R8, scratch::DEPTH, R2);
     a.bind(crossed);
     tail_call_to(&mut a, R1);
-    give_up(&mut a, DropReason::Failed, lost);
+    give_up(&mut a, INDEX, DropReason::Failed, lost);
     a.bind(full);
-    give_up(&mut a, DropReason::PatchLoop, lost);
+    give_up(&mut a, INDEX, DropReason::PatchLoop, lost);
     a.bind(lost);
     a.mov(R0, skb::ACT_SHOT);
     a.exit();
     a.finish().map_err(|e| CompileError::assemble(name, e))
 }
 
-/// Compiles the program that brings frames back to pipelines: [`jump::RETURN`].
-///
-/// # Errors
-/// When it can't be assembled: a defect.
-pub fn compile_return() -> Result<Program, CompileError> {
-    let name = "return";
-    let mut a = Assembler::new(name);
-    let [lost, failed, go] = ["lost", "failed", "go"].map(|name| a.label(name));
-    records(&mut a, lost);
+/// Brings a frame back to the pipeline that it left last. R7 is the state, R8 the scratch record.
+/// Uses 4 bytes of the stack at `stack`; goes to `lost` if a map has gone, which can't be; falls
+/// through never.
+pub fn bring_back(a: &mut Assembler, stack: i16, lost: Label) {
+    let [failed, go] = ["failed", "go"].map(|name| a.label(name));
     a.load(Size::W, R1, R8, scratch::ASIDE);
     a.jump_if(Cond::Eq, R1, 0, failed);
     a.sub(R1, 1);
     a.store(Size::W, R8, scratch::ASIDE, R1);
-    lookup_index(&mut a, ASIDE.id, INDEX, R1);
+    lookup_index(a, ASIDE.id, stack, R1);
     a.jump_if(Cond::Eq, R0, 0, failed);
-    copy_state(&mut a, R0, R7);
+    copy_state(a, R0, R7);
     a.load(Size::W, R1, R7, state::STACK);
     a.jump_if(Cond::Eq, R1, 0, go);
-    copy_stack(&mut a, (R0, state::FRAMES_AT), (R7, state::STACK_AT));
+    copy_stack(a, (R0, state::FRAMES_AT), (R7, state::STACK_AT));
     a.bind(go);
     a.store(Size::W, R7, state::RESUMED, 1);
     a.load(Size::W, R1, R7, state::BRIDGE);
     a.add(R1, jump::FIRST_RESUME as i32);
-    tail_call_to(&mut a, R1);
+    tail_call_to(a, R1);
     a.bind(failed);
-    give_up(&mut a, DropReason::Failed, lost);
-    a.bind(lost);
-    a.mov(R0, skb::ACT_SHOT);
-    a.exit();
-    a.finish().map_err(|e| CompileError::assemble(name, e))
+    give_up(a, stack, DropReason::Failed, lost);
 }
 
 /// R6 = context, R7 = state, R8 = scratch record.
@@ -209,9 +201,9 @@ fn tail_call_to(a: &mut Assembler, index: Reg) {
 }
 
 /// Counts why the frame ends here, and goes on with what others have left to do for it.
-fn give_up(a: &mut Assembler, reason: DropReason, lost: Label) {
+fn give_up(a: &mut Assembler, stack: i16, reason: DropReason, lost: Label) {
     a.load(Size::W, R1, R7, state::INGRESS);
-    lookup_index(a, COUNTERS.id, INDEX, R1);
+    lookup_index(a, COUNTERS.id, stack, R1);
     a.jump_if(Cond::Eq, R0, 0, lost);
     count(a, counter::DROPS + reason.index(), 1);
     jump_finish(a);

@@ -1,7 +1,8 @@
 //! What the pipelines of all bridges share.
 
 use aorta_compiler::abi::jump;
-use aorta_compiler::pipeline::leave::{compile_leave, compile_return};
+use aorta_compiler::compile_finish;
+use aorta_compiler::pipeline::leave::compile_leave;
 use aorta_compiler::pipeline::maps::{ASIDE, STATE, UPCALL_SPACE, UPCALLS};
 use aorta_ebpf::MapId;
 
@@ -36,8 +37,8 @@ impl Shared {
         };
         let fd = |id| shared.map_fd(id).or_else(|| generation.map_fd(state, id));
         for (index, program) in [
+            (jump::FINISH, compile_finish(true)?),
             (jump::LEAVE, compile_leave()?),
-            (jump::RETURN, compile_return()?),
         ] {
             let program = loader.load(&program, fd)?;
             generation.put_program(index, &program)?;

@@ -86,7 +86,7 @@ impl Bare {
         };
         let meters = MappedMemory::create("meters", maps::meters::BYTES).unwrap();
         bare.share_memory(maps::METERS, meters);
-        let finish = bare.load(&compile_finish().unwrap());
+        let finish = bare.load(&compile_finish(false).unwrap());
         bare.put(jump::FINISH, &finish);
         bare
     }
