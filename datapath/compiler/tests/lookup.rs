@@ -248,3 +248,43 @@ fn a_new_prefix_is_whole_before_longer_ones_lead_to_it() {
     assert_eq!(table.lookup(&key, 2), Some((102, 16)));
     assert_eq!(table.lookup(&key, 0), Some((101, 24)));
 }
+
+#[test]
+fn broad_rules_of_low_priority_cost_others_no_probe() {
+    let made = |id: u32, priority: u16, len: u32, value: u32| Rule {
+        id: RuleId(id),
+        rank: rank(priority, id.into()),
+        words: vec![
+            MatchWord {
+                at: model::WORDS[1],
+                value,
+                mask: u32::MAX << (32 - len),
+            },
+            MatchWord {
+                at: model::WORDS[2],
+                value: 7,
+                mask: u32::MAX,
+            },
+        ],
+        shape: 0,
+        params: Vec::new(),
+        clauses: Vec::new(),
+    };
+    let narrow = |priority: u16| (0..200).map(move |n| made(n, priority, 32, n * 1000));
+    let broad = (0..100).map(|n| made(1000 + n, 10, 8, n << 24));
+    let report = |rules: Vec<Rule>| {
+        let mut image = TableImage::plan(&rules, &caps());
+        let mut memory = vec![0; image.memory_bytes() as usize];
+        assert_eq!(image.fill(&rules, 0, &mut memory), Fit::InPlace);
+        image.report()
+    };
+    let stops = report(narrow(100).chain(broad.clone()).collect());
+    assert_eq!(stops.searches.len(), 2, "{stops:?}");
+    // Two thirds of the packets need one.
+    assert!(
+        (stops.probes_expected - 4.0 / 3.0).abs() < 0.01,
+        "{stops:?}"
+    );
+    let goes_on = report(narrow(5).chain(broad).collect());
+    assert!(goes_on.probes_expected > 1.6, "{goes_on:?}");
+}

@@ -187,6 +187,11 @@ impl TableImage {
         self.write_stops(memory);
     }
 
+    /// The highest rank that a search or a later one has.
+    pub(super) fn stop(&self, search: usize) -> u64 {
+        self.stops[search]
+    }
+
     /// Number of records, those included that are on their way out.
     pub fn records(&self) -> u32 {
         self.slab.used()

@@ -14,6 +14,8 @@ pub struct TemplateReport {
     pub searches: Vec<SearchReport>,
     /// Searches that a packet goes through at most.
     pub probes_worst: usize,
+    /// Searches that a packet goes through on average, packets spread over all rules.
+    pub probes_expected: f64,
     /// Bytes of memory for each rule that there is.
     pub bytes_per_rule: u32,
     /// Nanoseconds of a lookup, estimated, packets spread over all rules.
@@ -47,11 +49,29 @@ impl TableImage {
             template: self.template(),
             why: self.why(&searches),
             probes_worst: searches.len(),
+            probes_expected: self.probes_expected(),
             bytes_per_rule: self.bytes / self.slab.used().max(1),
             expected_ns: self.cost().expected_ns,
             cheaper: cheaper(&searches),
             searches,
         }
+    }
+
+    /// A packet goes on behind the search that has its rule for as long as later ones can have a
+    /// better one.
+    fn probes_expected(&self) -> f64 {
+        let plain = (0..self.searches.len()).filter(|index| !self.searches[*index].is_clauses());
+        let plain: Vec<usize> = plain.collect();
+        let (mut packets, mut probes) = (0.0, 0.0);
+        for (position, &index) in plain.iter().enumerate() {
+            for (count, highest) in self.ranks[index].values() {
+                let further = plain[position + 1..].iter();
+                let further = further.take_while(|later| self.stop(**later) > *highest);
+                packets += f64::from(*count);
+                probes += f64::from(*count) * (position + 1 + further.count()) as f64;
+            }
+        }
+        if packets > 0.0 { probes / packets } else { 0.0 }
     }
 
     fn search_report(&self, index: usize, longest_chain: u32) -> SearchReport {
