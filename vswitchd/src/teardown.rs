@@ -6,6 +6,7 @@ use aorta_kernel::{Config, Datapath};
 use crate::config::Desired;
 use crate::daemon::DaemonError;
 use crate::expedite::Expedite;
+use crate::ofproto::Journal;
 use crate::place::Place;
 use crate::promisc::PromiscFile;
 use crate::reconcile::{Actual, Effects, HostDevices, settle};
@@ -18,6 +19,7 @@ pub async fn teardown(place: &Place) -> Result<(), DaemonError> {
         pin_dir: place.pin_dir.clone(),
     })?;
     drop(expedited);
+    Journal::remove_from(&place.rundir)?;
     let promisc = PromiscFile::open(&place.rundir)?;
     let mut actual = Actual::new(place.instance.clone());
     actual.promisc = promisc.names().clone();

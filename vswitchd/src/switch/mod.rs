@@ -333,6 +333,8 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
 
     /// Gives every device back: no ports, no devices of our own.
     pub async fn clean_up(&mut self) {
+        self.journal.remove();
+        self.flows.clear();
         self.desired = Desired::default();
         settle(&self.desired, &mut self.actual, &mut self.effects).await;
     }

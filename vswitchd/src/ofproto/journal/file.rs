@@ -102,6 +102,23 @@ impl Journal {
         }
     }
 
+    /// Forgets everything, and writes no more.
+    pub fn remove(&mut self) {
+        if let Some(open) = self.open.take()
+            && let Err(error) = remove(&open.path)
+        {
+            warn!("{}", crate::errors::line(&error));
+        }
+    }
+
+    /// Forgets what is in the journal of a rundir.
+    ///
+    /// # Errors
+    /// If the file can't be removed.
+    pub fn remove_from(rundir: &Path) -> Result<(), JournalError> {
+        remove(&rundir.join(FILE))
+    }
+
     /// Writes all that there is anew.
     pub fn rewrite(&mut self, all: &str) {
         if let Some(open) = &mut self.open
@@ -109,6 +126,17 @@ impl Journal {
         {
             open.give_up(&error);
         }
+    }
+}
+
+fn remove(path: &Path) -> Result<(), JournalError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(JournalError {
+            what: "remove",
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -195,6 +223,21 @@ mod tests {
         file.set_len(len - 1).unwrap();
         let (_, restored) = Journal::open(dir.path()).unwrap();
         assert_eq!(meters(&restored), 1);
+    }
+
+    #[test]
+    fn what_is_removed_does_not_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = written(dir.path());
+        let (mut journal, _) = Journal::open(dir.path()).unwrap();
+        journal.remove();
+        assert!(!path.exists());
+        journal.append(TWO, || TWO.to_owned());
+        assert!(!path.exists());
+        Journal::remove_from(dir.path()).unwrap();
+        written(dir.path());
+        Journal::remove_from(dir.path()).unwrap();
+        assert!(!path.exists());
     }
 
     #[test]
