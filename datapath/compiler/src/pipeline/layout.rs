@@ -166,7 +166,7 @@ pub mod state {
     pub const GIVEN_UP: i16 = 80;
     /// u32: 1 if a lookup found no flow.
     pub const MISSED: i16 = 84;
-    /// u32: hash of the packet, once computed; see [`state::HASHED`].
+    /// u32: hash of the packet, once computed; see [`HASHED`].
     pub const HASH: i16 = 88;
     /// u32: what [`HASH`] is a hash of.
     pub const HASHED: i16 = 92;

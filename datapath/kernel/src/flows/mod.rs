@@ -13,6 +13,7 @@ mod rules;
 mod shared;
 mod stats;
 mod upcalls;
+mod upkeep;
 
 pub use asked::Asked;
 pub use instance::Explained;
@@ -26,13 +27,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use aorta_compiler::abi::jump;
 use aorta_compiler::pipeline::maps::meters;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_compiler::pipeline::{Hook, Outcome, Pipeline, PipelineConfig};
 use aorta_ebpf::MapId;
+use aorta_flow::BridgeName;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_flow::{BridgeName, OfPort};
 
 use crate::error::DatapathError;
 use crate::generation::Generation;
@@ -305,89 +305,6 @@ impl Flows {
         }
         self.bridges.insert(slot, flows);
         result
-    }
-
-    /// Sees to it that rules up to `needed` can be counted.
-    fn make_room(&mut self, kernel: &mut Kernel<'_>, needed: u32) -> Result<(), FlowsError> {
-        if needed <= self.stats.capacity() {
-            return Ok(());
-        }
-        if self.stats.is_growing() {
-            let grace = self.resting.grace();
-            grace.wait(grace.now());
-            self.stats.fold()?;
-        }
-        self.stats.grow(needed)?;
-        let Some(shared) = &self.shared else {
-            return Ok(self.stats.fold()?);
-        };
-        for (slot, flows) in &mut self.bridges {
-            let around = Surroundings {
-                generation: kernel.generation,
-                state: kernel.state,
-                shared,
-                stats: &self.stats,
-                own: &flows.own,
-            };
-            flows.instance.load_programs(kernel.loader, &around)?;
-            flows.instance.put(kernel.generation, *slot)?;
-        }
-        self.resting.put([Resting::OldStats]);
-        Ok(())
-    }
-
-    /// Forgets the flows of a bridge, whose ports don't lead to them any more.
-    pub fn remove(&mut self, slot: u32) {
-        if let Some(flows) = self.bridges.remove(&slot) {
-            let released = flows.rules.into_values().collect();
-            let root = Resting::Root { bridge_slot: slot };
-            self.resting
-                .put(std::iter::once(root).chain(numbers(released)));
-        }
-    }
-
-    /// The kernel's tables of a bridge are not those that the next changes lead from.
-    pub fn spoil(&mut self, slot: u32) {
-        if let Some(flows) = self.bridges.get_mut(&slot) {
-            flows.spoilt = true;
-        }
-    }
-
-    /// Sets the ports of a bridge with flows: slots by number.
-    pub fn set_ports(&mut self, slot: u32, ports: BTreeMap<OfPort, u32>) {
-        if let Some(flows) = self.bridges.get_mut(&slot) {
-            flows.own.ports.set(ports, self.resting.grace());
-        }
-    }
-
-    /// Uses again what no packet can still be using.
-    pub fn reclaim(&mut self, generation: &Generation) -> Result<(), DatapathError> {
-        while let Some(resting) = self.resting.take() {
-            match resting {
-                Resting::Records {
-                    bridge_slot,
-                    instance: number,
-                    retired,
-                } => {
-                    if let Some(flows) = self.bridges.get_mut(&bridge_slot)
-                        && flows.instance.number == number
-                    {
-                        let Instance {
-                            pipeline, memories, ..
-                        } = &mut flows.instance;
-                        pipeline.reclaim(&retired, memories);
-                    }
-                }
-                Resting::Rules(ids) => self.pool.give_back(ids),
-                Resting::Root { bridge_slot } if self.has(bridge_slot) => {}
-                Resting::Root { bridge_slot } => {
-                    generation.clear_program(jump::bridge(bridge_slot))?;
-                    generation.clear_program(jump::resume(bridge_slot))?;
-                }
-                Resting::OldStats => self.stats.fold()?,
-            }
-        }
-        Ok(())
     }
 
     /// Numbers of the rules of a bridge.
