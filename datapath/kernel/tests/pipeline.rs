@@ -184,3 +184,19 @@ fn the_first_lookup_is_for_the_packets_own_port() {
         rig.check(&udp(1000, port));
     }
 }
+
+#[test]
+fn conjunctions_are_found() {
+    let mut rig = Rig::new(
+        "pj",
+        "conj_id=7,ip actions=output:2
+         ip,nw_src=10.0.0.1 actions=conjunction(7,1/2)
+         ip,nw_src=10.0.0.9 actions=conjunction(7,1/2)
+         udp,tp_dst=1 actions=conjunction(7,2/2)
+         udp,tp_dst=2 actions=conjunction(7,2/2)
+         priority=1,udp,tp_dst=3 actions=output:3",
+    );
+    for port in 1..=4 {
+        rig.check(&udp(1000, port));
+    }
+}

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use aorta_flow::table::{Change, FlowId, TableFlow};
 
 use super::compiled::{Memories, Outcome, Retired};
-use super::plan::{Plan, plan_flow};
+use super::plan::Plan;
 use super::record::{Rule, RuleId};
+use super::rules::plan_flow;
 use super::template::Fit;
 use super::usage::fields_of;
 use super::{PipelineConfig, PipelineError, Refusal};

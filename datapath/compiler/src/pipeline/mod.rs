@@ -17,10 +17,13 @@ pub mod meters;
 mod plan;
 pub mod record;
 mod report;
+mod rules;
 mod shape;
+mod shapes;
 pub mod template;
 pub mod upcall;
 mod usage;
+mod ways;
 
 pub use compiled::{Hook, Memories, Outcome, Pipeline, PipelineConfig, Retired, TableMemory};
 pub use error::{PipelineError, Refusal};

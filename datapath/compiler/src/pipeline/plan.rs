@@ -1,64 +1,23 @@
 //! What the program of a bridge's tables is made of: their rules, shapes, fields and limits.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use aorta_flow::Flow;
-use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowId, TableFlow, Tables};
 
-use super::codegen::other;
 use super::commit::Changes;
-use super::extras::{Extras, GroupKey};
+use super::extras::Extras;
 use super::layout::{self, state};
-use super::limits::{Edge, Limits, Ways};
-use super::record::{Clause, MatchWord, Rule, RuleId, rank};
-use super::shape::{Shape, Step, split};
+use super::limits::{Limits, Ways};
+use super::record::{MatchWord, Rule, RuleId};
+use super::rules::plan_flow;
+use super::shape::{Shape, Step};
+use super::shapes::Shapes;
 use super::template::{Caps, TableImage};
 use super::usage::{Usage, fields_of};
+use super::ways::{way, ways_of};
 use super::{PipelineConfig, PipelineError, Refusal, upcall};
-
-/// Shapes by number. Equal shapes have one number for as long as the bridge is there.
-#[derive(Clone, Debug, Default)]
-pub struct Shapes {
-    numbers: HashMap<Arc<Shape>, u32>,
-    /// Each with the first flow that had it.
-    all: Vec<(Arc<Shape>, Arc<Flow>)>,
-}
-
-impl Shapes {
-    /// The number of a shape, a new one if it is new.
-    pub fn number(&mut self, shape: Shape, of: &Arc<Flow>) -> u32 {
-        if let Some(number) = self.numbers.get(&shape) {
-            return *number;
-        }
-        let (shape, number) = (Arc::new(shape), self.all.len() as u32);
-        self.numbers.insert(shape.clone(), number);
-        self.all.push((shape, of.clone()));
-        number
-    }
-
-    /// The number of a shape that is known.
-    pub fn find(&self, shape: &Shape) -> Option<u32> {
-        self.numbers.get(shape).copied()
-    }
-
-    /// The shape of a number.
-    pub fn get(&self, number: u32) -> Option<&Arc<Shape>> {
-        self.all.get(number as usize).map(|(shape, _)| shape)
-    }
-
-    /// A flow that has or had the shape of a number.
-    fn example(&self, number: u32) -> Option<&Flow> {
-        self.all.get(number as usize).map(|(_, flow)| &**flow)
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.all.len()
-    }
-}
 
 /// One table's part.
 #[derive(Clone, Debug, Default)]
@@ -101,76 +60,6 @@ pub struct Plan {
     pub changes: Changes,
     /// Groups, meters, copies for the daemon.
     pub extras: Extras,
-}
-
-/// A flow as a rule, and what its table's code must know.
-pub struct Planned {
-    /// The rule.
-    pub rule: Rule,
-    /// Its shape.
-    pub shape: Shape,
-}
-
-/// Splits a flow. Its shape has no number yet.
-///
-/// # Errors
-/// When it asks for what programs can't do.
-pub fn plan_flow(entry: &TableFlow, id: RuleId) -> Result<Planned, Refusal> {
-    let (shape, params) = split(&entry.flow)?;
-    let clauses = clauses(&entry.flow);
-    for step in shape.all_steps() {
-        if let Step::Other(whole) = step {
-            other::check(&whole.0)?;
-        }
-    }
-    let rule = Rule {
-        id,
-        rank: rank(entry.flow.priority, entry.id.0),
-        words: words(entry)?,
-        shape: 0,
-        params,
-        clauses,
-    };
-    Ok(Planned { rule, shape })
-}
-
-/// The parts of conjunctions that a flow is.
-fn clauses(flow: &Flow) -> Vec<Clause> {
-    let clause = |action: &Action| match action {
-        Action::Conjunction {
-            id,
-            clause,
-            n_clauses,
-        } => Some(Clause {
-            conjunction: *id,
-            number: *clause,
-            of: *n_clauses,
-        }),
-        _ => None,
-    };
-    flow.instructions.apply.iter().filter_map(clause).collect()
-}
-
-fn words(entry: &TableFlow) -> Result<Vec<MatchWord>, Refusal> {
-    let mut words = Vec::new();
-    for part in entry.flow.matching.parts() {
-        for number in 0..4u8 {
-            let of = |all: u128| (all >> (32 * u32::from(number))) as u32;
-            if of(part.mask) == 0 {
-                continue;
-            }
-            let at = layout::word(part.field, number).ok_or_else(|| Refusal::Field {
-                field: part.field.name().to_owned(),
-            })?;
-            let (value, mask) = (of(part.value), of(part.mask));
-            // Bits that the field hasn't are 0 on both sides: whole words are simpler to compare.
-            let whole = mask == of(part.field.field().full_mask());
-            let mask = if whole { u32::MAX } else { mask };
-            words.push(MatchWord { at, value, mask });
-        }
-    }
-    words.sort_by_key(|word| word.at);
-    Ok(words)
 }
 
 impl Plan {
@@ -458,59 +347,4 @@ impl Plan {
         let fields: i16 = fields.map(|f| layout::storage_bytes(*f).max(8)).sum();
         fields as usize + super::codegen::SAVE_HEADER_BYTES
     }
-}
-
-fn ways_of(shape: &Shape, table: u8, extras: &Extras) -> Vec<Edge> {
-    let mut ways = Vec::new();
-    for step in shape.all_steps() {
-        ways.extend(way(step));
-        if let Some(id) = group_of(step) {
-            ways_of_group((id, table), extras, &mut BTreeSet::new(), &mut ways);
-        }
-    }
-    ways.extend(shape.goto.map(|to| Edge {
-        to,
-        comes_back: false,
-    }));
-    ways
-}
-
-fn way(step: &Step) -> Option<Edge> {
-    match step {
-        Step::Resubmit { table, .. } => Some(Edge {
-            to: *table,
-            comes_back: true,
-        }),
-        _ => None,
-    }
-}
-
-fn group_of(step: &Step) -> Option<u32> {
-    match step {
-        Step::Other(whole) => match whole.0 {
-            Action::Group(id) => Some(id),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// The ways out of a group and of those that it calls. None calls itself.
-fn ways_of_group(
-    key: GroupKey,
-    extras: &Extras,
-    open: &mut BTreeSet<GroupKey>,
-    ways: &mut Vec<Edge>,
-) {
-    let Some(group) = extras.groups.get(&key).filter(|_| open.insert(key)) else {
-        return;
-    };
-    let steps = group.buckets.iter().flat_map(|bucket| &bucket.steps);
-    for step in steps.flat_map(Step::with_inner) {
-        ways.extend(way(step));
-        if let Some(id) = group_of(step) {
-            ways_of_group((id, key.1), extras, open, ways);
-        }
-    }
-    open.remove(&key);
 }
