@@ -56,7 +56,11 @@ impl Datapath {
             self.flows
                 .begin_normal(&mut kernel, (slot, flow), adopted, taken)?;
             if self.flowing.remove(&slot) {
-                self.lead_ports(slot)?;
+                self.lead_ports(slot).inspect_err(|_| {
+                    // Ports that still lead to the flows find them, until the next try.
+                    self.flowing.insert(slot);
+                    self.flows.spoil(slot);
+                })?;
             }
             self.flows.remove(slot);
             return Ok(FlowsApplied {
