@@ -88,7 +88,8 @@ pub(super) const NOTES: [(&str, &str); 21] = [
     (
         "explain",
         "Templates: code (few flows, compared one by one), hash (one mask), tuple (several masks),\n\
-         lpm (prefixes). Probes are the places of memory that a packet's lookup looks at.",
+         lpm (prefixes). Probes are the places of memory that a packet's lookup looks at. Tables that\n\
+         no packet can reach are in no program, and not listed.",
     ),
     ("add-group", GROUP),
     (
