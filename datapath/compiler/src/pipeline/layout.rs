@@ -243,8 +243,12 @@ pub mod state {
     pub const SAVE_BYTES: i16 = 1024;
     /// Keys set aside at most, a power of two.
     pub const MAX_SAVES: i16 = 16;
+    /// What the commit works with.
+    pub const COMMIT_AT: i16 = SAVES_AT + SAVE_BYTES * MAX_SAVES;
+    /// Bytes of that.
+    pub const COMMIT_BYTES: i16 = 80;
     /// What lookups of conjunctions keep, see [`clauses`].
-    pub const CLAUSES_AT: i16 = SAVES_AT + SAVE_BYTES * MAX_SAVES;
+    pub const CLAUSES_AT: i16 = COMMIT_AT + COMMIT_BYTES;
     /// Bytes of all of it; a per-CPU value can have 32 KiB.
     pub const BYTES: usize = CLAUSES_AT as usize + clauses::BYTES as usize;
     /// u32: weights of the buckets, or the best number, that a choice is made by.

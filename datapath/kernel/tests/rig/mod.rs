@@ -37,7 +37,7 @@ pub fn modification(line: &str) -> Modification {
 }
 
 /// Tables of lines: flows, groups and meters.
-fn tables(lines: &str) -> Tables {
+pub fn tables(lines: &str) -> Tables {
     let mut tables = Tables::new();
     for line in lines.lines().map(str::trim).filter(|l| !l.is_empty()) {
         let change = modification(line);

@@ -4,11 +4,11 @@ use aorta_ebpf::{Cond, Reg, Size};
 use aorta_flow::field::FieldId;
 
 use super::Emitter;
-use super::emit::{RECOMPUTE_CSUM, key};
+use super::emit::{RECOMPUTE_CSUM, SPACE, key};
 use super::ethernet::load_mac;
 use crate::pipeline::layout::state;
 
-use Reg::{R1, R2, R3, R7, R10};
+use Reg::{R1, R2, R3, R7};
 
 const PACKET_BYTES: i32 = 28;
 const OP: i16 = 6;
@@ -17,8 +17,8 @@ const SPA: i16 = 14;
 const THA: i16 = 18;
 const TPA: i16 = 24;
 
-/// Stack frame: the packet from the operation on.
-const COPY: i16 = -24;
+/// In the commit's space: the packet from the operation on.
+const COPY: i16 = SPACE - 24;
 const COPY_BYTES: i32 = PACKET_BYTES - OP as i32;
 
 /// Greatest operation that the key can hold.
@@ -67,7 +67,7 @@ impl Emitter<'_> {
             a.bind(stays);
             a.be16(R2);
         }
-        a.store(Size::H, R10, copy(OP), R2);
+        a.store(Size::H, R7, copy(OP), R2);
     }
 
     fn arp_mac(&mut self, field: FieldId, at: i16, parts: [(Size, i16); 2]) {
@@ -92,7 +92,7 @@ impl Emitter<'_> {
             if !changes {
                 self.a.load(*size, R3, R1, at + plus);
             }
-            self.a.store(*size, R10, copy(at + plus), R3);
+            self.a.store(*size, R7, copy(at + plus), R3);
             if changes {
                 self.a.rsh(R3, size.bits() as i32);
             }

@@ -7,7 +7,7 @@ use super::Emitter;
 use crate::pipeline::layout::{self, state};
 use crate::skb;
 
-use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R10};
+use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9};
 
 /// Offsets in the frame are masked by this; headers end far below.
 pub(super) const MAX_OFFSET: i32 = 0x3fff;
@@ -18,6 +18,20 @@ pub(super) const RECOMPUTE_CSUM: i32 = 1;
 pub(super) const PSEUDO_HDR: i32 = 0x10;
 /// `BPF_F_MARK_MANGLED_0`: a checksum of 0 means that there is none, and stays.
 pub(super) const MARK_MANGLED_0: i32 = 0x20;
+
+/// End of the part of the state that buffers stand in. They aren't on the stack, where the verifier
+/// would tell apart what each way through the code left there.
+pub(super) const SPACE: i16 = state::COMMIT_AT + 64;
+/// u64: by how much the sum of a transport's pseudo header changes.
+pub(super) const PSEUDO: i16 = SPACE;
+
+/// Leaves nothing in registers: whichever way control came, the verifier finds what follows in one
+/// state.
+pub(super) fn forget(a: &mut Assembler) {
+    for register in [R0, R1, R2, R3, R4, R5, R8, R9] {
+        a.mov(register, 0);
+    }
+}
 
 /// Offset in the state of a field's storage in the key.
 pub(super) fn key(home: FieldId) -> i16 {
@@ -71,15 +85,15 @@ impl Emitter<'_> {
         self.a.jump_if(Cond::Eq, R1, 0, other);
     }
 
-    /// Writes `len` bytes of the stack from R10 + `stack` on into the frame, at the offset in the
+    /// Writes `len` bytes of the state from `from` on into the frame, at the offset in the
     /// state word plus `plus`. The checksum of a device follows. Packet pointers are lost.
-    pub(super) fn write(&mut self, offset: i16, plus: i32, stack: i16, len: i32, flags: i32) {
+    pub(super) fn write(&mut self, offset: i16, plus: i32, from: i16, len: i32, flags: i32) {
         let a = &mut *self.a;
         a.mov(R1, R6);
         a.load(Size::W, R2, R7, offset);
         a.add(R2, plus);
-        a.mov(R3, R10);
-        a.add(R3, i32::from(stack));
+        a.mov(R3, R7);
+        a.add(R3, i32::from(from));
         a.mov(R4, len);
         a.mov(R5, flags);
         a.call(Helper::SkbStoreBytes);

@@ -3,7 +3,7 @@
 use aorta_ebpf::{Assembler, Reg, Size};
 use aorta_flow::field::FieldId;
 
-use super::emit::key;
+use super::emit::{forget, key};
 use super::{Emitter, dirty};
 
 use Reg::{R1, R3, R7};
@@ -28,6 +28,7 @@ impl Emitter<'_> {
             }
         }
         self.a.bind(after);
+        forget(self.a);
     }
 }
 

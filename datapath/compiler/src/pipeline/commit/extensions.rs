@@ -3,10 +3,10 @@
 use aorta_ebpf::{Cond, Helper, Reg, Size};
 
 use super::Emitter;
-use super::emit::MAX_OFFSET;
+use super::emit::{MAX_OFFSET, SPACE};
 use crate::pipeline::layout::state;
 
-use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
+use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9};
 
 const HEADER_BYTES: i32 = 40;
 const NEXT_HEADER: i16 = 6;
@@ -19,10 +19,10 @@ const FRAGMENT: i32 = 44;
 const AUTHENTICATION: i32 = 51;
 const DESTINATION: i32 = 60;
 
-/// Stack frame: the first bytes of an extension header.
-const START: i16 = -40;
-/// Stack frame, u64: the header that comes next.
-const NEXT: i16 = -48;
+/// In the commit's space: the first bytes of an extension header.
+const START: i16 = SPACE - 40;
+/// In the commit's space, u64: the header that comes next.
+const NEXT: i16 = SPACE - 48;
 
 impl Emitter<'_> {
     /// The destination changed, by R9: that counts for no checksum if a routing header says that
@@ -38,9 +38,9 @@ impl Emitter<'_> {
         a.jump_if(Cond::Ge, R2, R3, done);
         self.packet(Some(state::L3), HEADER_BYTES);
         let a = &mut *self.a;
-        a.store(Size::Dw, R10, NEXT - 8, R8);
+        a.store(Size::Dw, R7, NEXT - 8, R8);
         a.load(Size::B, R1, R1, NEXT_HEADER);
-        a.store(Size::Dw, R10, NEXT, R1);
+        a.store(Size::Dw, R7, NEXT, R1);
         a.load(Size::W, R8, R7, state::L3);
         a.add(R8, HEADER_BYTES);
         let restore = a.label("extensions_end");
@@ -52,7 +52,7 @@ impl Emitter<'_> {
         a.bind(routed);
         a.mov(R9, 0);
         a.bind(restore);
-        a.load(Size::Dw, R8, R10, NEXT - 8);
+        a.load(Size::Dw, R8, R7, NEXT - 8);
         a.bind(done);
     }
 
@@ -64,15 +64,15 @@ impl Emitter<'_> {
         a.and(R8, MAX_OFFSET);
         a.mov(R1, R6);
         a.mov(R2, R8);
-        a.mov(R3, R10);
+        a.mov(R3, R7);
         a.add(R3, i32::from(START));
         a.mov(R4, 4);
         a.call(Helper::SkbLoadBytes);
         a.jump_if(Cond::Ne, R0, 0, end);
-        a.load(Size::Dw, R2, R10, NEXT);
-        a.load(Size::B, R1, R10, START);
-        a.store(Size::Dw, R10, NEXT, R1);
-        a.load(Size::B, R1, R10, START + 1);
+        a.load(Size::Dw, R2, R7, NEXT);
+        a.load(Size::B, R1, R7, START);
+        a.store(Size::Dw, R7, NEXT, R1);
+        a.load(Size::B, R1, R7, START + 1);
         a.add(R1, 1);
         a.lsh(R1, 3);
         a.jump_if(Cond::Eq, R2, HOP_BY_HOP, next);
@@ -80,7 +80,7 @@ impl Emitter<'_> {
         a.jump_if(Cond::Eq, R2, FRAGMENT, fixed);
         a.jump_if(Cond::Eq, R2, AUTHENTICATION, words);
         a.jump_if(Cond::Ne, R2, ROUTING, end);
-        a.load(Size::B, R3, R10, START + 3);
+        a.load(Size::B, R3, R7, START + 3);
         a.jump_if(Cond::Ne, R3, 0, routed);
         a.jump(next);
         a.bind(words);

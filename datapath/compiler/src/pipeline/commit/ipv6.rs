@@ -4,10 +4,10 @@ use aorta_ebpf::{Cond, Reg, Size};
 use aorta_flow::field::FieldId;
 
 use super::Emitter;
-use super::emit::{RECOMPUTE_CSUM, key, not32};
+use super::emit::{RECOMPUTE_CSUM, SPACE, key, not32};
 use crate::pipeline::layout::state;
 
-use Reg::{R1, R2, R3, R4, R7, R8, R9, R10};
+use Reg::{R1, R2, R3, R4, R7, R8, R9};
 
 const HEADER_BYTES: i32 = 40;
 const HOP_LIMIT: i16 = 7;
@@ -16,10 +16,10 @@ const DST: i16 = 24;
 /// Bytes of both addresses.
 const ADDRESSES_BYTES: i32 = 32;
 
-/// Stack frame: both addresses.
-const ADDRESSES: i16 = -32;
-/// Stack frame: a word.
-const WORD: i16 = -4;
+/// In the commit's space: both addresses.
+const ADDRESSES: i16 = SPACE - 32;
+/// In the commit's space: a word.
+const WORD: i16 = SPACE - 4;
 
 /// Bits of the first word that are the traffic class.
 const CLASS: i32 = 0x0ff0_0000;
@@ -55,7 +55,7 @@ impl Emitter<'_> {
                 if self.changes.has(field) {
                     self.ipv6_half(key(field) + half, stack);
                 } else {
-                    self.a.store(Size::Dw, R10, stack, R2);
+                    self.a.store(Size::Dw, R7, stack, R2);
                 }
             }
             if field == FieldId::IPV6_DST && self.changes.has(field) {
@@ -75,7 +75,7 @@ impl Emitter<'_> {
         let same = a.label("same_half");
         a.load(Size::Dw, R3, R7, key);
         a.be64(R3);
-        a.store(Size::Dw, R10, stack, R3);
+        a.store(Size::Dw, R7, stack, R3);
         a.jump_if(Cond::Eq, R2, R3, same);
         a.mov(R8, 1);
         for (value, old) in [(R3, false), (R2, true)] {
@@ -89,6 +89,9 @@ impl Emitter<'_> {
             a.add(R9, value);
         }
         a.bind(same);
+        for register in [R2, R3, R4] {
+            a.mov(register, 0);
+        }
     }
 
     fn ipv6_first_word(&mut self, class: bool, label: bool) {
@@ -113,7 +116,7 @@ impl Emitter<'_> {
         }
         a.jump_if(Cond::Eq, R2, R3, same);
         a.be32(R3);
-        a.store(Size::W, R10, WORD, R3);
+        a.store(Size::W, R7, WORD, R3);
         self.write(state::L3, 0, WORD, 4, RECOMPUTE_CSUM);
         self.a.bind(same);
     }
@@ -126,7 +129,7 @@ impl Emitter<'_> {
         a.load(Size::W, R3, R7, key(FieldId::NW_TTL));
         a.and(R3, 0xff);
         a.jump_if(Cond::Eq, R2, R3, same);
-        a.store(Size::B, R10, WORD, R3);
+        a.store(Size::B, R7, WORD, R3);
         self.write(state::L3, HOP_LIMIT.into(), WORD, 1, RECOMPUTE_CSUM);
         self.a.bind(same);
     }

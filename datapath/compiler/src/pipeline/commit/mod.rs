@@ -28,7 +28,7 @@ use aorta_flow::field::{EtherType, FieldId};
 
 use super::layout::state;
 use crate::skb;
-use emit::{MAX_OFFSET, frame_key, key};
+use emit::{MAX_OFFSET, PSEUDO, forget, frame_key, key};
 
 use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R9};
 
@@ -70,6 +70,7 @@ pub fn emit_commit(a: &mut Assembler, facts: &CommitFacts<'_>) {
         failed: facts.failed,
     };
     e.linear();
+    forget(e.a);
     e.ethernet();
     e.neighbour_discovery();
     e.layers();
@@ -126,11 +127,12 @@ impl Emitter<'_> {
         self.a.bind(short);
     }
 
-    /// The network layer, by EtherType; leaves in R9 by how much the sum of a transport's pseudo
+    /// The network layer, by EtherType; leaves in PSEUDO by how much the sum of a transport's pseudo
     /// header changed.
     fn layers(&mut self) {
         let a = &mut *self.a;
         a.mov(R9, 0);
+        a.store(Size::Dw, R7, PSEUDO, R9);
         let groups = dirty::NETWORK | dirty::ARP | dirty::MPLS;
         if !self.changes.in_groups(groups) {
             return;
@@ -146,6 +148,7 @@ impl Emitter<'_> {
         self.mpls_or_next(after);
         self.arp_or_next(after);
         self.a.bind(after);
+        forget(self.a);
     }
 
     /// Skips to the label unless the packet is of one of these types.
@@ -178,6 +181,7 @@ impl Emitter<'_> {
             let next = self.a.label("not_ipv4");
             self.unless_type(&[EtherType::IPV4], next);
             self.ipv4();
+            self.a.store(Size::Dw, R7, PSEUDO, R9);
             self.a.jump(after);
             self.a.bind(next);
         }
@@ -195,6 +199,7 @@ impl Emitter<'_> {
             let next = self.a.label("not_ipv6");
             self.unless_type(&[EtherType::IPV6], next);
             self.ipv6();
+            self.a.store(Size::Dw, R7, PSEUDO, R9);
             self.a.jump(after);
             self.a.bind(next);
         }

@@ -4,14 +4,14 @@ use aorta_ebpf::{Cond, Label, Reg, Size};
 use aorta_flow::field::{EtherType, FieldId};
 
 use super::Emitter;
-use super::emit::{RECOMPUTE_CSUM, key};
+use super::emit::{RECOMPUTE_CSUM, SPACE, key};
 use crate::pipeline::layout::state;
 
-use Reg::{R1, R2, R3, R4, R7, R10};
+use Reg::{R1, R2, R3, R4, R7};
 
 const ENTRY_BYTES: i32 = 4;
-/// Stack frame: the entry as it is to be.
-const ENTRY: i16 = -4;
+/// In the commit's space: the entry as it is to be.
+const ENTRY: i16 = SPACE - 4;
 
 /// Fields of an entry, from the least significant bit: where each is, and its bits.
 const FIELDS: [(FieldId, i32, i32); 4] = [
@@ -40,7 +40,7 @@ impl Emitter<'_> {
         }
         a.be32(R3);
         a.jump_if(Cond::Eq, R2, R3, after);
-        a.store(Size::W, R10, ENTRY, R3);
+        a.store(Size::W, R7, ENTRY, R3);
         self.write(state::L3, 0, ENTRY, ENTRY_BYTES, RECOMPUTE_CSUM);
         self.a.jump(after);
         self.a.bind(next);

@@ -4,13 +4,13 @@
 use aorta_ebpf::{Cond, Helper, Label, Reg, Size};
 use aorta_flow::field::{EtherType, FieldId, IpProto};
 
-use super::emit::key;
+use super::emit::{SPACE, forget, key};
 use super::ethernet::load_mac;
 use super::transport::unless_protocol;
 use super::{Emitter, dirty};
 use crate::pipeline::layout::state;
 
-use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10};
+use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9};
 
 const IPV6_HEADER_BYTES: i32 = 40;
 const IPV6_PAYLOAD_LENGTH: i16 = 4;
@@ -26,13 +26,13 @@ const MAX_OPTIONS: usize = 4;
 const SOLICIT: i32 = 135;
 const ADVERT: i32 = 136;
 
-/// Stack frame: where the options are in the message, u64 each, 0 if they aren't there.
-const SOURCE_LINK: i16 = -8;
-const TARGET_LINK: i16 = -16;
-/// Stack frame: 24 bytes of the message as they are, or 8 of an option.
-const OLD: i16 = -40;
-/// Stack frame: the target or the option as it is to be.
-const NEW: i16 = -56;
+/// In the commit's space: where the options are in the message, u64 each, 0 if they aren't there.
+const SOURCE_LINK: i16 = SPACE - 8;
+const TARGET_LINK: i16 = SPACE - 16;
+/// In the commit's space: 24 bytes of the message as they are, or 8 of an option.
+const OLD: i16 = SPACE - 40;
+/// In the commit's space: the target or the option as it is to be.
+const NEW: i16 = SPACE - 56;
 
 /// Options, with their types, places and fields.
 const LINKS: [(i32, i16, FieldId); 2] = [
@@ -54,6 +54,7 @@ impl Emitter<'_> {
         unless_protocol(self.a, IpProto::ICMPV6, after);
         self.message(after);
         self.find_options(after);
+        forget(self.a);
         if self.changes.has(FieldId::ND_TARGET) {
             self.target(after);
         }
@@ -63,6 +64,7 @@ impl Emitter<'_> {
             }
         }
         self.a.bind(after);
+        forget(self.a);
     }
 
     /// R8 = length of the message; goes to `after` if it is none of neighbour discovery.
@@ -81,9 +83,9 @@ impl Emitter<'_> {
         a.mov(R9, 0);
         self.read(OPTIONS, after);
         let a = &mut *self.a;
-        a.load(Size::B, R1, R10, OLD + 1);
+        a.load(Size::B, R1, R7, OLD + 1);
         a.jump_if(Cond::Ne, R1, 0, after);
-        a.load(Size::B, R1, R10, OLD);
+        a.load(Size::B, R1, R7, OLD);
         a.jump_if(Cond::Eq, R1, SOLICIT, found);
         a.jump_if(Cond::Ne, R1, ADVERT, after);
         a.bind(found);
@@ -95,7 +97,7 @@ impl Emitter<'_> {
         a.mov(R1, R6);
         a.load(Size::W, R2, R7, state::L4);
         a.add(R2, R9);
-        a.mov(R3, R10);
+        a.mov(R3, R7);
         a.add(R3, i32::from(OLD));
         a.mov(R4, len);
         a.call(Helper::SkbLoadBytes);
@@ -107,11 +109,11 @@ impl Emitter<'_> {
     fn find_options(&mut self, malformed: Label) {
         let end = self.a.label("options_end");
         for at in [0, 8] {
-            self.a.load(Size::Dw, R1, R10, OLD + TARGET as i16 + at);
-            self.a.store(Size::Dw, R10, NEW + at, R1);
+            self.a.load(Size::Dw, R1, R7, OLD + TARGET as i16 + at);
+            self.a.store(Size::Dw, R7, NEW + at, R1);
         }
-        self.a.store(Size::Dw, R10, SOURCE_LINK, 0);
-        self.a.store(Size::Dw, R10, TARGET_LINK, 0);
+        self.a.store(Size::Dw, R7, SOURCE_LINK, 0);
+        self.a.store(Size::Dw, R7, TARGET_LINK, 0);
         self.a.mov(R9, OPTIONS);
         for _ in 0..MAX_OPTIONS {
             self.option(end, malformed);
@@ -126,18 +128,18 @@ impl Emitter<'_> {
         self.read(UNIT, malformed);
         let a = &mut *self.a;
         let next = a.label("next_option");
-        a.load(Size::B, R2, R10, OLD + 1);
+        a.load(Size::B, R2, R7, OLD + 1);
         a.jump_if(Cond::Eq, R2, 0, malformed);
         a.lsh(R2, 3);
         a.mov(R3, R9);
         a.add(R3, R2);
         a.jump_if(Cond::Gt, R3, R8, malformed);
         a.jump_if(Cond::Ne, R2, UNIT, next);
-        a.load(Size::B, R1, R10, OLD);
+        a.load(Size::B, R1, R7, OLD);
         for (kind, place, _) in LINKS {
             let other = a.label("other_option");
             a.jump_if(Cond::Ne, R1, kind, other);
-            a.store(Size::Dw, R10, place, R9);
+            a.store(Size::Dw, R7, place, R9);
             a.bind(other);
         }
         a.bind(next);
@@ -152,43 +154,45 @@ impl Emitter<'_> {
         for (at, half) in [(0, 8), (8, 0)] {
             a.load(Size::Dw, R1, R7, key(FieldId::ND_TARGET) + half);
             a.be64(R1);
-            a.store(Size::Dw, R10, NEW + at, R1);
+            a.store(Size::Dw, R7, NEW + at, R1);
         }
         for at in [0, 8] {
-            a.load(Size::Dw, R1, R10, NEW + at);
-            a.load(Size::Dw, R2, R10, OLD + at);
+            a.load(Size::Dw, R1, R7, NEW + at);
+            a.load(Size::Dw, R2, R7, OLD + at);
             a.jump_if(Cond::Ne, R1, R2, changed);
         }
         a.jump(same);
         a.bind(changed);
         self.exchange(TARGET_BYTES);
         self.a.bind(same);
+        forget(self.a);
     }
 
     fn link(&mut self, place: i16, field: FieldId, failed: Label) {
         let same = self.a.label("same_link");
-        self.a.load(Size::Dw, R9, R10, place);
+        self.a.load(Size::Dw, R9, R7, place);
         self.a.jump_if(Cond::Eq, R9, 0, same);
         self.read(UNIT, failed);
         let a = &mut *self.a;
-        a.load(Size::H, R1, R10, OLD);
-        a.store(Size::H, R10, NEW, R1);
+        a.load(Size::H, R1, R7, OLD);
+        a.store(Size::H, R7, NEW, R1);
         load_mac(a, field);
-        a.store(Size::H, R10, NEW + 2, R3);
+        a.store(Size::H, R7, NEW + 2, R3);
         a.rsh(R3, 16);
-        a.store(Size::W, R10, NEW + 4, R3);
-        a.load(Size::Dw, R1, R10, NEW);
-        a.load(Size::Dw, R2, R10, OLD);
+        a.store(Size::W, R7, NEW + 4, R3);
+        a.load(Size::Dw, R1, R7, NEW);
+        a.load(Size::Dw, R2, R7, OLD);
         a.jump_if(Cond::Eq, R1, R2, same);
         self.exchange(UNIT);
         self.a.bind(same);
+        forget(self.a);
     }
 
     /// Puts NEW in the place of OLD, at R9 in the message, and brings the checksum on.
     fn exchange(&mut self, len: i32) {
         let a = &mut *self.a;
         for (address, place) in [(R1, OLD), (R3, NEW)] {
-            a.mov(address, R10);
+            a.mov(address, R7);
             a.add(address, i32::from(place));
         }
         a.mov(R2, len);
@@ -199,7 +203,7 @@ impl Emitter<'_> {
         a.mov(R1, R6);
         a.load(Size::W, R2, R7, state::L4);
         a.add(R2, R9);
-        a.mov(R3, R10);
+        a.mov(R3, R7);
         a.add(R3, i32::from(NEW));
         a.mov(R4, len);
         a.mov(R5, 0);

@@ -8,11 +8,11 @@ use aorta_ebpf::{AluOp, Assembler, Cond, Label, Reg, Size, Width};
 use aorta_flow::field::{EtherType, FieldId, IpProto};
 
 use super::Emitter;
-use super::emit::{RECOMPUTE_CSUM, key};
+use super::emit::{RECOMPUTE_CSUM, SPACE, forget, key};
 use super::transport::unless_protocol;
 use crate::pipeline::layout::state;
 
-use Reg::{R1, R2, R3, R4, R5, R7, R8, R9, R10};
+use Reg::{R1, R2, R3, R4, R5, R7, R8, R9};
 
 /// CRC-32C, the bits in the order of the wire: x^0 is the highest one.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
@@ -26,9 +26,16 @@ const IPV4_TOTAL_LENGTH: i16 = 2;
 const IPV6_HEADER_BYTES: i32 = 40;
 const IPV6_PAYLOAD_LENGTH: i16 = 4;
 
-/// Stack frame: ports and checksum as they are to be.
-const PORTS: i16 = -8;
-const SUM: i16 = -4;
+/// In the commit's space: ports and checksum as they are to be.
+const PORTS: i16 = SPACE - 8;
+const SUM: i16 = SPACE - 4;
+
+/// Words of the state that are free while bytes follow the key.
+const CRC: i16 = state::CHOSEN;
+const FACTOR: i16 = state::CHOSEN + 4;
+const POWER: i16 = state::CHOSEN + 8;
+const STEPS: i16 = state::CHOSEN + 12;
+const LENGTH: i16 = state::WEIGHT;
 
 /// `value` times x.
 const fn times_x(value: u32) -> u32 {
@@ -96,25 +103,27 @@ impl Emitter<'_> {
         a.be16(R4);
         a.lsh(R4, 16);
         a.or(R8, R4);
-        a.store(Size::W, R10, PORTS, R8);
+        a.store(Size::W, R7, PORTS, R8);
         a.load(Size::W, R2, R1, 0);
         a.jump_if(Cond::Eq, R2, R8, after);
         a.xor(R8, R2);
+        a.store(Size::W, R7, CRC, R8);
         a.load(Size::W, R2, R1, CHECKSUM as i16);
-        a.store(Size::W, R10, SUM, R2);
+        a.store(Size::W, R7, SUM, R2);
         for (bit, power) in POWERS.iter().enumerate() {
-            multiply_if(a, 1 << bit, *power);
+            multiply_if(a, 1 << bit, *power, self.failed);
         }
-        a.load(Size::W, R2, R10, SUM);
+        a.load(Size::W, R8, R7, CRC);
+        a.load(Size::W, R2, R7, SUM);
         a.xor(R8, R2);
-        a.store(Size::W, R10, SUM, R8);
+        a.store(Size::W, R7, SUM, R8);
         self.write(state::L4, 0, PORTS, 4, RECOMPUTE_CSUM);
         self.write(state::L4, CHECKSUM, SUM, 4, RECOMPUTE_CSUM);
         self.a.jump(after);
         self.a.bind(other);
     }
 
-    /// R9 = length of the packet from its ports on.
+    /// LENGTH = that of the packet from its ports on.
     fn sctp_length(&mut self) {
         self.packet(Some(state::L3), IPV4_TOTAL_LENGTH as i32 + 4);
         let a = &mut *self.a;
@@ -133,40 +142,49 @@ impl Emitter<'_> {
         a.add(R9, R2);
         a.load(Size::W, R2, R7, state::L4);
         a.sub(R9, R2);
+        a.store(Size::W, R7, LENGTH, R9);
     }
 }
 
-/// R8 = R8 times `power` if R9 has the bit. Uses R1 to R5.
-fn multiply_if(a: &mut Assembler, bit: i32, power: u32) {
+/// CRC = CRC times `power` if LENGTH has the bit. Nothing stays in registers from step to step, so
+/// that the verifier finds each in one state and is done. Uses R1 to R5, R8 and R9.
+fn multiply_if(a: &mut Assembler, bit: i32, power: u32, failed: Label) {
     let skip = a.label("bit_clear");
-    a.mov(R1, R9);
+    forget(a);
+    a.load(Size::W, R1, R7, LENGTH);
     a.and(R1, bit);
     a.jump_if(Cond::Eq, R1, 0, skip);
-    a.mov32(R2, R8);
-    a.mov32(R3, power as i32);
-    a.mov(R8, 0);
-    // The verifier finds the end of a loop whose count it doesn't know after a few rounds; one that
-    // it knows it goes through to the end, on every way that leads here.
-    // Nothing is parsed while frames are written: its counter is free.
-    a.store(Size::W, R7, state::PARSE_COUNT, 32);
+    a.load(Size::W, R1, R7, CRC);
+    a.store(Size::W, R7, FACTOR, R1);
+    a.store(Size::W, R7, POWER, power as i32);
+    a.store(Size::W, R7, CRC, 0);
+    a.store(Size::W, R7, STEPS, 0);
+    forget(a);
     let step = a.here("times");
-    a.may_goto(skip);
-    a.load(Size::W, R5, R7, state::PARSE_COUNT);
-    a.jump_if(Cond::Eq, R5, 0, skip);
-    a.sub(R5, 1);
-    a.store(Size::W, R7, state::PARSE_COUNT, R5);
+    a.may_goto(failed);
+    a.load(Size::W, R5, R7, STEPS);
+    a.jump_if(Cond::Ge, R5, 32, skip);
+    a.add(R5, 1);
+    a.store(Size::W, R7, STEPS, R5);
+    a.load(Size::W, R2, R7, FACTOR);
+    a.load(Size::W, R3, R7, POWER);
+    a.load(Size::W, R8, R7, CRC);
     a.mov32(R4, R2);
     a.alu(AluOp::Rsh, Width::W32, R4, 31);
     a.alu(AluOp::Neg, Width::W32, R4, 0);
     a.and(R4, R3);
     a.xor(R8, R4);
+    a.store(Size::W, R7, CRC, R8);
     a.alu(AluOp::Lsh, Width::W32, R2, 1);
+    a.store(Size::W, R7, FACTOR, R2);
     a.mov32(R4, R3);
     a.alu(AluOp::And, Width::W32, R4, 1);
     a.alu(AluOp::Neg, Width::W32, R4, 0);
     a.alu(AluOp::And, Width::W32, R4, POLYNOMIAL as i32);
     a.alu(AluOp::Rsh, Width::W32, R3, 1);
     a.xor(R3, R4);
+    a.store(Size::W, R7, POWER, R3);
+    forget(a);
     a.jump(step);
     a.bind(skip);
 }

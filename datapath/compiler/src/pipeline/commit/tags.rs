@@ -5,7 +5,7 @@ use aorta_flow::field::FieldId;
 use aorta_packet::TPID_8021Q;
 
 use super::emit::key;
-use super::{Emitter, dirty};
+use super::{Emitter, dirty, emit};
 use crate::pipeline::layout::{HEADER_BYTES, KEY_BYTES, state, vlan};
 use crate::skb;
 
@@ -58,9 +58,9 @@ impl Emitter<'_> {
         let after = self.a.label("tags_done");
         self.unless_dirty(dirty::VLAN, after);
         complete(self.a, KEY, R8);
-        forget(self.a, WANTED, R8);
+        hide(self.a, WANTED, R8);
         complete(self.a, BASE, R9);
-        forget(self.a, HAS, R9);
+        hide(self.a, HAS, R9);
         beside(self.a, R1, R9);
         self.a.store(Size::W, R7, IN_FRAME, R1);
         self.same_tags();
@@ -69,6 +69,7 @@ impl Emitter<'_> {
         self.headers_moved();
         copy_to_base(self.a);
         self.a.bind(after);
+        emit::forget(self.a);
     }
 
     /// SAME = how many tags both have innermost; R9 = how many come off.
@@ -86,7 +87,7 @@ impl Emitter<'_> {
         }
         a.mov(R5, MAX_TAGS);
         a.bind(counted);
-        forget(a, SAME, R5);
+        hide(a, SAME, R5);
         a.load(Size::W, R8, R7, WANTED);
         a.load(Size::W, R9, R7, HAS);
         a.sub(R9, R5);
@@ -145,7 +146,7 @@ impl Emitter<'_> {
 }
 
 /// Keeps a number, and makes it one that the verifier doesn't know.
-fn forget(a: &mut Assembler, place: i16, number: Reg) {
+fn hide(a: &mut Assembler, place: i16, number: Reg) {
     a.store(Size::W, R7, place, number);
     a.load(Size::W, number, R7, place);
 }

@@ -3,7 +3,7 @@
 use aorta_ebpf::{Assembler, Cond, Label, Reg, Size};
 use aorta_flow::field::{EtherType, FieldId, IpProto};
 
-use super::emit::{MARK_MANGLED_0, PSEUDO_HDR, fold32, key, not32};
+use super::emit::{MARK_MANGLED_0, PSEUDO, PSEUDO_HDR, fold32, forget, key, not32};
 use super::{Emitter, dirty};
 use crate::pipeline::layout::state;
 
@@ -38,7 +38,7 @@ const ICMPV6: Protocol = Protocol {
 };
 
 impl Emitter<'_> {
-    /// The checksum's part of changed addresses (R9), then what stands in the header itself.
+    /// The checksum's part of changed addresses, then what stands in the header itself.
     pub(super) fn transport(&mut self) {
         let addresses = [
             FieldId::IP_SRC,
@@ -61,11 +61,13 @@ impl Emitter<'_> {
             self.header(after);
         }
         self.a.bind(after);
+        forget(self.a);
     }
 
-    /// Brings the checksum on by R9.
+    /// Brings the checksum on by PSEUDO.
     fn pseudo_header(&mut self) {
         let after = self.a.label("pseudo_header_done");
+        self.a.load(Size::Dw, R9, R7, PSEUDO);
         self.a.jump_if(Cond::Eq, R9, 0, after);
         fold32(self.a, R9, R1);
         let mut protocols = vec![TCP, UDP];
@@ -80,6 +82,7 @@ impl Emitter<'_> {
             self.a.bind(other);
         }
         self.a.bind(after);
+        forget(self.a);
     }
 
     fn header(&mut self, after: Label) {
