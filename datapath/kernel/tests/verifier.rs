@@ -39,7 +39,13 @@ fn check(what: &str, lines: &str) {
     );
 }
 
+/// One after the other: what is looked at is told of all programs of this process.
 #[test]
+fn the_verifier_is_done_quickly() {
+    changed_headers();
+    choices();
+}
+
 fn changed_headers() {
     let all = [
         ("nothing", "table=0,ip actions=output:1,output:2,output:3"),
@@ -98,7 +104,6 @@ fn changed_headers() {
     check("all", &numbered.collect::<Vec<String>>().join("\n"));
 }
 
-#[test]
 fn choices() {
     check(
         "groups",
