@@ -79,6 +79,7 @@ fn without_tracking(actions: Vec<Action>) -> Vec<Action> {
             table: Some(table),
             ct: false,
         }),
+        Action::CtClear => None,
         Action::Clone(inner) => Some(Action::Clone(without_tracking(inner))),
         other => Some(other),
     };

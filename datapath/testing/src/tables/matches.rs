@@ -37,7 +37,7 @@ pub(super) fn random(packet: &Packet, ports: u16, rng: &mut Rng) -> Match {
         let value = *rng.weighted(&[(3, 0), (3, 1), (1, 2), (1, 0xff)]);
         put(&mut matching, *rng.pick(&METADATA), value, rng);
     }
-    if rng.chance(50) {
+    if rng.chance(65) {
         // Actions on headers need to know what the packet is.
         put_exact(&mut matching, FieldId::ETH_TYPE, &fields);
         put_exact(&mut matching, FieldId::NW_PROTO, &fields);

@@ -86,6 +86,55 @@ pub enum Kind {
     CheckLength,
 }
 
+impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 33] = [
+        Kind::Output,
+        Kind::InPort,
+        Kind::Flood,
+        Kind::Normal,
+        Kind::Controller,
+        Kind::OutputField,
+        Kind::Truncated,
+        Kind::Queue,
+        Kind::SetMetadata,
+        Kind::SetHeader,
+        Kind::Move,
+        Kind::Modify,
+        Kind::Vlan,
+        Kind::Mpls,
+        Kind::Ttl,
+        Kind::Resubmit,
+        Kind::Loop,
+        Kind::Goto,
+        Kind::ActionSet,
+        Kind::WriteMetadata,
+        Kind::Clone,
+        Kind::Stack,
+        Kind::Group,
+        Kind::Select,
+        Kind::Failover,
+        Kind::Meter,
+        Kind::Conjunction,
+        Kind::Multipath,
+        Kind::Bundle,
+        Kind::Learn,
+        Kind::Exit,
+        Kind::Note,
+        Kind::CheckLength,
+    ];
+
+    /// All but so many of them, drawn at random: tables that do few things do these in more ways
+    /// than tables that do everything.
+    pub fn all_but(few: usize, rng: &mut Rng) -> Vec<Kind> {
+        let mut all = Kind::ALL.to_vec();
+        for _ in 0..few.min(all.len()) {
+            all.swap_remove(rng.below(all.len()));
+        }
+        all
+    }
+}
+
 /// What random tables are like.
 #[derive(Clone, Debug)]
 pub struct Profile {

@@ -1,0 +1,354 @@
+//! One case, compiled and interpreted.
+
+mod offload;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use aorta_flow::table::{FlowId, Tables};
+use aorta_flow::{
+    Bridge, BridgeName, DropReason, Interpreter, OfPort, Port, PortName, PortVlan, Snapshot,
+    Verdict,
+};
+use aorta_kernel::{Datapath, FlowCounters, FlowsError, Upcalls, chain};
+use aorta_packet::{TPID_8021AD, TPID_8021Q};
+use aorta_testing::{Case, Frame};
+
+use crate::lab::{Lab, Tap};
+
+/// Ports of the bridge, numbers from 1.
+pub const PORTS: usize = 6;
+const MTU_BYTES: u32 = 1500;
+/// Differences that are told of.
+const MAX_TOLD: usize = 6;
+
+/// What came of a case.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Both did the same.
+    Same,
+    /// They did not; what.
+    Differs(String),
+    /// The compiler refused the tables; why.
+    Refused(String),
+    /// The kernel refused the program, or could not take it; why.
+    NotLoaded(String),
+}
+
+/// A bridge of taps.
+pub struct Comparison {
+    taps: Vec<Tap>,
+    bridge: BridgeName,
+    datapath: Datapath,
+    upcalls: Option<Upcalls>,
+    /// Frames that were compared.
+    pub pairs: u64,
+    /// How often each outcome was expected: a comparison means nothing if some never were.
+    pub seen: BTreeMap<String, u64>,
+    _lab: Lab,
+}
+
+/// What was counted: of each port frames sent to it, and of each reason why not.
+type Counted = BTreeMap<(PortName, Option<DropReason>), u64>;
+
+impl Comparison {
+    pub fn new(name: &str) -> Comparison {
+        let lab = Lab::new(name);
+        let taps: Vec<Tap> = (1..=PORTS)
+            .map(|n| lab.offload_tap(&format!("f{n}"), MTU_BYTES as u16))
+            .collect();
+        let bridge: BridgeName = "br0".into();
+        let mut datapath = lab.datapath();
+        let applied = datapath.apply(&snapshot(&bridge, &taps)).unwrap();
+        assert!(applied.failed.is_empty());
+        Comparison {
+            taps,
+            bridge,
+            datapath,
+            upcalls: None,
+            pairs: 0,
+            seen: BTreeMap::new(),
+            _lab: lab,
+        }
+    }
+
+    /// Sends the frames of a case through both.
+    pub fn check(&mut self, case: &Case) -> Outcome {
+        let tables = match case.tables() {
+            Ok(tables) => tables,
+            Err(e) => return Outcome::Refused(format!("tables: {e}")),
+        };
+        let applied = self.datapath.apply_flows(&self.bridge, &tables, None);
+        match applied {
+            Ok(_) => {}
+            Err(FlowsError::Pipeline(e)) => return Outcome::Refused(chain(&e)),
+            Err(e) => return Outcome::NotLoaded(chain(&e)),
+        }
+        self.datapath.flush_fdb(&self.bridge).unwrap();
+        let mut interpreter = Interpreter::new(&snapshot(&self.bridge, &self.taps));
+        interpreter.set_tables(&self.bridge, tables.clone());
+        let (ports, flows) = (self.port_counters(), self.flow_counters());
+        let mut found = Vec::new();
+        let mut expected = Counted::new();
+        let offload = offload::possible(case);
+        for (n, frame) in case.frames.iter().enumerate() {
+            let Some(port) = self.taps.get(usize::from(frame.in_port.0).wrapping_sub(1)) else {
+                continue;
+            };
+            if kernel_refuses(frame) {
+                continue;
+            }
+            let now = Duration::from_millis(n as u64);
+            let verdict = interpreter.receive_at(&port.name.clone(), &frame.bytes, now);
+            self.note(&verdict, &frame.bytes);
+            for (port, reason) in &verdict.drops {
+                let key = (port.clone(), Some(*reason));
+                *expected.entry(key).or_default() += 1;
+            }
+            for output in &verdict.outputs {
+                *expected.entry((output.port.clone(), None)).or_default() += 1;
+            }
+            let (differs, offloaded) = self.send(n, frame, &verdict, offload);
+            found.extend(differs);
+            found.extend(self.packets_for_controllers(n, &verdict, offloaded));
+            self.pairs += 1;
+        }
+        found.extend(self.flow_differences(&tables, &interpreter, &flows));
+        found.extend(self.port_differences(&ports, &expected));
+        match found.is_empty() {
+            true => Outcome::Same,
+            false => {
+                let more = found.len().saturating_sub(MAX_TOLD);
+                found.truncate(MAX_TOLD);
+                if more > 0 {
+                    found.push(format!("and {more} more differences"));
+                }
+                Outcome::Differs(found.join("\n"))
+            }
+        }
+    }
+
+    fn note(&mut self, expected: &Verdict, bytes: &[u8]) {
+        let mut seen = |what: &str| *self.seen.entry(what.to_owned()).or_default() += 1;
+        let reasons = expected.drops.iter().map(|(_, reason)| reason.name());
+        reasons.for_each(&mut seen);
+        match expected.outputs.len() {
+            0 => {}
+            1 => seen("one output"),
+            _ => seen("many outputs"),
+        }
+        if !expected.packet_ins.is_empty() {
+            seen("to controllers");
+        }
+        for output in &expected.outputs {
+            match output.frame.len() as i64 - bytes.len() as i64 {
+                0 if output.frame == bytes => seen("as it came"),
+                0 => seen("changed"),
+                1.. => seen("longer"),
+                _ => seen("shorter"),
+            }
+        }
+    }
+
+    /// Sends one frame, and tells how what leaves differs.
+    fn send(
+        &mut self,
+        n: usize,
+        frame: &Frame,
+        expected: &Verdict,
+        offload: bool,
+    ) -> (Option<String>, bool) {
+        let from = &self.taps[usize::from(frame.in_port.0) - 1];
+        let (written, offloaded) = offload::written(frame, offload);
+        from.send(&written).unwrap();
+        if offloaded {
+            *self.seen.entry("offloaded".to_owned()).or_default() += 1;
+        }
+        let mut left = Vec::new();
+        for tap in &self.taps {
+            let frames = tap.receive_all();
+            left.extend(
+                frames
+                    .iter()
+                    .map(|f| (tap.name.clone(), offload::completed(f))),
+            );
+        }
+        let outputs = expected.outputs.iter();
+        let mut wanted: Vec<_> = outputs.map(|o| (o.port.clone(), o.frame.clone())).collect();
+        // Those of each port in their order.
+        wanted.sort_by(|a, b| a.0.cmp(&b.0));
+        let differs = (left != wanted).then(|| {
+            let (left, wanted) = (show(&left), show(&wanted));
+            format!("frame {n}: left {left}; should have left {wanted}")
+        });
+        (differs, offloaded)
+    }
+
+    /// How what was sent to the daemon differs. Where the checksum was left to the hardware, it
+    /// isn't there yet: then lengths are compared.
+    fn packets_for_controllers(
+        &mut self,
+        n: usize,
+        expected: &Verdict,
+        offloaded: bool,
+    ) -> Option<String> {
+        if self.upcalls.is_none() {
+            self.upcalls = self.datapath.upcalls().unwrap();
+        }
+        let mut came = Vec::new();
+        while let Some(upcall) = self.upcalls.as_mut().and_then(Upcalls::next_upcall) {
+            came.push((upcall.table, upcall.frame));
+        }
+        if offloaded {
+            came.iter_mut().for_each(|(_, frame)| frame.fill(0));
+        }
+        let packets = expected.packet_ins.iter();
+        let mut wanted: Vec<_> = packets.map(|p| (p.table, p.frame.clone())).collect();
+        if offloaded {
+            wanted.iter_mut().for_each(|(_, frame)| frame.fill(0));
+        }
+        let learns = expected.learned.len();
+        came.sort();
+        wanted.sort();
+        let same = match learns {
+            0 => came == wanted,
+            // Many that are alike may be told of once.
+            _ => (wanted.len()..=wanted.len() + learns).contains(&came.len()),
+        };
+        (!same).then(|| {
+            format!(
+                "frame {n}: {} packets for the daemon: {came:02x?}; should have been {} and \
+                 {learns} to learn from: {wanted:02x?}",
+                came.len(),
+                wanted.len()
+            )
+        })
+    }
+
+    fn flow_counters(&self) -> HashMap<FlowId, FlowCounters> {
+        self.datapath.flow_stats(&self.bridge).unwrap()
+    }
+
+    /// How what was counted of flows differs.
+    fn flow_differences(
+        &self,
+        tables: &Tables,
+        interpreter: &Interpreter,
+        before: &HashMap<FlowId, FlowCounters>,
+    ) -> Vec<String> {
+        let after = self.flow_counters();
+        let of = |all: &HashMap<FlowId, FlowCounters>, id| {
+            let counters = all.get(&id).copied().unwrap_or_default();
+            (counters.packets, counters.bytes)
+        };
+        let mut found = Vec::new();
+        for entry in tables.flows() {
+            let expected = interpreter.flow_count(&self.bridge, entry.id);
+            let (before, after) = (of(before, entry.id), of(&after, entry.id));
+            let counted = (after.0 - before.0, after.1 - before.1);
+            if counted != (expected.packets, expected.bytes) {
+                found.push(format!(
+                    "flow {}: counted {} packets, {} bytes; should have counted {}, {}",
+                    entry.flow, counted.0, counted.1, expected.packets, expected.bytes
+                ));
+            }
+        }
+        found
+    }
+
+    fn port_counters(&self) -> Counted {
+        let mut counted = Counted::new();
+        for port in self.datapath.counters().unwrap() {
+            for (reason, n) in port.drops {
+                counted.insert((port.port.clone(), Some(reason)), n);
+            }
+            counted.insert((port.port, None), port.tx_packets);
+        }
+        counted
+    }
+
+    /// How what was counted of ports differs.
+    fn port_differences(&self, before: &Counted, expected: &Counted) -> Vec<String> {
+        let after = self.port_counters();
+        let of = |all: &Counted, key: &_| all.get(key).copied().unwrap_or(0);
+        let keys = after.keys().chain(expected.keys());
+        let mut found: Vec<String> = keys
+            .filter_map(|key| {
+                let (counted, expected) = (of(&after, key) - of(before, key), of(expected, key));
+                let what = key.1.map_or("frames sent", DropReason::name);
+                let (port, differs) = (&key.0, counted != expected);
+                differs.then(|| {
+                    format!("port {port}, {what}: counted {counted}; should have been {expected}")
+                })
+            })
+            .collect();
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// A comparison in which something never happened proves nothing about it.
+    pub fn assert_everything_was_seen(&self) {
+        for what in [
+            "one output",
+            "many outputs",
+            "as it came",
+            "changed",
+            "longer",
+            "shorter",
+            "to controllers",
+            "offloaded",
+            DropReason::TableMiss.name(),
+            DropReason::FlowDrop.name(),
+            DropReason::PipelineLimit.name(),
+        ] {
+            assert!(
+                self.seen.contains_key(what),
+                "never seen: {what}; seen: {:?}",
+                self.seen
+            );
+        }
+    }
+}
+
+fn snapshot(bridge: &BridgeName, taps: &[Tap]) -> Snapshot {
+    let port = |(n, tap): (u16, &Tap)| Port {
+        name: tap.name.clone(),
+        ofport: OfPort(n),
+        vlan: PortVlan::DEFAULT,
+        attachment: tap.attachment(true, MTU_BYTES),
+    };
+    Snapshot {
+        bridges: vec![Bridge {
+            name: bridge.clone(),
+            mac_aging_s: 300,
+            mac_table_size: 1000,
+            forward_bpdu: false,
+            ports: (1..).zip(taps).map(port).collect(),
+        }],
+    }
+}
+
+/// Frames that never reach a program: the kernel drops a tag that isn't followed by a type and
+/// two bytes more when it takes it off.
+fn kernel_refuses(frame: &Frame) -> bool {
+    let bytes = &frame.bytes;
+    let tagged = bytes.get(12..14).is_some_and(|tpid| {
+        let tpid = u16::from_be_bytes([tpid[0], tpid[1]]);
+        tpid == TPID_8021Q || tpid == TPID_8021AD
+    });
+    bytes.len() < 14 || tagged && bytes.len() < 20
+}
+
+fn show(outputs: &[(PortName, Vec<u8>)]) -> String {
+    if outputs.is_empty() {
+        return "nowhere".to_owned();
+    }
+    let one = |same: &[(PortName, Vec<u8>)]| {
+        let (port, frame) = &same[0];
+        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{} x by {port}: {hex}", same.len())
+    };
+    let all: Vec<String> = outputs.chunk_by(|a, b| a == b).map(one).collect();
+    all.join(", ")
+}

@@ -1,0 +1,145 @@
+//! Compiled flow tables against the reference interpreter: random tables and random frames,
+//! through real taps.
+//!
+//! Needs root. `AORTA_DIFF_CASES` sets the number of tables (each gets 300 frames), and
+//! `AORTA_DIFF_SEED` where to begin, `AORTA_DIFF_FAILURES` after how many that differ it ends. What differs is made small and written to `tests/cases`, whose
+//! files are tried each time (those named `*.open` are known to differ, and wait for their repair).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod comparison;
+mod lab;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use aorta_testing::tables::{Kind, Profile, random_case};
+use aorta_testing::{Case, Rng, shrink};
+use comparison::{Comparison, Outcome};
+
+/// Tables in the short form, and frames of each.
+const TABLES: u64 = 350;
+const FRAMES: usize = 300;
+/// How long a case that differs is made smaller.
+const SHRINKING: Duration = Duration::from_secs(60);
+
+/// What isn't compiled.
+const LEFT_OUT: [Kind; 3] = [Kind::Truncated, Kind::Mpls, Kind::Conjunction];
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    let asked = std::env::var(variable).ok();
+    asked.and_then(|n| n.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Small tables and large ones, in turns, that do a few things each.
+fn profile(seed: u64) -> Profile {
+    let (tables, flows) = match seed % 4 {
+        0 => (1, 4),
+        1 => (3, 8),
+        2 => (6, 15),
+        _ => (3, 25),
+    };
+    let mut without = Kind::all_but(6, &mut Rng::new(!seed));
+    without.retain(|kind| *kind != Kind::Output);
+    without.extend(LEFT_OUT);
+    Profile {
+        tables,
+        flows,
+        frames: FRAMES,
+        ports: comparison::PORTS as u16,
+        without,
+        ..Profile::default()
+    }
+}
+
+#[test]
+fn programs_do_what_the_interpreter_says() {
+    let mut comparison = Comparison::new("fdiff");
+    let first = number("AORTA_DIFF_SEED", 0);
+    let mut refused: BTreeMap<String, u64> = BTreeMap::new();
+    let mut found = Vec::new();
+    let tables = number("AORTA_DIFF_CASES", TABLES);
+    for seed in first..first.saturating_add(tables) {
+        let case = random_case(&profile(seed), &mut Rng::new(seed));
+        match comparison.check(&case) {
+            Outcome::Same => {}
+            Outcome::Refused(why) => {
+                let why = why
+                    .split_once(": ")
+                    .map_or(why.clone(), |(_, why)| why.to_owned());
+                *refused.entry(why).or_default() += 1;
+            }
+            Outcome::Differs(_) | Outcome::NotLoaded(_) => {
+                let small = differs(&mut comparison, case, seed);
+                println!("{small}");
+                found.push(small);
+                if found.len() as u64 >= number("AORTA_DIFF_FAILURES", 1) {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    println!(
+        "{} pairs of tables and frame agree; seen: {:?}",
+        comparison.pairs, comparison.seen
+    );
+    println!("refused: {refused:#?}");
+    let refused: u64 = refused.values().sum();
+    assert!(
+        refused * 10 <= tables,
+        "{refused} of {tables} tables were refused"
+    );
+    comparison.assert_everything_was_seen();
+}
+
+/// Makes the case small, and keeps it as a file.
+fn differs(comparison: &mut Comparison, case: Case, seed: u64) -> String {
+    let not_loaded = matches!(comparison.check(&case), Outcome::NotLoaded(_));
+    let start = Instant::now();
+    let mut differs = |case: &Case| {
+        start.elapsed() < SHRINKING
+            && match comparison.check(case) {
+                Outcome::Differs(_) => !not_loaded,
+                Outcome::NotLoaded(_) => not_loaded,
+                _ => false,
+            }
+    };
+    let mut small = shrink(case, &mut differs);
+    let what = match comparison.check(&small) {
+        Outcome::Differs(what) | Outcome::NotLoaded(what) => what,
+        other => format!("it doesn't any more: {other:?}"),
+    };
+    small.notes = what.lines().map(str::to_owned).collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let path = path.join(format!("seed-{seed}.case"));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, small.to_string()).unwrap();
+    format!("written to {}:\n{small}", path.display())
+}
+
+#[test]
+fn kept_cases_agree() {
+    let mut comparison = Comparison::new("fkept");
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut tried = 0;
+    for file in std::fs::read_dir(cases).unwrap() {
+        let path = file.unwrap().path();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("case") => {}
+            Some("open") => {
+                println!("{}: known to differ, left out", path.display());
+                continue;
+            }
+            _ => continue,
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let case: Case = text
+            .parse()
+            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let outcome = comparison.check(&case);
+        assert_eq!(outcome, Outcome::Same, "{}:\n{case}", path.display());
+        tried += 1;
+    }
+    assert!(tried > 0, "there are no cases");
+}
