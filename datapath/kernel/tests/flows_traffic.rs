@@ -24,10 +24,9 @@ fn cpu_time() -> Duration {
 
 /// Each bundle changes what table 0 writes and what table 1 expects: a frame that saw one half of
 /// it would go nowhere.
-#[test]
-fn every_frame_obeys_the_tables_before_a_bundle_or_after() {
-    let lab = Lab::new("fbu");
-    let taps = ["bua", "bub", "buc"].map(|name| lab.tap(name, MTU));
+fn bundles_under_traffic(test: &str, in_memory: bool) {
+    let lab = Lab::new(test);
+    let taps = ["a", "b", "c"].map(|end| lab.tap(&format!("{test}{end}"), MTU));
     let mut datapath = lab.datapath();
     let mut flows = Flows::new("br0");
     let halves = |mark: u32, out: u32| {
@@ -38,6 +37,17 @@ fn every_frame_obeys_the_tables_before_a_bundle_or_after() {
     };
     let [write, expect] = halves(1, 2);
     flows.change(&mut datapath, &[&write, &expect]);
+    if in_memory {
+        let fill = |n: u32| {
+            [
+                format!("table=0,in_port=3,dl_src=02:00:03:00:00:{n:02x},actions=drop"),
+                format!("table=1,reg0={},actions=drop", 0x10_0000 + n),
+            ]
+        };
+        let fill: Vec<String> = (0..20).flat_map(fill).collect();
+        let fill: Vec<&str> = fill.iter().map(String::as_str).collect();
+        flows.change(&mut datapath, &fill);
+    }
     let ports = taps.iter().zip(1..).map(|(tap, n)| port(tap, n)).collect();
     apply(&mut datapath, vec![bridge("br0", ports)]);
     let sent = frame(station(2), station(1));
@@ -70,6 +80,18 @@ fn every_frame_obeys_the_tables_before_a_bundle_or_after() {
     });
     println!("{frames} frames, {changes} bundles, {in_place} of them in place");
     assert!(frames > 100 && changes > 10 && received == frames);
+    let mostly_in_place = in_place > changes / 2;
+    assert_eq!(mostly_in_place, in_memory, "{in_place} of {changes}");
+}
+
+#[test]
+fn every_frame_obeys_the_tables_before_a_bundle_or_after() {
+    bundles_under_traffic("fbm", true);
+}
+
+#[test]
+fn every_frame_obeys_one_program_or_the_next() {
+    bundles_under_traffic("fbc", false);
 }
 
 /// Flows added one by one to a table that has many already, each tried at once.
