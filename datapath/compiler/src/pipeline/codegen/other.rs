@@ -44,6 +44,7 @@ pub fn check(action: &Action) -> Result<(), Refusal> {
         Action::Bundle(how) if how.members.len() <= choose::MAX_CANDIDATES => return Ok(()),
         Action::Multipath(_) | Action::Bundle(_) => "it chooses among too many, 64 are possible",
         Action::OutputTruncated { .. } => "a copy can't be cut without cutting the packet",
+        Action::PushMpls(_) | Action::PopMpls(_) => "labels can be changed, not added or removed",
         Action::DecNshTtl => "network service headers aren't parsed",
         _ => "there is no code for it yet",
     };
