@@ -6,7 +6,7 @@ use aorta_flow::Flow;
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_packet::MacAddr;
 use aorta_testing::packet::Packet;
-use aorta_testing::{Rng, acl_flows, acl_packet, output, prefix_flows};
+use aorta_testing::{AclRule, Rng, acl_flows, acl_packet, output, prefix_flows};
 
 use crate::bare::Bare;
 use crate::batch::{Batch, REDIRECT, nothing};
@@ -203,10 +203,17 @@ pub fn acl(options: &Options, report: &mut Report) {
         let flows = acl_flows(&rules, n, 0, &[output(2)]);
         let mut bare = Bare::new(&[(1, 1), (2, 1)], n as u32 + 1);
         // Ranges take several flows, so not all rules have theirs.
-        let there = rules.len() * 6 / 10;
+        let flows_of = |rule: &AclRule| rule.src_ports.masks().len() * rule.dst_ports.masks().len();
+        let mut left = n;
+        let fits = |rule: &&AclRule| {
+            let rest = left.checked_sub(flows_of(rule));
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        };
+        let there = rules.iter().take_while(fits).count();
         let many = (n * 4).clamp(4096, MAX_PACKETS);
         let packets: Vec<Packet> = (0..many)
-            .map(|_| acl_packet(&rules[rng.below(there.min(flows.len()).max(1))], &mut rng))
+            .map(|_| acl_packet(&rules[rng.below(there)], &mut rng))
             .collect();
         cost(&mut bare, &flows, &packets, None, options)
     });
@@ -308,10 +315,14 @@ pub fn first_packet(options: &Options, report: &mut Report) {
         let mut batch = Batch::new(&mut bare, &packets);
         let entry = bare.entry(1);
         batch.add(&mut bare, &entry);
+        let idle = bare.load(&nothing());
+        batch.add(&mut bare, &idle);
         // What isn't of these flows warms the program itself up.
         let mut others = Batch::new(&mut bare, &[tcp(1, 1, (1, 1))]);
         others.add(&mut bare, &entry);
         others.measure(1, 100_000);
+        // The packets themselves must not be new to the processor.
+        batch.warm(FLOWS);
         first.push(batch.once(FLOWS));
         for _ in 0..8 {
             batch.once(FLOWS);
