@@ -241,7 +241,7 @@ pub mod state {
     pub const SAVES_AT: i16 = STACK_AT + 16 * MAX_STACK;
     /// Bytes of a key set aside: the words that the bridge's actions change, one after the other.
     pub const SAVE_BYTES: i16 = 1024;
-    /// Keys set aside at most, a power of two.
+    /// Keys of that size set aside at most, a power of two; of smaller ones, more fit.
     pub const MAX_SAVES: i16 = 16;
     /// What the commit works with.
     pub const COMMIT_AT: i16 = SAVES_AT + SAVE_BYTES * MAX_SAVES;

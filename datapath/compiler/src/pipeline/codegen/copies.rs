@@ -13,6 +13,11 @@ use Reg::{R0, R1, R2, R3, R4, R5, R7};
 /// Bytes that are set aside besides the fields that actions change, at most.
 pub const HEADER_BYTES: usize = 32 + 8 * (state::SET_KINDS + state::MAX_SETS + 1 + 4) as usize;
 
+/// Copies of this size that can be set aside at a time, a power of two.
+fn max_aside(bytes: usize) -> i32 {
+    i32::from(state::MAX_SAVES) * i32::from(state::SAVE_BYTES) / bytes as i32
+}
+
 impl Gen<'_> {
     pub(super) fn begin_copies(&mut self) {
         if self.plan.copies {
@@ -83,26 +88,32 @@ impl Gen<'_> {
         saved
     }
 
+    /// Bytes of a copy that is set aside, a power of two.
+    fn aside_bytes(&self) -> usize {
+        let bytes = |bucket| -> usize { self.saved(bucket).iter().map(|(_, s)| s.bytes()).sum() };
+        (8 + bytes(false).max(bytes(true))).next_power_of_two()
+    }
+
     /// Whether what actions change fits where a copy is set aside.
     pub(super) fn fits_aside(&self) -> bool {
-        let saved = self.saved(false);
-        let bytes: usize = saved.iter().map(|(_, size)| size.bytes()).sum();
-        8 + bytes <= state::SAVE_BYTES as usize
+        self.aside_bytes() <= state::SAVE_BYTES as usize
     }
 
     /// R2 = where the copy number R2 is set aside, less the offset of all of them.
     fn place_aside(&mut self) {
+        let bytes = self.aside_bytes();
         let a = &mut self.a;
-        a.and(R2, i32::from(state::MAX_SAVES) - 1);
-        a.lsh(R2, state::SAVE_BYTES.trailing_zeros() as i32);
+        a.and(R2, max_aside(bytes) - 1);
+        a.lsh(R2, bytes.trailing_zeros() as i32);
         a.add(R2, R7);
     }
 
     pub(super) fn emit_save(&mut self, bucket: bool) {
         let full = self.block(Block::TooDeep);
+        let most = max_aside(self.aside_bytes());
         let a = &mut self.a;
         a.load(Size::W, R1, R7, state::SAVES);
-        a.jump_if(Cond::Ge, R1, i32::from(state::MAX_SAVES), full);
+        a.jump_if(Cond::Ge, R1, most, full);
         a.mov(R2, R1);
         a.add(R1, 1);
         a.store(Size::W, R7, state::SAVES, R1);
