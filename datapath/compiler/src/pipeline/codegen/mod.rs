@@ -241,14 +241,14 @@ impl Gen<'_> {
             if self.blocks.contains_key(&Block::Return) {
                 self.block(Block::End);
             }
-            let pending = self
-                .blocks
-                .iter()
-                .find(|(block, (_, emitted))| !emitted && **block != Block::Return);
-            let Some((block, label)) = pending.map(|(block, (label, _))| (*block, *label)) else {
-                if self.next_table() || self.next_group() || self.next_meter() {
-                    continue;
-                }
+            let early = self.pending_block(|block| !matches!(block, Block::Finish | Block::Sync));
+            let more = early.is_none() && self.next_table();
+            if more || early.is_none() && (self.next_group() || self.next_meter()) {
+                continue;
+            }
+            // These depend on what all others send.
+            let late = || self.pending_block(|_| true);
+            let Some((block, label)) = early.or_else(late) else {
                 break;
             };
             self.blocks.insert(block, (label, true));
@@ -258,6 +258,15 @@ impl Gen<'_> {
         if self.blocks.contains_key(&Block::Return) {
             self.emit_return();
         }
+    }
+
+    /// A block that something leads to and that isn't emitted yet.
+    fn pending_block(&self, wanted: impl Fn(Block) -> bool) -> Option<(Block, Label)> {
+        let found = self
+            .blocks
+            .iter()
+            .find(|(block, (_, emitted))| !emitted && **block != Block::Return && wanted(**block));
+        found.map(|(block, (label, _))| (*block, *label))
     }
 
     fn shared_block(&mut self, block: Block, label: Label) {
