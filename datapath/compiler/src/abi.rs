@@ -106,6 +106,12 @@ map! {
     EPOCH, 9, "epoch", Array, 4, 8, 1
 }
 
+map! {
+    /// Generation: XDP programs that others jump to: the XDP form of the pipeline of the bridge in
+    /// each slot. A prog array holds programs of one kind only.
+    XDP_JUMPS, 10, "xdp_jumps", ProgArray, 4, 4, MAX_BRIDGES
+}
+
 /// Maps that each generation makes anew.
 pub const GENERATION_MAPS: &[MapSpec] = &[
     PORTS,
@@ -116,6 +122,7 @@ pub const GENERATION_MAPS: &[MapSpec] = &[
     JUMPS,
     RECENT,
     EPOCH,
+    XDP_JUMPS,
 ];
 
 /// State: MAC addresses of one bridge, see [`fdb`].
@@ -186,10 +193,20 @@ pub mod port {
     pub const UNTAGGED_VLAN: i16 = 8;
     /// u8: which VLANs leave with a tag: [`TAGGED_NONE`], [`TAGGED_ALL`], [`TAGGED_LISTED`].
     pub const TAGGED: i16 = 10;
+    /// u8: which XDP programs can send to the device: [`XDP_NONE`], [`XDP_GENERIC`],
+    /// [`XDP_NATIVE`].
+    pub const XDP: i16 = 11;
     /// u32: index in the jumps of the program on the other side of a patch port; 0 if none.
     pub const JUMP: i16 = 12;
     /// Bytes of a record.
     pub const BYTES: usize = 16;
+
+    /// No XDP program sends to the device.
+    pub const XDP_NONE: u8 = 0;
+    /// Those that run in the stack do, not those in drivers.
+    pub const XDP_GENERIC: u8 = 1;
+    /// All do.
+    pub const XDP_NATIVE: u8 = 2;
 
     /// No VLAN leaves untagged.
     pub const NO_VLAN: u16 = 0xffff;
@@ -211,6 +228,8 @@ pub mod port {
         pub untagged_vlan: u16,
         /// See [`TAGGED`].
         pub tagged: u8,
+        /// See [`XDP`].
+        pub xdp: u8,
         /// See [`JUMP`].
         pub jump: u32,
     }
@@ -222,6 +241,7 @@ pub mod port {
             max_len: 0,
             untagged_vlan: NO_VLAN,
             tagged: TAGGED_NONE,
+            xdp: XDP_NONE,
             jump: 0,
         };
 
@@ -236,6 +256,7 @@ pub mod port {
             put(MAX_LEN, &self.max_len.to_ne_bytes());
             put(UNTAGGED_VLAN, &self.untagged_vlan.to_ne_bytes());
             put(TAGGED, &[self.tagged]);
+            put(XDP, &[self.xdp]);
             put(JUMP, &self.jump.to_ne_bytes());
             bytes
         }

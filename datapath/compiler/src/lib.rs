@@ -15,6 +15,8 @@ mod flow_entry;
 mod module;
 pub mod pipeline;
 mod skb;
+mod xdp;
+mod xdp_entry;
 
 pub use entry::{ENTRY_PREFIX, compile_entry};
 pub use error::CompileError;
@@ -23,3 +25,4 @@ pub use finish::{compile_finish, compile_stub};
 pub use flood::compile_flood;
 pub use flow_entry::{FlowEntryFacts, compile_flow_entry};
 pub use module::{BridgeModule, Module, PortModule, Slots, compile};
+pub use xdp_entry::{XdpEntryFacts, XdpMode, compile_xdp_entry};

@@ -8,6 +8,7 @@ use crate::insn::Insn;
 use crate::link;
 use crate::op::{AluOp, AtomicOp, ByteOrder, Cond, Op, Wide};
 use crate::program::{Comment, MapId, Program, Relocation};
+use crate::prune;
 use crate::reg::{Operand, Reg, Size, Width};
 
 /// A place in the program under construction, to jump to before or after it is bound. Belongs to
@@ -365,6 +366,15 @@ impl Assembler {
     /// be reached or after which the program ends, a write to R10, a constant shift or division
     /// that is never valid.
     pub fn finish(self) -> Result<Program, AssembleError> {
+        link::link(self)
+    }
+
+    /// As [`Assembler::finish`], but leaves out what no path leads to.
+    ///
+    /// # Errors
+    /// As [`Assembler::finish`], except for instructions that can't be reached.
+    pub fn finish_reachable(mut self) -> Result<Program, AssembleError> {
+        prune::prune(&mut self);
         link::link(self)
     }
 }

@@ -24,6 +24,7 @@ mod op;
 mod parse;
 mod print;
 mod program;
+mod prune;
 mod refusal;
 mod reg;
 mod relax;

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use aorta_ebpf::{MapId, Program, refusal};
-use aya::programs::{ProgramError, ProgramFd, SchedClassifier};
+use aya::programs::{ProgramError, ProgramFd, SchedClassifier, Xdp};
 use aya::{EbpfLoader, VerifierLogLevel};
 use object::write::{Object, StandardSegment, Symbol, SymbolSection};
 use object::{
@@ -32,6 +32,23 @@ impl Loaded {
     /// Runs it on a frame, outside of any traffic.
     pub fn test_run(&self, frame: &[u8], repeat: u32) -> std::io::Result<sys::TestRun> {
         sys::test_run(self.fd(), frame, 0, repeat)
+    }
+}
+
+/// Kind of a program, which decides where it can be attached and what it can jump to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Tc,
+    Xdp,
+}
+
+impl Kind {
+    /// The section that stands for it in an object file.
+    fn section(self) -> &'static [u8] {
+        match self {
+            Kind::Tc => b"classifier",
+            Kind::Xdp => b"xdp",
+        }
     }
 }
 
@@ -67,23 +84,41 @@ impl Loader {
         program: &Program,
         map_fd: impl Fn(MapId) -> Option<i32>,
     ) -> Result<Loaded, LoadError> {
+        self.load_kind(Kind::Tc, program, map_fd)
+    }
+
+    /// Loads an XDP program, its maps resolved by `map_fd`.
+    pub fn load_xdp(
+        &mut self,
+        program: &Program,
+        map_fd: impl Fn(MapId) -> Option<i32>,
+    ) -> Result<Loaded, LoadError> {
+        self.load_kind(Kind::Xdp, program, map_fd)
+    }
+
+    fn load_kind(
+        &mut self,
+        kind: Kind,
+        program: &Program,
+        map_fd: impl Fn(MapId) -> Option<i32>,
+    ) -> Result<Loaded, LoadError> {
         let name = program.name().to_owned();
         let code = program.encode(map_fd).map_err(|source| LoadError::Encode {
             program: name.clone(),
             source,
         })?;
-        let object = object_file(&name, &code).map_err(|reason| LoadError::Object {
+        let object = object_file(&name, kind, &code).map_err(|reason| LoadError::Object {
             program: name.clone(),
             reason,
         })?;
-        match self.load_object(&name, &object) {
-            Err(LoadError::Kernel { .. }) => self.load_with_log(program, &object),
+        match self.load_object(kind, &name, &object) {
+            Err(LoadError::Kernel { .. }) => self.load_with_log(kind, program, &object),
             other => other,
         }
     }
 
-    fn load_object(&mut self, name: &str, object: &[u8]) -> Result<Loaded, LoadError> {
-        match self.try_load(name, object)? {
+    fn load_object(&mut self, kind: Kind, name: &str, object: &[u8]) -> Result<Loaded, LoadError> {
+        match self.try_load(kind, name, object)? {
             Ok(loaded) => Ok(loaded),
             Err((source, _)) => Err(LoadError::Kernel {
                 program: name.to_owned(),
@@ -92,11 +127,16 @@ impl Loader {
         }
     }
 
-    fn load_with_log(&mut self, program: &Program, object: &[u8]) -> Result<Loaded, LoadError> {
+    fn load_with_log(
+        &mut self,
+        kind: Kind,
+        program: &Program,
+        object: &[u8],
+    ) -> Result<Loaded, LoadError> {
         let name = program.name().to_owned();
         self.0
             .verifier_log_level(VerifierLogLevel::VERBOSE | VerifierLogLevel::STATS);
-        let result = self.try_load(&name, object);
+        let result = self.try_load(kind, &name, object);
         self.0.verifier_log_level(VerifierLogLevel::DISABLE);
         match result? {
             Ok(loaded) => Ok(loaded),
@@ -120,6 +160,7 @@ impl Loader {
     #[allow(clippy::type_complexity)]
     fn try_load(
         &mut self,
+        kind: Kind,
         name: &str,
         object: &[u8],
     ) -> Result<Result<Loaded, (std::io::Error, String)>, LoadError> {
@@ -131,31 +172,37 @@ impl Loader {
             .0
             .load(object)
             .map_err(|e| defect(crate::error::chain(&e)))?;
-        let program: &mut SchedClassifier = ebpf
+        let program = ebpf
             .program_mut(name)
-            .ok_or_else(|| defect("its symbol is missing".into()))?
-            .try_into()
-            .map_err(|e: ProgramError| defect(e.to_string()))?;
-        match program.load() {
-            Ok(()) => {}
+            .ok_or_else(|| defect("its symbol is missing".into()))?;
+        let other = |e: ProgramError| defect(crate::error::chain(&e));
+        let loaded = match kind {
+            Kind::Tc => {
+                let program: &mut SchedClassifier = program.try_into().map_err(other)?;
+                program
+                    .load()
+                    .and_then(|()| program.fd()?.try_clone().map_err(ProgramError::IOError))
+            }
+            Kind::Xdp => {
+                let program: &mut Xdp = program.try_into().map_err(other)?;
+                program
+                    .load()
+                    .and_then(|()| program.fd()?.try_clone().map_err(ProgramError::IOError))
+            }
+        };
+        match loaded {
+            Ok(fd) => Ok(Ok(Loaded(fd))),
             Err(ProgramError::LoadError {
                 io_error,
                 verifier_log,
-            }) => {
-                return Ok(Err((io_error, verifier_log.to_string())));
-            }
-            Err(other) => return Err(defect(crate::error::chain(&other))),
+            }) => Ok(Err((io_error, verifier_log.to_string()))),
+            Err(e) => Err(other(e)),
         }
-        let fd = program
-            .fd()
-            .and_then(|fd| fd.try_clone().map_err(ProgramError::IOError));
-        fd.map(|fd| Ok(Loaded(fd)))
-            .map_err(|e| defect(e.to_string()))
     }
 }
 
-/// An ELF object with one TC program and no maps: their descriptors are in the code already.
-fn object_file(name: &str, code: &[u8]) -> Result<Vec<u8>, String> {
+/// An ELF object with one program and no maps: their descriptors are in the code already.
+fn object_file(name: &str, kind: Kind, code: &[u8]) -> Result<Vec<u8>, String> {
     let mut object = Object::new(BinaryFormat::Elf, Architecture::Bpf, Endianness::Little);
     let segment = |s| object.segment_name(s).to_vec();
     let (text, data) = (
@@ -164,7 +211,7 @@ fn object_file(name: &str, code: &[u8]) -> Result<Vec<u8>, String> {
     );
     let license = object.add_section(data, b"license".to_vec(), SectionKind::Data);
     object.append_section_data(license, b"GPL\0", 1);
-    let section = object.add_section(text, b"classifier".to_vec(), SectionKind::Text);
+    let section = object.add_section(text, kind.section().to_vec(), SectionKind::Text);
     let value = object.append_section_data(section, code, 8);
     object.add_symbol(Symbol {
         name: name.as_bytes().to_vec(),

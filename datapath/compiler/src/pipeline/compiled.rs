@@ -9,7 +9,7 @@ use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::translate::Packet;
 
 use super::change;
-use super::codegen::generate;
+use super::codegen::{self, generate};
 use super::maps::table_memory;
 use super::memory::Memory;
 use super::meters::Places;
@@ -25,6 +25,8 @@ use super::{PipelineError, Refusal, Report};
 pub enum Hook {
     /// tcx ingress: `struct __sk_buff`.
     Tc,
+    /// XDP: `struct xdp_md`.
+    Xdp,
 }
 
 /// What a pipeline depends on besides the tables.
@@ -203,7 +205,21 @@ impl Pipeline {
     /// # Errors
     /// When it can't be assembled.
     pub fn program(&self) -> Result<Program, PipelineError> {
-        Ok(generate(&self.plan, false)?.program)
+        Ok(generate(&self.plan, Hook::Tc)?.program)
+    }
+
+    /// The same tables in front of the stack, at the bridge's slot in
+    /// [`XDP_JUMPS`](crate::abi::XDP_JUMPS), with the same memories: it takes packets that are
+    /// dropped or leave as they came by one port, and leaves all others to [`Pipeline::program`],
+    /// untouched and uncounted. `None` if no flow is such.
+    ///
+    /// # Errors
+    /// When it can't be assembled.
+    pub fn xdp_program(&self) -> Result<Option<Program>, PipelineError> {
+        match codegen::xdp::takes_any(&self.plan) {
+            true => Ok(Some(generate(&self.plan, Hook::Xdp)?.program)),
+            false => Ok(None),
+        }
     }
 
     /// The program at [`jump::resume`](crate::abi::jump::resume), where frames come back from other
@@ -272,7 +288,7 @@ impl Pipeline {
     /// What became of the tables. Takes as much time as [`Pipeline::program`].
     pub fn report(&self) -> Report {
         // A program that can't be assembled has no sizes to report.
-        let generated = generate(&self.plan, false);
+        let generated = generate(&self.plan, Hook::Tc);
         generated.map_or_else(|_| Report::default(), |g| Report::of(&self.plan, &g))
     }
 }

@@ -250,7 +250,7 @@ pub mod state {
     /// What lookups of conjunctions keep, see [`clauses`].
     pub const CLAUSES_AT: i16 = COMMIT_AT + COMMIT_BYTES;
     /// Bytes of all of it; a per-CPU value can have 32 KiB.
-    pub const BYTES: usize = CLAUSES_AT as usize + clauses::BYTES as usize;
+    pub const BYTES: usize = NOTED_AT as usize + 4 * MAX_NOTED as usize;
     /// u32: weights of the buckets, or the best number, that a choice is made by.
     pub const WEIGHT: i16 = 448;
     /// u32: 1 if the meter that was asked last says that the packet is to be dropped.
@@ -295,6 +295,20 @@ pub mod state {
         /// Bytes of all.
         pub const BYTES: i16 = 64 + SLOT_BYTES * SLOTS;
     }
+    /// What XDP programs know besides: they count nothing before they know that they take the
+    /// packet. u32: rules in [`NOTED_AT`].
+    pub const NOTED: i16 = CLAUSES_AT + clauses::BYTES;
+    /// u32: how many of those are counted.
+    pub const NOTED_DONE: i16 = NOTED + 4;
+    /// u32: length of the frame without its outer tag, as the other hook counts it at ports.
+    pub const BARE_LEN: i16 = NOTED + 8;
+    /// u32: what a port's record must at least say ([`XDP`](crate::abi::port::XDP)) for the frame
+    /// to be sent there.
+    pub const XDP_NEEDS: i16 = NOTED + 12;
+    /// Rules that the packet has found, u32 each.
+    pub const NOTED_AT: i16 = NOTED + 16;
+    /// Rules that can be noted.
+    pub const MAX_NOTED: i16 = 64;
     /// u32: number of the action that sends a copy to the daemon, just before it does.
     pub const UPCALL_WHAT: i16 = 496;
     /// u32: bytes of the frame that go along at most.

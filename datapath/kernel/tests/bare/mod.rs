@@ -5,12 +5,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aorta_compiler::abi::{self, COUNTERS, GENERATION_MAPS, JUMPS, PORTS, counter, jump};
+use aorta_compiler::abi::{
+    self, COUNTERS, GENERATION_MAPS, JUMPS, PORTS, XDP_JUMPS, counter, jump,
+};
 use aorta_compiler::pipeline::maps::{self, STATE, flow_stats_spec, ports, stats};
 use aorta_compiler::pipeline::memory::Memory;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_compiler::pipeline::{Hook, Outcome, Pipeline, PipelineConfig};
-use aorta_compiler::{FlowEntryFacts, Origin, compile_finish, compile_flow_entry};
+use aorta_compiler::{
+    FlowEntryFacts, Origin, XdpEntryFacts, XdpMode, compile_finish, compile_flow_entry,
+    compile_xdp_entry,
+};
 use aorta_ebpf::{MapId, Program};
 use aorta_flow::OfPort;
 use aorta_flow::table::{Change, FlowId, Tables};
@@ -64,6 +69,7 @@ impl Bare {
                 ifindex: *ifindex,
                 max_len: MTU_BYTES + aorta_flow::LINK_HEADER_BYTES,
                 tagged: abi::port::TAGGED_ALL,
+                xdp: abi::port::XDP_NATIVE,
                 ..abi::port::Record::FREE
             };
             shared[&PORTS.id]
@@ -131,6 +137,47 @@ impl Bare {
         Ok(())
     }
 
+    /// Puts the XDP form of what runs where XDP entries find it; its instructions.
+    ///
+    /// # Errors
+    /// The sentence of the compiler or the kernel.
+    pub fn install_xdp(&mut self) -> Result<usize, String> {
+        let pipeline = self.pipeline.as_ref().unwrap();
+        let program = pipeline.xdp_program().map_err(|e| chain(&e))?;
+        let Some(program) = program else {
+            self.shared[&XDP_JUMPS.id]
+                .remove(&0u32.to_ne_bytes())
+                .unwrap();
+            return Ok(0);
+        };
+        let root = self.try_load_xdp(&program)?;
+        let jumps = &self.shared[&XDP_JUMPS.id];
+        jumps.set_program(0, root.fd()).unwrap();
+        Ok(program.len())
+    }
+
+    /// The XDP entry of a port.
+    pub fn xdp_entry(&mut self, ofport: u16, mode: XdpMode) -> Loaded {
+        let facts = XdpEntryFacts {
+            port_slot: ofport.into(),
+            ofport: OfPort(ofport),
+            bridge_slot: 0,
+            mode,
+        };
+        let program = compile_xdp_entry(&facts).unwrap();
+        self.try_load_xdp(&program)
+            .unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Says which XDP programs can send to a port.
+    pub fn set_xdp(&self, ofport: u16, xdp: u8) {
+        let ports = &self.shared[&PORTS.id];
+        let slot = u32::from(ofport).to_ne_bytes();
+        let mut record = ports.get(&slot).unwrap().unwrap();
+        record[abi::port::XDP as usize] = xdp;
+        ports.set(&slot, &record).unwrap();
+    }
+
     /// Takes over changes of the tables; false if it takes another program.
     pub fn change(&mut self, changes: &[Change]) -> bool {
         let pipeline = self.pipeline.as_mut().unwrap();
@@ -164,20 +211,35 @@ impl Bare {
     }
 
     fn try_load(&mut self, program: &Program) -> Result<Loaded, String> {
-        let fd = |id: MapId| {
-            if id == maps::BRIDGE_PORTS {
-                return Some(self.bridge_ports.map().raw_fd());
-            }
-            if id == maps::VERSION {
-                return Some(self.version.map().raw_fd());
-            }
-            let table = maps::table_of_memory(id).and_then(|table| self.memories.get(&table));
-            let shared = || self.shared.get(&id).map(Map::raw_fd);
-            let other = || self.others.get(&id).copied();
-            let table = table.map(|memory| memory.map().raw_fd());
-            table.or_else(shared).or_else(other)
-        };
-        self.loader.load(program, fd).map_err(|e| chain(&e))
+        let fds = self.fds(program);
+        let loaded = self.loader.load(program, |id| fds.get(&id).copied());
+        loaded.map_err(|e| chain(&e))
+    }
+
+    fn try_load_xdp(&mut self, program: &Program) -> Result<Loaded, String> {
+        let fds = self.fds(program);
+        let loaded = self.loader.load_xdp(program, |id| fds.get(&id).copied());
+        loaded.map_err(|e| chain(&e))
+    }
+
+    /// Descriptors of the maps of a program.
+    fn fds(&self, program: &Program) -> HashMap<MapId, i32> {
+        let maps = (0..program.len()).filter_map(|at| program.map_at(at));
+        maps.filter_map(|id| Some((id, self.fd(id)?))).collect()
+    }
+
+    fn fd(&self, id: MapId) -> Option<i32> {
+        if id == maps::BRIDGE_PORTS {
+            return Some(self.bridge_ports.map().raw_fd());
+        }
+        if id == maps::VERSION {
+            return Some(self.version.map().raw_fd());
+        }
+        let table = maps::table_of_memory(id).and_then(|table| self.memories.get(&table));
+        let shared = || self.shared.get(&id).map(Map::raw_fd);
+        let other = || self.others.get(&id).copied();
+        let table = table.map(|memory| memory.map().raw_fd());
+        table.or_else(shared).or_else(other)
     }
 
     /// Makes a map of the caller's known to programs, and keeps it.

@@ -92,6 +92,10 @@ impl Gen<'_> {
         let end = self.block(Block::End);
         if self.places.is_empty() {
             self.a.bind(label);
+            // Action sets into which nothing is written have no places either.
+            if let Some(dispatch) = self.dispatch {
+                self.a.bind(dispatch);
+            }
             self.a.jump(end);
             return;
         }

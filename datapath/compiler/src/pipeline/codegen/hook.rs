@@ -1,25 +1,35 @@
 //! All that depends on where a program hangs: how it gets at the frame, and how frames leave.
-//! This is the form for tcx; the context is `struct __sk_buff`.
+//! At tcx the context is `struct __sk_buff`, in XDP `struct xdp_md`. How frames leave in XDP is in
+//! [`super::xdp`].
 
 use aorta_ebpf::{Assembler, Cond, Helper, Label, Operand, Reg, Size};
 
 use crate::emit::CTX;
-use crate::skb;
+use crate::pipeline::Hook;
+use crate::pipeline::layout::state;
+use crate::{skb, xdp};
 
-use Reg::{R0, R1, R2, R3};
+use Reg::{R0, R1, R2, R3, R7};
 
 /// Most bytes of headers that are looked at; no chain of headers is longer in practice.
 const HEADERS_BYTES: i32 = 2048;
 
 /// `data` and `end` = first byte of the frame, and one past the last that can be read.
-pub fn load_frame(a: &mut Assembler, data: Reg, end: Reg) {
-    a.load(Size::W, data, CTX, skb::DATA);
-    a.load(Size::W, end, CTX, skb::DATA_END);
+pub fn load_frame(a: &mut Assembler, hook: Hook, data: Reg, end: Reg) {
+    let (first, past) = match hook {
+        Hook::Tc => (skb::DATA, skb::DATA_END),
+        Hook::Xdp => (xdp::DATA, xdp::DATA_END),
+    };
+    a.load(Size::W, data, CTX, first);
+    a.load(Size::W, end, CTX, past);
 }
 
 /// `dst` = bytes of the frame, without the tag beside it.
-pub fn load_len(a: &mut Assembler, dst: Reg) {
-    a.load(Size::W, dst, CTX, skb::LEN);
+pub fn load_len(a: &mut Assembler, hook: Hook, dst: Reg) {
+    match hook {
+        Hook::Tc => a.load(Size::W, dst, CTX, skb::LEN),
+        Hook::Xdp => a.load(Size::W, dst, R7, state::LEN),
+    }
 }
 
 /// Goes to `none` if no tag is kept beside the frame. Uses R1.
@@ -39,14 +49,14 @@ pub fn load_tpid(a: &mut Assembler, dst: Reg) {
     a.be16(dst);
 }
 
-/// Makes more of the frame readable, then goes to `again`; to `all_there` if all of it is, and to
+/// At tcx: makes more of the frame readable, then goes to `again`; to `all_there` if all of it is, and to
 /// `failed` if the kernel has no memory. R2 and R3 are as [`load_frame`] left them. Uses R0, R1 on
 /// the way to `all_there`.
 pub fn pull(a: &mut Assembler, again: Label, all_there: Label, failed: Label) {
     let whole = a.label("whole");
     a.mov(R1, R3);
     a.sub(R1, R2);
-    load_len(a, R0);
+    load_len(a, Hook::Tc, R0);
     a.jump_if(Cond::Ge, R1, R0, all_there);
     a.jump_if(Cond::Ge, R1, HEADERS_BYTES, all_there);
     a.mov(R2, HEADERS_BYTES);

@@ -22,6 +22,7 @@ pub mod site;
 mod steps;
 mod table;
 pub mod upcalls;
+pub mod xdp;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -34,7 +35,7 @@ use super::layout::{self, state};
 use super::maps::{STATE, VERSION};
 use super::plan::Plan;
 use super::shape::Step;
-use super::{PipelineError, commit};
+use super::{Hook, PipelineError, commit};
 use crate::emit::lookup_index;
 use site::Site;
 
@@ -86,6 +87,8 @@ pub enum Block {
     Malformed,
     /// Ends without a word.
     Lost,
+    /// Leaves the packet to the other hook.
+    Pass,
 }
 
 /// Emits a bridge's program.
@@ -94,6 +97,8 @@ pub struct Gen<'p> {
     pub a: Assembler,
     /// What for.
     pub plan: &'p Plan,
+    /// Where the program hangs.
+    pub hook: Hook,
     /// What can be changed in packets' bytes.
     pub changes: &'p commit::Changes,
     heads: BTreeMap<u8, Label>,
@@ -126,16 +131,26 @@ pub struct Generated {
     pub fields: BTreeSet<FieldId>,
 }
 
-/// Emits the program of a plan.
+/// Emits the program of a plan for a hook.
 ///
 /// # Errors
 /// When it can't be assembled: a defect.
-pub fn generate(plan: &Plan, resume: bool) -> Result<Generated, PipelineError> {
-    let _ = resume;
-    let code = emit(plan);
+pub fn generate(plan: &Plan, hook: Hook) -> Result<Generated, PipelineError> {
+    // What XDP programs do changes no bytes.
+    let none = commit::Changes::default();
+    let changes = match hook {
+        Hook::Tc => &plan.changes,
+        Hook::Xdp => &none,
+    };
+    let code = emit(plan, hook, changes);
     let fields = code.parsed_fields();
     let (tables, parse_insns) = (code.sizes, code.parse_insns);
-    let program = code.a.finish().map_err(|source| PipelineError::Assemble {
+    let finished = match hook {
+        Hook::Tc => code.a.finish(),
+        // Behind flows that are left to the other hook there may be nothing.
+        Hook::Xdp => code.a.finish_reachable(),
+    };
+    let program = finished.map_err(|source| PipelineError::Assemble {
         bridge: plan.config.bridge.clone(),
         source: Box::new(source),
     })?;
@@ -148,12 +163,17 @@ pub fn generate(plan: &Plan, resume: bool) -> Result<Generated, PipelineError> {
 }
 
 /// Emits all code.
-fn emit(plan: &Plan) -> Gen<'_> {
-    let name = format!("bridge_{}", plan.config.bridge_slot);
+fn emit<'p>(plan: &'p Plan, hook: Hook, changes: &'p commit::Changes) -> Gen<'p> {
+    let kind = match hook {
+        Hook::Tc => "bridge",
+        Hook::Xdp => "xdp_bridge",
+    };
+    let name = format!("{kind}_{}", plan.config.bridge_slot);
     let mut code = Gen {
         a: Assembler::new(&name),
         plan,
-        changes: &plan.changes,
+        hook,
+        changes,
         heads: BTreeMap::new(),
         blocks: BTreeMap::new(),
         places: Vec::new(),
@@ -196,7 +216,9 @@ impl Gen<'_> {
         lookup_index(a, STATE.id, INDEX, 0);
         a.jump_if(Cond::Eq, R0, 0, lost);
         a.mov(R7, R0);
-        self.enter_again();
+        if self.hook == Hook::Tc {
+            self.enter_again();
+        }
         let a = &mut self.a;
         if self.plan.has_memory() || !self.plan.extras.upcalls.is_empty() {
             a.load_map_value(R1, VERSION, 0);
@@ -272,10 +294,19 @@ impl Gen<'_> {
     fn shared_block(&mut self, block: Block, label: Label) {
         self.a.comment(format!("{block:?}"));
         self.a.bind(label);
+        if self.hook == Hook::Xdp {
+            self.xdp_block(block);
+        } else {
+            self.tc_block(block);
+        }
+    }
+
+    fn tc_block(&mut self, block: Block) {
         match block {
             Block::Return => {}
             Block::End => self.emit_end(),
             Block::Finish => self.emit_finish(),
+            Block::Pass => {}
             Block::Sync => self.emit_sync(),
             Block::AllPorts => self.emit_all_ports(),
             Block::Save => self.emit_save(false),

@@ -12,6 +12,7 @@ use super::site::Site;
 use super::{Block, Gen, INDEX, bits, hook, key};
 use crate::abi::{COUNTERS, MAX_PORTS, PORTS, counter, port};
 use crate::emit::{count, count_frame, lookup, lookup_index};
+use crate::pipeline::Hook;
 use crate::pipeline::commit::{CommitFacts, emit_commit};
 use crate::pipeline::layout::state;
 use crate::pipeline::maps::{BRIDGE_PORTS, ports};
@@ -65,6 +66,9 @@ impl Gen<'_> {
 
     /// Sends to the port whose slot plus 1 is in R1, 0 for none; `skip` is bound behind it.
     pub(super) fn send(&mut self, site: &Site, skip: Label, tail: bool) -> bool {
+        if self.hook == Hook::Xdp {
+            return self.xdp_send(site, skip, tail);
+        }
         let (first, known) = (self.a.label("first"), self.a.label("known_port"));
         let sync = self.block(Block::Sync);
         let a = &mut self.a;

@@ -9,6 +9,7 @@ use aorta_flow::translate::MAX_LOOKUPS;
 use super::site::{ListEnd, Params, Site};
 use super::{Block, Gen, INDEX, key};
 use crate::emit::lookup_index;
+use crate::pipeline::Hook;
 use crate::pipeline::layout::state;
 use crate::pipeline::maps::{FLOW_STATS, stats, table_memory};
 use crate::pipeline::plan::TablePlan;
@@ -104,8 +105,11 @@ impl Gen<'_> {
     }
 
     fn hit_inline(&mut self, number: u8, rule: &Rule) {
+        if self.passes(rule.shape) {
+            return;
+        }
         self.own_port(number);
-        self.count_rule((rule.id.0 as i32).into());
+        self.found_rule((rule.id.0 as i32).into());
         let site = Site {
             table: number,
             params: Params::Inline(rule.params.clone()),
@@ -132,7 +136,7 @@ impl Gen<'_> {
         self.a.bind(hit);
         self.own_port(number);
         self.a.load(Size::W, R1, R8, record::RULE);
-        self.count_rule(R1.into());
+        self.found_rule(R1.into());
         self.by_shape(number, shapes);
     }
 
@@ -156,6 +160,9 @@ impl Gen<'_> {
         }
         for (shape, label) in codes {
             self.a.bind(label);
+            if self.passes(shape) {
+                continue;
+            }
             self.actions(shape, &site);
             self.deferred_code();
         }
@@ -204,8 +211,16 @@ impl Gen<'_> {
         }
     }
 
+    /// Counts the packet for a rule, or notes that it is to be. Uses R0 to R5.
+    fn found_rule(&mut self, rule: Operand) {
+        match self.hook {
+            Hook::Tc => self.count_rule(rule),
+            Hook::Xdp => self.note_hit(rule),
+        }
+    }
+
     /// Counts the packet for a rule. Uses R0 to R5.
-    fn count_rule(&mut self, rule: Operand) {
+    pub(super) fn count_rule(&mut self, rule: Operand) {
         let a = &mut self.a;
         let counted = a.label("counted");
         lookup_index(a, FLOW_STATS, INDEX, rule);

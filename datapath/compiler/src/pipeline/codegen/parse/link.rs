@@ -6,6 +6,7 @@ use aorta_packet::{ETH_HEADER_LEN, ETHERTYPE_NONE, TPID_8021AD, TPID_8021Q, VLAN
 
 use super::super::{Block, hook};
 use super::Parser;
+use crate::pipeline::Hook;
 use crate::pipeline::layout::{state, vlan};
 
 use Reg::{R0, R1, R2, R3, R4, R7, R8, R9};
@@ -25,9 +26,10 @@ impl Parser<'_, '_> {
         let malformed = self.code.block(Block::Malformed);
         let again = self.again;
         let short = self.short_of(malformed);
+        let kind = self.code.hook;
         let a = &mut self.code.a;
         a.bind(again);
-        hook::load_frame(a, R2, R3);
+        hook::load_frame(a, kind, R2, R3);
         a.mov(R9, R2);
         a.add(R9, ETH_HEADER_LEN as i32);
         a.jump_if(Cond::Gt, R9, R3, short);
@@ -56,7 +58,9 @@ impl Parser<'_, '_> {
         let a = &mut self.code.a;
         a.load(Size::H, R8, R2, 12);
         a.be16(R8);
-        if self.wants(FieldId::VLAN_TCI) || self.code.changes.tags() {
+        if self.code.hook == Hook::Xdp {
+            self.no_outer_tag();
+        } else if self.wants(FieldId::VLAN_TCI) || self.code.changes.tags() {
             let [untagged, known] = ["untagged", "tag_known"].map(|name| self.code.a.label(name));
             hook::jump_if_no_tag(&mut self.code.a, untagged);
             hook::load_tci(&mut self.code.a, R1);
@@ -90,8 +94,10 @@ impl Parser<'_, '_> {
     pub(super) fn rare_link(&mut self, typed: Label) {
         let [first, second, llc, read] =
             ["first_tag", "second_tag", "llc", "link_read"].map(|name| self.code.a.label(name));
-        hook::jump_if_no_tag(&mut self.code.a, first);
-        self.code.a.jump(second);
+        if self.code.hook == Hook::Tc {
+            hook::jump_if_no_tag(&mut self.code.a, first);
+            self.code.a.jump(second);
+        }
         self.code.a.bind(first);
         self.skip_unless_tag(llc);
         self.need(VLAN_TAG_LEN as i32, read);

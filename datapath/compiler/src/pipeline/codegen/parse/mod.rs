@@ -16,6 +16,7 @@ use aorta_ebpf::{AluOp, Cond, Label, Reg, Size, Width};
 use aorta_flow::field::FieldId;
 
 use super::{Block, Gen, hook, key};
+use crate::pipeline::Hook;
 use crate::pipeline::layout::{self, state};
 
 use Reg::{R1, R2, R3, R7, R8, R9};
@@ -273,16 +274,23 @@ impl Parser<'_, '_> {
 
     /// `dst` = bytes of the frame from R9 on. Uses R1.
     fn bytes_there(&mut self, dst: Reg) {
+        let kind = self.code.hook;
         let a = &mut self.code.a;
         a.mov(R1, R9);
         a.sub(R1, R2);
-        hook::load_len(a, dst);
+        hook::load_len(a, kind, dst);
         a.alu(AluOp::Sub, Width::W64, dst, R1);
     }
 
     fn out_of_line(&mut self) {
         for (label, absent) in std::mem::take(&mut self.short) {
             let again = self.again;
+            if self.code.hook == Hook::Xdp {
+                // All of the frame can be read.
+                self.code.a.bind(label);
+                self.code.a.jump(absent);
+                continue;
+            }
             let failed = self.code.block(Block::Failed);
             self.code.a.bind(label);
             hook::pull(&mut self.code.a, again, absent, failed);

@@ -1,0 +1,222 @@
+//! What XDP programs do otherwise. They take a packet only if all that becomes of it is a drop, or
+//! that it leaves as it is by one port that XDP can send to; every other packet goes on to the
+//! program at tcx as if there were no XDP. So nothing is counted before that is known: rules that
+//! the packet finds are noted, and counted at the end.
+
+use aorta_ebpf::{Cond, Helper, Label, Operand, Reg, Size};
+use aorta_flow::DropReason;
+
+use super::site::Site;
+use super::{Block, Gen, INDEX, commit};
+use crate::abi::{COUNTERS, PORTS, counter, port};
+use crate::emit::{count, lookup, lookup_index};
+use crate::pipeline::Hook;
+use crate::pipeline::layout::state;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::shape::{Shape, Step};
+use crate::xdp;
+
+use Reg::{R0, R1, R2, R3, R7, R8, R9};
+
+/// Whether XDP programs can do all that flows of a shape do.
+pub fn takes(shape: &Shape) -> bool {
+    let steps = shape.all_steps();
+    steps.into_iter().all(takes_step)
+}
+
+/// Whether there is any flow that XDP programs can do.
+pub fn takes_any(plan: &Plan) -> bool {
+    plan.used_shapes().iter().any(|shape| takes(shape))
+}
+
+/// Whether XDP programs can do a step, apart from those within it: what changes no bytes and makes
+/// no copies by itself.
+fn takes_step(step: &Step) -> bool {
+    let no_header = |field| commit::dirty_bit(field) == 0;
+    match step {
+        Step::Set { field, .. } | Step::Clear(field) => no_header(*field),
+        Step::Move { to, .. } | Step::Pop(to) => no_header(to.field),
+        Step::Push(_)
+        | Step::Output(_)
+        | Step::OutputInPort
+        | Step::Resubmit { .. }
+        | Step::Clone(_)
+        | Step::Exit => true,
+        Step::SetTag(_)
+        | Step::CheckLarger(..)
+        | Step::Enqueue(..)
+        | Step::SetQueue(_)
+        | Step::PopQueue
+        | Step::OutputField(_)
+        | Step::OutputAll
+        | Step::OutputNormal
+        | Step::Other(_) => false,
+    }
+}
+
+impl Gen<'_> {
+    /// Leaves packets that find flows of a shape to the other hook, if they have to be. True if
+    /// control never comes to what is behind it.
+    pub(super) fn passes(&mut self, shape: u32) -> bool {
+        let passes = self.hook == Hook::Xdp
+            && self
+                .plan
+                .shapes
+                .get(shape)
+                .is_some_and(|shape| !takes(shape));
+        if passes {
+            let pass = self.block(Block::Pass);
+            self.a.jump(pass);
+        }
+        passes
+    }
+
+    /// Notes a rule that the packet found. Uses R1 to R3.
+    pub(super) fn note_hit(&mut self, rule: Operand) {
+        let pass = self.block(Block::Pass);
+        let a = &mut self.a;
+        a.load(Size::W, R2, R7, state::NOTED);
+        a.jump_if(Cond::Ge, R2, i32::from(state::MAX_NOTED), pass);
+        a.mov(R3, R2);
+        a.add(R2, 1);
+        a.store(Size::W, R7, state::NOTED, R2);
+        a.lsh(R3, 2);
+        a.add(R3, R7);
+        a.store(Size::W, R3, state::NOTED_AT, rule);
+    }
+
+    /// The port whose slot plus 1 is in R1 becomes pending, unless another one is: copies are left
+    /// to the other hook, as is what goes to no port. `skip` is bound behind it.
+    pub(super) fn xdp_send(&mut self, site: &Site, skip: Label, tail: bool) -> bool {
+        let pass = self.block(Block::Pass);
+        let a = &mut self.a;
+        a.jump_if(Cond::Eq, R1, 0, pass);
+        a.load(Size::W, R2, R7, state::PENDING);
+        a.jump_if(Cond::Ne, R2, 0, pass);
+        a.store(Size::W, R7, state::PENDING, R1);
+        a.bind(skip);
+        if tail {
+            let end = self.flow_end(site.bare);
+            self.a.jump(end);
+        }
+        tail
+    }
+
+    pub(super) fn xdp_block(&mut self, block: Block) {
+        match block {
+            Block::Return => {}
+            Block::End => self.emit_end(),
+            Block::Finish => self.xdp_finish(),
+            Block::Save => self.emit_save(false),
+            Block::Restore => self.emit_restore(false),
+            Block::ActionSet => self.emit_action_set(),
+            Block::ActionSetOver => self.emit_action_set_over(),
+            Block::Exit => self.emit_exit(),
+            Block::Sync
+            | Block::AllPorts
+            | Block::SaveBucket
+            | Block::RestoreBucket
+            | Block::Upcall
+            | Block::DropPacket
+            | Block::TooDeep
+            | Block::Failed
+            | Block::Malformed
+            | Block::Lost
+            | Block::Pass => {
+                self.a.mov(R0, xdp::PASS);
+                self.a.exit();
+            }
+        }
+    }
+
+    /// The packet leaves by the port that is pending, or is dropped, or is left to the other hook:
+    /// from the first counter on it is taken.
+    fn xdp_finish(&mut self) {
+        let [nothing, taken, known] = ["nothing", "taken", "known"].map(|name| self.a.label(name));
+        let drop = self.a.label("drop");
+        let pass = self.block(Block::Pass);
+        let a = &mut self.a;
+        a.load(Size::W, R1, R7, state::PENDING);
+        a.jump_if(Cond::Eq, R1, 0, nothing);
+        a.sub(R1, 1);
+        lookup_index(a, PORTS.id, INDEX, R1);
+        a.jump_if(Cond::Eq, R0, 0, pass);
+        a.mov(R9, R0);
+        a.load(Size::B, R1, R9, port::XDP);
+        a.load(Size::W, R2, R7, state::XDP_NEEDS);
+        a.jump_if(Cond::Lt, R1, R2, pass);
+        a.load(Size::W, R1, R9, port::MAX_LEN);
+        a.load(Size::W, R2, R7, state::BARE_LEN);
+        a.jump_if(Cond::Gt, R2, R1, pass);
+        a.load(Size::W, R8, R9, port::IFINDEX);
+        a.jump_if(Cond::Eq, R8, 0, pass);
+        lookup(a, COUNTERS.id, INDEX);
+        a.jump_if(Cond::Eq, R0, 0, pass);
+        self.count_bare(counter::TX_PACKETS, counter::TX_BYTES);
+        let a = &mut self.a;
+        a.jump(taken);
+        a.bind(nothing);
+        a.load(Size::W, R1, R7, state::INGRESS);
+        lookup_index(a, COUNTERS.id, INDEX, R1);
+        a.jump_if(Cond::Eq, R0, 0, pass);
+        a.mov(R8, 8 * DropReason::TableMiss.index() as i32);
+        a.load(Size::W, R1, R7, state::MISSED);
+        a.jump_if(Cond::Ne, R1, 0, known);
+        a.mov(R8, 8 * DropReason::FlowDrop.index() as i32);
+        a.bind(known);
+        a.add(R0, R8);
+        count(a, counter::DROPS, 1);
+        a.mov(R8, 0);
+        a.bind(taken);
+        self.count_received();
+        self.count_noted();
+        let a = &mut self.a;
+        a.jump_if(Cond::Eq, R8, 0, drop);
+        a.mov(R1, R8);
+        a.mov(R2, 0);
+        a.call(Helper::Redirect);
+        a.exit();
+        a.bind(drop);
+        a.mov(R0, xdp::DROP);
+        a.exit();
+    }
+
+    /// Counts the frame in the counters that R0 points to. Uses R1, R2.
+    fn count_bare(&mut self, packets: usize, bytes: usize) {
+        count(&mut self.a, packets, 1);
+        self.a.load(Size::W, R2, R7, state::BARE_LEN);
+        count(&mut self.a, bytes, R2);
+    }
+
+    fn count_received(&mut self) {
+        let uncounted = self.a.label("uncounted");
+        let a = &mut self.a;
+        a.load(Size::W, R1, R7, state::INGRESS);
+        lookup_index(a, COUNTERS.id, INDEX, R1);
+        a.jump_if(Cond::Eq, R0, 0, uncounted);
+        self.count_bare(counter::RX_PACKETS, counter::RX_BYTES);
+        self.a.bind(uncounted);
+    }
+
+    /// Counts the packet for all rules that were noted. R8 is kept.
+    fn count_noted(&mut self) {
+        let done = self.a.label("all_counted");
+        let a = &mut self.a;
+        a.store(Size::W, R7, state::NOTED_DONE, 0);
+        let next = a.here("next_noted");
+        a.may_goto(done);
+        a.load(Size::W, R1, R7, state::NOTED_DONE);
+        a.load(Size::W, R2, R7, state::NOTED);
+        a.jump_if(Cond::Ge, R1, R2, done);
+        a.jump_if(Cond::Ge, R1, i32::from(state::MAX_NOTED), done);
+        a.mov(R2, R1);
+        a.add(R1, 1);
+        a.store(Size::W, R7, state::NOTED_DONE, R1);
+        a.lsh(R2, 2);
+        a.add(R2, R7);
+        a.load(Size::W, R1, R2, state::NOTED_AT);
+        self.count_rule(R1.into());
+        self.a.jump(next);
+        self.a.bind(done);
+    }
+}

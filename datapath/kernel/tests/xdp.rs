@@ -1,0 +1,400 @@
+//! The XDP form of pipelines against the form at tcx and against the interpreter, in test runs:
+//! what it takes, it does as they do; what it leaves to tcx, it leaves without a trace. Needs root.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bare;
+mod lab;
+
+use std::collections::BTreeMap;
+
+use aorta_compiler::XdpMode;
+use aorta_compiler::abi::{counter, port};
+use aorta_flow::table::{FlowId, Tables};
+use aorta_flow::{
+    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortVlan, Snapshot, Verdict,
+};
+use aorta_kernel::Loaded;
+use aorta_packet::{MacAddr, Tci, VlanTag};
+use aorta_testing::packet::{Ipv4, Network, Packet, Transport};
+use aorta_testing::tables::{Kind, Profile, random_case};
+use aorta_testing::{Case, Frame, Offload, Rng};
+
+use bare::{Bare, MTU_BYTES};
+use lab::{Lab, Tap};
+
+const PORTS: u16 = 4;
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+const XDP_REDIRECT: u32 = 4;
+const TC_SHOT: u32 = 2;
+const TC_REDIRECT: u32 = 7;
+const MAX_RULES: u32 = 1024;
+
+/// A bridge in the kernel, in both forms.
+struct Rig {
+    bare: Bare,
+    taps: Vec<Tap>,
+    tc: Vec<Loaded>,
+    xdp: Vec<Loaded>,
+    _lab: Lab,
+}
+
+/// All that is counted: words of each port, packets and bytes of each flow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Counted {
+    ports: Vec<Vec<u64>>,
+    flows: BTreeMap<FlowId, (u64, u64)>,
+}
+
+impl Counted {
+    fn since(&self, before: &Counted) -> Counted {
+        let less =
+            |now: &[u64], before: &[u64]| now.iter().zip(before).map(|(n, b)| n - b).collect();
+        let ports = self.ports.iter().zip(&before.ports);
+        let flows = self.flows.iter().map(|(flow, now)| {
+            let before = before.flows[flow];
+            (*flow, (now.0 - before.0, now.1 - before.1))
+        });
+        Counted {
+            ports: ports.map(|(now, before)| less(now, before)).collect(),
+            flows: flows.collect(),
+        }
+    }
+
+    /// Numbers of ports that were sent to.
+    fn sent_to(&self) -> Vec<u16> {
+        let sent = (1..).zip(&self.ports);
+        let sent = sent.filter(|(_, words)| words[counter::TX_PACKETS] > 0);
+        sent.map(|(number, _)| number).collect()
+    }
+
+    fn dropped(&self, port: u16) -> Vec<DropReason> {
+        let words = &self.ports[usize::from(port) - 1][counter::DROPS..];
+        let reasons = DropReason::ALL.iter().zip(words);
+        reasons.filter(|(_, n)| **n > 0).map(|(r, _)| *r).collect()
+    }
+}
+
+impl Rig {
+    fn new(test: &str) -> Rig {
+        let lab = Lab::new(test);
+        let taps: Vec<Tap> = (1..=PORTS)
+            .map(|n| lab.tap(&format!("{test}{n}"), MTU_BYTES as u16))
+            .collect();
+        let devices: Vec<(u16, u32)> = (1..).zip(taps.iter().map(|t| t.ifindex.get())).collect();
+        let mut bare = Bare::new(&devices, MAX_RULES);
+        Rig {
+            tc: (1..=PORTS).map(|port| bare.entry(port)).collect(),
+            xdp: (1..=PORTS)
+                .map(|port| bare.xdp_entry(port, XdpMode::Native))
+                .collect(),
+            bare,
+            taps,
+            _lab: lab,
+        }
+    }
+
+    fn counted(&self, tables: &Tables) -> Counted {
+        let stats = |id| self.bare.stats(self.bare.rule(id).unwrap());
+        Counted {
+            ports: (1..=PORTS).map(|port| self.bare.counters(port)).collect(),
+            flows: tables.flows().map(|f| (f.id, stats(f.id))).collect(),
+        }
+    }
+
+    fn reference(&self, tables: &Tables) -> Interpreter {
+        let ports = (1..).zip(&self.taps).map(|(number, tap)| Port {
+            name: tap.name.clone(),
+            ofport: OfPort(number),
+            vlan: PortVlan::DEFAULT,
+            attachment: Attachment::Netdev {
+                ifindex: tap.ifindex,
+                up: true,
+                mtu_bytes: MTU_BYTES,
+            },
+        });
+        let bridge = Bridge {
+            name: "br0".into(),
+            mac_aging_s: 300,
+            mac_table_size: 100,
+            forward_bpdu: false,
+            ports: ports.collect(),
+        };
+        let mut reference = Interpreter::new(&Snapshot {
+            bridges: vec![bridge],
+        });
+        assert!(reference.set_tables(&"br0".into(), tables.clone()));
+        reference
+    }
+
+    /// Runs a frame in all three. True if XDP took it.
+    fn check(&self, tables: &Tables, reference: &mut Interpreter, frame: &Frame) -> bool {
+        let at = usize::from(frame.in_port.0) - 1;
+        let before = self.counted(tables);
+        let xdp = self.xdp[at].test_run(&frame.bytes, 1).unwrap();
+        let between = self.counted(tables);
+        let tc = self.tc[at].test_run(&frame.bytes, 1).unwrap();
+        let by_tc = self.counted(tables).since(&between);
+        let by_xdp = between.since(&before);
+        for tap in &self.taps {
+            tap.receive_all();
+        }
+        let flows = |reference: &Interpreter| -> BTreeMap<FlowId, (u64, u64)> {
+            let count = |id| reference.flow_count(&"br0".into(), id);
+            let flows = tables.flows().map(|f| (f.id, count(f.id)));
+            flows.map(|(id, n)| (id, (n.packets, n.bytes))).collect()
+        };
+        let flows_before = flows(reference);
+        let verdict = reference.receive(&self.taps[at].name, &frame.bytes, 0);
+        let said = Counted {
+            ports: Vec::new(),
+            flows: flows(reference),
+        };
+        let said = said.since(&Counted {
+            ports: Vec::new(),
+            flows: flows_before,
+        });
+        assert_eq!(xdp.frame, frame.bytes, "XDP changes no bytes");
+        if xdp.verdict == XDP_PASS {
+            assert_eq!(before, between, "left to tcx, but counted");
+            return false;
+        }
+        let tc_verdict = match xdp.verdict {
+            XDP_REDIRECT => TC_REDIRECT,
+            XDP_DROP => TC_SHOT,
+            other => panic!("verdict {other}"),
+        };
+        assert_eq!(tc.verdict, tc_verdict);
+        assert_eq!(by_xdp, without_tag(by_tc, &frame.bytes));
+        assert_eq!(by_xdp.flows, said.flows);
+        self.check_leaving(&by_xdp, &verdict, frame);
+        true
+    }
+
+    fn check_leaving(&self, by_xdp: &Counted, verdict: &Verdict, frame: &Frame) {
+        let number = |name: &aorta_flow::PortName| {
+            1 + self.taps.iter().position(|tap| tap.name == *name).unwrap() as u16
+        };
+        let expected: Vec<u16> = verdict.outputs.iter().map(|o| number(&o.port)).collect();
+        assert_eq!(by_xdp.sent_to(), expected);
+        assert!(verdict.outputs.iter().all(|o| o.frame == frame.bytes));
+        let dropped: Vec<DropReason> = verdict.drops.iter().map(|(_, reason)| *reason).collect();
+        assert_eq!(by_xdp.dropped(frame.in_port.0), dropped);
+    }
+}
+
+/// Test runs keep the tag in the frame, so that the program at tcx counts it at ports.
+fn without_tag(mut counted: Counted, frame: &[u8]) -> Counted {
+    if !matches!(frame[12..14], [0x81, 0x00] | [0x88, 0xa8]) {
+        return counted;
+    }
+    for words in &mut counted.ports {
+        words[counter::RX_BYTES] -= 4 * words[counter::RX_PACKETS];
+        words[counter::TX_BYTES] -= 4 * words[counter::TX_PACKETS];
+    }
+    counted
+}
+
+/// Installs a case and runs its frames: how many there were, and how many XDP took. `None` if the
+/// compiler refuses the tables.
+fn run(rig: &mut Rig, case: &Case) -> Option<(usize, usize)> {
+    let tables = case.tables().unwrap();
+    rig.bare.install(&tables).ok()?;
+    rig.bare.clear_stats();
+    rig.bare
+        .install_xdp()
+        .unwrap_or_else(|e| panic!("{e}\n{case}"));
+    let mut reference = rig.reference(&tables);
+    let mut taken = 0;
+    let mut frames = 0;
+    for frame in case.frames.iter().filter(|f| f.offload == Offload::None) {
+        frames += 1;
+        let run = std::panic::AssertUnwindSafe(|| rig.check(&tables, &mut reference, frame));
+        match std::panic::catch_unwind(run) {
+            Ok(took) => taken += usize::from(took),
+            Err(_) => panic!("with the frame {frame} of\n{case}"),
+        }
+    }
+    Some((frames, taken))
+}
+
+/// Runs random cases: installed ones, their frames, and how many XDP took.
+fn random(test: &str, without: &[Kind], cases: u64) -> (u64, usize, usize) {
+    let profile = Profile {
+        ports: PORTS,
+        without: without.to_vec(),
+        // Shorter ones the kernel refuses in test runs at tcx.
+        least_bytes: 54,
+        ..Profile::default()
+    };
+    let mut rig = Rig::new(test);
+    let mut sums = (0, 0, 0);
+    for seed in 0..cases {
+        let case = random_case(&profile, &mut Rng::new(seed));
+        if let Some((frames, taken)) = run(&mut rig, &case) {
+            sums = (sums.0 + 1, sums.1 + frames, sums.2 + taken);
+        }
+    }
+    println!(
+        "{test}: {} of {cases} cases, {} frames, {} taken",
+        sums.0, sums.1, sums.2
+    );
+    sums
+}
+
+fn cases(usual: u64) -> u64 {
+    let asked = std::env::var("AORTA_DIFF_CASES").ok();
+    asked.and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
+/// Meters go by the clock, and what is learned changes the tables.
+const NEVER: [Kind; 3] = [Kind::Meter, Kind::Learn, Kind::Truncated];
+
+#[test]
+fn whatever_flows_do_xdp_does_it_rightly_or_not_at_all() {
+    let n = cases(40);
+    let (installed, frames, taken) = random("xa", &NEVER, n);
+    assert!(installed >= n / 3, "{installed}");
+    assert!(taken > 0 && taken < frames, "{taken} of {frames}");
+}
+
+#[test]
+fn what_xdp_can_do_it_takes() {
+    let mut without = NEVER.to_vec();
+    without.extend([
+        Kind::Flood,
+        Kind::Normal,
+        Kind::Controller,
+        Kind::OutputField,
+        Kind::Queue,
+        Kind::SetHeader,
+        Kind::Modify,
+        Kind::Vlan,
+        Kind::Mpls,
+        Kind::Ttl,
+        Kind::Loop,
+        Kind::Group,
+        Kind::Select,
+        Kind::Failover,
+        Kind::Multipath,
+        Kind::Bundle,
+        Kind::CheckLength,
+        Kind::InPort,
+    ]);
+    let n = cases(40);
+    let (installed, frames, taken) = random("xb", &without, n);
+    assert!(installed >= n / 2, "{installed}");
+    assert!(taken * 3 > frames, "{taken} of {frames}");
+}
+
+fn udp(tags: &[(u16, u16)], port: u16) -> Frame {
+    let packet = Packet {
+        dst: MacAddr([2, 0, 0, 0, 0, 2]),
+        src: MacAddr([2, 0, 0, 0, 0, 1]),
+        tags: tags
+            .iter()
+            .map(|(tpid, tci)| VlanTag {
+                tpid: *tpid,
+                tci: Tci(*tci),
+            })
+            .collect(),
+        labels: Vec::new(),
+        network: Network::Ipv4(Ipv4 {
+            src: 0x0a00_0001,
+            dst: 0x0a00_0002,
+            tos: 0,
+            ttl: 64,
+            fragment: 0,
+            options: Vec::new(),
+            transport: Transport::Udp(1000, port, true),
+        }),
+        trailer: vec![0; 20],
+    };
+    Frame {
+        in_port: OfPort(1),
+        offload: Offload::None,
+        bytes: packet.bytes(),
+    }
+}
+
+fn tables(lines: &str) -> Tables {
+    let flows: String = lines
+        .lines()
+        .map(|line| format!("flow {}\n", line.trim()))
+        .collect();
+    flows.parse::<Case>().unwrap().tables().unwrap()
+}
+
+#[test]
+fn each_thing_that_xdp_cant_do_is_left_to_tcx() {
+    let mut rig = Rig::new("xc");
+    let can = [
+        "output:2",
+        "output:1",
+        "in_port",
+        "drop",
+        "set_field:7->reg0,output:3",
+        "push:NXM_OF_ETH_SRC[],pop:NXM_NX_REG1[0..15],output:3",
+        "write_actions(output:2)",
+        "clone(set_field:7->reg0),output:3",
+        "resubmit(,1)",
+        "resubmit(,1),output:1",
+        "exit,output:2,output:3",
+    ];
+    let cannot = [
+        "output:2,output:3",
+        "all",
+        "normal",
+        "controller",
+        "output:77",
+        "set_queue:1,output:2",
+        "output:NXM_NX_REG0[]",
+        "set_field:02:00:00:00:00:09->eth_dst,output:2",
+        "push_vlan:0x8100,set_field:4101->vlan_vid,output:2",
+        "dec_ttl,output:2",
+        "resubmit(,1),output:3",
+        "output:3,write_actions(output:2)",
+        "output:4",
+    ];
+    rig.bare.set_xdp(4, port::XDP_GENERIC);
+    let all = can
+        .iter()
+        .map(|c| (c, true))
+        .chain(cannot.iter().map(|c| (c, false)));
+    for (actions, takes) in all {
+        let lines = format!("udp,tp_dst=1 actions={actions}\ntable=1 actions=output:2");
+        let tables = tables(&lines);
+        rig.bare.install(&tables).unwrap();
+        rig.bare.install_xdp().unwrap();
+        rig.bare.clear_stats();
+        let mut reference = rig.reference(&tables);
+        for tags in [&[][..], &[(0x8100, 5)], &[(0x88a8, 5), (0x8100, 6)]] {
+            let frame = udp(tags, 1);
+            let took = rig.check(&tables, &mut reference, &frame);
+            assert_eq!(took, takes, "{actions} with tags {tags:?}");
+        }
+        let missed = rig.check(&tables, &mut reference, &udp(&[], 2));
+        let compiled = rig.bare.pipeline.as_ref().unwrap().xdp_program().unwrap();
+        assert_eq!(missed, compiled.is_some(), "{actions}");
+    }
+}
+
+#[test]
+fn generic_programs_send_to_either_kind_of_port() {
+    let mut rig = Rig::new("xd");
+    let tables = tables("actions=output:2");
+    rig.bare.install(&tables).unwrap();
+    rig.bare.install_xdp().unwrap();
+    let generic = rig.bare.xdp_entry(1, XdpMode::Generic);
+    for (says, native_sends, generic_sends) in [
+        (port::XDP_NONE, false, false),
+        (port::XDP_GENERIC, false, true),
+        (port::XDP_NATIVE, true, true),
+    ] {
+        rig.bare.set_xdp(2, says);
+        let frame = udp(&[], 1).bytes;
+        let verdict = |program: &Loaded| program.test_run(&frame, 1).unwrap().verdict;
+        assert_eq!(verdict(&rig.xdp[0]) == XDP_REDIRECT, native_sends);
+        assert_eq!(verdict(&generic) == XDP_REDIRECT, generic_sends);
+    }
+}
