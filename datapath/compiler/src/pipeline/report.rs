@@ -70,7 +70,7 @@ impl TableReport {
             return TableReport {
                 rules,
                 template: "code",
-                why: format!("{rules} flows are few enough to be compared one by one"),
+                why: "few enough flows to be compared one by one".to_owned(),
                 probes: rules,
                 ..TableReport::default()
             };

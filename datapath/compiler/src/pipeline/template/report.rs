@@ -112,14 +112,13 @@ impl TableImage {
     }
 
     fn why(&self, searches: &[SearchReport]) -> String {
-        let rules: u32 = searches.iter().map(|search| search.rules).sum();
         match self.template() {
-            Template::Hash => format!("{rules} flows have one mask"),
-            Template::Lpm => format!("{rules} flows are mostly prefixes of one field"),
-            Template::Tuple => format!(
-                "{rules} flows have several masks, found with {} hashes",
-                searches.len()
-            ),
+            Template::Hash => "all flows have the same mask".to_owned(),
+            Template::Lpm => "the flows are mostly prefixes of one field".to_owned(),
+            Template::Tuple if searches.len() == 1 => {
+                "several masks, found with one hash".to_owned()
+            }
+            Template::Tuple => format!("several masks, found with {} hashes", searches.len()),
         }
     }
 }
@@ -130,10 +129,13 @@ fn cheaper(searches: &[SearchReport]) -> Vec<String> {
         .iter()
         .filter(|search| search.rules <= 2 && searches.len() > 2);
     for search in few {
-        advice.push(format!(
-            "{} flow(s) cost every packet a probe of their own: give them a mask that others have too",
-            search.rules
-        ));
+        let cost = match search.rules {
+            1 => {
+                "one flow costs every packet a probe of its own: give it a mask that others have too"
+            }
+            _ => "two flows cost every packet a probe: give them a mask that others have too",
+        };
+        advice.push(cost.to_owned());
     }
     for search in searches.iter().filter(|search| search.longest_chain > 16) {
         advice.push(format!(
