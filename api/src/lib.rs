@@ -144,7 +144,8 @@ pub struct PortStatus {
     pub ofport: i32,
     /// Interface type as in OVSDB, `system` where the column is empty.
     pub kind: String,
-    /// Where its frames enter the switch: `tcx`, `patch` or `none`.
+    /// Where its frames enter the switch: `tcx`, `xdp-native` or `xdp-generic` (and behind that tcx),
+    /// `patch` or `none`.
     pub hook: String,
     /// Why that hook was chosen, or why there is none.
     pub reason: String,

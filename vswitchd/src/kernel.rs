@@ -11,7 +11,7 @@ use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::translate::learned_flow;
 use aorta_flow::{Attachment, BridgeName, Learned, MeterId, Port, PortName, Snapshot};
-use aorta_kernel::{Asked, Datapath as Kernel, Explained, Upcalls};
+use aorta_kernel::{Asked, Datapath as Kernel, Explained, Upcalls, XdpForm};
 use tracing::{debug, error};
 
 use crate::clock;
@@ -76,6 +76,14 @@ impl Datapath for KernelDatapath {
             .filter_map(|port| Some((port.name.clone(), hook(port)?)))
             .collect();
         Ok(Applied { failed, hooks })
+    }
+
+    fn hook(&self, port: &PortName) -> Option<Hook> {
+        let hook = self.kernel.hook(port)?;
+        (hook.name != "patch").then(|| Hook {
+            name: hook.name.to_owned(),
+            reason: errors::first_line(&hook.reason),
+        })
     }
 
     fn counters(&self) -> Result<BTreeMap<PortName, Counters>, DatapathError> {
@@ -232,7 +240,18 @@ fn told(explained: &Explained) -> FlowExplain {
         program_insns: explained.program_insns as u64,
         load_ms: explained.load_time.as_secs_f64() * 1000.0,
         hook: "tcx".to_owned(),
-        why: TCX.to_owned(),
+        why: match &explained.xdp {
+            XdpForm::Unwanted => TCX.to_owned(),
+            XdpForm::Nothing => format!("{TCX}; no flow is such that ports with XDP could do it"),
+            XdpForm::Refused(why) => {
+                let why = errors::first_line(why);
+                format!("{TCX}; the kernel refused what ports with XDP are to run: {why}")
+            }
+            XdpForm::Runs(insns) => format!(
+                "{TCX}; in front of it, ports with XDP run {insns} instructions for drops and \
+                 single outputs of packets as they came"
+            ),
+        },
     }
 }
 

@@ -93,6 +93,7 @@ impl Rows {
             ofport: None,
             ofport_request: None,
             mtu_request: None,
+            hook: None,
         }
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aorta_flow::{
-    Attachment, Bridge, BridgeName, IfIndex, LINK_HEADER_BYTES, OfPort, Port, PortName, PortVlan,
-    Snapshot, VidSet,
+    Attachment, Bridge, BridgeName, IfIndex, LINK_HEADER_BYTES, OfPort, Port, PortHook, PortName,
+    PortVlan, Snapshot, VidSet,
 };
 use aorta_packet::Vid;
 
@@ -60,6 +60,8 @@ pub struct PortModule {
     pub record: port::Record,
     /// VLANs that it carries with a tag, if its record says that they are listed.
     pub vlans: Option<Vec<Vid>>,
+    /// Where its frames are to enter the switch.
+    pub hook: PortHook,
 }
 
 /// Compiles a snapshot. `hz` is the kernel's tick rate.
@@ -184,6 +186,7 @@ fn compile_port(
         entry,
         record,
         vlans,
+        hook: port.hook,
     }
 }
 

@@ -19,8 +19,8 @@ use aorta_ebpf::interp::{Machine, MapKind, MapSpec};
 use aorta_ebpf::{MapId, Program, Size};
 use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::{
-    Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortName, PortVlan,
-    Snapshot,
+    Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortHook, PortName,
+    PortVlan, Snapshot,
 };
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Rng, shrink};
@@ -210,6 +210,7 @@ fn snapshot() -> Snapshot {
         name: port_name(n),
         ofport: OfPort(n),
         vlan: PortVlan::DEFAULT,
+        hook: PortHook::Auto,
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(FIRST_DEVICE + u32::from(n)).unwrap(),
             up: true,

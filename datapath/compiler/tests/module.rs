@@ -3,7 +3,7 @@
 
 use aorta_compiler::abi::{FLOOD_DEFAULT_VLAN, jump, port};
 use aorta_compiler::{CompileError, Module, Slots, compile};
-use aorta_flow::{Attachment, Bridge, IfIndex, OfPort, Port, PortVlan, Snapshot, VidSet};
+use aorta_flow::{Attachment, Bridge, IfIndex, OfPort, Port, PortHook, PortVlan, Snapshot, VidSet};
 use aorta_packet::Vid;
 
 fn vid(vid: u16) -> Vid {
@@ -21,6 +21,7 @@ fn device(name: &str, ofport: u16, vlan: PortVlan) -> Port {
         name: name.into(),
         ofport: OfPort(ofport),
         vlan,
+        hook: PortHook::Auto,
         attachment,
     }
 }
@@ -31,6 +32,7 @@ fn patch(name: &str, peer: &str, ofport: u16) -> Port {
         name: name.into(),
         ofport: OfPort(ofport),
         vlan: PortVlan::DEFAULT,
+        hook: PortHook::Auto,
         attachment,
     }
 }

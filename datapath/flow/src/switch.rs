@@ -44,6 +44,23 @@ pub struct Port {
     pub vlan: PortVlan,
     /// What it is connected to.
     pub attachment: Attachment,
+    /// Where its frames are to enter the switch.
+    pub hook: PortHook,
+}
+
+/// Where the frames of a port are to enter the switch. A port that XDP programs take frames from has
+/// the program at tcx, too: that gets all that they leave.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum PortHook {
+    /// As is best for its device.
+    #[default]
+    Auto,
+    /// At tcx only.
+    Tc,
+    /// XDP in the device's driver.
+    XdpNative,
+    /// XDP in the stack.
+    XdpGeneric,
 }
 
 /// What a port is connected to.

@@ -12,7 +12,7 @@ mod steps;
 use aorta_compiler::abi::{self, MapKind, MapSpec};
 use aorta_compiler::{EntryFacts, Ingress, Origin, compile_entry};
 use aorta_ebpf::{MapId, Program};
-use aorta_flow::{Bridge, OfPort, Port, PortVlan, Snapshot};
+use aorta_flow::{Bridge, OfPort, Port, PortHook, PortVlan, Snapshot};
 use aorta_kernel::{Datapath, Loaded, Loader, Map};
 use aorta_packet::{MacAddr, Vid};
 use lab::{Lab, Tap};
@@ -153,6 +153,7 @@ fn compiled(lab: &Lab, taps: &[Tap; 2]) -> Datapath {
         name: taps[n].name.clone(),
         ofport: OfPort(n as u16 + 1),
         vlan: PortVlan::Access(Vid::new(VLAN).unwrap()),
+        hook: PortHook::Auto,
         attachment: taps[n].attachment(true, MTU.into()),
     };
     let bridge = Bridge {

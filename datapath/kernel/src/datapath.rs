@@ -19,6 +19,7 @@ use crate::loader::{Loaded, Loader};
 use crate::pins::PinDir;
 use crate::port_program::PortProgram;
 use crate::state::State;
+use crate::xdp::XdpPorts;
 
 /// Where a datapath lives.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ pub struct Applied {
 /// The switch's part of the kernel.
 #[derive(Debug)]
 pub struct Datapath {
-    pins: PinDir,
+    pub(crate) pins: PinDir,
     pub(crate) loader: Loader,
     pub(crate) clock: TickClock,
     pub(crate) state: State,
@@ -53,6 +54,7 @@ pub struct Datapath {
     programs: BTreeMap<u32, PortProgram>,
     /// Device of each port slot that has a link of this daemon.
     attached: BTreeMap<u32, u32>,
+    pub(crate) xdp: XdpPorts,
     /// Nothing of earlier daemons is left.
     settled: bool,
 }
@@ -79,6 +81,7 @@ impl Datapath {
             installed: Module::default(),
             programs: BTreeMap::new(),
             attached: BTreeMap::new(),
+            xdp: XdpPorts::default(),
             settled: false,
         })
     }
@@ -95,6 +98,7 @@ impl Datapath {
         let mut module = compile(snapshot, self.state.slots(), self.clock.hz())?;
         let mut applied = Applied::default();
         self.flows.reclaim(&self.generation)?;
+        self.retire_xdp(&module.ports)?;
         self.remove_ports(&module)?;
         let renewed = self.size_fdbs(&module)?;
         let mut changed: Vec<(u32, &PortModule)> = Vec::new();
@@ -128,6 +132,7 @@ impl Datapath {
             .ports
             .retain(|_, port| !applied.failed.contains_key(&port.name));
         self.installed = module;
+        self.settle_xdp()?;
         // All programs use today's maps now.
         self.state.retire_old_maps()?;
         if !self.settled {

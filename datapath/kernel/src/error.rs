@@ -128,6 +128,23 @@ pub enum PortError {
         /// Why.
         source: io::Error,
     },
+    /// The device doesn't take the XDP program.
+    #[error(
+        "cannot attach XDP to device {ifindex} (its driver must have it, its MTU must be small \
+         enough, and no other XDP program may be there): {source}"
+    )]
+    AttachXdp {
+        /// The device.
+        ifindex: u32,
+        /// Why.
+        source: io::Error,
+    },
+    /// XDP programs of the device wouldn't see frames as they are.
+    #[error("{reason}")]
+    HidesFromXdp {
+        /// How that is.
+        reason: String,
+    },
     /// Another switch has the device.
     #[error("device {ifindex} is already a port of another switch on this machine")]
     Taken {

@@ -61,6 +61,7 @@ impl Datapath {
                     self.flowing.insert(slot);
                     self.flows.spoil(slot);
                 })?;
+                self.settle_xdp()?;
             }
             self.flows.remove(slot);
             return Ok(FlowsApplied {
@@ -87,6 +88,7 @@ impl Datapath {
             self.flows.set_ports(slot, ports);
             self.lead_ports(slot)
                 .inspect_err(|_| self.flows.spoil(slot))?;
+            self.settle_xdp().inspect_err(|_| self.flows.spoil(slot))?;
         }
         Ok(applied)
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use aorta_compiler::abi::{
     self, EPOCH, FLOOD_PLACES, FLOOD_SETS, GENERATION_MAPS, JUMPS, MAX_FLOOD_PLACES, PORTS, VLANS,
-    jump, port,
+    XDP_JUMPS, jump, port,
 };
 use aorta_compiler::{compile_finish, compile_flood, compile_stub};
 use aorta_ebpf::MapId;
@@ -93,6 +93,20 @@ impl Generation {
     /// Puts a program where others jump to.
     pub fn put_program(&self, index: u32, program: &Loaded) -> Result<(), DatapathError> {
         self.map(JUMPS.id)?.set_program(index, program.fd())
+    }
+
+    /// Puts the XDP form of a bridge's pipeline where XDP programs of its ports jump to; without one,
+    /// they leave all frames to tcx.
+    pub fn put_xdp_program(
+        &self,
+        bridge_slot: u32,
+        program: Option<&Loaded>,
+    ) -> Result<(), DatapathError> {
+        let jumps = self.map(XDP_JUMPS.id)?;
+        match program {
+            Some(program) => jumps.set_program(bridge_slot, program.fd()),
+            None => jumps.remove(&bridge_slot.to_ne_bytes()),
+        }
     }
 
     /// Takes a program away: frames that jump there go no further.

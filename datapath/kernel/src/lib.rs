@@ -23,13 +23,17 @@ mod port_program;
 mod state;
 mod sys;
 mod view;
+mod xdp;
 
 pub use datapath::{Applied, Config, Datapath};
 pub use error::{DatapathError, LoadError, PortError, chain};
-pub use flows::{Asked, Explained, FlowCounters, FlowsApplied, FlowsError, Upcall, Upcalls};
+pub use flows::{
+    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, Upcall, Upcalls, XdpForm,
+};
 pub use grace::{Grace, Moment};
 pub use loader::{Loaded, Loader};
 pub use map::Map;
 pub use memory::MappedMemory;
 pub use sys::TestRun;
 pub use view::{FdbEntry, PortCounters};
+pub use xdp::HookInUse;

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use aorta_compiler::ENTRY_PREFIX;
+use aorta_compiler::{ENTRY_PREFIX, XdpMode};
 use aya::programs::tc::TcAttachType;
 use aya::programs::{ProgramInfo, SchedClassifier};
 use rustix::net::netdevice::index_to_name;
@@ -30,6 +30,54 @@ pub fn attach(path: &Path, ifindex: u32, program: BorrowedFd<'_>) -> Result<(), 
     let link = sys::attach_tcx_ingress(program, ifindex)
         .map_err(|source| PortError::Attach { ifindex, source })?;
     pins::pin(link.as_fd(), path).map_err(pin_error)
+}
+
+/// As [`attach`], of an XDP program.
+pub fn attach_xdp(
+    path: &Path,
+    ifindex: u32,
+    mode: XdpMode,
+    program: BorrowedFd<'_>,
+) -> Result<(), PortError> {
+    let pin_error = |e| PortError::Pin(Box::new(e));
+    if let Some(link) = pins::open(path).map_err(pin_error)? {
+        let same = sys::xdp_device(link.as_fd()).is_ok_and(|device| device == ifindex);
+        if same && sys::update_link(link.as_fd(), program).is_ok() {
+            return Ok(());
+        }
+        detach(path).map_err(pin_error)?;
+    }
+    let link = sys::attach_xdp(program, ifindex, mode == XdpMode::Native)
+        .map_err(|source| PortError::AttachXdp { ifindex, source })?;
+    pins::pin(link.as_fd(), path).map_err(pin_error)
+}
+
+/// Why XDP programs of a device wouldn't see frames as they are; `None` if they do.
+pub fn hides_from_xdp(ifindex: u32) -> Option<String> {
+    let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
+    let name = index_to_name(&socket, ifindex).ok()?;
+    match sys::driver(socket.as_fd(), &name).as_deref() {
+        Ok("tun") => {
+            return Some(
+                "frames that a virtual machine writes to a tap are without checksums and not cut \
+                 into segments, which XDP would lose"
+                    .to_owned(),
+            );
+        }
+        // Whether tags stand beside frames is up to the far end.
+        Ok("veth") => return None,
+        _ => {}
+    }
+    match sys::strips_tags(socket.as_fd(), &name) {
+        Ok(true) => Some(format!(
+            "{name} takes VLAN tags out of frames before XDP sees them; \
+             `ethtool -K {name} rxvlan off` ends that"
+        )),
+        Err(error) => Some(format!(
+            "whether {name} takes VLAN tags out of frames can't be told: {error}"
+        )),
+        Ok(false) => None,
+    }
 }
 
 /// Whether an entry program is at the device's ingress already. This switch's own was exchanged or

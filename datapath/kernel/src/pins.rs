@@ -9,6 +9,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use aorta_compiler::XdpMode;
 use rustix::fs::statfs;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
@@ -74,6 +75,23 @@ impl PinDir {
             .collect())
     }
 
+    /// The link of the XDP program of the port in a slot.
+    pub fn xdp_link(&self, mode: XdpMode, slot: u32) -> PathBuf {
+        let prefix = xdp_prefix(mode);
+        self.root.join("links").join(format!("{prefix}{slot}"))
+    }
+
+    /// Slots that have a link of an XDP program.
+    pub fn xdp_links(&self) -> Result<Vec<(XdpMode, u32)>, DatapathError> {
+        let names = list(&self.root.join("links"))?;
+        let link = |name: &String| {
+            [XdpMode::Native, XdpMode::Generic]
+                .into_iter()
+                .find_map(|mode| Some((mode, name.strip_prefix(xdp_prefix(mode))?.parse().ok()?)))
+        };
+        Ok(names.iter().filter_map(link).collect())
+    }
+
     /// Numbers of the generations that are there.
     pub fn generations(&self) -> Result<Vec<u64>, DatapathError> {
         let names = list(&self.root)?;
@@ -112,6 +130,9 @@ impl PinDir {
         for slot in dir.links()? {
             link::detach(&dir.link(slot))?;
         }
+        for (mode, slot) in dir.xdp_links()? {
+            link::detach(&dir.xdp_link(mode, slot))?;
+        }
         remove_tree(root)?;
         let Some(parent) = root.parent() else {
             return Ok(());
@@ -131,6 +152,14 @@ impl PinDir {
             })?;
         }
         Ok(())
+    }
+}
+
+/// The kernel doesn't tell of a link in which mode it is, so its name does.
+fn xdp_prefix(mode: XdpMode) -> &'static str {
+    match mode {
+        XdpMode::Native => "xdp-native-",
+        XdpMode::Generic => "xdp-generic-",
     }
 }
 

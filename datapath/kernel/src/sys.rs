@@ -295,6 +295,62 @@ pub fn attach_tcx_ingress(program: BorrowedFd<'_>, ifindex: u32) -> io::Result<O
     Ok(unsafe { OwnedFd::from_raw_fd(new as i32) })
 }
 
+/// Attaches an XDP program to a device, to its driver or in the stack (Linux 5.9). The link ends
+/// with its last descriptor or pin.
+pub fn attach_xdp(program: BorrowedFd<'_>, ifindex: u32, native: bool) -> io::Result<OwnedFd> {
+    const SKB_MODE: u32 = 1 << 1;
+    const DRV_MODE: u32 = 1 << 2;
+    let mut attr = attr();
+    attr.link_create.__bindgen_anon_1.prog_fd = fd(program);
+    attr.link_create.__bindgen_anon_2.target_ifindex = ifindex;
+    attr.link_create.attach_type = bpf_attach_type::BPF_XDP as u32;
+    attr.link_create.flags = if native { DRV_MODE } else { SKB_MODE };
+    // SAFETY: no addresses in this command.
+    let new = unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr) }?;
+    // SAFETY: the kernel made this descriptor for us just now.
+    Ok(unsafe { OwnedFd::from_raw_fd(new as i32) })
+}
+
+/// Whether a device takes outer VLAN tags out of frames, so that programs in its driver don't see
+/// them (`ETHTOOL_GFLAGS`). `socket` is any socket of the device's namespace.
+pub fn strips_tags(socket: BorrowedFd<'_>, name: &str) -> io::Result<bool> {
+    const ETHTOOL_GFLAGS: u32 = 0x25;
+    const RX_VLAN: u32 = 1 << 8;
+    let mut value = [ETHTOOL_GFLAGS, 0];
+    ethtool(socket, name, &mut value)?;
+    Ok(value[1] & RX_VLAN != 0)
+}
+
+/// Name of a device's driver (`ETHTOOL_GDRVINFO`). `socket` is any socket of its namespace.
+pub fn driver(socket: BorrowedFd<'_>, name: &str) -> io::Result<String> {
+    const ETHTOOL_GDRVINFO: u32 = 3;
+    const WORDS: usize = 196 / 4;
+    let mut info = [0; WORDS];
+    info[0] = ETHTOOL_GDRVINFO;
+    ethtool(socket, name, &mut info)?;
+    let bytes = info[1..9].iter().flat_map(|word| word.to_ne_bytes());
+    let text: Vec<u8> = bytes.take_while(|byte| *byte != 0).collect();
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// One call of ethtool. `value` begins with the command, and has the whole size of its record.
+fn ethtool(socket: BorrowedFd<'_>, name: &str, value: &mut [u32]) -> io::Result<()> {
+    // SAFETY: the kernel's record is plain integers, for which all zeroes is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    let room = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(room)) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
+    // SAFETY: the request is whole; both callers above give the record of their command, which
+    // lives through the call.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Puts another program behind a link; each packet runs the old one or the new one.
 pub fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = attr();
@@ -314,6 +370,19 @@ pub fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
 
 /// Index of the device that a tcx link is attached to; 0 if the device has gone.
 pub fn tcx_device(link: BorrowedFd<'_>) -> io::Result<u32> {
+    let info = link_info(link)?;
+    // SAFETY: whatever the kernel wrote, this field is an integer.
+    Ok(unsafe { info.__bindgen_anon_1.tcx.ifindex })
+}
+
+/// Index of the device that an XDP link is attached to; 0 if the device has gone.
+pub fn xdp_device(link: BorrowedFd<'_>) -> io::Result<u32> {
+    let info = link_info(link)?;
+    // SAFETY: whatever the kernel wrote, this field is an integer.
+    Ok(unsafe { info.__bindgen_anon_1.xdp.ifindex })
+}
+
+fn link_info(link: BorrowedFd<'_>) -> io::Result<bpf_link_info> {
     // SAFETY: the kernel's record is plain integers, for which all zeroes is a value.
     let mut info: bpf_link_info = unsafe { std::mem::zeroed() };
     let mut attr = attr();
@@ -322,8 +391,7 @@ pub fn tcx_device(link: BorrowedFd<'_>) -> io::Result<u32> {
     attr.info.info = &raw mut info as u64;
     // SAFETY: `info` lives through the call and its size is given.
     unsafe { bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr) }?;
-    // SAFETY: whatever the kernel wrote, this field is an integer.
-    Ok(unsafe { info.__bindgen_anon_1.tcx.ifindex })
+    Ok(info)
 }
 
 /// Opens a pinned object. `path` must be on a BPF file system.

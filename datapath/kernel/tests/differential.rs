@@ -10,8 +10,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use aorta_flow::{
-    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortName, PortVlan, Snapshot,
-    Verdict, VidSet,
+    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortHook, PortName, PortVlan,
+    Snapshot, Verdict, VidSet,
 };
 use aorta_kernel::Datapath;
 use aorta_packet::{MacAddr, TPID_8021AD, TPID_8021Q, Tci, Vid, VlanTag};
@@ -161,6 +161,7 @@ impl Scenario {
                 name: tap.name.clone(),
                 ofport: OfPort(n as u16 + 1),
                 vlan: spec.vlan.clone(),
+                hook: PortHook::Auto,
                 attachment: tap.attachment(spec.up, MTU_BYTES[n].into()),
             });
         }
@@ -174,6 +175,7 @@ impl Scenario {
                     name: names[end].as_str().into(),
                     ofport: OfPort(100 + n as u16),
                     vlan: vlan.clone(),
+                    hook: PortHook::Auto,
                     attachment: Attachment::Patch {
                         peer: names[1 - end].as_str().into(),
                     },

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line};
-use aorta_flow::{Bridge, BridgeName, Flow, OfPort, Port, PortVlan, Snapshot};
+use aorta_flow::{Bridge, BridgeName, Flow, OfPort, Port, PortHook, PortVlan, Snapshot};
 use aorta_packet::MacAddr;
 use aorta_testing::packet::{Ipv4, Network, Packet, Transport};
 use lab::{Lab, Tap};
@@ -91,6 +91,7 @@ fn bridge(name: &BridgeName, taps: &[Tap]) -> Bridge {
         name: tap.name.clone(),
         ofport: OfPort(n),
         vlan: PortVlan::DEFAULT,
+        hook: PortHook::Auto,
         attachment: tap.attachment(true, 1500),
     };
     Bridge {

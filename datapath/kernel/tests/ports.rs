@@ -4,7 +4,7 @@
 mod lab;
 
 use aorta_flow::{
-    Attachment, Bridge, DropReason, IfIndex, OfPort, Port, PortName, PortVlan, Snapshot,
+    Attachment, Bridge, DropReason, IfIndex, OfPort, Port, PortHook, PortName, PortVlan, Snapshot,
 };
 use aorta_kernel::{Config, Datapath, PortError};
 use aorta_packet::{MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
@@ -33,6 +33,7 @@ fn port(tap: &Tap, ofport: u16) -> Port {
         name: tap.name.clone(),
         ofport: OfPort(ofport),
         vlan: PortVlan::DEFAULT,
+        hook: PortHook::Auto,
         attachment: tap.attachment(true, TAP_MTU.into()),
     }
 }
@@ -42,6 +43,7 @@ fn patch(name: &str, peer: &str, ofport: u16) -> Port {
         name: name.into(),
         ofport: OfPort(ofport),
         vlan: PortVlan::DEFAULT,
+        hook: PortHook::Auto,
         attachment: Attachment::Patch { peer: peer.into() },
     }
 }

@@ -11,7 +11,8 @@ use aorta_compiler::XdpMode;
 use aorta_compiler::abi::{counter, port};
 use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::{
-    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortVlan, Snapshot, Verdict,
+    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortHook, PortVlan, Snapshot,
+    Verdict,
 };
 use aorta_kernel::Loaded;
 use aorta_packet::{MacAddr, Tci, VlanTag};
@@ -107,6 +108,7 @@ impl Rig {
             name: tap.name.clone(),
             ofport: OfPort(number),
             vlan: PortVlan::DEFAULT,
+            hook: PortHook::Auto,
             attachment: Attachment::Netdev {
                 ifindex: tap.ifindex,
                 up: true,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use aorta_flow::{
     BridgeName, DEFAULT_MAC_AGING_S, DEFAULT_MAC_TABLE_SIZE, MIN_MAC_AGING_S, MIN_MAC_TABLE_SIZE,
-    OfPort, PortName, PortVlan,
+    OfPort, PortHook, PortName, PortVlan,
 };
 use aorta_kernel::netdev::MAX_NAME_LEN;
 use aorta_ovsdb::Uuid;
@@ -65,6 +65,8 @@ pub struct DesiredPort {
     pub vlan: PortVlan,
     /// MTU that its device should have, in bytes.
     pub mtu_request: Option<u32>,
+    /// Where its frames are to enter the switch.
+    pub hook: PortHook,
     /// What it should be connected to.
     pub wanted: Wanted,
 }
@@ -179,6 +181,7 @@ impl Builder<'_> {
                 ofport: None,
                 vlan: PortVlan::DEFAULT,
                 mtu_request: None,
+                hook: PortHook::Auto,
                 wanted,
             }
         });
@@ -292,9 +295,28 @@ impl Builder<'_> {
                 mtu_request: interface
                     .mtu_request
                     .and_then(|mtu| u32::try_from(mtu).ok()),
+                hook: self.hook(interface),
                 wanted,
             };
             ports.insert(name, port);
+        }
+    }
+
+    /// Where the frames of an interface are to enter the switch.
+    fn hook(&mut self, interface: &InterfaceRow) -> PortHook {
+        match interface.hook.as_deref() {
+            None | Some("auto") => PortHook::Auto,
+            Some("tc") => PortHook::Tc,
+            Some("xdp-native") => PortHook::XdpNative,
+            Some("xdp-generic") => PortHook::XdpGeneric,
+            Some(other) => {
+                let name = &interface.name;
+                self.note(format!(
+                    "interface {name}: other_config:aorta-hook is \"{other}\", which is none of \
+                     auto, tc, xdp-native, xdp-generic; auto is taken"
+                ));
+                PortHook::Auto
+            }
         }
     }
 

@@ -210,3 +210,36 @@ fn a_row_outside_every_bridge_is_nothing() {
     rows.model.root.as_mut().unwrap().bridges.clear();
     assert_eq!(rows.desired(), Desired::default());
 }
+
+#[test]
+fn an_unknown_hook_is_told_and_automatic() {
+    let mut rows = Rows::default();
+    let br0 = rows.bridge("br0");
+    for (name, hook) in [
+        ("none", None),
+        ("auto", Some("auto")),
+        ("tc", Some("tc")),
+        ("native", Some("xdp-native")),
+        ("generic", Some("xdp-generic")),
+        ("odd", Some("xdp")),
+    ] {
+        let mut interface = rows.interface(name, "");
+        interface.hook = hook.map(str::to_owned);
+        rows.port(br0, vec![interface]);
+    }
+    let desired = rows.desired();
+    let hook = |name| find(&desired, name).hook;
+    assert_eq!(hook("none"), PortHook::Auto);
+    assert_eq!(hook("auto"), PortHook::Auto);
+    assert_eq!(hook("tc"), PortHook::Tc);
+    assert_eq!(hook("native"), PortHook::XdpNative);
+    assert_eq!(hook("generic"), PortHook::XdpGeneric);
+    assert_eq!(hook("odd"), PortHook::Auto);
+    let [note] = &desired.notes[..] else {
+        panic!("{:?}", desired.notes)
+    };
+    assert!(
+        note.contains("odd") && note.contains("xdp-native"),
+        "{note}"
+    );
+}

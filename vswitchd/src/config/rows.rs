@@ -118,6 +118,8 @@ pub struct InterfaceRow {
     pub ofport_request: Option<i64>,
     /// The MTU that it should have, in bytes.
     pub mtu_request: Option<i64>,
+    /// other_config:aorta-hook.
+    pub hook: Option<String>,
 }
 
 impl From<&Row> for InterfaceRow {
@@ -131,6 +133,7 @@ impl From<&Row> for InterfaceRow {
             ofport: row.int("ofport"),
             ofport_request: row.int("ofport_request"),
             mtu_request: row.int("mtu_request"),
+            hook: key(row, "other_config", "aorta-hook"),
         }
     }
 }

@@ -18,7 +18,7 @@ pub struct DatapathError(pub String);
 /// Where a port's frames enter the switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
-    /// `tcx`, `patch` or `none`.
+    /// `tcx`, `xdp-native`, `xdp-generic`, `patch` or `none`.
     pub name: String,
     /// Why that one.
     pub reason: String,
@@ -66,6 +66,12 @@ pub type Fdb = aorta_api::FdbEntry;
 pub trait Datapath: Send {
     /// Makes the snapshot the truth. Ports that can't be attached don't keep the others back.
     fn apply(&mut self, snapshot: &Snapshot) -> Result<Applied, DatapathError>;
+
+    /// Where frames of a port with a device enter now, if that isn't as it was when the snapshot was
+    /// taken: flows can change it.
+    fn hook(&self, _port: &PortName) -> Option<Hook> {
+        None
+    }
 
     /// Counters of every port.
     fn counters(&self) -> Result<BTreeMap<PortName, Counters>, DatapathError>;

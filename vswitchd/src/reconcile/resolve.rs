@@ -152,6 +152,7 @@ pub fn snapshot(desired: &Desired, actual: &Actual) -> Snapshot {
             ofport: port.ofport?,
             vlan: port.vlan.clone(),
             attachment: attachment(resolve(port, actual)),
+            hook: port.hook,
         })
     };
     let bridge = |bridge: &DesiredBridge| Bridge {

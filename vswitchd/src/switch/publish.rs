@@ -118,7 +118,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         published: &mut Published,
     ) -> InterfaceState {
         let failure = self.datapath_failure(&port.name, served);
-        let hook = self.hooks.hooks.get(&port.name);
+        let hook = self.hook(&port.name);
         let mut state = InterfaceState {
             ofport: -1,
             ..InterfaceState::default()

@@ -3,7 +3,7 @@
 use aorta_api::{BridgeStatus, PortStatus};
 
 use super::*;
-use crate::reconcile::{Counters, Resolved, resolve};
+use crate::reconcile::{Counters, Hook, Resolved, resolve};
 
 impl<E: Effects, D: Datapath> Switch<E, D> {
     /// All bridges with their ports and counters, and what doesn't work as configured.
@@ -51,6 +51,12 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         (bridges, problems)
     }
 
+    /// Where a port's frames enter the switch.
+    pub(super) fn hook(&self, port: &PortName) -> Option<Hook> {
+        let before = self.hooks.hooks.get(port)?;
+        Some(self.datapath.hook(port).unwrap_or_else(|| before.clone()))
+    }
+
     fn port_status(
         &self,
         port: &crate::config::DesiredPort,
@@ -58,11 +64,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         problem: Option<&str>,
         counters: Counters,
     ) -> PortStatus {
-        let hook = self
-            .hooks
-            .hooks
-            .get(&port.name)
-            .filter(|_| problem.is_none());
+        let hook = self.hook(&port.name).filter(|_| problem.is_none());
         let ofport = port
             .ofport
             .filter(|_| problem.is_none())
@@ -76,8 +78,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             name: port.name.to_string(),
             ofport,
             kind: port.wanted.kind().to_owned(),
-            hook: hook.map_or("none", |h| h.name.as_str()).to_owned(),
+            hook: hook.as_ref().map_or("none", |h| &h.name).to_owned(),
             reason: hook
+                .as_ref()
                 .map_or(problem.unwrap_or("not attached yet"), |h| &h.reason)
                 .to_owned(),
             ifindex,

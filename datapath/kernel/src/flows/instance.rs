@@ -12,7 +12,7 @@ use aorta_ebpf::MapId;
 use super::shared::Shared;
 use super::stats::FlowStats;
 use super::{BridgeMemory, FlowsError};
-use crate::error::DatapathError;
+use crate::error::{DatapathError, chain};
 use crate::generation::Generation;
 use crate::loader::{Loaded, Loader};
 use crate::memory::MappedMemory;
@@ -29,6 +29,8 @@ pub struct Instance {
     pub memories: BTreeMap<u8, MappedMemory>,
     version: MappedMemory,
     programs: Option<Programs>,
+    /// The form in front of the stack.
+    xdp: Option<Loaded>,
     /// What became of the tables, for people.
     pub explained: Explained,
 }
@@ -54,6 +56,22 @@ pub struct Explained {
     pub load_time: Duration,
     /// Bytes of the tables' memories in the kernel.
     pub memory_bytes: u64,
+    /// The form in front of the stack.
+    pub xdp: XdpForm,
+}
+
+/// What became of the XDP form of a bridge's tables.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum XdpForm {
+    /// No port runs XDP programs.
+    #[default]
+    Unwanted,
+    /// There is no flow that it could do.
+    Nothing,
+    /// The kernel refused it: everything goes on to tcx.
+    Refused(String),
+    /// It runs, and has so many instructions.
+    Runs(usize),
 }
 
 /// What an instance is loaded with.
@@ -105,6 +123,7 @@ impl Instance {
             memories,
             version,
             programs: None,
+            xdp: None,
             explained: Explained::default(),
         };
         if let Err(error) = instance.load_programs(loader, around) {
@@ -149,9 +168,43 @@ impl Instance {
         self.programs = Some(programs);
         self.explained.program_insns = root.len() + resume.map_or(0, |resume| resume.len());
         self.explained.load_time = started.elapsed();
+        self.load_xdp(loader, around);
         let memories = self.memories.values();
         self.explained.memory_bytes = memories.map(|m| u64::from(Memory::len(m))).sum();
         Ok(())
+    }
+
+    /// Loads the form in front of the stack, if a port runs XDP programs. Without it all packets go
+    /// on to tcx, so that nothing is lost if the kernel refuses it.
+    pub fn load_xdp(&mut self, loader: &mut Loader, around: &Surroundings<'_>) {
+        let (form, loaded) = match around.own.xdp {
+            false => (XdpForm::Unwanted, None),
+            true => match self.try_load_xdp(loader, around) {
+                Ok(None) => (XdpForm::Nothing, None),
+                Ok(Some((insns, loaded))) => (XdpForm::Runs(insns), Some(loaded)),
+                Err(error) => (XdpForm::Refused(chain(&error)), None),
+            },
+        };
+        self.explained.xdp = form;
+        self.xdp = loaded;
+    }
+
+    fn try_load_xdp(
+        &self,
+        loader: &mut Loader,
+        around: &Surroundings<'_>,
+    ) -> Result<Option<(usize, Loaded)>, FlowsError> {
+        let Some(program) = self.pipeline.xdp_program()? else {
+            return Ok(None);
+        };
+        let loaded = loader.load_xdp(&program, |id| self.map_fd(id, around))?;
+        Ok(Some((program.len(), loaded)))
+    }
+
+    /// Puts the form in front of the stack where packets find it, or takes the one that is there
+    /// away.
+    pub fn put_xdp(&self, generation: &Generation, bridge_slot: u32) -> Result<(), DatapathError> {
+        generation.put_xdp_program(bridge_slot, self.xdp.as_ref())
     }
 
     /// Puts the programs where packets find them: from then on they go by this instance.
@@ -159,6 +212,7 @@ impl Instance {
         let Some(programs) = &self.programs else {
             return Ok(());
         };
+        self.put_xdp(generation, bridge_slot)?;
         let resume = programs.resume.as_ref().unwrap_or(&programs.root);
         generation.put_program(jump::resume(bridge_slot), resume)?;
         generation.put_program(jump::bridge(bridge_slot), &programs.root)

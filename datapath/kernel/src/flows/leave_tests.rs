@@ -8,7 +8,9 @@ use aorta_compiler::pipeline::leave::{finish, leave};
 use aorta_compiler::pipeline::maps::STATE;
 use aorta_ebpf::{Assembler, Cond, Helper, Label, Reg, Size};
 use aorta_flow::field::FieldId;
-use aorta_flow::{Attachment, Bridge, IfIndex, OfPort, Port, PortVlan, Snapshot, table::Tables};
+use aorta_flow::{
+    Attachment, Bridge, IfIndex, OfPort, Port, PortHook, PortVlan, Snapshot, table::Tables,
+};
 
 use crate::Datapath;
 use lab::{Lab, Tap};
@@ -33,6 +35,7 @@ fn with(name: &str, number: u16, attachment: Attachment) -> Port {
         name: name.into(),
         ofport: OfPort(number),
         vlan: PortVlan::DEFAULT,
+        hook: PortHook::Auto,
         attachment,
     }
 }

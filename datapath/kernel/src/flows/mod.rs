@@ -14,9 +14,10 @@ mod shared;
 mod stats;
 mod upcalls;
 mod upkeep;
+mod xdp;
 
 pub use asked::Asked;
-pub use instance::Explained;
+pub use instance::{Explained, XdpForm};
 pub use normal::Taken;
 pub use outcome::{FlowsApplied, FlowsError};
 pub use rules::Rules;
@@ -72,12 +73,14 @@ struct BridgeFlows {
     spoilt: bool,
 }
 
-/// Memory of a bridge that stays when its instance is exchanged.
+/// What stays of a bridge when its instance is exchanged: memory for the most part.
 #[derive(Debug)]
 pub struct BridgeMemory {
     ports: BridgePorts,
     /// Made with the first meter.
     meters: Option<MappedMemory>,
+    /// Some port runs XDP programs.
+    xdp: bool,
 }
 
 impl BridgeMemory {
@@ -85,6 +88,7 @@ impl BridgeMemory {
         Ok(BridgeMemory {
             ports: BridgePorts::new()?,
             meters: None,
+            xdp: false,
         })
     }
 

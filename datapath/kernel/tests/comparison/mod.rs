@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::{
-    Bridge, BridgeName, DropReason, Interpreter, OfPort, Port, PortName, PortVlan, Snapshot,
-    Verdict,
+    Bridge, BridgeName, DropReason, Interpreter, OfPort, Port, PortHook, PortName, PortVlan,
+    Snapshot, Verdict,
 };
 use aorta_kernel::{Datapath, FlowCounters, FlowsError, Upcalls, chain};
 use aorta_packet::{TPID_8021AD, TPID_8021Q};
@@ -316,6 +316,7 @@ fn snapshot(bridge: &BridgeName, taps: &[Tap]) -> Snapshot {
         name: tap.name.clone(),
         ofport: OfPort(n),
         vlan: PortVlan::DEFAULT,
+        hook: PortHook::Auto,
         attachment: tap.attachment(true, MTU_BYTES),
     };
     Snapshot {

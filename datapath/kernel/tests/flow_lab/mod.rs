@@ -4,7 +4,8 @@
 use aorta_flow::table::{Change, FlowMod, MeterMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line, parse_meter};
 use aorta_flow::{
-    Attachment, Bridge, BridgeName, DropReason, OfPort, Port, PortName, PortVlan, Snapshot,
+    Attachment, Bridge, BridgeName, DropReason, OfPort, Port, PortHook, PortName, PortVlan,
+    Snapshot,
 };
 use aorta_kernel::{Datapath, FlowsApplied, FlowsError};
 use aorta_packet::MacAddr;
@@ -85,6 +86,7 @@ pub fn port(tap: &Tap, ofport: u16) -> Port {
         name: tap.name.clone(),
         ofport: OfPort(ofport),
         vlan: PortVlan::DEFAULT,
+        hook: PortHook::Auto,
         attachment: tap.attachment(true, MTU.into()),
     }
 }
@@ -94,6 +96,7 @@ pub fn patch(name: &str, peer: &str, ofport: u16) -> Port {
         name: name.into(),
         ofport: OfPort(ofport),
         vlan: PortVlan::DEFAULT,
+        hook: PortHook::Auto,
         attachment: Attachment::Patch { peer: peer.into() },
     }
 }

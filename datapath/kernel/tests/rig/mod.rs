@@ -4,7 +4,9 @@
 use aorta_compiler::abi::counter;
 use aorta_flow::table::{FlowMod, GroupMod, MeterMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
-use aorta_flow::{Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortVlan, Snapshot};
+use aorta_flow::{
+    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortHook, PortVlan, Snapshot,
+};
 use aorta_kernel::Loaded;
 
 use crate::bare::Bare;
@@ -67,6 +69,7 @@ impl Rig {
             name: tap.name.clone(),
             ofport: OfPort(number),
             vlan: PortVlan::DEFAULT,
+            hook: PortHook::Auto,
             attachment: Attachment::Netdev {
                 ifindex: tap.ifindex,
                 up: true,

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::field::FieldId;
-use aorta_flow::{Attachment, Bridge, IfIndex, Interpreter, Port, PortVlan, Snapshot};
+use aorta_flow::{Attachment, Bridge, IfIndex, Interpreter, Port, PortHook, PortVlan, Snapshot};
 
 use super::*;
 
@@ -10,6 +10,7 @@ fn snapshot() -> Snapshot {
         name: format!("p{n}").into(),
         ofport: OfPort(n),
         vlan: PortVlan::DEFAULT,
+        hook: PortHook::Auto,
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(n.into()).unwrap(),
             up: true,
