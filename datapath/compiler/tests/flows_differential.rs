@@ -110,9 +110,6 @@ impl Bridged {
         }
         let root = pipeline.program().map_err(|e| e.to_string())?;
         machine.set_program(JUMPS.id, jump::bridge(0), root);
-        if let Some(resume) = pipeline.resume_program().map_err(|e| e.to_string())? {
-            machine.set_program(JUMPS.id, jump::resume(0), resume);
-        }
         let context = machine.skb(&[]);
         Ok(Bridged {
             machine,

@@ -200,7 +200,8 @@ impl Pipeline {
         }
     }
 
-    /// The program: the bridge's root, at [`jump::bridge`](crate::abi::jump::bridge).
+    /// The program: the bridge's root, at [`jump::bridge`](crate::abi::jump::bridge), and where frames
+    /// come back to from other programs, at [`jump::resume`](crate::abi::jump::resume).
     ///
     /// # Errors
     /// When it can't be assembled.
@@ -220,15 +221,6 @@ impl Pipeline {
             true => Ok(Some(generate(&self.plan, Hook::Xdp)?.program)),
             false => Ok(None),
         }
-    }
-
-    /// The program at [`jump::resume`](crate::abi::jump::resume), where frames come back from other
-    /// programs; `None` if the root never sends any there.
-    ///
-    /// # Errors
-    /// When it can't be assembled.
-    pub fn resume_program(&self) -> Result<Option<Program>, PipelineError> {
-        Ok(None)
     }
 
     /// Takes over changes of the tables, for packets of `version` and later: all or nothing.

@@ -28,19 +28,12 @@ pub struct Instance {
     /// Rules of the tables that are kept in memory.
     pub memories: BTreeMap<u8, MappedMemory>,
     version: MappedMemory,
-    programs: Option<Programs>,
+    /// The bridge's root, once it is loaded.
+    root: Option<Loaded>,
     /// The form in front of the stack.
     xdp: Option<Loaded>,
     /// What became of the tables, for people.
     pub explained: Explained,
-}
-
-#[derive(Debug)]
-struct Programs {
-    /// The bridge's root program.
-    root: Loaded,
-    /// Where frames come back to, if that is another program.
-    resume: Option<Loaded>,
 }
 
 /// What became of a bridge's tables.
@@ -122,7 +115,7 @@ impl Instance {
             pipeline,
             memories,
             version,
-            programs: None,
+            root: None,
             xdp: None,
             explained: Explained::default(),
         };
@@ -155,18 +148,11 @@ impl Instance {
         loader: &mut Loader,
         around: &Surroundings<'_>,
     ) -> Result<(), FlowsError> {
-        let (root, resume) = (self.pipeline.program()?, self.pipeline.resume_program()?);
+        let program = self.pipeline.program()?;
         let started = Instant::now();
         let fd = |id| self.map_fd(id, around);
-        let programs = Programs {
-            root: loader.load(&root, fd)?,
-            resume: match &resume {
-                Some(resume) => Some(loader.load(resume, fd)?),
-                None => None,
-            },
-        };
-        self.programs = Some(programs);
-        self.explained.program_insns = root.len() + resume.map_or(0, |resume| resume.len());
+        self.root = Some(loader.load(&program, fd)?);
+        self.explained.program_insns = program.len();
         self.explained.load_time = started.elapsed();
         self.load_xdp(loader, around);
         let memories = self.memories.values();
@@ -209,13 +195,12 @@ impl Instance {
 
     /// Puts the programs where packets find them: from then on they go by this instance.
     pub fn put(&self, generation: &Generation, bridge_slot: u32) -> Result<(), DatapathError> {
-        let Some(programs) = &self.programs else {
+        let Some(root) = &self.root else {
             return Ok(());
         };
         self.put_xdp(generation, bridge_slot)?;
-        let resume = programs.resume.as_ref().unwrap_or(&programs.root);
-        generation.put_program(jump::resume(bridge_slot), resume)?;
-        generation.put_program(jump::bridge(bridge_slot), &programs.root)
+        generation.put_program(jump::resume(bridge_slot), root)?;
+        generation.put_program(jump::bridge(bridge_slot), root)
     }
 
     fn map_fd(&self, id: MapId, around: &Surroundings<'_>) -> Option<i32> {

@@ -129,10 +129,6 @@ impl Bare {
         let root = self.try_load(&program)?;
         self.load_time = start.elapsed();
         self.put(jump::bridge(0), &root);
-        if let Some(resume) = pipeline.resume_program().map_err(|e| chain(&e))? {
-            let resume = self.try_load(&resume)?;
-            self.put(jump::resume(0), &resume);
-        }
         self.pipeline = Some(pipeline);
         Ok(())
     }

@@ -77,7 +77,6 @@ pub enum Block {
     /// Ends everything, without the action set.
     Exit,
     /// Ends the copy or bucket that is being worked on.
-    #[allow(dead_code)]
     DropPacket,
     /// Gives the packet up: too many visits.
     TooDeep,
