@@ -14,9 +14,12 @@ pub enum FlowsError {
     /// They can't be compiled.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
+    /// The kernel doesn't know bounded loops without a bound in the code (`may_goto`).
+    #[error("flow tables need Linux 6.9 or newer; this kernel goes on with NORMAL only")]
+    KernelTooOld,
     /// The kernel refused the program.
     #[error(transparent)]
-    Load(#[from] LoadError),
+    Load(LoadError),
     /// The program of a port can't be exchanged.
     #[error("the program of port {port} can't be exchanged")]
     Port {
@@ -28,6 +31,22 @@ pub enum FlowsError {
     /// A map can't be made or written, or there is no such bridge.
     #[error(transparent)]
     Datapath(#[from] DatapathError),
+}
+
+/// How verifiers that don't know `may_goto` name it: by the whole code, or by its operation.
+const UNKNOWN_MAY_GOTO: [&str; 2] = ["opcode e5", "opcode e0"];
+
+impl From<LoadError> for FlowsError {
+    fn from(error: LoadError) -> FlowsError {
+        match &error {
+            LoadError::Refused { reason, .. }
+                if UNKNOWN_MAY_GOTO.iter().any(|name| reason.contains(name)) =>
+            {
+                FlowsError::KernelTooOld
+            }
+            _ => FlowsError::Load(error),
+        }
+    }
 }
 
 impl From<CompileError> for FlowsError {
@@ -45,4 +64,28 @@ pub struct FlowsApplied {
     pub why_rebuilt: Option<String>,
     /// Time that the kernel took to load it.
     pub load_time: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_may_goto_is_told_as_such() {
+        let refused = |reason: &str| {
+            FlowsError::from(LoadError::Refused {
+                program: "bridge_0".into(),
+                reason: reason.into(),
+                excerpt: String::new(),
+            })
+        };
+        assert!(matches!(
+            refused("unknown opcode e5"),
+            FlowsError::KernelTooOld
+        ));
+        assert!(matches!(
+            refused("BPF program is too large"),
+            FlowsError::Load(_)
+        ));
+    }
 }
