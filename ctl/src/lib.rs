@@ -7,6 +7,7 @@
 //! ovs-ofctl(8): [`flows`] reads and prints without asking anybody, [`manage`] asks.
 #![forbid(unsafe_code)]
 
+pub mod appctl;
 pub mod args;
 pub mod commands;
 pub mod complete;
@@ -14,6 +15,7 @@ pub mod context;
 pub mod error;
 pub mod flows;
 pub mod fuzz;
+pub mod getopt;
 pub mod help;
 pub mod log;
 pub mod manage;

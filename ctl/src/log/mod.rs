@@ -34,7 +34,9 @@ pub struct Settings {
 /// An open log.
 #[derive(Debug)]
 pub struct Log {
-    mode: Mode,
+    program: &'static str,
+    /// Messages on standard error have a time, a number and a module, as Open vSwitch's have.
+    dated: bool,
     settings: Settings,
     file: RefCell<Option<File>>,
     /// Number of the newest message that went anywhere.
@@ -47,9 +49,23 @@ impl Log {
     /// # Errors
     /// If the file can't be opened; then nothing else is to be done.
     pub fn open(mode: Mode, settings: Settings) -> Result<Log, (String, io::Error)> {
+        Log::named(mode.program(), mode == Mode::OvsVsctl, settings)
+    }
+
+    /// Opens the log of a program of this name; with `dated`, messages on standard error look as
+    /// Open vSwitch's do.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn named(
+        program: &'static str,
+        dated: bool,
+        settings: Settings,
+    ) -> Result<Log, (String, io::Error)> {
         let path = settings.file.clone();
         let log = Log {
-            mode,
+            program,
+            dated,
             settings,
             file: RefCell::new(None),
             number: Cell::new(0),
@@ -92,9 +108,9 @@ impl Log {
         let now = Time::of(SystemTime::now());
         let body = format!("{:05}|{module}|{}|{text}", self.number.get(), level.name());
         if console {
-            match self.mode {
-                Mode::OvsVsctl => eprintln!("{}|{body}", now.seconds()),
-                Mode::Vsctl => eprintln!("{}: {text}", self.mode.program()),
+            match self.dated {
+                true => eprintln!("{}|{body}", now.seconds()),
+                false => eprintln!("{}: {text}", self.program),
             }
         }
         if to_file && let Some(file) = &mut *self.file.borrow_mut() {
@@ -106,7 +122,7 @@ impl Log {
             let entry = Entry {
                 severity: level.severity(),
                 time: &time,
-                program: self.mode.program(),
+                program: self.program,
                 text: &text,
             };
             let method = self.settings.method.as_ref().unwrap_or(&Method::Libc);

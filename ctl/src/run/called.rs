@@ -1,6 +1,28 @@
-//! The command line as logs show it.
+//! The name that the program is called by, and the command line as logs show it.
 
 use std::path::Path;
+
+use crate::appctl;
+
+/// A client of another socket of the switch: the name that it was called by, the words behind it,
+/// and where the switch keeps its sockets; answers the exit status.
+pub(super) type Client = fn(&str, &[String], &Path) -> i32;
+
+/// The clients, with the command of `vsctl` that runs each, and the name of Open vSwitch's.
+const CLIENTS: [(&str, &str, Client); 1] = [("appctl", "ovs-appctl", appctl::main)];
+
+/// The client that the program's name or the first word asks for, and the words that are its own.
+pub(super) fn client<'a>(called: &str, words: &'a [String]) -> Option<(Client, &'a [String])> {
+    let name = called.rsplit('/').next().unwrap_or(called);
+    if let Some((_, _, client)) = CLIENTS.iter().find(|(_, ovs, _)| *ovs == name) {
+        return Some((*client, words));
+    }
+    let (first, rest) = words.split_first()?;
+    let asked = CLIENTS.iter().find(|(command, ..)| command == first);
+    asked
+        .filter(|_| name != "ovs-vsctl")
+        .map(|(.., client)| (*client, rest))
+}
 
 /// The program as it was called and its words, separated by spaces; words with special characters are quoted.
 pub(super) fn command_line(called: &str, words: &[String]) -> String {

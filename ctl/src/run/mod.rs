@@ -34,6 +34,9 @@ pub fn main(argv: &[String]) -> i32 {
     let (program, words) = argv
         .split_first()
         .map_or(("", &[][..]), |(p, w)| (p.as_str(), w));
+    if let Some((client, words)) = called::client(program, words) {
+        return client(program, words, &rundir());
+    }
     let mode = Mode::of_program(program);
     let (options, commands) = match args::parse(mode, words) {
         Ok(Invocation::Run(options, commands)) => (*options, commands),

@@ -5,6 +5,7 @@
 //! the same. They need Debian's `openvswitch-switch`; without it they say so and check nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod appctl;
 mod completion;
 mod contents;
 mod flow_switch;
