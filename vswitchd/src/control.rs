@@ -10,6 +10,7 @@ use aorta_flow::{Flow, MeterId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ofproto::{FlowDumped, FlowError, GroupDumped, MeterDumped, PortNames, TraceJob};
+use crate::openflow::Order;
 use crate::reconcile::Fdb;
 
 /// One question, with where the answer goes.
@@ -25,6 +26,9 @@ pub enum Request {
     Bridges(oneshot::Sender<Vec<String>>),
     /// About the flow tables of a bridge.
     Flows(String, FlowRequest),
+    /// Of a connection of OpenFlow.
+    #[allow(dead_code)]
+    OpenFlow(Order),
     /// End forwarding and give all devices back; nothing is switched any more until the end.
     CleanUp(oneshot::Sender<Result<(), String>>),
     /// One more remote for clients of the database.
@@ -99,6 +103,13 @@ impl Control {
     pub fn new() -> (Control, mpsc::Receiver<Request>) {
         let (sender, receiver) = mpsc::channel(16);
         (Control(sender), receiver)
+    }
+
+    #[allow(dead_code)]
+    /// Gives an order of a connection of OpenFlow.
+    pub async fn order(&self, order: Order) -> Result<(), Gone> {
+        let sent = self.0.send(Request::OpenFlow(order)).await;
+        sent.map_err(|_| Gone)
     }
 
     /// Asks, and waits for the answer.

@@ -16,6 +16,7 @@ mod kernel;
 mod logging;
 mod mgmt;
 mod ofproto;
+mod openflow;
 mod options;
 mod pidfile;
 mod place;

@@ -331,6 +331,7 @@ impl Daemon {
                 drop(to.send(self.switch.flush_fdb(bridge.as_deref())));
             }
             Request::Flows(bridge, request) => self.switch.answer_flows(&bridge, request),
+            Request::OpenFlow(order) => self.switch.openflow(order),
             Request::CleanUp(to) => {
                 let result = self.clean_up().await;
                 drop(to.send(result.map_err(|error| crate::errors::line(&error))));

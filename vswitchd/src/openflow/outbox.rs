@@ -1,0 +1,236 @@
+//! What is to be sent to a connection: filled by the switch's task, emptied by the connection's.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::Envelope;
+
+/// Packets for a controller that wait at most; more are dropped and counted.
+const MAX_PACKET_INS: usize = 10_000;
+/// Other messages nobody asked for that wait at most.
+const MAX_UNASKED: usize = 50_000;
+
+/// A connection's role (OpenFlow 1.3.5 §6.3.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// Neither of the others (`other` in the database).
+    #[default]
+    Equal,
+    /// The one that may change things.
+    Primary,
+    /// One that may only look.
+    Secondary,
+}
+
+/// Messages that are made when they are sent, not on the switch's task: long answers.
+pub struct Spool(pub Box<dyn Iterator<Item = Envelope> + Send>);
+
+impl fmt::Debug for Spool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Spool")
+    }
+}
+
+/// Why a packet goes to a controller, as rate limits tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// No flow matched it.
+    NoMatch,
+    /// An action sent it, or its time to live ended.
+    Action,
+}
+
+/// Something for a connection.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// A message.
+    Message(Envelope),
+    /// A packet, to which rate limits apply.
+    PacketIn(Envelope, Cause),
+    /// Messages to be made.
+    Spool(Spool),
+    /// The connection's role is another, for the database.
+    Role(Role),
+    /// The connection is to be closed, for this reason.
+    Close(String),
+}
+
+/// The queue of one connection; clones are the same queue.
+#[derive(Debug, Clone, Default)]
+pub struct Outbox(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    filled: Notify,
+    packet_ins_dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Each with whether nobody asked for it.
+    waiting: VecDeque<(Outgoing, bool)>,
+    packet_ins: usize,
+    unasked: usize,
+    /// Nothing is taken any more.
+    closed: bool,
+}
+
+impl Outbox {
+    /// An empty queue.
+    pub fn new() -> Outbox {
+        Outbox::default()
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // A queue is whole between any two statements that change it.
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds something unless the queue is closed.
+    fn add(&self, change: impl FnOnce(&mut Queue)) {
+        let mut queue = self.queue();
+        if queue.closed {
+            return;
+        }
+        change(&mut queue);
+        drop(queue);
+        self.0.filled.notify_one();
+    }
+
+    /// Adds answers, for which there is always room: only so many are asked for at once.
+    pub fn answer(&self, answers: impl IntoIterator<Item = Outgoing>) {
+        let answers = answers.into_iter().map(|answer| (answer, false));
+        self.add(|queue| queue.waiting.extend(answers));
+    }
+
+    /// Adds a message that nobody asked for. If too many wait already, the connection is given up:
+    /// it would miss some.
+    pub fn tell(&self, message: Envelope) {
+        self.add(|queue| {
+            if queue.unasked < MAX_UNASKED {
+                queue.unasked += 1;
+                queue.waiting.push_back((Outgoing::Message(message), true));
+            } else {
+                let why = format!("{MAX_UNASKED} messages wait to be read");
+                queue.close(why);
+            }
+        });
+    }
+
+    /// Adds a packet, unless too many wait already; it is dropped and counted then.
+    pub fn packet_in(&self, message: Envelope, cause: Cause) {
+        self.add(|queue| {
+            if queue.packet_ins < MAX_PACKET_INS {
+                queue.packet_ins += 1;
+                let packet = Outgoing::PacketIn(message, cause);
+                queue.waiting.push_back((packet, true));
+            } else {
+                self.0.packet_ins_dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Has the connection closed, for this reason; what waits is not sent any more.
+    pub fn close(&self, why: String) {
+        self.add(|queue| queue.close(why));
+    }
+
+    /// Takes what waits, so many at most, in order.
+    pub fn take(&self, most: usize) -> Vec<Outgoing> {
+        let mut queue = self.queue();
+        let most = most.min(queue.waiting.len());
+        let taken: Vec<_> = queue.waiting.drain(..most).collect();
+        for (outgoing, unasked) in &taken {
+            match outgoing {
+                Outgoing::PacketIn(..) => queue.packet_ins -= 1,
+                Outgoing::Message(_) if *unasked => queue.unasked -= 1,
+                _ => {}
+            }
+        }
+        taken.into_iter().map(|(outgoing, _)| outgoing).collect()
+    }
+
+    /// Waits until something may be there to be taken. One task waits at a time.
+    pub async fn filled(&self) {
+        self.0.filled.notified().await;
+    }
+
+    /// How much waits.
+    pub fn len(&self) -> usize {
+        self.queue().waiting.len()
+    }
+
+    /// Packets that were dropped because too many waited.
+    pub fn packet_ins_dropped(&self) -> u64 {
+        self.0.packet_ins_dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Queue {
+    fn close(&mut self, why: String) {
+        *self = Queue {
+            waiting: VecDeque::from([(Outgoing::Close(why), false)]),
+            closed: true,
+            ..Queue::default()
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::openflow::test_envelope;
+
+    fn kinds(taken: &[Outgoing]) -> Vec<&'static str> {
+        let kind = |outgoing: &Outgoing| match outgoing {
+            Outgoing::Message(_) => "message",
+            Outgoing::PacketIn(..) => "packet",
+            Outgoing::Close(_) => "close",
+            _ => "other",
+        };
+        taken.iter().map(kind).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_added_is_taken_in_order() {
+        let outbox = Outbox::new();
+        let other = outbox.clone();
+        other.answer([Outgoing::Message(test_envelope())]);
+        other.packet_in(test_envelope(), Cause::NoMatch);
+        other.tell(test_envelope());
+        outbox.filled().await;
+        assert_eq!(kinds(&outbox.take(2)), ["message", "packet"]);
+        assert_eq!(kinds(&outbox.take(9)), ["message"]);
+        assert_eq!(outbox.len(), 0);
+    }
+
+    #[test]
+    fn packets_are_dropped_before_anything_else() {
+        let outbox = Outbox::new();
+        for _ in 0..MAX_PACKET_INS + 3 {
+            outbox.packet_in(test_envelope(), Cause::Action);
+        }
+        outbox.tell(test_envelope());
+        assert_eq!(outbox.packet_ins_dropped(), 3);
+        assert_eq!(outbox.len(), MAX_PACKET_INS + 1);
+        let _ = outbox.take(1);
+        outbox.packet_in(test_envelope(), Cause::Action);
+        assert_eq!(outbox.packet_ins_dropped(), 3, "there is room again");
+    }
+
+    #[test]
+    fn a_connection_that_does_not_read_is_given_up() {
+        let outbox = Outbox::new();
+        for _ in 0..=MAX_UNASKED {
+            outbox.tell(test_envelope());
+        }
+        outbox.tell(test_envelope());
+        assert_eq!(kinds(&outbox.take(9)), ["close"]);
+        assert_eq!(outbox.len(), 0);
+    }
+}

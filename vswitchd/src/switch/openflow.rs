@@ -1,0 +1,14 @@
+//! What connections of OpenFlow ask of the switch.
+
+use super::*;
+use crate::openflow::Order;
+
+impl<E: Effects, D: Datapath> Switch<E, D> {
+    /// Follows an order.
+    pub fn openflow(&mut self, order: Order) {
+        match order {
+            Order::Connected(_) | Order::Disconnected(_) | Order::FailOpen { .. } => {}
+            Order::Messages(batch) => drop(batch.done),
+        }
+    }
+}
