@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aorta_stream::{Remote, RemoteError, Tls, TlsError};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -11,10 +12,8 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::jsonrpc::{Framer, Message, StreamError};
-use crate::remote::{Remote, RemoteError};
 use crate::schema::{DatabaseSchema, SchemaError};
 use crate::store::{StoreError, check_results};
-use crate::tls::{Tls, TlsError};
 
 /// A request that got no result.
 #[derive(Debug, thiserror::Error)]
@@ -265,7 +264,7 @@ impl Pump {
             ended = write => ended,
         };
         if let Err(error) = ended {
-            tracing::debug!("OVSDB connection: {}", crate::engine::describe(&error));
+            tracing::debug!("OVSDB connection: {}", aorta_stream::describe(&error));
         }
         // Whoever waits learns that no reply will come.
         self.waiting.lock().await.take();

@@ -12,7 +12,6 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
-mod connect;
 pub mod coverage;
 pub mod db;
 mod engine;
@@ -23,31 +22,29 @@ pub mod jsonrpc;
 pub mod log;
 mod monitor;
 pub mod op;
-mod remote;
 mod row;
 pub mod schema;
 mod server;
 mod session;
 mod store;
-pub mod tls;
 pub mod value;
 
+pub use aorta_stream::tls;
+pub use aorta_stream::{
+    DialState, Dialer, DialerStatus, Endpoint, Host, ListenError, Listener, ListenerStatus,
+    OVSDB_PORT as DEFAULT_PORT, Remote, RemoteError, RemoteOptions, Setup, Tls, TlsError, TlsFiles,
+};
 pub use client::{Client, ClientError, Notification};
 pub use db::{Change, Condition, Context, Db, Delta, Execution, Outcome, Table};
 pub use engine::{LockStatus, Usage};
 pub use error::{ErrorKind, OpError};
 pub use monitor::{Monitor, MonitorVersion};
-pub use remote::{DEFAULT_PORT, Endpoint, Host, Remote, RemoteError};
 pub use row::Row;
 pub use schema::{
     BaseType, ColumnSchema, ColumnType, DatabaseSchema, RefTable, SchemaError, TableSchema,
 };
-pub use server::{
-    DialState, Dialer, DialerStatus, ListenError, Listener, ListenerStatus, MAX_CLIENTS,
-    RemoteOptions, Setup,
-};
+pub use server::MAX_CLIENTS;
 pub use session::{LocalSession, SessionError};
 pub use store::{Store, StoreError, StoreHandle};
-pub use tls::{Tls, TlsError, TlsFiles};
 pub use uuid::Uuid;
 pub use value::{Atom, AtomMap, AtomSet, AtomType, Datum, NoSymbols, Real, Symbols};

@@ -2,6 +2,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use aorta_stream::{Dialer, ListenError, Listener, Remote, Setup, dial, listen};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
@@ -9,9 +10,8 @@ use crate::db::{Db, Delta};
 use crate::engine::{Command, Engine, LockStatus, Usage};
 use crate::error::ErrorKind;
 use crate::log::{Log, LogError};
-use crate::remote::Remote;
 use crate::schema::DatabaseSchema;
-use crate::server::{Access, Dialer, ListenError, Listener, Setup, dial, listen};
+use crate::server::Access;
 use crate::session::{LocalSession, SessionError};
 
 /// Opens databases.
@@ -185,7 +185,7 @@ impl StoreHandle {
     /// # Errors
     /// If the database is closed.
     pub async fn locks(&self, dialer: &Dialer) -> Result<LockStatus, StoreError> {
-        match dialer.session() {
+        match dialer.peer() {
             Some(session) => self.ask(|reply| Command::Locks { session, reply }).await,
             None => Ok(LockStatus::default()),
         }

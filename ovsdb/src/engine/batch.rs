@@ -1,11 +1,12 @@
 //! Transactions that have been executed and not been written. They are written together, and
 //! only then is anybody told of them: what comes from many clients at a time costs one write.
+use aorta_stream::describe;
 use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{Client, Command, Engine, MAIN, describe, now_ms};
+use super::{Client, Command, Engine, MAIN, now_ms};
 use crate::coverage;
 use crate::db::{Delta, Outcome};
 use crate::error::{ErrorKind, OpError};

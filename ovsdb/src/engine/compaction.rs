@@ -1,11 +1,12 @@
 //! Compaction beside the work, asked for or due, and the same as the cure of a log that can't be
 //! relied on after a failed flush.
+use aorta_stream::describe;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{Engine, MAIN, describe, now_ms};
+use super::{Engine, MAIN, now_ms};
 use crate::log::{CompactionJob, CompactionJobDone, CompactionStep, Log, LogError};
 
 /// After how long a cure that failed is tried again.

@@ -1,4 +1,5 @@
 //! Giving the database another schema while clients are connected (`convert`).
+use aorta_stream::describe;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -6,7 +7,7 @@ use uuid::Uuid;
 
 use super::requests::{Answer, refused};
 use super::server_db::set_schema;
-use super::{Client, Engine, MAIN, SessionId, describe, notification, now_ms};
+use super::{Client, Engine, MAIN, SessionId, notification, now_ms};
 use crate::db::{ConvertError, Db};
 use crate::error::{ErrorKind, OpError};
 use crate::jsonrpc::Message;

@@ -13,6 +13,7 @@ mod session;
 mod usage;
 mod uuids;
 
+use aorta_stream::describe;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -373,18 +374,6 @@ impl Engine {
             self.send(next, &notification("locked", vec![json!(lock)]));
         }
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 async fn sleep_until(due: Option<Instant>) {

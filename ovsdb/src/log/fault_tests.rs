@@ -236,7 +236,7 @@ async fn a_conversion_that_the_disk_refuses_changes_nothing() {
         let convert = || client.request("convert", json!(["Open_vSwitch", later]));
         lab.insert(1, true).await.unwrap();
         lab.disk.fail_once(kind, IO);
-        let error = crate::engine::describe(&convert().await.unwrap_err());
+        let error = aorta_stream::describe(&convert().await.unwrap_err());
         assert!(
             error.contains("I/O error") && error.contains(PATH),
             "{error}"

@@ -128,7 +128,7 @@ fn an_earlier_backup_is_not_overwritten() {
 fn contents_without_a_place_are_named_and_kept() {
     let lab = Lab::new(&earlier("7.16.1"), &contents("OpenFlow16"));
     let error = lab.open().unwrap_err();
-    let text = crate::engine::describe(&error);
+    let text = aorta_stream::describe(&error);
     for words in [
         "7.16.1",
         "8.3.1",

@@ -1,15 +1,15 @@
 //! One client's connection.
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use aorta_stream::Peer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 
+use super::UNFINISHED_KB;
 use super::reading::{Reading, STALLED, discard};
 use super::writing::{STUCK, write};
-use super::{RemoteOptions, UNFINISHED_KB};
 use crate::engine::{Command, SessionId, outbox};
 use crate::jsonrpc::StreamError;
 
@@ -35,24 +35,14 @@ pub(super) enum End {
 /// How long a client that has finished may take to read its last replies.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What is agreed on with a client.
-pub(super) struct Terms {
-    /// Who it is, for the log.
-    pub(super) name: String,
-    pub(super) options: watch::Receiver<RemoteOptions>,
-    /// Set while it owes a sign of life.
-    pub(super) asked: Arc<AtomicBool>,
-    /// Room that messages under way share, in kB.
-    pub(super) unfinished: Arc<Semaphore>,
-}
-
 /// Serves a client until it goes or has to be sent away, which is logged.
 pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
     stream: S,
-    session: SessionId,
     engine: mpsc::Sender<Command>,
-    terms: Terms,
+    peer: Peer,
+    unfinished: Arc<Semaphore>,
 ) -> Result<(), End> {
+    let session = peer.id;
     let (mut reader, writer) = tokio::io::split(stream);
     let (outbox, outgoing) = outbox();
     let mut backlog = outgoing.backlog.subscribe();
@@ -70,10 +60,10 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite>(
         session,
         said: false,
     };
-    let name = terms.name.clone();
+    let name = peer.name.clone();
     let write = write(writer, outgoing);
     tokio::pin!(write);
-    let listening = Reading::new(&farewell, probes, unsent, terms);
+    let listening = Reading::new(&farewell, probes, unsent, peer, unfinished);
     let (end, unsent) = tokio::select! {
         end = listening.run(&mut reader) => (end, true),
         end = &mut write => (end, false),
@@ -129,31 +119,34 @@ impl Drop for Farewell {
 mod tests {
     use super::*;
     use crate::engine::SLOW;
+    use aorta_stream::RemoteOptions;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::sync::watch;
     use tokio::time::{Instant, advance};
 
-    struct Peer {
+    struct Client {
         client: DuplexStream,
         engine: mpsc::Receiver<Command>,
         options: watch::Sender<RemoteOptions>,
     }
 
     /// A served connection, without an engine that answers.
-    fn connect(probe: Option<Duration>) -> Peer {
+    fn connect(probe: Option<Duration>) -> Client {
         let (client, server) = tokio::io::duplex(1 << 16);
         let (sender, engine) = mpsc::channel(16);
         let (options, receiver) = watch::channel(RemoteOptions {
             probe,
             max_backoff: Duration::from_secs(8),
         });
-        let terms = Terms {
+        let peer = Peer {
+            id: 1,
             name: "x".to_owned(),
             options: receiver,
             asked: Arc::default(),
-            unfinished: Arc::new(Semaphore::new(64)),
         };
-        tokio::spawn(async move { serve(server, 1, sender, terms).await.is_ok() });
-        Peer {
+        let unfinished = Arc::new(Semaphore::new(64));
+        tokio::spawn(async move { serve(server, sender, peer, unfinished).await.is_ok() });
+        Client {
             client,
             engine,
             options,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use aorta_stream::Peer;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use super::connection::{End, Farewell, Terms};
+use super::connection::{End, Farewell};
 use crate::engine::{Command, Outbox, SLOW};
 use crate::jsonrpc::{Framer, Message};
 
@@ -24,7 +25,9 @@ pub(super) struct Reading<'a> {
     to: &'a Farewell,
     probes: Outbox,
     backlog: watch::Receiver<usize>,
-    terms: Terms,
+    peer: Peer,
+    /// Room that messages under way share, in kB.
+    unfinished: Arc<Semaphore>,
     framer: Framer,
     heard: Instant,
     /// When the message under way began.
@@ -38,13 +41,15 @@ impl<'a> Reading<'a> {
         to: &'a Farewell,
         probes: Outbox,
         backlog: watch::Receiver<usize>,
-        terms: Terms,
+        peer: Peer,
+        unfinished: Arc<Semaphore>,
     ) -> Self {
         Self {
             to,
             probes,
             backlog,
-            terms,
+            peer,
+            unfinished,
             framer: Framer::default(),
             heard: Instant::now(),
             begun: None,
@@ -60,7 +65,7 @@ impl<'a> Reading<'a> {
             let due = self.due();
             let count = tokio::select! {
                 count = reader.read(&mut buffer) => count,
-                changed = self.terms.options.changed(), if told => {
+                changed = self.peer.options.changed(), if told => {
                     told = changed.is_ok();
                     continue;
                 }
@@ -78,7 +83,7 @@ impl<'a> Reading<'a> {
                 return Ok(());
             }
             self.heard = Instant::now();
-            self.terms.asked.store(false, Ordering::Relaxed);
+            self.peer.asked.store(false, Ordering::Relaxed);
             if !self.take(buffer.get(..count).unwrap_or_default()).await? {
                 return Ok(());
             }
@@ -125,7 +130,7 @@ impl<'a> Reading<'a> {
         let taken_kb = self.room.as_ref().map_or(0, |room| room.num_permits());
         let more_kb = self.framer.len().div_ceil(1 << 10).saturating_sub(taken_kb);
         let more_kb = u32::try_from(more_kb).map_err(|_| End::Full)?;
-        let unfinished = Arc::clone(&self.terms.unfinished);
+        let unfinished = Arc::clone(&self.unfinished);
         let more = unfinished.try_acquire_many_owned(more_kb);
         let more = more.map_err(|_| End::Full)?;
         match &mut self.room {
@@ -137,8 +142,8 @@ impl<'a> Reading<'a> {
 
     /// When patience ends.
     fn due(&self) -> Option<Instant> {
-        let probe = self.terms.options.borrow().probe;
-        let turns = 1 + u32::from(self.terms.asked.load(Ordering::Relaxed));
+        let probe = self.peer.options.borrow().probe;
+        let turns = 1 + u32::from(self.peer.asked.load(Ordering::Relaxed));
         let silent = probe.map(|probe| self.heard + probe * turns);
         let stalled = self.begun.map(|begun| begun + STALLED);
         silent.into_iter().chain(stalled).min()
@@ -150,7 +155,7 @@ impl<'a> Reading<'a> {
         if self.begun.is_some_and(|begun| begun + STALLED <= now) {
             return Err(End::Stalled);
         }
-        if self.terms.asked.swap(true, Ordering::Relaxed) {
+        if self.peer.asked.swap(true, Ordering::Relaxed) {
             return Err(End::Silent);
         }
         let probe = Message::Request {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use aorta_kernel::netdev::{LinkEvents, Netdevs};
 use aorta_kernel::{Config, Datapath};
-use aorta_ovsdb::{Db, Delta, Store, StoreError, StoreHandle, op};
+use aorta_ovsdb::{Db, Delta, Store, StoreError, StoreHandle, Tls, op};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use tokio::io::unix::AsyncFd;
@@ -138,6 +138,8 @@ struct Daemon {
     requests: mpsc::Receiver<Request>,
     /// Where clients of the database connect, once they may.
     remotes: Option<Remotes>,
+    /// Key and certificates, for all remotes.
+    tls: Tls,
     next_statistics: Instant,
     /// Readable when packets ask for flows; none while no flow can have them ask.
     upcalls: Option<AsyncFd<OwnedFd>>,
@@ -179,6 +181,7 @@ impl Daemon {
             control,
             requests,
             remotes: None,
+            tls: Tls::default(),
             next_statistics: Instant::now(),
             upcalls: None,
             cleaned: false,
@@ -234,7 +237,7 @@ impl Daemon {
         api: Option<SocketAddr>,
         log: &LogControl,
     ) -> Result<Sockets, DaemonError> {
-        self.remotes = Some(Remotes::start(&self.store, remotes).await?);
+        self.remotes = Some(Remotes::start(&self.store, remotes, self.tls.clone()).await?);
         let rundir = &self.place.rundir;
         let failed = |source| DaemonError::Socket {
             path: rundir.clone(),

@@ -54,12 +54,16 @@ impl Drop for Remotes {
 
 impl Remotes {
     /// Opens everything that the command line and the database name, and goes on with what the
-    /// database comes to name.
+    /// database comes to name. `tls` gets the files that they name.
     ///
     /// # Errors
     /// If a remote of the command line makes no sense or its socket can't be had. What rows name
     /// is tried again and again.
-    pub async fn start(store: &StoreHandle, config: RemotesConfig) -> Result<Self, RemotesError> {
+    pub async fn start(
+        store: &StoreHandle,
+        config: RemotesConfig,
+        tls: Tls,
+    ) -> Result<Self, RemotesError> {
         let (db, deltas) = store.subscribe().await?;
         let mut specs = Specs::new();
         for text in &config.remotes {
@@ -82,7 +86,7 @@ impl Remotes {
             open: BTreeMap::new(),
             failures: BTreeMap::new(),
             published: HashMap::new(),
-            tls: Tls::default(),
+            tls,
             activity: Arc::new(Notify::new()),
             publish_at: None,
             published_at: Instant::now(),
@@ -276,6 +280,7 @@ impl Work {
             tls: self.tls.clone(),
             group: self.config.group,
             activity: Arc::clone(&self.activity),
+            name: None,
         };
         match Open::new(&self.store, remote, setup).await {
             Ok(open) => {

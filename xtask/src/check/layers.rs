@@ -12,14 +12,15 @@ pub enum Kind {
 }
 
 /// Every crate of the workspace: name, level (it may only depend on lower ones) and kind.
-pub const CRATES: [(&str, u8, Kind); 13] = [
+pub const CRATES: [(&str, u8, Kind); 14] = [
     ("aorta-api", 0, Kind::Pure),
     ("aorta-ebpf", 0, Kind::Pure),
     ("aorta-packet", 0, Kind::Pure),
     ("aorta-flow", 1, Kind::Pure),
     ("aorta-testing", 2, Kind::Pure),
     ("aorta-compiler", 3, Kind::Pure),
-    ("aorta-ovsdb", 0, Kind::Effects),
+    ("aorta-stream", 0, Kind::Effects),
+    ("aorta-ovsdb", 1, Kind::Effects),
     ("aorta-vm-images", 0, Kind::Effects),
     ("aorta-kernel", 4, Kind::Effects),
     ("aorta-ctl", 5, Kind::Effects),

@@ -1,21 +1,18 @@
-//! Connections that the server makes, to serve whoever answers.
-use std::io;
+//! Connections that are made, and made again whenever they end, to serve whoever answers.
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::backoff::Backoff;
-use super::connection::{End, Terms, serve};
-use super::{Access, RemoteOptions, Setup};
-use crate::engine::{SessionId, describe};
+use crate::backoff::Backoff;
 use crate::remote::Remote;
+use crate::service::{Peer, RemoteOptions, Service, Setup, Stream};
 use crate::tls::Tls;
+use crate::{describe, plain};
 
 /// Where a connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +28,7 @@ pub enum DialState {
 }
 
 impl DialState {
-    /// The word for it in the `status` column of table Manager.
+    /// The word for it in the `status` columns of tables Manager and Controller.
     pub fn name(self) -> &'static str {
         match self {
             Self::Backoff => "BACKOFF",
@@ -75,7 +72,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 struct Progress {
     status: DialerStatus,
-    session: Option<SessionId>,
+    peer: Option<u64>,
 }
 
 impl Dialer {
@@ -88,9 +85,9 @@ impl Dialer {
         status
     }
 
-    /// Its number among the clients while it is connected.
-    pub(crate) fn session(&self) -> Option<SessionId> {
-        self.shared.status.borrow().session
+    /// The number that the service gave to the peer, while it is connected.
+    pub fn peer(&self) -> Option<u64> {
+        self.shared.status.borrow().peer
     }
 
     /// Treats the peer otherwise from now on.
@@ -115,8 +112,9 @@ impl Drop for Dialer {
     }
 }
 
-/// Starts to connect.
-pub(crate) fn dial(remote: &Remote, access: Access, setup: Setup) -> Dialer {
+/// Starts to connect, and has the service talk to whoever answers until the dialer is dropped.
+pub fn dial(remote: &Remote, service: impl Service, setup: Setup) -> Dialer {
+    let name = setup.name(remote);
     let (options, receiver) = watch::channel(setup.options);
     let status = DialerStatus {
         state: DialState::Connecting,
@@ -125,17 +123,15 @@ pub(crate) fn dial(remote: &Remote, access: Access, setup: Setup) -> Dialer {
         problem: None,
     };
     let shared = Arc::new(Shared {
-        status: watch::Sender::new(Progress {
-            status,
-            session: None,
-        }),
+        status: watch::Sender::new(Progress { status, peer: None }),
         asked: Arc::default(),
         restart: Notify::new(),
         activity: setup.activity,
     });
     let work = Work {
+        name,
         remote: remote.clone(),
-        access,
+        service,
         shared: Arc::clone(&shared),
         options: receiver,
         tls: setup.tls,
@@ -147,18 +143,23 @@ pub(crate) fn dial(remote: &Remote, access: Access, setup: Setup) -> Dialer {
     }
 }
 
-struct Work {
+struct Work<V> {
+    name: String,
     remote: Remote,
-    access: Access,
+    service: V,
     shared: Arc<Shared>,
     options: watch::Receiver<RemoteOptions>,
     tls: Tls,
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+/// A stream of any kind.
+enum Way {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
 
-impl Work {
+impl<V: Service> Work<V> {
     async fn run(self) {
         let mut backoff = Backoff::default();
         loop {
@@ -170,12 +171,12 @@ impl Work {
                 .unwrap_or_else(|_| Err("timed out".to_owned()))
             {
                 Ok(stream) => {
-                    tracing::info!("{}: connected", self.remote);
+                    tracing::info!("{}: connected", self.name);
                     let begun = Instant::now();
                     let why = self.serve(stream).await;
                     self.failed(&why);
                     let wait = backoff.ended(begun.elapsed(), max);
-                    tracing::info!("{}: the connection ended: {why}", self.remote);
+                    tracing::info!("{}: the connection ended: {why}", self.name);
                     wait
                 }
                 Err(why) => {
@@ -202,57 +203,66 @@ impl Work {
         } else {
             ""
         };
-        let (remote, wait_s) = (&self.remote, wait.as_secs());
-        tracing::warn!("{remote}: can't connect ({why}); next attempt in {wait_s} s{hint}");
+        let (name, wait_s) = (&self.name, wait.as_secs());
+        tracing::warn!("{name}: can't connect ({why}); next attempt in {wait_s} s{hint}");
     }
 
-    async fn connect(&self) -> Result<Box<dyn Stream>, String> {
+    async fn connect(&self) -> Result<Way, String> {
         match &self.remote {
             Remote::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(plain)?;
-                Ok(Box::new(stream))
+                let stream = UnixStream::connect(path).await.map_err(|e| plain(&e))?;
+                Ok(Way::Unix(stream))
             }
-            Remote::Tcp(endpoint) => Ok(Box::new(endpoint.dial().await.map_err(plain)?)),
+            Remote::Tcp(endpoint) => {
+                let stream = endpoint.dial().await.map_err(|e| plain(&e))?;
+                Ok(Way::Tcp(stream))
+            }
             Remote::Tls(endpoint) => {
                 // What is wrong with our own files needs no peer.
                 self.tls.check_client().map_err(|e| describe(&*e))?;
-                let stream = endpoint.dial().await.map_err(plain)?;
+                let stream = endpoint.dial().await.map_err(|e| plain(&e))?;
                 let stream = self.tls.connect(stream).await;
-                Ok(Box::new(stream.map_err(|e| describe(&*e))?))
+                Ok(Way::Tls(Box::new(stream.map_err(|e| describe(&*e))?)))
             }
             _ => Err("not a remote to connect to".to_owned()),
         }
     }
 
     /// Serves the peer to the end, and says why that came.
-    async fn serve(&self, stream: Box<dyn Stream>) -> String {
-        let Some(_place) = self.access.place() else {
-            return "there are too many clients already".to_owned();
+    async fn serve(&self, way: Way) -> String {
+        match way {
+            Way::Unix(stream) => self.serve_stream(stream).await,
+            Way::Tcp(stream) => self.serve_stream(stream).await,
+            Way::Tls(stream) => self.serve_stream(stream).await,
+        }
+    }
+
+    async fn serve_stream<S: Stream>(&self, stream: S) -> String {
+        let admission = match self.service.admit() {
+            Ok(admission) => admission,
+            Err(why) => return why,
         };
-        let session = self.access.session();
         self.shared.asked.store(false, Ordering::Relaxed);
         self.note(|progress| {
-            progress.session = Some(session);
+            progress.peer = Some(admission.id);
             progress.status.state = DialState::Active;
             progress.status.connected = Some(Instant::now());
         });
-        let terms = Terms {
-            name: self.remote.to_string(),
+        let peer = Peer {
+            id: admission.id,
+            name: self.name.clone(),
             options: self.options.clone(),
             asked: Arc::clone(&self.shared.asked),
-            unfinished: Arc::clone(&self.access.unfinished),
         };
-        let served = serve(stream, session, self.access.engine.clone(), terms);
         let why = tokio::select! {
-            end = served => match end {
+            end = self.service.serve(stream, peer) => match end {
                 Ok(()) => "End of file".to_owned(),
-                Err(End::Io(error)) => plain(error),
-                Err(end) => describe(&end),
+                Err(why) => why,
             },
             () = self.shared.restart.notified() => "reconnect was asked for".to_owned(),
         };
         self.note(|progress| {
-            progress.session = None;
+            progress.peer = None;
             progress.status.disconnected = Some(Instant::now());
         });
         why
@@ -265,14 +275,5 @@ impl Work {
     fn note(&self, change: impl FnOnce(&mut Progress)) {
         self.shared.status.send_modify(change);
         self.shared.activity.notify_one();
-    }
-}
-
-/// An error of the system as other programs have it: without its number.
-fn plain(error: io::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" (os error ") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
     }
 }

@@ -1,4 +1,4 @@
-//! Sockets that clients connect to.
+//! Sockets that peers connect to.
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,16 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::connection::{Terms, serve};
-use super::socket::{ListenError, Socket, bind};
-use super::{Access, MAX_CLIENTS, RemoteOptions, Setup};
-use crate::engine::describe;
+use crate::describe;
 use crate::remote::Remote;
+use crate::service::{Admission, Peer, RemoteOptions, Service, Setup, Stream};
+use crate::socket::{ListenError, Socket, bind};
 use crate::tls::Tls;
 
 /// How long a client may take to agree on TLS.
@@ -113,7 +111,7 @@ impl Shared {
     }
 
     /// Takes note that a client was sent away, and why.
-    fn refuse(&self, remote: &Remote, name: &str, why: &str) {
+    fn refuse(&self, remote: &str, name: &str, why: &str) {
         let now = tokio::time::Instant::now();
         let mut refused = self.lock();
         refused.why = Some(why.to_owned());
@@ -125,21 +123,25 @@ impl Shared {
 }
 
 /// What every accepted connection gets.
-struct Acceptor {
-    remote: Remote,
-    access: Access,
+struct Acceptor<V> {
+    remote: String,
+    service: V,
     shared: Arc<Shared>,
     options: watch::Receiver<RemoteOptions>,
     tls: Option<Tls>,
 }
 
-/// Starts to listen.
-pub(crate) async fn listen(
+/// Starts to listen, and has the service talk to whoever connects until the listener is dropped.
+///
+/// # Errors
+/// If the socket can't be had.
+pub async fn listen(
     remote: &Remote,
-    access: Access,
+    service: impl Service,
     setup: Setup,
 ) -> Result<Listener, ListenError> {
     let socket = bind(remote, setup.group).await?;
+    let name = setup.name(remote);
     let (options, receiver) = watch::channel(setup.options);
     let shared = Arc::new(Shared {
         clients: AtomicUsize::new(0),
@@ -153,8 +155,8 @@ pub(crate) async fn listen(
         Socket::Unix(_, path) => (None, Some(path.clone())),
     };
     let acceptor = Acceptor {
-        remote: remote.clone(),
-        access,
+        remote: name,
+        service,
         shared: Arc::clone(&shared),
         options: receiver,
         tls: tls.clone(),
@@ -169,7 +171,7 @@ pub(crate) async fn listen(
     })
 }
 
-impl Acceptor {
+impl<V: Service> Acceptor<V> {
     async fn run(self, socket: Socket) {
         let (mut clients, mut told) = (JoinSet::new(), None::<tokio::time::Instant>);
         loop {
@@ -215,26 +217,24 @@ impl Acceptor {
         Ok(())
     }
 
-    fn guest(&self, name: String) -> Option<Guest> {
-        let Some(place) = self.access.place() else {
-            let why = format!("there are {MAX_CLIENTS} already");
-            self.shared.refuse(&self.remote, &name, &why);
-            return None;
-        };
-        Some(Guest {
-            name,
-            remote: self.remote.clone(),
-            access: self.access.clone(),
-            shared: Arc::clone(&self.shared),
-            options: self.options.clone(),
-            _place: place,
-        })
+    fn guest(&self, name: String) -> Option<Guest<V>> {
+        match self.service.admit() {
+            Ok(admission) => Some(Guest {
+                name,
+                remote: self.remote.clone(),
+                service: self.service.clone(),
+                shared: Arc::clone(&self.shared),
+                options: self.options.clone(),
+                admission,
+            }),
+            Err(why) => {
+                self.shared.refuse(&self.remote, &name, &why);
+                None
+            }
+        }
     }
 
-    fn admit<S>(&self, stream: S, name: String, clients: &mut JoinSet<()>)
-    where
-        S: AsyncRead + AsyncWrite + Send + 'static,
-    {
+    fn admit(&self, stream: impl Stream, name: String, clients: &mut JoinSet<()>) {
         if let Some(guest) = self.guest(name) {
             clients.spawn(guest.serve(stream));
         }
@@ -256,28 +256,27 @@ impl Acceptor {
 }
 
 /// A client for as long as it is connected.
-struct Guest {
+struct Guest<V> {
     name: String,
-    remote: Remote,
-    access: Access,
+    remote: String,
+    service: V,
     shared: Arc<Shared>,
     options: watch::Receiver<RemoteOptions>,
-    _place: OwnedSemaphorePermit,
+    admission: Admission,
 }
 
-impl Guest {
-    async fn serve<S: AsyncRead + AsyncWrite>(self, stream: S) {
+impl<V: Service> Guest<V> {
+    async fn serve(self, stream: impl Stream) {
         let _count = Count::new(&self.shared);
         self.shared.lock().why = None;
-        let terms = Terms {
+        let peer = Peer {
+            id: self.admission.id,
             name: format!("{} of {}", self.name, self.remote),
             options: self.options.clone(),
             asked: Arc::default(),
-            unfinished: Arc::clone(&self.access.unfinished),
         };
-        let session = self.access.session();
         // Whatever ended it has been logged.
-        let _ = serve(stream, session, self.access.engine.clone(), terms).await;
+        let _ = self.service.serve(stream, peer).await;
     }
 }
 
@@ -303,31 +302,42 @@ impl Drop for Count {
 mod tests {
     use tokio::io::AsyncReadExt;
     use tokio::net::UnixStream;
-    use tokio::sync::{Semaphore, mpsc};
+    use tokio::sync::Semaphore;
 
     use super::*;
+
+    /// Waits for its peers to go; so many at a time.
+    #[derive(Clone)]
+    struct Patient(Arc<Semaphore>);
+
+    impl Service for Patient {
+        fn admit(&self) -> Result<Admission, String> {
+            let place = Arc::clone(&self.0).try_acquire_owned();
+            let place = Some(place.map_err(|_| "it is full".to_owned())?);
+            Ok(Admission { id: 1, place })
+        }
+
+        async fn serve<S: Stream>(&self, mut stream: S, _: Peer) -> Result<(), String> {
+            stream.read(&mut [0; 9]).await.map(drop).unwrap();
+            Ok(())
+        }
+    }
 
     #[tokio::test]
     async fn when_all_places_are_taken_nobody_is_served_until_somebody_goes() {
         let directory = tempfile::tempdir().unwrap();
         let remote = Remote::ListenUnix(directory.path().join("s"));
-        let (engine, mut commands) = mpsc::channel(16);
-        let access = Access {
-            places: Arc::new(Semaphore::new(1)),
-            ..Access::new(engine)
-        };
+        let service = Patient(Arc::new(Semaphore::new(1)));
         let setup = Setup::usual(&remote);
-        let listener = listen(&remote, access, setup).await.unwrap();
+        let listener = listen(&remote, service, setup).await.unwrap();
         let path = directory.path().join("s");
         let first = UnixStream::connect(&path).await.unwrap();
-        assert!(matches!(
-            commands.recv().await,
-            Some(crate::engine::Command::Connect { .. })
-        ));
+        while listener.clients() == 0 {
+            tokio::task::yield_now().await;
+        }
         let mut second = UnixStream::connect(&path).await.unwrap();
         assert_eq!(second.read(&mut [0; 9]).await.unwrap(), 0);
-        let problem = listener.status().problem.unwrap();
-        assert_eq!(problem, format!("there are {MAX_CLIENTS} already"));
+        assert_eq!(listener.status().problem.unwrap(), "it is full");
         drop(first);
         while listener.clients() > 0 {
             tokio::task::yield_now().await;

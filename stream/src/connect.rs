@@ -30,7 +30,10 @@ impl Endpoint {
     }
 
     /// Connects, for messages that are sent at once.
-    pub(crate) async fn dial(&self) -> io::Result<tokio::net::TcpStream> {
+    ///
+    /// # Errors
+    /// If no address answers, or there is none.
+    pub async fn dial(&self) -> io::Result<tokio::net::TcpStream> {
         let addresses: Vec<SocketAddr> = match &self.host {
             Host::Ip(ip) => vec![SocketAddr::new(*ip, self.port)],
             Host::Name(name) => {

@@ -15,7 +15,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
 use super::TlsError;
 use super::files::{Loaded, TlsFiles, invalid};
 use super::verify::{Anchor, AnyName, Clients, Found};
-use crate::engine::describe;
+use crate::describe;
 
 /// A connection with TLS for programs without a runtime.
 pub type BlockingStream = StreamOwned<ClientConnection, TcpStream>;
@@ -49,7 +49,7 @@ struct Ready {
 }
 
 /// The name in the hello of clients; it means nothing.
-const ANY_NAME: &str = "ovsdb";
+const ANY_NAME: &str = "switch";
 
 impl Tls {
     /// TLS with these files, which are read when they are needed.

@@ -37,13 +37,13 @@ pub enum ListenError {
 }
 
 /// A socket that is bound.
-pub(super) enum Socket {
+pub(crate) enum Socket {
     Unix(UnixListener, PathBuf),
     Tcp(TcpListener),
 }
 
 /// Binds a remote's socket.
-pub(super) async fn bind(remote: &Remote, group: Option<u32>) -> Result<Socket, ListenError> {
+pub(crate) async fn bind(remote: &Remote, group: Option<u32>) -> Result<Socket, ListenError> {
     let failed = |source| ListenError::Io {
         remote: remote.clone(),
         source,

@@ -2,28 +2,28 @@
 use std::time::Duration;
 
 /// The shortest wait.
-pub(super) const MIN: Duration = Duration::from_secs(1);
+const MIN: Duration = Duration::from_secs(1);
 
 /// Doubles from attempt to attempt, as Open vSwitch's clients do it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Backoff {
+pub struct Backoff {
     current: Duration,
 }
 
 impl Backoff {
     /// How long the next attempt may take.
-    pub(super) fn patience(&self) -> Duration {
+    pub fn patience(&self) -> Duration {
         self.current.max(MIN)
     }
 
     /// An attempt failed: how long to wait before the next.
-    pub(super) fn failed(&mut self, max: Duration) -> Duration {
+    pub fn failed(&mut self, max: Duration) -> Duration {
         self.current = (self.current * 2).clamp(MIN, max.max(MIN));
         self.current
     }
 
     /// A connection that was there for so long has ended: how long to wait before the next.
-    pub(super) fn ended(&mut self, lived: Duration, max: Duration) -> Duration {
+    pub fn ended(&mut self, lived: Duration, max: Duration) -> Duration {
         if lived >= self.current {
             self.current = Duration::ZERO;
         }
@@ -31,7 +31,7 @@ impl Backoff {
     }
 
     /// Whether it can't become longer.
-    pub(super) fn is_longest(&self, max: Duration) -> bool {
+    pub fn is_longest(&self, max: Duration) -> bool {
         self.current >= max.max(MIN)
     }
 }

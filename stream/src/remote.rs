@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// The registered port of OVSDB (RFC 7047 §6).
-pub const DEFAULT_PORT: u16 = 6640;
+pub const OVSDB_PORT: u16 = 6640;
+/// The registered port of OpenFlow.
+pub const OPENFLOW_PORT: u16 = 6653;
 
 /// A way to listen or to connect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,6 +27,31 @@ pub enum Remote {
 }
 
 impl Remote {
+    /// Reads a remote whose TCP port, where none is given, is this one.
+    ///
+    /// # Errors
+    /// If the method is unknown or its address makes no sense.
+    pub fn parse(text: &str, default_port: u16) -> Result<Self, RemoteError> {
+        let fault = |problem| RemoteError {
+            remote: text.to_owned(),
+            problem,
+        };
+        let (method, rest) = text.split_once(':').ok_or_else(|| fault("no method"))?;
+        let passive = || passive(rest, default_port).map_err(fault);
+        let active = || active(rest, default_port).map_err(fault);
+        match method {
+            "punix" => Ok(Self::ListenUnix(rest.into())),
+            "unix" => Ok(Self::Unix(rest.into())),
+            "ptcp" => passive().map(|(ip, port)| Self::ListenTcp(ip, port)),
+            "pssl" => passive().map(|(ip, port)| Self::ListenTls(ip, port)),
+            "tcp" => active().map(Self::Tcp),
+            "ssl" => active().map(Self::Tls),
+            _ => Err(fault(
+                "unknown method; there are punix, ptcp, pssl, unix, tcp and ssl",
+            )),
+        }
+    }
+
     /// Whether it is one to listen on.
     pub fn is_passive(&self) -> bool {
         matches!(
@@ -89,50 +116,32 @@ pub struct RemoteError {
 impl FromStr for Remote {
     type Err = RemoteError;
 
-    fn from_str(s: &str) -> Result<Self, RemoteError> {
-        let fault = |problem| RemoteError {
-            remote: s.to_owned(),
-            problem,
-        };
-        let (method, rest) = s.split_once(':').ok_or_else(|| fault("no method"))?;
-        match method {
-            "punix" => Ok(Self::ListenUnix(rest.into())),
-            "unix" => Ok(Self::Unix(rest.into())),
-            "ptcp" => passive(rest)
-                .map(|(ip, port)| Self::ListenTcp(ip, port))
-                .map_err(fault),
-            "pssl" => passive(rest)
-                .map(|(ip, port)| Self::ListenTls(ip, port))
-                .map_err(fault),
-            "tcp" => active(rest).map(Self::Tcp).map_err(fault),
-            "ssl" => active(rest).map(Self::Tls).map_err(fault),
-            _ => Err(fault(
-                "unknown method; there are punix, ptcp, pssl, unix, tcp and ssl",
-            )),
-        }
+    /// Reads a remote of OVSDB.
+    fn from_str(text: &str) -> Result<Self, RemoteError> {
+        Self::parse(text, OVSDB_PORT)
     }
 }
 
 /// `[PORT][:IP]`
-fn passive(text: &str) -> Result<(IpAddr, u16), &'static str> {
+fn passive(text: &str, default_port: u16) -> Result<(IpAddr, u16), &'static str> {
     let (port, ip) = text.split_once(':').unwrap_or((text, ""));
     let ip = if ip.is_empty() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED)
     } else {
         parse_ip(ip).ok_or("not an IP address")?
     };
-    Ok((ip, parse_port(port)?))
+    Ok((ip, parse_port(port, default_port)?))
 }
 
 /// `HOST[:PORT]`, an IPv6 address in brackets.
-fn active(text: &str) -> Result<Endpoint, &'static str> {
+fn active(text: &str, default_port: u16) -> Result<Endpoint, &'static str> {
     let bracketed = text.find(']').map(|at| text.split_at(at + 1));
     let (host, port) = bracketed
         .or_else(|| text.find(':').map(|at| text.split_at(at)))
         .unwrap_or((text, ""));
     let port = match port.strip_prefix(':') {
-        Some(port) => parse_port(port)?,
-        None if port.is_empty() => DEFAULT_PORT,
+        Some(port) => parse_port(port, default_port)?,
+        None if port.is_empty() => default_port,
         None => return Err("not a port"),
     };
     let host = match parse_ip(host) {
@@ -162,9 +171,9 @@ fn is_name(text: &str) -> bool {
     named && text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
 
-fn parse_port(text: &str) -> Result<u16, &'static str> {
+fn parse_port(text: &str, default_port: u16) -> Result<u16, &'static str> {
     if text.is_empty() {
-        return Ok(DEFAULT_PORT);
+        return Ok(default_port);
     }
     text.parse().map_err(|_| "not a port")
 }
@@ -210,6 +219,9 @@ mod tests {
         assert_eq!(text("tcp:10.0.0.1"), "tcp:10.0.0.1:6640");
         assert_eq!(text("ssl:[::1]"), "ssl:[::1]:6640");
         assert_eq!(text("tcp:"), "tcp:127.0.0.1:6640");
+        let openflow = |s: &str| Remote::parse(s, OPENFLOW_PORT).unwrap().to_string();
+        assert_eq!(openflow("tcp:10.0.0.1"), "tcp:10.0.0.1:6653");
+        assert_eq!(openflow("pssl:"), "pssl:6653:0.0.0.0");
     }
 
     #[test]
