@@ -17,6 +17,7 @@ pub const CRATES: [(&str, u8, Kind); 14] = [
     ("aorta-ebpf", 0, Kind::Pure),
     ("aorta-packet", 0, Kind::Pure),
     ("aorta-flow", 1, Kind::Pure),
+    ("aorta-openflow", 2, Kind::Pure),
     ("aorta-testing", 2, Kind::Pure),
     ("aorta-compiler", 3, Kind::Pure),
     ("aorta-stream", 0, Kind::Effects),

@@ -85,6 +85,28 @@ pub enum Version {
     OpenFlow15,
 }
 
+impl Version {
+    /// All, from the first.
+    pub const ALL: [Version; 6] = [
+        Version::OpenFlow10,
+        Version::OpenFlow11,
+        Version::OpenFlow12,
+        Version::OpenFlow13,
+        Version::OpenFlow14,
+        Version::OpenFlow15,
+    ];
+
+    /// Its number on the wire: 1 for 1.0.
+    pub fn number(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The version of a number on the wire.
+    pub fn from_number(number: u8) -> Option<Version> {
+        Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "1.{}", *self as u8)
