@@ -1,5 +1,6 @@
 //! Flows and what is counted of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Match;
@@ -24,8 +25,8 @@ pub struct Flow {
     pub flags: FlowFlags,
     /// Which packets it is for.
     pub matching: Match,
-    /// What it does.
-    pub instructions: Instructions,
+    /// What it does; [tables](crate::table::Tables) keep equal ones once.
+    pub instructions: Arc<Instructions>,
 }
 
 impl Flow {
@@ -44,7 +45,7 @@ impl Default for Flow {
             importance: 0,
             flags: FlowFlags::default(),
             matching: Match::default(),
-            instructions: Instructions::default(),
+            instructions: Arc::default(),
         }
     }
 }

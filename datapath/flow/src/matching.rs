@@ -94,6 +94,11 @@ impl Match {
         Match::default()
     }
 
+    /// Takes no more memory than it needs.
+    pub(crate) fn shrink(&mut self) {
+        self.words.shrink_to_fit();
+    }
+
     /// What it says, by field.
     pub fn parts(&self) -> impl Iterator<Item = Part> {
         self.words

@@ -239,5 +239,5 @@ fn normal_flow(tables: &Tables) -> Option<FlowId> {
         ..Instructions::default()
     };
     let any = flow.table == 0 && flow.matching == Match::any();
-    (any && flow.idle_timeout_s == 0 && flow.instructions == normal).then_some(only.id)
+    (any && flow.idle_timeout_s == 0 && *flow.instructions == normal).then_some(only.id)
 }

@@ -195,7 +195,7 @@ pub fn acl_flows(rules: &[AclRule], most: usize, table: u8, actions: &[Vec<Actio
             table,
             priority: (65_000 - below) as u16,
             matching,
-            instructions: Instructions::apply(actions[at % actions.len()].clone()),
+            instructions: Instructions::apply(actions[at % actions.len()].clone()).into(),
             ..Flow::default()
         }));
     }

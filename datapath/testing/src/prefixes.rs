@@ -103,7 +103,7 @@ pub fn prefix_flows(prefixes: &[Prefix], table: u8, actions: &[Vec<Action>]) -> 
             table,
             priority: u16::from(prefix.len) + 1,
             matching,
-            instructions: Instructions::apply(actions[at % actions.len()].clone()),
+            instructions: Instructions::apply(actions[at % actions.len()].clone()).into(),
             ..Flow::default()
         }
     };

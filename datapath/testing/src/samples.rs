@@ -1,6 +1,7 @@
 //! The tables of real controllers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use aorta_flow::action::Action;
 use aorta_flow::text::{NoNames, parse_flow_file, parse_group, parse_meter};
@@ -38,8 +39,9 @@ pub fn sample(flows: &str) -> Case {
         ..Case::default()
     };
     for flow in &mut case.flows {
-        let apply = std::mem::take(&mut flow.instructions.apply);
-        flow.instructions.apply = without_tracking(apply);
+        let instructions = Arc::make_mut(&mut flow.instructions);
+        let apply = std::mem::take(&mut instructions.apply);
+        instructions.apply = without_tracking(apply);
     }
     let all = case.flows.iter();
     let all: Vec<&Action> = all.flat_map(|f| f.instructions.all_actions()).collect();

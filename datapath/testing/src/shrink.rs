@@ -1,6 +1,6 @@
 //! Reduction of a failing case.
 
-use aorta_flow::action::Action;
+use aorta_flow::action::{Action, Instructions};
 use aorta_flow::{Flow, Match};
 
 use crate::{Case, Frame, Offload};
@@ -102,25 +102,25 @@ fn simpler_flow(case: &Case, at: usize, still: &mut dyn FnMut(&Case) -> bool) ->
 
 fn simpler_flows(flow: &Flow) -> Vec<Flow> {
     let mut found = Vec::new();
-    let with = |instructions| Flow {
-        instructions,
+    let with = |instructions: Instructions| Flow {
+        instructions: instructions.into(),
         ..flow.clone()
     };
     let own = &flow.instructions;
     for apply in shorter(&own.apply) {
-        found.push(with(aorta_flow::action::Instructions {
+        found.push(with(Instructions {
             apply,
-            ..own.clone()
+            ..(**own).clone()
         }));
     }
     for write_actions in shorter(&own.write_actions) {
-        found.push(with(aorta_flow::action::Instructions {
+        found.push(with(Instructions {
             write_actions,
-            ..own.clone()
+            ..(**own).clone()
         }));
     }
     if own.goto_table.is_some() || own.write_metadata.is_some() || own.clear_actions {
-        found.push(with(aorta_flow::action::Instructions {
+        found.push(with(Instructions {
             apply: own.apply.clone(),
             write_actions: own.write_actions.clone(),
             ..Default::default()

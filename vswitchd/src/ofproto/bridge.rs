@@ -138,7 +138,7 @@ impl BridgeFlows {
         let mut added = Vec::with_capacity(restored.flows.len());
         for (entry, ages, rule) in restored.flows {
             rules.extend(rule.map(|rule| (entry.id, rule)));
-            flows.tables.restore_flow(entry.clone());
+            let entry = flows.tables.restore_flow(entry);
             flows.follow(&entry, ages.created, ages.modified);
             added.push(Change::FlowAdded(entry));
         }

@@ -33,7 +33,7 @@ fn normal_flow() -> Modification {
         table: Some(0),
         flow: Flow {
             priority: 0,
-            instructions,
+            instructions: instructions.into(),
             ..Flow::default()
         },
         ..FlowMod::default()

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aorta_flow::action::{Action, Controller, PacketInReason};
+use aorta_flow::action::{Action, Controller, Instructions, PacketInReason};
 use aorta_flow::field::FieldId;
 use aorta_flow::hash::{Word, group_words};
 use aorta_flow::table::Tables;
@@ -292,7 +292,8 @@ fn plan_bucket(bucket: &Bucket, live: Live, table: u8) -> Result<BucketPlan, Ref
         matching: Match::any(),
         ..Flow::default()
     };
-    flow.instructions.apply = in_order(&all).into_iter().cloned().collect();
+    let actions = in_order(&all).into_iter().cloned().collect();
+    flow.instructions = Instructions::apply(actions).into();
     let (Shape { steps, .. }, params) = split(&flow)?;
     for step in steps.iter().flat_map(Step::with_inner) {
         if let Step::Other(whole) = step {

@@ -3,7 +3,7 @@
 use crate::Subfield;
 
 /// How a flow is made of a packet (`learn`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Learn {
     /// Table of the new flow.
     pub table: u8,
@@ -32,7 +32,7 @@ pub struct Learn {
 }
 
 /// One part of a learned flow.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum LearnSpec {
     /// Matches a value.
     MatchValue {

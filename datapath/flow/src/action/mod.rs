@@ -14,7 +14,7 @@ use crate::field::FieldId;
 use crate::{OfPort, Subfield};
 
 /// One step of what a flow does with a packet. Names in brackets are those of the text form.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Action {
     /// Sends a copy to a port (`output`).
     Output(OfPort),
@@ -175,7 +175,7 @@ pub enum Action {
 }
 
 /// What a flow does, as OpenFlow 1.1 and later order it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Instructions {
     /// At once, in order.
     pub apply: Vec<Action>,

@@ -6,7 +6,7 @@ use super::Action;
 use crate::{OfPort, Subfield};
 
 /// How a packet goes to controllers (`controller`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Controller {
     /// Bytes that are sent at most; 65535 for all.
     pub max_len_bytes: u16,
@@ -36,7 +36,7 @@ impl Default for Controller {
 }
 
 /// Why a packet goes to a controller (OpenFlow 1.5.1 §7.4.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PacketInReason {
     /// No flow matched.
     NoMatch,
@@ -70,7 +70,7 @@ impl PacketInReason {
 }
 
 /// Which packets go to collectors (`sample`).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Sample {
     /// Of 65535, how many.
     pub probability: u16,
@@ -87,7 +87,7 @@ pub struct Sample {
 }
 
 /// Direction of sampled packets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SampleDirection {
     /// Into the switch.
     Ingress,
@@ -96,7 +96,7 @@ pub enum SampleDirection {
 }
 
 /// How a packet goes through connection tracking (`ct`).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Ct {
     /// Remembers the connection.
     pub commit: bool,
@@ -120,7 +120,7 @@ impl Ct {
 }
 
 /// A zone of connection tracking.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum CtZone {
     /// A number.
     Number(u16),
@@ -135,7 +135,7 @@ impl Default for CtZone {
 }
 
 /// Address translation (`nat`). Without direction, that of the connection.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Nat {
     /// What is translated.
     pub direction: Option<NatDirection>,
@@ -152,7 +152,7 @@ pub struct Nat {
 }
 
 /// What is translated.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum NatDirection {
     /// Source address and port.
     Source,

@@ -3,7 +3,7 @@
 use crate::{OfPort, Subfield};
 
 /// What a hash is made of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum HashFields {
     /// Source Ethernet address.
     EthSrc,
@@ -40,7 +40,7 @@ impl HashFields {
 }
 
 /// A choice of a link by a hash (`multipath`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Multipath {
     /// What the hash is made of.
     pub fields: HashFields,
@@ -57,7 +57,7 @@ pub struct Multipath {
 }
 
 /// How a link follows from a hash.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum MultipathAlgorithm {
     /// Remainder.
     ModuloN,
@@ -85,7 +85,7 @@ impl MultipathAlgorithm {
 }
 
 /// A choice of a port (`bundle`, `bundle_load`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Bundle {
     /// What the hash is made of.
     pub fields: HashFields,
@@ -100,7 +100,7 @@ pub struct Bundle {
 }
 
 /// How a port of a bundle is chosen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum BundleAlgorithm {
     /// The first that is up.
     ActiveBackup,

@@ -48,7 +48,7 @@ pub(super) fn normal_tables() -> Tables {
     let mut tables = Tables::new();
     let flow = Flow {
         priority: 0,
-        instructions: Instructions::apply(vec![Action::Output(OfPort::NORMAL)]),
+        instructions: Instructions::apply(vec![Action::Output(OfPort::NORMAL)]).into(),
         ..Flow::default()
     };
     let add = Modification::Flow(FlowMod {

@@ -10,6 +10,7 @@ mod flow_table;
 mod groups;
 mod identity;
 mod limit;
+mod lists;
 mod lookup;
 
 pub use change::{BundleError, Change, FlowMod, GroupMod, MeterMod, Modification, RemovedReason};
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use crate::text::Command;
 use crate::{Flow, FlowFlags, FlowKey, Group, Meter, MeterId};
+use lists::Lists;
 
 /// Highest table that controllers can change; the one after it is the switch's own.
 pub const MAX_TABLE: u8 = 253;
@@ -33,6 +35,7 @@ pub struct Tables {
     groups: BTreeMap<u32, Arc<Group>>,
     meters: BTreeMap<MeterId, Arc<Meter>>,
     limits: BTreeMap<u8, TableLimit>,
+    lists: Lists,
     next_id: u64,
 }
 
@@ -133,11 +136,14 @@ impl Tables {
         }
     }
 
-    /// Puts back a flow that earlier tables of the same bridge had, under its number. Nothing is
-    /// checked: they did.
-    pub fn restore_flow(&mut self, entry: TableFlow) {
-        self.next_id = self.next_id.max(entry.id.0);
-        self.put(entry);
+    /// Puts back a flow that earlier tables of the same bridge had, under its number, and gives it
+    /// as it is kept. Nothing is checked: they did.
+    pub fn restore_flow(&mut self, TableFlow { id, flow }: TableFlow) -> TableFlow {
+        self.next_id = self.next_id.max(id.0);
+        let flow = self.kept(Arc::unwrap_or_clone(flow));
+        let entry = TableFlow { id, flow };
+        self.put(entry.clone());
+        entry
     }
 
     /// Puts back a group that earlier tables of the same bridge had. Nothing is checked.
@@ -148,6 +154,13 @@ impl Tables {
     /// Puts back a meter that earlier tables of the same bridge had. Nothing is checked.
     pub fn restore_meter(&mut self, meter: Meter) {
         self.meters.insert(meter.id, Arc::new(meter));
+    }
+
+    /// A flow as it is kept: no larger than it must be.
+    fn kept(&mut self, mut flow: Flow) -> Arc<Flow> {
+        flow.matching.shrink();
+        flow.instructions = self.lists.shared(&flow.instructions);
+        Arc::new(flow)
     }
 
     fn put(&mut self, entry: TableFlow) {
@@ -198,7 +211,7 @@ impl Tables {
         self.next_id += 1;
         let entry = TableFlow {
             id: FlowId(self.next_id),
-            flow: Arc::new(flow),
+            flow: self.kept(flow),
         };
         self.put(entry.clone());
         changes.push(Change::FlowAdded(entry));
@@ -214,10 +227,11 @@ impl Tables {
         if chosen.is_empty() && flow_mod.add_if_absent {
             return self.add(flow_mod);
         }
+        let instructions = self.lists.shared(&flow_mod.flow.instructions);
         let mut changed = Vec::with_capacity(chosen.len());
         for old in chosen {
             let flow = Flow {
-                instructions: flow_mod.flow.instructions.clone(),
+                instructions: Arc::clone(&instructions),
                 cookie: flow_mod.new_cookie.unwrap_or(old.flow.cookie),
                 ..(*old.flow).clone()
             };
@@ -240,7 +254,7 @@ impl Tables {
     ) -> Change {
         let new = TableFlow {
             id: old.id,
-            flow: Arc::new(flow),
+            flow: self.kept(flow),
         };
         self.take(&old);
         self.put(new.clone());

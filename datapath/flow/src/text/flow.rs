@@ -97,7 +97,7 @@ impl FlowText {
             importance: self.importance,
             flags: self.flags,
             matching: self.matching,
-            instructions: self.instructions,
+            instructions: self.instructions.into(),
         }
     }
 }

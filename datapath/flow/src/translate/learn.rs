@@ -42,7 +42,7 @@ pub fn learned_flow(learn: &Learn, packet: &Packet) -> Flow {
             false => FlowFlags::default(),
         },
         matching,
-        instructions: Instructions::apply(actions),
+        instructions: Instructions::apply(actions).into(),
     }
 }
 

@@ -279,7 +279,7 @@ pub fn plain_flow(allowed: fn(FieldId) -> bool) -> impl Strategy<Value = Flow> {
         |(matching, priority, actions)| Flow {
             priority,
             matching,
-            instructions: Instructions::apply(actions),
+            instructions: Instructions::apply(actions).into(),
             ..Flow::default()
         },
     )
@@ -313,7 +313,7 @@ pub fn any_flow() -> impl Strategy<Value = Flow> {
             hard_timeout_s: times[1],
             importance: times[2],
             flags: FlowFlags::ALL[flag].1,
-            instructions: rest,
+            instructions: rest.into(),
             ..flow
         }
     })

@@ -157,7 +157,7 @@ pub fn five_tuple(src: u32, dst: u32, port: u16) -> Flow {
     }
     Flow {
         matching,
-        instructions: aorta_flow::action::Instructions::apply(output(2)),
+        instructions: aorta_flow::action::Instructions::apply(output(2)).into(),
         ..Flow::default()
     }
 }

@@ -31,7 +31,8 @@ pub(super) fn make(profile: &Profile, used: u8, anchors: &[Packet], rng: &mut Rn
                     id,
                     clause,
                     n_clauses,
-                }]),
+                }])
+                .into(),
                 ..Flow::default()
             });
         }
@@ -44,7 +45,7 @@ pub(super) fn make(profile: &Profile, used: u8, anchors: &[Packet], rng: &mut Rn
         table,
         priority: *rng.pick(&[priority, 1, 0xffff]),
         matching,
-        instructions: Instructions::apply(vec![Action::Output(port)]),
+        instructions: Instructions::apply(vec![Action::Output(port)]).into(),
         ..Flow::default()
     });
     flows

@@ -5,6 +5,8 @@ mod conjunctions;
 mod groups;
 mod matches;
 
+use std::sync::Arc;
+
 use aorta_flow::action::{Action, Instructions};
 use aorta_flow::table::Tables;
 use aorta_flow::text::{NoNames, parse_flow_line};
@@ -212,7 +214,7 @@ fn accept(mut flow: Flow, tables: &mut Tables, case: &mut Case, rng: &mut Rng) {
                 .push(read.map_or(flow, |(_, text)| text.into_flow()));
             return;
         }
-        let instructions = &mut flow.instructions;
+        let instructions = Arc::make_mut(&mut flow.instructions);
         let n = instructions.apply.len() + instructions.write_actions.len();
         if n == 0 {
             return;
@@ -247,7 +249,7 @@ fn random_flow(profile: &Profile, used: u8, anchor: &Packet, case: &Case, rng: &
         priority: *rng.pick(&[1, 5, 10, 10, 10, 100, 0x8000, 0xffff, 0]),
         cookie: rng.below(3) as u64,
         matching,
-        instructions,
+        instructions: instructions.into(),
         ..Flow::default()
     }
 }
