@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use aorta_api::{FlowExplain, TableExplain};
+use aorta_api::{Counted, FlowExplain, TableExplain};
 use aorta_compiler::pipeline::TableReport;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_flow::action::Action;
@@ -17,7 +17,9 @@ use tracing::{debug, error};
 use crate::clock;
 use crate::errors;
 use crate::expedite::Expedite;
-use crate::reconcile::{Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, Hook};
+use crate::reconcile::{
+    Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook,
+};
 
 /// Why programs run at tcx.
 const TCX: &str = "keeps GSO frames whole and checksums offloaded";
@@ -154,6 +156,27 @@ impl Datapath for KernelDatapath {
             (flow, counters)
         });
         Ok(counters.collect())
+    }
+
+    fn group_counters(
+        &self,
+        bridge: &BridgeName,
+    ) -> Result<BTreeMap<u32, GroupCounters>, DatapathError> {
+        let counted = self.kernel.group_stats(bridge).map_err(refused)?;
+        let told = |counters: &aorta_kernel::FlowCounters| Counted {
+            packets: counters.packets,
+            bytes: counters.bytes,
+        };
+        let group = |group: aorta_kernel::GroupCounters| GroupCounters {
+            all: told(&group.all),
+            buckets: group.buckets.iter().map(told).collect(),
+        };
+        let groups = counted.into_iter();
+        Ok(groups.map(|(id, counted)| (id, group(counted))).collect())
+    }
+
+    fn lost_upcalls(&self) -> Result<u64, DatapathError> {
+        self.kernel.lost_upcalls().map_err(refused)
     }
 
     fn upcalls(&self) -> Option<BorrowedFd<'_>> {

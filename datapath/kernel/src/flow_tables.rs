@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aorta_compiler::PortModule;
 use aorta_compiler::abi::counter;
+use aorta_compiler::pipeline::counted::group_of;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_flow::action::{Action, Instructions};
 use aorta_flow::meter::MeterState;
@@ -13,7 +14,8 @@ use aorta_flow::{BridgeName, Match, MeterId, OfPort};
 use crate::datapath::{Datapath, is_patch};
 use crate::error::DatapathError;
 use crate::flows::{
-    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, Kernel, Taken, Upcall, Upcalls,
+    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, GroupCounters, Kernel, Taken, Upcall,
+    Upcalls,
 };
 use crate::state::State;
 
@@ -131,6 +133,7 @@ impl Datapath {
             return HashMap::from([(it.flow, RuleId(it.rule))]);
         }
         let pairs = self.flows.rules(slot).into_iter().flatten();
+        let pairs = pairs.filter(|(id, _)| group_of(**id).is_none());
         pairs.map(|(flow, id)| (*flow, RuleId(*id))).collect()
     }
 
@@ -150,12 +153,32 @@ impl Datapath {
             let taken = taken(&self.state, &self.installed.ports, slot)?;
             return self.flows.normal_counters(slot, taken);
         }
-        let now = self.clock.ticks().map_err(|source| DatapathError::Map {
+        let now = self.ticks()?;
+        self.flows.counters(slot, now, self.clock.hz())
+    }
+
+    /// Counters of the groups of a bridge. Those of groups that no flow leads to are missing.
+    ///
+    /// # Errors
+    /// When the kernel's counters can't be read.
+    pub fn group_stats(
+        &self,
+        bridge: &BridgeName,
+    ) -> Result<BTreeMap<u32, GroupCounters>, DatapathError> {
+        let Some(slot) = self.slot(bridge) else {
+            return Ok(BTreeMap::new());
+        };
+        let now = self.ticks()?;
+        self.flows.group_counters(slot, now, self.clock.hz())
+    }
+
+    /// The tick counter.
+    fn ticks(&self) -> Result<u64, DatapathError> {
+        self.clock.ticks().map_err(|source| DatapathError::Map {
             what: "read the time of",
             name: "flow_stats".into(),
             source,
-        })?;
-        self.flows.counters(slot, now, self.clock.hz())
+        })
     }
 
     /// What became of a bridge's tables; `None` if it does NORMAL alone.
@@ -170,6 +193,15 @@ impl Datapath {
     /// When the kernel's queue can't be read.
     pub fn upcalls(&self) -> Result<Option<Upcalls>, DatapathError> {
         self.flows.upcalls().map(Upcalls::new).transpose()
+    }
+
+    /// Packets for the daemon that were lost because they came faster than it took them, since the
+    /// datapath was opened.
+    ///
+    /// # Errors
+    /// When the kernel's counters can't be read.
+    pub fn lost_upcalls(&self) -> Result<u64, DatapathError> {
+        self.flows.lost_upcalls()
     }
 
     /// What a packet that came to the daemon is there for; `None` if the flows that sent it have

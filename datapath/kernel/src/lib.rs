@@ -28,7 +28,8 @@ mod xdp;
 pub use datapath::{Applied, Config, Datapath};
 pub use error::{DatapathError, LoadError, PortError, chain};
 pub use flows::{
-    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, Upcall, Upcalls, XdpForm,
+    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, GroupCounters, Upcall, Upcalls,
+    XdpForm,
 };
 pub use grace::{Grace, Moment};
 pub use loader::{Loaded, Loader};

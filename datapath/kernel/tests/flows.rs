@@ -4,6 +4,7 @@
 mod flow_lab;
 mod lab;
 
+use aorta_flow::table::{GroupMod, Modification};
 use aorta_flow::{BridgeName, DropReason};
 use aorta_kernel::{Datapath, FlowsError};
 use aorta_packet::MacAddr;
@@ -51,8 +52,8 @@ fn what_is_added_holds_at_the_return_and_is_counted() {
         a.send(&sent).unwrap();
         assert_eq!(tap.receive_all(), std::slice::from_ref(&sent), "{line}");
     }
-    // The same match: one flow, which goes on counting.
-    assert_eq!(flows.packets(&datapath, 2), 3);
+    // The same match: one flow, which counts anew.
+    assert_eq!(flows.packets(&datapath, 2), 1);
     flows.change(&mut datapath, &["delete in_port=1"]);
     a.send(&sent).unwrap();
     assert_eq!((b.receive_all().len(), c.receive_all().len()), (0, 0));
@@ -121,6 +122,45 @@ fn counters_go_on_over_a_restart_and_no_frame_is_lost() {
     assert_eq!(flows.packets(&datapath, 1), 0);
     a.send(&sent).unwrap();
     assert_eq!(flows.packets(&datapath, 1), 1);
+}
+
+/// Packets of group 1 and of its buckets.
+fn group_packets(datapath: &Datapath, flows: &Flows) -> (u64, Vec<u64>) {
+    let groups = datapath.group_stats(&flows.bridge).unwrap();
+    let group = groups.get(&1).cloned().unwrap_or_default();
+    let buckets = group.buckets.iter().map(|bucket| bucket.packets);
+    (group.all.packets, buckets.collect())
+}
+
+#[test]
+fn a_group_goes_on_counting_when_it_changes_and_its_buckets_begin_anew() {
+    let lines = [
+        "group_id=1,type=all,bucket=output:2,bucket=output:3",
+        "cookie=1,in_port=1,actions=group:1",
+    ];
+    let (_lab, [a, b, c], mut datapath, mut flows) = switch("fgc", &lines);
+    let sent = frame(station(2), station(1));
+    a.send(&sent).unwrap();
+    a.send(&sent).unwrap();
+    assert_eq!(group_packets(&datapath, &flows), (2, vec![2, 2]));
+    flows.change(&mut datapath, &["in_port=2,actions=output:1"]);
+    a.send(&sent).unwrap();
+    assert_eq!(group_packets(&datapath, &flows), (3, vec![3, 3]));
+    let other = "group_id=1,type=all,bucket=output:3,bucket=output:2,bucket=output:3";
+    flows.change(&mut datapath, &[other]);
+    assert_eq!(group_packets(&datapath, &flows), (3, vec![0, 0, 0]));
+    a.send(&sent).unwrap();
+    assert_eq!(group_packets(&datapath, &flows), (4, vec![1, 1, 1]));
+    assert_eq!((b.receive_all().len(), c.receive_all().len()), (4, 5));
+    let gone = Modification::Group(GroupMod::Delete(Some(1)));
+    let changes = flows.tables.modify(&gone).unwrap();
+    datapath
+        .apply_flows(&flows.bridge, &flows.tables, Some(&changes))
+        .unwrap();
+    assert_eq!(group_packets(&datapath, &flows), (0, vec![]));
+    flows.change(&mut datapath, &lines);
+    a.send(&sent).unwrap();
+    assert_eq!(group_packets(&datapath, &flows), (1, vec![1, 1]));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::expiry::Timed;
 use super::learned::Learners;
 use super::{FlowDumped, FlowError, GroupDumped, MeterDumped, Moment, PortNames, RestoredBridge};
 use crate::control::Atomic;
-use crate::reconcile::FlowCounters;
+use crate::reconcile::{FlowCounters, GroupCounters};
 
 /// Since when a flow is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,15 +201,25 @@ impl BridgeFlows {
     }
 
     /// One group or all.
-    pub fn dump_groups(&self, id: Option<u32>, now: Moment) -> Vec<GroupDumped> {
+    pub fn dump_groups(
+        &self,
+        id: Option<u32>,
+        counters: &BTreeMap<u32, GroupCounters>,
+        now: Moment,
+    ) -> Vec<GroupDumped> {
         let groups = self.tables.groups();
         let groups = groups.filter(|group| id.is_none_or(|id| id == group.id));
-        let dump = |group: &Arc<Group>| GroupDumped {
-            group: group.clone(),
-            flows: self.users(|action| *action == Action::Group(group.id)),
-            duration_ms: now.since_ms(self.group_since(group.id).unwrap_or(now)),
-            counters: Counted::default(),
-            buckets: vec![Counted::default(); group.buckets.len()],
+        let dump = |group: &Arc<Group>| {
+            let counted = counters.get(&group.id).cloned().unwrap_or_default();
+            let mut buckets = counted.buckets;
+            buckets.resize(group.buckets.len(), Counted::default());
+            GroupDumped {
+                group: group.clone(),
+                flows: self.users(|action| *action == Action::Group(group.id)),
+                duration_ms: now.since_ms(self.group_since(group.id).unwrap_or(now)),
+                counters: counted.all,
+                buckets,
+            }
         };
         groups.map(dump).collect()
     }

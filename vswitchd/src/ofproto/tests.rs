@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aorta_api::{EntryCommand, FlowCommand};
@@ -290,7 +290,7 @@ fn groups_are_changed_bucket_by_bucket() {
         let mods = group_mods(command, &texts(&[text]), &flows.names)?;
         let pending = flows.prepare(&mods, Atomic::Yes)?;
         flows.commit(&pending.changes, Moment(0));
-        let dumped = flows.dump_groups(None, Moment(0));
+        let dumped = flows.dump_groups(None, &BTreeMap::new(), Moment(0));
         let buckets = dumped.first().map(|dumped| {
             let outputs = dumped
                 .group

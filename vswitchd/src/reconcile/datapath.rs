@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::BorrowedFd;
 
-use aorta_api::FlowExplain;
+use aorta_api::{Counted, FlowExplain};
 use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::{BridgeName, Learned, MeterId, PortName, Snapshot};
@@ -59,6 +59,15 @@ pub struct FlowCounters {
     pub used: Option<Moment>,
 }
 
+/// What packets did to one group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupCounters {
+    /// All of them.
+    pub all: Counted,
+    /// Those of each bucket, in the order of the buckets; what is missing at the end is 0.
+    pub buckets: Vec<Counted>,
+}
+
 /// One learned address.
 pub type Fdb = aorta_api::FdbEntry;
 
@@ -107,6 +116,19 @@ pub trait Datapath: Send {
         &self,
         bridge: &BridgeName,
     ) -> Result<HashMap<FlowId, FlowCounters>, DatapathError>;
+
+    /// Counters of the groups of a bridge; a group that is left out has counted nothing.
+    fn group_counters(
+        &self,
+        _bridge: &BridgeName,
+    ) -> Result<BTreeMap<u32, GroupCounters>, DatapathError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Packets for the daemon that were lost because it was too slow, since it started.
+    fn lost_upcalls(&self) -> Result<u64, DatapathError> {
+        Ok(0)
+    }
 
     /// What is readable when packets ask for flows; none while no flow can have them ask.
     fn upcalls(&self) -> Option<BorrowedFd<'_>>;

@@ -8,7 +8,9 @@ mod plan;
 mod resolve;
 
 pub use actual::Actual;
-pub use datapath::{Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, Hook};
+pub use datapath::{
+    Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook,
+};
 pub use effects::{EffectError, Effects, HostDevices};
 pub use execute::settle;
 pub use plan::{Effect, plan};

@@ -235,7 +235,10 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     }
 
     fn dump_groups(&self, name: &BridgeName, group: Option<u32>) -> Answer<Vec<GroupDumped>> {
-        Ok(self.bridge_flows(name)?.dump_groups(group, clock::now()))
+        let flows = self.bridge_flows(name)?;
+        let counters = self.datapath.group_counters(name);
+        let counters = counters.map_err(|DatapathError(why)| FlowError::Datapath(why))?;
+        Ok(flows.dump_groups(group, &counters, clock::now()))
     }
 
     fn dump_meters(&self, name: &BridgeName, meter: Option<MeterId>) -> Answer<Vec<MeterDumped>> {

@@ -16,6 +16,15 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             problems.push(error.to_string());
             BTreeMap::new()
         });
+        match self.datapath.lost_upcalls() {
+            Ok(0) => {}
+            Ok(lost) => problems.push(format!(
+                "{lost} packets for controllers or to be learned from were lost since the start: \
+                 they came faster than the daemon takes them; a meter on the flows that send them \
+                 would help"
+            )),
+            Err(error) => problems.push(error.to_string()),
+        }
         let served = self.served();
         let mut bridges = Vec::new();
         for bridge in &self.desired.bridges {

@@ -106,7 +106,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Compiles tables. `rule_of` tells the number of each flow's counters.
+    /// Compiles tables. `rule_of` tells the number of the counters of each flow, and of what
+    /// [`counted`](super::counted) says of groups.
     ///
     /// # Errors
     /// When flows ask for what programs can't do.

@@ -6,15 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use aorta_flow::action::{Action, Controller, Instructions, PacketInReason};
 use aorta_flow::field::FieldId;
 use aorta_flow::hash::{Word, group_words};
-use aorta_flow::table::Tables;
+use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::translate::in_order;
 use aorta_flow::{Bucket, Flow, Group, GroupKind, Match, Meter, MeterId, OfPort};
 
 use super::codegen::other;
 use super::maps::meters::MAX_BANDS;
 use super::meters::Places;
+use super::record::RuleId;
 use super::shape::{Shape, Step, split};
-use super::{Refusal, upcall};
+use super::{Refusal, counted, upcall};
 
 /// Groups that watch groups, at most: as the interpreter.
 const MAX_WATCH_DEPTH: u32 = 16;
@@ -35,6 +36,8 @@ pub struct GroupPlan {
     pub hash: (Vec<Word>, u64),
     /// The buckets that can be done, in order.
     pub buckets: Vec<BucketPlan>,
+    /// Where it is counted.
+    pub count: RuleId,
 }
 
 /// A bucket.
@@ -48,6 +51,10 @@ pub struct BucketPlan {
     pub steps: Vec<Step>,
     /// The constants of that.
     pub params: Vec<u32>,
+    /// Its position among all buckets of the group, from 0.
+    pub position: usize,
+    /// Where it is counted.
+    pub count: RuleId,
 }
 
 /// When something is live.
@@ -193,6 +200,16 @@ impl Extras {
         Ok(())
     }
 
+    /// Takes numbers for what groups count.
+    pub fn count_by(&mut self, number: &mut dyn FnMut(FlowId) -> RuleId) {
+        for ((id, _), group) in &mut self.groups {
+            group.count = number(counted::group_id(*id));
+            for bucket in &mut group.buckets {
+                bucket.count = number(counted::bucket_id(*id, bucket.position));
+            }
+        }
+    }
+
     /// The number of an action that sends copies to the daemon.
     pub fn number(&self, action: &Action) -> Option<u32> {
         let number = self.upcalls.iter().position(|other| other == action);
@@ -255,7 +272,7 @@ fn check_meter(meter: &Meter) -> Result<(), Refusal> {
 
 fn plan_group(group: &Group, tables: &Tables, table: u8) -> Result<GroupPlan, Refusal> {
     let mut buckets = Vec::new();
-    for bucket in &group.buckets {
+    for (position, bucket) in group.buckets.iter().enumerate() {
         let asks = matches!(group.kind, GroupKind::Select | GroupKind::FastFailover);
         let live = match asks {
             true => Live::of(bucket, tables, 0),
@@ -269,7 +286,10 @@ fn plan_group(group: &Group, tables: &Tables, table: u8) -> Result<GroupPlan, Re
             continue;
         }
         let ends = live == Live::Always && group.kind == GroupKind::FastFailover;
-        buckets.push(plan_bucket(bucket, live, table)?);
+        buckets.push(BucketPlan {
+            position,
+            ..plan_bucket(bucket, live, table)?
+        });
         if ends || group.kind == GroupKind::Indirect {
             break;
         }
@@ -282,6 +302,7 @@ fn plan_group(group: &Group, tables: &Tables, table: u8) -> Result<GroupPlan, Re
         kind: group.kind,
         hash: group_words(group),
         buckets,
+        count: RuleId(0),
     })
 }
 
@@ -305,5 +326,7 @@ fn plan_bucket(bucket: &Bucket, live: Live, table: u8) -> Result<BucketPlan, Ref
         live,
         steps,
         params,
+        position: 0,
+        count: RuleId(0),
     })
 }

@@ -6,6 +6,7 @@ pub mod choice;
 mod codegen;
 pub mod commit;
 mod compiled;
+pub mod counted;
 mod error;
 mod extras;
 pub mod layout;

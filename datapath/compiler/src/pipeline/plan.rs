@@ -77,7 +77,7 @@ impl Plan {
         for entry in tables.flows() {
             plan.add(entry, rule_of)?;
         }
-        plan.finish(tables)?;
+        plan.finish(tables, rule_of)?;
         Ok(plan)
     }
 
@@ -106,7 +106,7 @@ impl Plan {
                 }
             }
         }
-        plan.finish(tables)?;
+        plan.finish(tables, rule_of)?;
         Ok(plan)
     }
 
@@ -126,9 +126,14 @@ impl Plan {
         }
     }
 
-    fn finish(&mut self, tables: &Tables) -> Result<(), PipelineError> {
+    fn finish(
+        &mut self,
+        tables: &Tables,
+        rule_of: &mut dyn FnMut(FlowId) -> RuleId,
+    ) -> Result<(), PipelineError> {
         self.extras = self.called(tables)?;
         self.restrict();
+        self.extras.count_by(rule_of);
         self.changes = self.changed_by(tables);
         self.choose_templates();
         self.check_copies()

@@ -124,6 +124,12 @@ impl Pipeline {
             Change::Group { id, new: None, .. } => {
                 self.groups.remove(id);
             }
+            // The group itself goes on counting (OpenFlow 1.3.5 §6.5).
+            Change::Group { id, .. } => {
+                if let Some(count) = self.groups.get_mut(id) {
+                    count.buckets.clear();
+                }
+            }
             Change::Meter { id, .. } => {
                 self.meters.remove(id);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{TableError, TableFlow};
 use crate::action::Action;
 use crate::text::{Command, FlowText};
-use crate::{Bucket, Flow, Group, Meter, MeterId, OfPort};
+use crate::{Bucket, Flow, FlowFlags, Group, Meter, MeterId, OfPort};
 
 /// A change of flows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -26,10 +26,14 @@ pub struct FlowMod {
     pub out_group: Option<u32>,
     /// Whether a change that finds no flow adds one, as in OpenFlow 1.0 and 1.1.
     pub add_if_absent: bool,
+    /// Whether flows that are there start counting anew, as the flag `reset_counts` of the flow
+    /// asks, too (OpenFlow 1.3.5 §6.4). In OpenFlow 1.0 to 1.2 an added flow always does.
+    pub reset_counts: bool,
 }
 
 impl FlowMod {
-    /// The change that a line of text asks for. The cookie selects flows, except for one to add.
+    /// The change that a line of text asks for, as ovs-ofctl sends it by OpenFlow 1.0. The cookie
+    /// selects flows, except for one to add, which counts anew where it takes the place of another.
     pub fn from_text(command: Command, text: FlowText) -> FlowMod {
         let selecting = command != Command::Add;
         FlowMod {
@@ -40,8 +44,14 @@ impl FlowMod {
             out_port: text.out_port,
             out_group: text.out_group,
             add_if_absent: false,
+            reset_counts: !selecting,
             flow: text.into_flow(),
         }
+    }
+
+    /// Whether flows that are there start counting anew.
+    pub(super) fn resets_counts(&self) -> bool {
+        self.reset_counts || self.flow.flags.contains(FlowFlags::RESET_COUNTS)
     }
 
     /// Whether a flow has the cookie and the outputs that are asked for.

@@ -199,8 +199,12 @@ impl Tables {
         let table = self.flows.get(&flow.table);
         let same = table.and_then(|table| table.exact(flow.priority, &flow.matching));
         if let Some(old) = same.cloned() {
-            let reset_counts = flow.flags.contains(FlowFlags::RESET_COUNTS);
-            return Ok(vec![self.replace(old, flow, reset_counts, true)]);
+            return Ok(vec![self.replace(
+                old,
+                flow,
+                flow_mod.resets_counts(),
+                true,
+            )]);
         }
         if flow.flags.contains(FlowFlags::CHECK_OVERLAP)
             && let Some(other) = table.and_then(|t| t.overlapping(flow.priority, &flow.matching))
@@ -238,7 +242,7 @@ impl Tables {
             self.check(&flow)?;
             changed.push((old, flow));
         }
-        let reset_counts = flow_mod.flow.flags.contains(FlowFlags::RESET_COUNTS);
+        let reset_counts = flow_mod.resets_counts();
         Ok(changed
             .into_iter()
             .map(|(old, flow)| self.replace(old, flow, reset_counts, false))

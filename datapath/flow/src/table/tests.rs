@@ -94,7 +94,7 @@ fn adding_replaces_and_changing_keeps_the_flow() {
     let [
         Change::FlowReplaced {
             new,
-            reset_counts: false,
+            reset_counts: true,
             restarted: true,
             ..
         },
@@ -106,6 +106,27 @@ fn adding_replaces_and_changing_keeps_the_flow() {
         (new.id, new.flow.cookie, new.flow.idle_timeout_s),
         (id, 2, 0)
     );
+}
+
+#[test]
+fn an_added_flow_counts_on_unless_asked_otherwise() {
+    let mut tables = tables(&["priority=5,actions=1"]);
+    let mut replaced = |reset, line| {
+        let Modification::Flow(add) = flow(line) else {
+            panic!("{line}")
+        };
+        let add = Modification::Flow(FlowMod {
+            reset_counts: reset,
+            ..add
+        });
+        match &tables.modify(&add).unwrap()[..] {
+            [Change::FlowReplaced { reset_counts, .. }] => *reset_counts,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(!replaced(false, "priority=5,actions=2"));
+    assert!(replaced(false, "priority=5,reset_counts,actions=2"));
+    assert!(replaced(true, "priority=5,actions=2"));
 }
 
 #[test]

@@ -11,7 +11,9 @@ use aorta_flow::table::{Change, FlowId};
 use aorta_flow::translate::Packet;
 use aorta_flow::{BridgeName, MeterId};
 
+use super::shared::Shared;
 use super::{BridgeFlows, Flows, Upcall};
+use crate::error::DatapathError;
 
 /// What a packet that came to the daemon is there for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +49,11 @@ impl Flows {
         let mut rules = flows.rules.iter();
         let flow = rules.find(|(_, id)| **id == rule).map(|(flow, _)| *flow);
         Some((action.clone(), flow, packet))
+    }
+
+    /// Copies for the daemon that found no room.
+    pub fn lost_upcalls(&self) -> Result<u64, DatapathError> {
+        self.shared.as_ref().map_or(Ok(0), Shared::lost_upcalls)
     }
 
     /// What the meters of a bridge have counted.

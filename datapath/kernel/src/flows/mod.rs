@@ -2,6 +2,7 @@
 //! that is possible, else exchanged for a new one.
 
 mod asked;
+mod group_counts;
 mod instance;
 #[cfg(test)]
 mod leave_tests;
@@ -17,6 +18,7 @@ mod upkeep;
 mod xdp;
 
 pub use asked::Asked;
+pub use group_counts::GroupCounters;
 pub use instance::{Explained, XdpForm};
 pub use normal::Taken;
 pub use outcome::{FlowsApplied, FlowsError};
@@ -28,6 +30,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
+use aorta_compiler::pipeline::counted::group_of;
 use aorta_compiler::pipeline::maps::meters;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_compiler::pipeline::{Hook, Outcome, Pipeline, PipelineConfig};
@@ -167,6 +170,7 @@ impl Flows {
             Some(changes) if self.has(bridge.1) => changes.iter().filter(counts_anew).count(),
             _ => tables.len(),
         };
+        let more = more + group_counts::most(tables);
         self.make_room(kernel, self.pool.end_with(more))?;
         let mut keeps = false;
         let why = match (self.bridges.get(&bridge.1), changes) {
@@ -281,7 +285,8 @@ impl Flows {
         let (result, version, instance) = match (built, instance) {
             (Ok(new), old) => {
                 let there: HashSet<FlowId> = tables.flows().map(|entry| entry.id).collect();
-                let released = numbering.commit_only(|flow| there.contains(flow));
+                let stays = |id: &FlowId| there.contains(id) || group_counts::stays(*id, tables);
+                let released = numbering.commit_only(stays);
                 // What the old instance has in the kernel stays while programs use it.
                 drop(old);
                 self.resting.put(numbers(released));
@@ -340,9 +345,9 @@ impl Flows {
         let end = flows.rules.values().max().map_or(0, |last| last + 1);
         let words = self.stats.read(end)?;
         let counters = |id: &u32| FlowCounters::new(words.get(*id as usize), now, hz);
-        Ok(flows
-            .rules
-            .iter()
+        let rules = flows.rules.iter();
+        Ok(rules
+            .filter(|(id, _)| group_of(**id).is_none())
             .map(|(flow, id)| (*flow, counters(id)))
             .collect())
     }

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use aorta_compiler::pipeline::counted::group_of;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_flow::table::{Change, FlowId};
+
+use super::group_counts;
 
 /// Numbers that are free. The counters of a number that was used before are not zero.
 #[derive(Debug, Default)]
@@ -78,6 +81,7 @@ impl<'p> Numbering<'p> {
                     reset.insert(new.id);
                 }
                 Change::FlowRemoved { entry, .. } => removed.push(entry.id),
+                Change::Group { .. } => reset.extend(group_counts::reset(change)),
                 _ => {}
             }
         }
@@ -123,6 +127,12 @@ impl<'p> Numbering<'p> {
     /// The new numbers hold. Those that it returns can be given back once no packet counts there.
     pub fn commit(self) -> Vec<u32> {
         let mut released = Vec::new();
+        // A group that no flow leads to has counted for nothing.
+        for id in self.reset.iter().filter(|id| group_of(**id).is_some()) {
+            if !self.fresh.contains_key(id) {
+                released.extend(self.rules.remove(id));
+            }
+        }
         for (flow, id) in self.fresh {
             released.extend(self.rules.insert(flow, id));
         }

@@ -3,7 +3,7 @@
 use aorta_compiler::abi::jump;
 use aorta_compiler::compile_finish;
 use aorta_compiler::pipeline::leave::compile_leave;
-use aorta_compiler::pipeline::maps::{ASIDE, STATE, UPCALL_SPACE, UPCALLS};
+use aorta_compiler::pipeline::maps::{ASIDE, STATE, UPCALL_SPACE, UPCALLS, upcall};
 use aorta_ebpf::MapId;
 
 use crate::error::DatapathError;
@@ -56,6 +56,18 @@ impl Shared {
         ];
         let found = maps.into_iter().find(|(name, _)| *name == id);
         found.map(|(_, map)| map.raw_fd())
+    }
+
+    /// Copies for the daemon that found no room, of all bridges since the maps were made.
+    pub fn lost_upcalls(&self) -> Result<u64, DatapathError> {
+        let all = self.upcall_space.get(&0u32.to_ne_bytes())?;
+        let all = all.unwrap_or_default();
+        let of_cpu = |space: &[u8]| {
+            let word = space.get(upcall::LOST..).and_then(<[u8]>::first_chunk);
+            word.map_or(0, |word| u64::from_ne_bytes(*word))
+        };
+        let cpus = all.chunks_exact(upcall::SPACE_BYTES.next_multiple_of(8));
+        Ok(cpus.map(of_cpu).sum())
     }
 
     /// Copies on their way to the daemon.

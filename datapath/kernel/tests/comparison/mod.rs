@@ -10,7 +10,7 @@ use aorta_flow::{
     Bridge, BridgeName, DropReason, Interpreter, OfPort, Port, PortHook, PortName, PortVlan,
     Snapshot, Verdict,
 };
-use aorta_kernel::{Datapath, FlowCounters, FlowsError, Upcalls, chain};
+use aorta_kernel::{Datapath, FlowCounters, FlowsError, GroupCounters, Upcalls, chain};
 use aorta_packet::{TPID_8021AD, TPID_8021Q};
 use aorta_testing::{Case, Frame};
 
@@ -88,6 +88,7 @@ impl Comparison {
         let mut interpreter = Interpreter::new(&snapshot(&self.bridge, &self.taps));
         interpreter.set_tables(&self.bridge, tables.clone());
         let (ports, flows) = (self.port_counters(), self.flow_counters());
+        let groups = self.group_counters();
         let mut found = Vec::new();
         let mut expected = Counted::new();
         let offload = offload::possible(case);
@@ -114,6 +115,7 @@ impl Comparison {
             self.pairs += 1;
         }
         found.extend(self.flow_differences(&tables, &interpreter, &flows));
+        found.extend(self.group_differences(&tables, &interpreter, &groups));
         found.extend(self.port_differences(&ports, &expected));
         match found.is_empty() {
             true => Outcome::Same,
@@ -251,6 +253,48 @@ impl Comparison {
                     "flow {}: counted {} packets, {} bytes; should have counted {}, {}",
                     entry.flow, counted.0, counted.1, expected.packets, expected.bytes
                 ));
+            }
+        }
+        found
+    }
+
+    fn group_counters(&self) -> BTreeMap<u32, GroupCounters> {
+        self.datapath.group_stats(&self.bridge).unwrap()
+    }
+
+    /// How what was counted of groups and buckets differs.
+    fn group_differences(
+        &self,
+        tables: &Tables,
+        interpreter: &Interpreter,
+        before: &BTreeMap<u32, GroupCounters>,
+    ) -> Vec<String> {
+        let after = self.group_counters();
+        let of = |all: &BTreeMap<u32, GroupCounters>, group, bucket: Option<usize>| {
+            let counters = all.get(&group).cloned().unwrap_or_default();
+            let one = match bucket {
+                None => counters.all,
+                Some(n) => counters.buckets.get(n).copied().unwrap_or_default(),
+            };
+            (one.packets, one.bytes)
+        };
+        let mut found = Vec::new();
+        for group in tables.groups() {
+            let count = interpreter.group_count(&self.bridge, group.id);
+            let buckets = group.buckets.iter().enumerate().map(|(n, bucket)| {
+                let count = count.buckets.get(&bucket.id).copied().unwrap_or_default();
+                (Some(n), count)
+            });
+            for (n, expected) in [(None, count.all)].into_iter().chain(buckets) {
+                let (before, after) = (of(before, group.id, n), of(&after, group.id, n));
+                let counted = (after.0 - before.0, after.1 - before.1);
+                let expected = (expected.packets, expected.bytes);
+                if counted != expected {
+                    found.push(format!(
+                        "group {}, bucket {n:?}: counted {counted:?}; should have {expected:?}",
+                        group.id
+                    ));
+                }
             }
         }
         found

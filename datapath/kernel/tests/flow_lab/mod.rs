@@ -1,8 +1,8 @@
 //! A bridge with flows on real taps.
 #![allow(dead_code)] // not every test file needs all of it
 
-use aorta_flow::table::{Change, FlowMod, MeterMod, Modification, Tables};
-use aorta_flow::text::{NoNames, parse_flow_line, parse_meter};
+use aorta_flow::table::{Change, FlowMod, GroupMod, MeterMod, Modification, Tables};
+use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
 use aorta_flow::{
     Attachment, Bridge, BridgeName, DropReason, OfPort, Port, PortHook, PortName, PortVlan,
     Snapshot,
@@ -77,6 +77,10 @@ impl Flows {
 }
 
 fn modification(line: &str) -> Modification {
+    if line.starts_with("group_id") {
+        let group = parse_group(line, &NoNames).unwrap();
+        return Modification::Group(GroupMod::AddOrModify(group));
+    }
     let (command, text) = parse_flow_line(line, &NoNames).unwrap();
     Modification::Flow(FlowMod::from_text(command, text))
 }

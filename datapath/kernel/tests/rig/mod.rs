@@ -2,6 +2,7 @@
 #![allow(dead_code)] // not every test file needs all of it
 
 use aorta_compiler::abi::counter;
+use aorta_compiler::pipeline::counted;
 use aorta_flow::table::{FlowMod, GroupMod, MeterMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
 use aorta_flow::{
@@ -158,6 +159,27 @@ impl Rig {
             let count = self.reference.flow_count(&"br0".into(), flow.id);
             let counted = self.bare.stats(rule);
             assert_eq!(counted, (count.packets, count.bytes), "{}", flow.flow);
+        }
+        self.check_groups(frame);
+    }
+
+    fn check_groups(&self, frame: &[u8]) {
+        let counted = |id| {
+            let rule = self.bare.rule(id);
+            rule.map_or((0, 0), |rule| self.bare.stats(rule))
+        };
+        for group in self.tables.groups() {
+            let id = group.id;
+            let count = self.reference.group_count(&"br0".into(), id);
+            let (all, buckets) = (count.all, count.buckets);
+            let came = counted(counted::group_id(id));
+            assert_eq!(came, (all.packets, all.bytes), "group {id}, {frame:02x?}");
+            for (n, bucket) in group.buckets.iter().enumerate() {
+                let count = buckets.get(&bucket.id).copied().unwrap_or_default();
+                let done = counted(counted::bucket_id(id, n));
+                let expected = (count.packets, count.bytes);
+                assert_eq!(done, expected, "group {id}, bucket {n}, {frame:02x?}");
+            }
         }
     }
 }

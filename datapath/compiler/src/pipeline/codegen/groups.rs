@@ -61,6 +61,7 @@ impl Gen<'_> {
 
     fn emit_group(&mut self, group: &GroupPlan, table: u8) {
         let back = self.block(Block::Return);
+        self.count_rule((group.count.0 as i32).into());
         match group.kind {
             GroupKind::All | GroupKind::Indirect => {
                 for bucket in &group.buckets {
@@ -176,6 +177,7 @@ impl Gen<'_> {
 
     /// A bucket's steps, with a packet of their own.
     fn bucket(&mut self, bucket: &BucketPlan, table: u8) {
+        self.count_rule((bucket.count.0 as i32).into());
         let end = self.a.label("bucket_end");
         let site = Site {
             table,
