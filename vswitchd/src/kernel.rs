@@ -10,19 +10,26 @@ use aorta_flow::action::Action;
 use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::translate::learned_flow;
-use aorta_flow::{Attachment, BridgeName, Learned, MeterId, Port, PortName, Snapshot};
-use aorta_kernel::{Asked, Datapath as Kernel, Explained, Upcalls, XdpForm};
-use tracing::{debug, error};
+use aorta_flow::{
+    Attachment, BridgeName, IfIndex, Learned, MeterId, Output, PacketIn, Port, PortName, Snapshot,
+};
+use aorta_kernel::{
+    Asked, Datapath as Kernel, Explained, FrameSender, Upcall as KernelUpcall, Upcalls, XdpForm,
+};
+use tracing::{debug, error, warn};
 
 use crate::clock;
 use crate::errors;
 use crate::expedite::Expedite;
 use crate::reconcile::{
-    Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook,
+    Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook, Upcall,
 };
 
 /// Why programs run at tcx.
 const TCX: &str = "keeps GSO frames whole and checksums offloaded";
+
+/// Upcalls that are taken before others have their turn.
+const UPCALLS_AT_ONCE: usize = 4096;
 
 /// The datapath in the kernel.
 #[derive(Debug)]
@@ -31,6 +38,11 @@ pub struct KernelDatapath {
     /// What packets ask for, once a flow can have them ask.
     upcalls: Option<Upcalls>,
     expedite: Expedite,
+    /// Devices of the ports that frames can be sent by.
+    devices: HashMap<PortName, IfIndex>,
+    #[allow(dead_code)]
+    /// Sends frames, once there was one.
+    sender: Option<FrameSender>,
 }
 
 impl KernelDatapath {
@@ -40,6 +52,8 @@ impl KernelDatapath {
             kernel,
             upcalls: None,
             expedite,
+            devices: HashMap::new(),
+            sender: None,
         }
     }
 }
@@ -64,6 +78,7 @@ impl Datapath for KernelDatapath {
             crate::coverage::DATAPATH_APPLY.hit();
             self.kernel.apply(snapshot).map_err(refused)?
         };
+        self.devices = devices(snapshot);
         let failed: BTreeMap<PortName, String> = applied
             .failed
             .into_iter()
@@ -183,12 +198,36 @@ impl Datapath for KernelDatapath {
         self.upcalls.as_ref().map(AsFd::as_fd)
     }
 
-    fn take_learned(&mut self) -> Vec<Learned> {
-        let mut learned = Vec::new();
-        while let Some(upcall) = self.upcalls.as_mut().and_then(Upcalls::next_upcall) {
-            learned.extend(self.kernel.asked(&upcall).and_then(|asked| flow_of(&asked)));
+    fn take_upcalls(&mut self) -> Vec<Upcall> {
+        let mut taken = Vec::new();
+        while taken.len() < UPCALLS_AT_ONCE
+            && let Some(upcall) = self.upcalls.as_mut().and_then(Upcalls::next_upcall)
+        {
+            let asked = self.kernel.asked(&upcall);
+            taken.extend(asked.and_then(|asked| told_upcall(asked, upcall)));
         }
-        learned
+        taken
+    }
+
+    fn send(&mut self, frames: &[Output]) {
+        let device = |output: &Output| Some(*self.devices.get(&output.port)?);
+        let frames = frames.iter();
+        let frames: Vec<(IfIndex, &[u8])> = frames
+            .filter_map(|output| Some((device(output)?, &*output.frame)))
+            .collect();
+        if self.sender.is_none() && !frames.is_empty() {
+            match FrameSender::open() {
+                Ok(sender) => self.sender = Some(sender),
+                Err(error) => return warn!("controllers' packets can't be sent: {error}"),
+            }
+        }
+        let refused = self
+            .sender
+            .as_ref()
+            .map_or(0, |sender| sender.send(&frames));
+        if refused > 0 {
+            debug!("{refused} packets of controllers were not taken by their devices");
+        }
     }
 
     fn meter_states(&self, bridge: &BridgeName) -> BTreeMap<MeterId, MeterState> {
@@ -215,18 +254,29 @@ impl Datapath for KernelDatapath {
     }
 }
 
-/// The flow that a packet asks for, if that is what it asks for.
-fn flow_of(asked: &Asked) -> Option<Learned> {
-    let Action::Learn(learn) = &asked.action else {
-        return None;
-    };
-    Some(Learned {
-        bridge: asked.bridge.clone(),
-        flow: learned_flow(learn, &asked.packet),
-        limit: learn.limit,
-        by: asked.flow,
-        delete_learned: learn.delete_learned,
-    })
+/// What a packet asks for, if that is for the switch.
+fn told_upcall(asked: Asked, upcall: KernelUpcall) -> Option<Upcall> {
+    match &asked.action {
+        Action::Learn(learn) => Some(Upcall::Learned(Learned {
+            bridge: asked.bridge,
+            flow: learned_flow(learn, &asked.packet),
+            limit: learn.limit,
+            by: asked.flow,
+            delete_learned: learn.delete_learned,
+        })),
+        Action::Controller(how) => Some(Upcall::PacketIn(Box::new(PacketIn {
+            bridge: asked.bridge,
+            how: (**how).clone(),
+            table: asked.table,
+            // The switch knows it by the flow.
+            cookie: None,
+            flow: asked.flow,
+            fields: asked.packet.key,
+            frame: upcall.frame,
+            frame_bytes: upcall.frame_len,
+        }))),
+        _ => None,
+    }
 }
 
 /// A bridge whose only flow is NORMAL.
@@ -276,6 +326,16 @@ fn told(explained: &Explained) -> FlowExplain {
             ),
         },
     }
+}
+
+/// Devices of ports.
+fn devices(snapshot: &Snapshot) -> HashMap<PortName, IfIndex> {
+    let ports = snapshot.bridges.iter().flat_map(|bridge| &bridge.ports);
+    let device = |port: &Port| match port.attachment {
+        Attachment::Netdev { ifindex, .. } => Some((port.name.clone(), ifindex)),
+        _ => None,
+    };
+    ports.filter_map(device).collect()
 }
 
 /// Where a served port's frames enter.

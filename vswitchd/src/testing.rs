@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use aorta_api::FlowExplain;
 use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_flow::{BridgeName, IfIndex, Learned, MeterId, PortName, Snapshot};
+use aorta_flow::{BridgeName, IfIndex, MeterId, Output, PortName, Snapshot};
 use aorta_kernel::netdev::{
     DeviceRef, HardwareInfo, Link, LinkEvent, LinkStats, OperState, VethPair,
 };
@@ -16,7 +16,7 @@ use aorta_packet::MacAddr;
 
 use crate::reconcile::{
     Applied, Counters, Datapath, DatapathError, Effect, EffectError, Effects, Fdb, FlowCounters,
-    Hook,
+    Hook, Upcall,
 };
 
 use crate::config::{
@@ -244,8 +244,11 @@ pub struct FakeDatapath {
     pub flows: BTreeMap<BridgeName, Vec<String>>,
     /// What meters have counted.
     pub meters: BTreeMap<MeterId, MeterState>,
-    /// Flows that packets ask for.
-    pub learned: Vec<Learned>,
+    /// What packets ask for.
+    pub upcalls: Vec<Upcall>,
+    #[allow(dead_code)]
+    /// Frames that were sent.
+    pub sent: Vec<Output>,
     /// Bridges whose addresses were forgotten.
     pub flushed: Vec<BridgeName>,
     /// Numbers of rules that were adopted.
@@ -322,8 +325,12 @@ impl Datapath for FakeDatapath {
         None
     }
 
-    fn take_learned(&mut self) -> Vec<Learned> {
-        std::mem::take(&mut self.learned)
+    fn take_upcalls(&mut self) -> Vec<Upcall> {
+        std::mem::take(&mut self.upcalls)
+    }
+
+    fn send(&mut self, frames: &[Output]) {
+        self.sent.extend_from_slice(frames);
     }
 
     fn meter_states(&self, _: &BridgeName) -> BTreeMap<MeterId, MeterState> {

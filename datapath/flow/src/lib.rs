@@ -28,7 +28,7 @@ pub use group::{Band, BandKind, Bucket, Group, GroupKind, Meter, MeterId, MeterU
 pub use id::{BridgeName, IfIndex, OfPort, PortName};
 pub use interpreter::{
     FlowCount, GroupCount, Interpreter, LINK_HEADER_BYTES, Learned, MAX_PATCH_DEPTH, Output,
-    PacketIn, TraceOutput, Tracing, Verdict,
+    PacketIn, PacketOut, TraceOutput, Tracing, Verdict,
 };
 pub use key::{FlowKey, Subfield, SubfieldError};
 pub use matching::{Match, MatchError, Part};

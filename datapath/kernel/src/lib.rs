@@ -11,6 +11,7 @@ mod datapath;
 mod error;
 mod flow_tables;
 mod flows;
+mod frames;
 mod generation;
 mod grace;
 mod link;
@@ -31,6 +32,7 @@ pub use flows::{
     Asked, Explained, FlowCounters, FlowsApplied, FlowsError, GroupCounters, Upcall, Upcalls,
     XdpForm,
 };
+pub use frames::FrameSender;
 pub use grace::{Grace, Moment};
 pub use loader::{Loaded, Loader};
 pub use map::Map;

@@ -141,7 +141,7 @@ struct Daemon {
     /// Key and certificates, for all remotes.
     tls: Tls,
     next_statistics: Instant,
-    /// Readable when packets ask for flows; none while no flow can have them ask.
+    /// Readable when packets ask for something; none while no flow can have them ask.
     upcalls: Option<AsyncFd<OwnedFd>>,
     /// Everything was given back; only the end is to come.
     cleaned: bool,
@@ -283,8 +283,10 @@ impl Daemon {
                 () = sleep_until(self.next_statistics) => self.statistics().await,
                 () = sleep_at(self.switch.next_expiry()) => self.switch.expire_flows(),
                 guard = readable(self.upcalls.as_ref()) => {
-                    self.switch.learn_flows();
-                    guard?.clear_ready();
+                    let mut guard = guard?;
+                    if !self.switch.take_upcalls() {
+                        guard.clear_ready();
+                    }
                 }
                 _ = self.signals.terminate.recv() => return Ok(()),
                 _ = self.signals.interrupt.recv() => return Ok(()),

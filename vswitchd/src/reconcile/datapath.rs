@@ -6,7 +6,7 @@ use std::os::fd::BorrowedFd;
 use aorta_api::{Counted, FlowExplain};
 use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_flow::{BridgeName, Learned, MeterId, PortName, Snapshot};
+use aorta_flow::{BridgeName, Learned, MeterId, Output, PacketIn, PortName, Snapshot};
 
 use crate::ofproto::Moment;
 
@@ -66,6 +66,15 @@ pub struct GroupCounters {
     pub all: Counted,
     /// Those of each bucket, in the order of the buckets; what is missing at the end is 0.
     pub buckets: Vec<Counted>,
+}
+
+/// What a packet asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upcall {
+    /// A flow.
+    Learned(Learned),
+    /// To be told to controllers.
+    PacketIn(Box<PacketIn>),
 }
 
 /// One learned address.
@@ -130,11 +139,15 @@ pub trait Datapath: Send {
         Ok(0)
     }
 
-    /// What is readable when packets ask for flows; none while no flow can have them ask.
+    /// What is readable when packets ask for something; none while no flow can have them ask.
     fn upcalls(&self) -> Option<BorrowedFd<'_>>;
 
-    /// The flows that packets have asked for since the last call, in order.
-    fn take_learned(&mut self) -> Vec<Learned>;
+    /// What packets have asked for since the last call, in order.
+    fn take_upcalls(&mut self) -> Vec<Upcall>;
+
+    #[allow(dead_code)]
+    /// Sends frames by ports with devices, in order. One that its device doesn't take is lost.
+    fn send(&mut self, frames: &[Output]);
 
     /// What the meters of a bridge have counted.
     fn meter_states(&self, bridge: &BridgeName) -> BTreeMap<MeterId, MeterState>;

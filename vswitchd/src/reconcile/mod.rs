@@ -9,7 +9,7 @@ mod resolve;
 
 pub use actual::Actual;
 pub use datapath::{
-    Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook,
+    Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook, Upcall,
 };
 pub use effects::{EffectError, Effects, HostDevices};
 pub use execute::settle;

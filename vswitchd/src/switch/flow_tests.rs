@@ -5,6 +5,7 @@ use super::*;
 use crate::control::{Atomic, FlowAnswer, FlowRequest};
 use crate::ofproto::{self, FlowDumped, FlowError, Moment};
 use crate::reconcile::FlowCounters;
+use crate::reconcile::Upcall;
 use crate::testing::{FakeDatapath, FakeHost, Rows, link};
 
 type TestSwitch = Switch<FakeHost, FakeDatapath>;
@@ -141,8 +142,9 @@ async fn flows_that_packets_ask_for_are_there_at_once_and_after_a_restart() {
         "table=1,dl_dst=02:00:00:00:00:02,actions=1",
     ];
     let twice = [lines, lines].concat();
-    first.datapath.learned = twice.into_iter().map(learned).collect();
-    first.learn_flows();
+    let upcalls = twice.into_iter().map(learned).map(Upcall::Learned);
+    first.datapath.upcalls = upcalls.collect();
+    first.take_upcalls();
     let there = shown(&mut first);
     assert_eq!(there.len(), 2);
     drop(first);

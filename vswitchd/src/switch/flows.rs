@@ -18,7 +18,7 @@ use crate::ofproto::{
     self, BridgeFlows, FlowDumped, FlowError, GroupDumped, MeterDumped, Moment, Pending, PortNames,
     TraceJob,
 };
-use crate::reconcile::FlowCounters;
+use crate::reconcile::{FlowCounters, Upcall};
 
 type Answer<T> = Result<T, FlowError>;
 
@@ -285,16 +285,31 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         }))
     }
 
-    /// What is readable when packets ask for flows; none while no flow can have them ask.
+    /// What is readable when packets ask for something; none while no flow can have them ask.
     pub fn upcalls(&self) -> Option<BorrowedFd<'_>> {
         self.datapath.upcalls()
     }
 
+    /// Does what packets ask for; true if there may be more of it.
+    pub fn take_upcalls(&mut self) -> bool {
+        let upcalls = self.datapath.take_upcalls();
+        let some = !upcalls.is_empty();
+        let mut learned = Vec::new();
+        for upcall in upcalls {
+            match upcall {
+                Upcall::Learned(flow) => learned.push(flow),
+                Upcall::PacketIn(packet) => self.packet_in(*packet),
+            }
+        }
+        self.learn_flows(learned);
+        some
+    }
+
     /// Makes the flows that packets ask for, all of a bridge at once.
-    pub fn learn_flows(&mut self) {
+    pub(super) fn learn_flows(&mut self, learned: Vec<Learned>) {
         let now = clock::now();
         let mut asked: BTreeMap<BridgeName, Vec<Learned>> = BTreeMap::new();
-        for learned in self.datapath.take_learned() {
+        for learned in learned {
             coverage::FLOW_LEARNED.hit();
             asked
                 .entry(learned.bridge.clone())

@@ -1,5 +1,7 @@
 //! What connections of OpenFlow ask of the switch.
 
+use aorta_flow::PacketIn;
+
 use super::*;
 use crate::openflow::Order;
 
@@ -11,4 +13,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             Order::Messages(batch) => drop(batch.done),
         }
     }
+
+    /// Tells controllers of a packet.
+    pub(super) fn packet_in(&mut self, _packet: PacketIn) {}
 }

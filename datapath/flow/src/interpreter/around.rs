@@ -17,6 +17,8 @@ pub(super) struct Around<'a> {
     pub from: PortName,
     pub journey: Journey,
     pub verdict: &'a mut Verdict,
+    /// Whether the packet is one that a controller sends, which may come from no port.
+    pub sent_by_controller: bool,
     /// What NORMAL decided last.
     pub decided: Option<Result<(Classified, Vec<usize>), DropReason>>,
 }
@@ -81,9 +83,12 @@ impl Env for Around<'_> {
         let in_port = OfPort(packet.key.get(FieldId::IN_PORT) as u16);
         let from = self.switch.port_number(self.b, in_port);
         let now_s = self.journey.now.as_secs();
-        let decided = match (from, packet.frame()) {
-            (Some(p), Some(frame)) => {
-                let decided = self.switch.normal(self.b, p, &frame, now_s);
+        let anywhere =
+            self.sent_by_controller && matches!(in_port, OfPort::ANY | OfPort::CONTROLLER);
+        let decided = match packet.frame().filter(|_| from.is_some() || anywhere) {
+            Some(frame) => {
+                self.verdict.asked_normal = true;
+                let decided = self.switch.normal(self.b, from, &frame, now_s);
                 if self.journey.traced {
                     let note = match &decided {
                         Ok((classified, _)) => {
@@ -95,7 +100,7 @@ impl Env for Around<'_> {
                 }
                 decided
             }
-            _ => Err(DropReason::PortDown),
+            None => Err(DropReason::PortDown),
         };
         let ports = &self.switch.bridges[self.b].ports;
         let egress = decided.as_ref().map_or(&[][..], |(_, egress)| egress);

@@ -5,9 +5,11 @@
 
 mod around;
 mod normal;
+mod packet_out;
 mod pipeline;
 mod tracing;
 
+pub use packet_out::PacketOut;
 pub use pipeline::{FlowCount, GroupCount, Learned, PacketIn};
 pub use tracing::{TraceOutput, Tracing};
 
@@ -52,6 +54,8 @@ pub struct Verdict {
     pub packet_ins: Vec<PacketIn>,
     /// Flows that flows want to be made, in order. [`Interpreter::learn`] makes them.
     pub learned: Vec<Learned>,
+    /// Whether what the switch has learned had a say.
+    pub asked_normal: bool,
     /// The way through bridges behind patch ports that hasn't been told yet.
     followed: Trace,
 }
@@ -101,10 +105,10 @@ impl Interpreter {
 
     /// Gives a bridge flow tables; their counters and meters start anew. False if there is no such
     /// bridge.
-    pub fn set_tables(&mut self, bridge: &BridgeName, tables: Tables) -> bool {
+    pub fn set_tables(&mut self, bridge: &BridgeName, tables: impl Into<Arc<Tables>>) -> bool {
         let number = self.number(bridge);
         if let Some(b) = number {
-            self.pipelines[b] = Some(Pipeline::new(tables));
+            self.pipelines[b] = Some(Pipeline::new(tables.into()));
         }
         number.is_some()
     }
@@ -150,7 +154,7 @@ impl Interpreter {
         let Some(b) = self.number(bridge) else {
             return Ok(None);
         };
-        let pipeline = self.pipelines[b].get_or_insert_with(|| Pipeline::new(Tables::new()));
+        let pipeline = self.pipelines[b].get_or_insert_with(|| Pipeline::new(Arc::default()));
         pipeline.modify(bundle).map(Some)
     }
 
@@ -198,6 +202,7 @@ impl Interpreter {
         } else if let Some(tables) = self.tables_at(b, journey) {
             self.run(&tables, b, p, frame, journey, verdict)
         } else {
+            verdict.asked_normal = true;
             self.enter_normal(b, p, frame, journey, verdict)
         };
         if let Err(reason) = dropped {
@@ -221,7 +226,7 @@ impl Interpreter {
         journey: Journey,
         verdict: &mut Verdict,
     ) -> Result<(), DropReason> {
-        let (classified, egress) = self.normal(b, p, frame, journey.now.as_secs())?;
+        let (classified, egress) = self.normal(b, Some(p), frame, journey.now.as_secs())?;
         for e in egress {
             let frame = leave(&self.bridges[b].ports[e], &classified);
             self.send(b, e, frame, journey, verdict);

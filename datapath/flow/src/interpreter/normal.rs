@@ -3,7 +3,7 @@
 use aorta_packet::{EthernetHeader, MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
 
 use super::{Interpreter, Station, fits};
-use crate::{DropReason, OfPort};
+use crate::{DropReason, OfPort, PortVlan};
 
 /// A frame inside a bridge: its VLAN is known, its outer tag is off.
 pub(super) struct Classified {
@@ -14,21 +14,23 @@ pub(super) struct Classified {
 }
 
 impl Interpreter {
-    /// Decides where `frame` goes within one bridge, and learns its source.
+    /// Decides where `frame` goes within one bridge, and learns its source. A frame from no port is
+    /// one that a controller sends: it comes as from a trunk, and nothing is learned.
     pub(super) fn normal(
         &mut self,
         b: usize,
-        p: usize,
+        p: Option<usize>,
         frame: &[u8],
         now_s: u64,
     ) -> Result<(Classified, Vec<usize>), DropReason> {
         let header = EthernetHeader::parse(frame).map_err(|_| DropReason::Malformed)?;
         let bridge = &self.bridges[b];
-        let classified = classify(&bridge.ports[p], &header, frame)?;
+        let vlan = p.map_or(&PortVlan::DEFAULT, |p| &bridge.ports[p].vlan);
+        let classified = classify(vlan, &header, frame)?;
         if header.dst.is_link_local_reserved() && !bridge.forward_bpdu {
             return Err(DropReason::Reserved);
         }
-        if !header.src.is_multicast() {
+        if let Some(p) = p.filter(|_| !header.src.is_multicast()) {
             let learned = Station {
                 ofport: bridge.ports[p].ofport,
                 seen_s: now_s,
@@ -68,7 +70,7 @@ impl Interpreter {
     fn unicast(
         &self,
         b: usize,
-        p: usize,
+        p: Option<usize>,
         to: OfPort,
         frame: &Classified,
     ) -> Result<usize, DropReason> {
@@ -77,7 +79,7 @@ impl Interpreter {
             .iter()
             .position(|port| port.ofport == to)
             .ok_or(DropReason::PortDown)?;
-        if e == p {
+        if Some(e) == p {
             return Err(DropReason::SamePort);
         }
         if !self.can_send(b, e) {
@@ -92,10 +94,10 @@ impl Interpreter {
         Ok(e)
     }
 
-    fn flood(&self, b: usize, p: usize, frame: &Classified) -> Vec<usize> {
+    fn flood(&self, b: usize, p: Option<usize>, frame: &Classified) -> Vec<usize> {
         let ports = &self.bridges[b].ports;
         let member = |e: &usize| {
-            *e != p
+            Some(*e) != p
                 && ports[*e].vlan.carries(frame.vid)
                 && self.can_send(b, *e)
                 && fits(&ports[*e].attachment, frame.untagged.len())
@@ -105,7 +107,7 @@ impl Interpreter {
 }
 
 fn classify(
-    port: &crate::Port,
+    vlan: &PortVlan,
     header: &EthernetHeader,
     frame: &[u8],
 ) -> Result<Classified, DropReason> {
@@ -113,8 +115,7 @@ fn classify(
         tpid: TPID_8021Q,
         tci: Tci(0),
     });
-    let vid = port
-        .vlan
+    let vid = vlan
         .classify(wire.tci.vid())
         .ok_or(DropReason::IngressVlan)?;
     let untagged = match header.tag {

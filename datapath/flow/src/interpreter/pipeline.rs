@@ -89,9 +89,9 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub fn new(tables: Tables) -> Pipeline {
+    pub fn new(tables: Arc<Tables>) -> Pipeline {
         Pipeline {
-            tables: Arc::new(tables),
+            tables,
             flows: HashMap::new(),
             groups: HashMap::new(),
             meters: HashMap::new(),
@@ -233,6 +233,7 @@ impl Interpreter {
             from,
             journey,
             verdict,
+            sent_by_controller: false,
             decided: None,
         };
         translate(tables, packet, &mut around)

@@ -95,7 +95,10 @@ impl<'a> Machine<'a> {
         let from = in_port(&self.state.packet);
         match port {
             OfPort::IN_PORT => self.send(from, max_len_bytes),
-            OfPort::CONTROLLER => self.controller(Controller::default()),
+            OfPort::CONTROLLER => self.controller(Controller {
+                reason: self.output_reason(),
+                ..Controller::default()
+            }),
             OfPort::NORMAL => {
                 let ports = self.env.normal(&self.state.packet);
                 self.copies += 1;
@@ -121,6 +124,14 @@ impl<'a> Machine<'a> {
                 }
                 self.send(port, max_len_bytes);
             }
+        }
+    }
+
+    /// Why an output to controllers is told (OpenFlow 1.5.1 §7.4.1).
+    fn output_reason(&self) -> PacketInReason {
+        match self.sent_by_controller {
+            true => PacketInReason::PacketOut,
+            false => PacketInReason::Action,
         }
     }
 

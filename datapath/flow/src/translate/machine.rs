@@ -19,15 +19,23 @@ use crate::{DropReason, Flow, FlowKey, OfPort};
 pub fn translate(tables: &Tables, packet: Packet, env: &mut dyn Env) -> Translation {
     let mut machine = Machine::new(tables, packet, env);
     let error = machine.run();
-    let drop = machine.why_dropped(error);
-    Translation {
-        effects: machine.effects,
-        error,
-        drop,
-        last: machine.state.packet.key,
-        seen: machine.seen,
-        trace: machine.trace,
-    }
+    machine.told(error)
+}
+
+/// A packet's way through actions that no flow has: those of a packet that a controller sends
+/// (OpenFlow 1.3.5 §7.3.7).
+pub fn execute(
+    tables: &Tables,
+    packet: Packet,
+    actions: &[Action],
+    env: &mut dyn Env,
+) -> Translation {
+    let mut machine = Machine::new(tables, packet, env);
+    machine.later.clear();
+    machine.sent_by_controller = true;
+    machine.do_list(actions.iter().collect());
+    let error = machine.execute();
+    machine.told(error)
 }
 
 /// What is still to be done; the last one is next.
@@ -93,6 +101,8 @@ pub(super) struct Machine<'a> {
     lookups: u32,
     /// Packets that go on in a table when all else is done.
     later: VecDeque<(State<'a>, u8)>,
+    /// Whether the packet is one that a controller sends.
+    pub sent_by_controller: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -126,7 +136,34 @@ impl<'a> Machine<'a> {
             frames: Vec::new(),
             lookups: 0,
             later: VecDeque::from([(state, 0)]),
+            sent_by_controller: false,
         }
+    }
+
+    fn told(self, error: Option<TranslateError>) -> Translation {
+        Translation {
+            drop: self.why_dropped(error),
+            effects: self.effects,
+            error,
+            last: self.state.packet.key,
+            seen: self.seen,
+            trace: self.trace,
+        }
+    }
+
+    /// Does the actions that there are, and then the passes behind connection tracking.
+    fn execute(&mut self) -> Option<TranslateError> {
+        let done = self.finish_frames().and_then(|()| {
+            self.do_action_set();
+            self.finish_frames()
+        });
+        if done.is_err() {
+            self.leave_all(|_| true);
+            self.effects.clear();
+            self.later.clear();
+        }
+        let error = self.run();
+        done.err().or(error)
     }
 
     /// Does all passes: the first, and those behind connection tracking. What a pass did that is

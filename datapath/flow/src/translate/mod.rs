@@ -25,7 +25,7 @@ pub use apply::CONNECTION;
 pub use changes::{FieldChange, changes, describe};
 pub use env::{CtOutcome, Env};
 pub use learn::learned_flow;
-pub use machine::translate;
+pub use machine::{execute, translate};
 pub use packet::{MAX_INNER_TAGS, Packet};
 pub use seen::Seen;
 pub use trace::{Trace, TraceFlow, TraceLine, TraceWhat};
