@@ -55,7 +55,7 @@ fn sent(in_port: OfPort, actions: &str) -> PacketOut {
         in_port,
         fields: Vec::new(),
         frame: udp(1, 2, b"x"),
-        actions: text.into_flow().instructions.apply,
+        actions: text.into_flow().instructions.apply.clone(),
     }
 }
 

@@ -14,25 +14,15 @@ mod order;
 mod outbox;
 
 pub use order::{Batch, ConnId, Connected, Incoming, Kind, Order, Quote};
-pub use outbox::{Cause, Outbox, Outgoing, Role, Spool};
+pub use outbox::{Cause, Outbox, Outgoing, Spool};
 
-pub use stand_in::{Envelope, Version};
-
-/// Until there is a crate of messages.
-mod stand_in {
-    /// A message with its version and number.
-    #[derive(Debug, Clone)]
-    pub struct Envelope;
-
-    /// A version of OpenFlow.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Version {
-        /// 1.0.
-        V10,
-    }
-}
+pub use aorta_openflow::{Envelope, Version};
 
 #[cfg(test)]
 fn test_envelope() -> Envelope {
-    Envelope
+    Envelope {
+        version: Version::OpenFlow13,
+        xid: 1,
+        message: aorta_openflow::Message::BarrierReply,
+    }
 }

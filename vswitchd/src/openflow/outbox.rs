@@ -7,24 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use aorta_openflow::OptionLengths;
+use aorta_openflow::message::Role;
+
 use super::Envelope;
 
 /// Packets for a controller that wait at most; more are dropped and counted.
 const MAX_PACKET_INS: usize = 10_000;
 /// Other messages nobody asked for that wait at most.
 const MAX_UNASKED: usize = 50_000;
-
-/// A connection's role (OpenFlow 1.3.5 §6.3.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Role {
-    /// Neither of the others (`other` in the database).
-    #[default]
-    Equal,
-    /// The one that may change things.
-    Primary,
-    /// One that may only look.
-    Secondary,
-}
 
 /// Messages that are made when they are sent, not on the switch's task: long answers.
 pub struct Spool(pub Box<dyn Iterator<Item = Envelope> + Send>);
@@ -55,6 +46,8 @@ pub enum Outgoing {
     Spool(Spool),
     /// The connection's role is another, for the database.
     Role(Role),
+    /// How long the values of tunnel options are from now on, for reading and writing.
+    TunnelOptions(Box<OptionLengths>),
     /// The connection is to be closed, for this reason.
     Close(String),
 }
