@@ -42,31 +42,36 @@ pub struct FlowEntryFacts {
 pub fn compile_flow_entry(facts: &FlowEntryFacts) -> Result<Program, CompileError> {
     let name = format!("{ENTRY_PREFIX}{}", facts.port_slot);
     let mut a = Assembler::new(&name);
+    a.mov(R6, R1);
+    emit(&mut a, facts);
+    a.finish().map_err(|e| CompileError::assemble(&name, e))
+}
+
+/// The program behind its first instruction: R6 is the context.
+pub(crate) fn emit(a: &mut Assembler, facts: &FlowEntryFacts) {
     let lost = a.label("lost");
     let looped = a.label("looped");
-    a.mov(R6, R1);
-    lookup_index(&mut a, STATE.id, INDEX, 0);
+    lookup_index(a, STATE.id, INDEX, 0);
     a.jump_if(Cond::Eq, R0, 0, lost);
     a.mov(R7, R0);
-    lookup_index(&mut a, COUNTERS.id, INDEX, facts.port_slot as i32);
+    lookup_index(a, COUNTERS.id, INDEX, facts.port_slot as i32);
     a.jump_if(Cond::Eq, R0, 0, lost);
-    count_frame(&mut a, counter::RX_PACKETS, counter::RX_BYTES);
+    count_frame(a, counter::RX_PACKETS, counter::RX_BYTES);
     let patch = facts.origin != Origin::Device;
     if patch {
-        from_patch(&mut a, lost, looped);
+        from_patch(a, lost, looped);
     }
-    begin(&mut a, facts, patch);
+    begin(a, facts, patch);
     a.mov(R1, CTX);
     a.tail_call(JUMPS.id, jump::bridge(facts.bridge_slot));
-    drop_for(&mut a, facts, DropReason::Failed, lost);
+    drop_for(a, facts, DropReason::Failed, lost);
     if patch {
         a.bind(looped);
-        drop_for(&mut a, facts, DropReason::PatchLoop, lost);
+        drop_for(a, facts, DropReason::PatchLoop, lost);
     }
     a.bind(lost);
     a.mov(R0, skb::ACT_SHOT);
     a.exit();
-    a.finish().map_err(|e| CompileError::assemble(&name, e))
 }
 
 /// The frame came by a jump: what the pipelines that it came through need stays as it is.
@@ -93,14 +98,19 @@ fn from_patch(a: &mut Assembler, lost: Label, looped: Label) {
     a.store(Size::W, R7, state::FRAME_BASE, R1);
 }
 
-/// Writes what a pipeline begins with; its root sees to what only some pipelines need.
-fn begin(a: &mut Assembler, facts: &FlowEntryFacts, patch: bool) {
+/// R8, bytes of the frame without the tag beside it, becomes those with it. Uses R1.
+pub(crate) fn frame_length(a: &mut Assembler) {
     let untagged = a.label("untagged");
-    a.load(Size::W, R8, CTX, skb::LEN);
     a.load(Size::W, R1, CTX, skb::VLAN_PRESENT);
     a.jump_if(Cond::Eq, R1, 0, untagged);
     a.add(R8, TAG_BYTES);
     a.bind(untagged);
+}
+
+/// Writes what a pipeline begins with; its root sees to what only some pipelines need.
+fn begin(a: &mut Assembler, facts: &FlowEntryFacts, patch: bool) {
+    a.load(Size::W, R8, CTX, skb::LEN);
+    frame_length(a);
     // Words side by side are written together.
     a.store(Size::Dw, R7, state::OUTPUTS, 0);
     a.store(Size::Dw, R7, state::GIVEN_UP, 0);

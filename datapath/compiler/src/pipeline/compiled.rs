@@ -19,6 +19,7 @@ use super::shapes::Shapes;
 use super::template::Fit;
 use super::upcall::{self, Copy};
 use super::{PipelineError, Refusal, Report};
+use crate::{FlowEntryFacts, Origin};
 
 /// Where a program hangs, which decides how it reaches the frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -220,6 +221,29 @@ impl Pipeline {
     pub fn xdp_program(&self) -> Result<Option<Program>, PipelineError> {
         match codegen::xdp::takes_any(&self.plan) {
             true => Ok(Some(generate(&self.plan, Hook::Xdp)?.program)),
+            false => Ok(None),
+        }
+    }
+
+    /// The same tables and the entry of a port at tcx in one program, which hangs in the place of
+    /// [`compile_flow_entry`](crate::compile_flow_entry)'s. It holds while the bridge's
+    /// [`EPOCH`](super::maps::ports::EPOCH) is `epoch`, and leads to the bridge's root in all others.
+    /// `None` if flows do more than such programs do.
+    ///
+    /// # Errors
+    /// When it can't be assembled.
+    pub fn port_program(
+        &self,
+        facts: &FlowEntryFacts,
+        epoch: u32,
+    ) -> Result<Option<Program>, PipelineError> {
+        let device = facts.origin == Origin::Device;
+        match device && codegen::straight::takes(&self.plan) {
+            true => {
+                let facts = *facts;
+                let form = codegen::straight::PortForm { facts, epoch };
+                Ok(Some(codegen::generate_port(&self.plan, form)?))
+            }
             false => Ok(None),
         }
     }

@@ -107,6 +107,9 @@ pub mod ports {
     pub const SLOTS: u32 = 0;
     /// u32: which of the two lists of all ports holds, 0 or 1.
     pub const WHICH: u32 = 4 << 16;
+    /// u32: epoch of the bridge. A program that holds other tables than the bridge's root was made in
+    /// an earlier one.
+    pub const EPOCH: u32 = WHICH + 4;
     /// The first list: u32 how many, then for each a u32: the port slot. The second list is
     /// [`LIST_BYTES`] behind it.
     pub const LISTS: u32 = WHICH + 8;

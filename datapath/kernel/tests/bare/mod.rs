@@ -193,13 +193,26 @@ impl Bare {
 
     /// The entry of a port.
     pub fn entry(&mut self, ofport: u16) -> Loaded {
-        let facts = FlowEntryFacts {
-            port_slot: ofport.into(),
-            ofport: OfPort(ofport),
-            bridge_slot: 0,
-            origin: Origin::Device,
-        };
-        self.load(&compile_flow_entry(&facts).unwrap())
+        self.load(&compile_flow_entry(&entry_facts(ofport)).unwrap())
+    }
+
+    /// The entry of a port with what was installed last in it; `None` if those tables have no such
+    /// form.
+    ///
+    /// # Errors
+    /// The sentence of the compiler or the kernel.
+    pub fn port_program(&mut self, ofport: u16) -> Result<Option<Loaded>, String> {
+        let pipeline = self.pipeline.as_ref().unwrap();
+        let epoch = self.bridge_ports.u32_at(ports::EPOCH);
+        let program = pipeline.port_program(&entry_facts(ofport), epoch);
+        let program = program.map_err(|e| chain(&e))?;
+        program.map(|program| self.try_load(&program)).transpose()
+    }
+
+    /// From now on the root alone holds the tables.
+    pub fn next_epoch(&mut self) {
+        let epoch = self.bridge_ports.u32_at(ports::EPOCH);
+        self.bridge_ports.set_u32(ports::EPOCH, epoch + 1);
     }
 
     pub fn load(&mut self, program: &Program) -> Loaded {
@@ -298,6 +311,15 @@ impl Bare {
             sums[at % n] += u64::from_ne_bytes(word.try_into().unwrap());
         }
         sums
+    }
+}
+
+fn entry_facts(ofport: u16) -> FlowEntryFacts {
+    FlowEntryFacts {
+        port_slot: ofport.into(),
+        ofport: OfPort(ofport),
+        bridge_slot: 0,
+        origin: Origin::Device,
     }
 }
 

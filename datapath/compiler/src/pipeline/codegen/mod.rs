@@ -20,6 +20,7 @@ mod parse;
 mod prereq;
 pub mod site;
 mod steps;
+pub mod straight;
 mod table;
 pub mod upcalls;
 pub mod xdp;
@@ -36,8 +37,10 @@ use super::maps::{STATE, VERSION};
 use super::plan::Plan;
 use super::shape::Step;
 use super::{Hook, PipelineError, commit};
+use crate::ENTRY_PREFIX;
 use crate::emit::lookup_index;
 use site::Site;
+use straight::PortForm;
 
 pub use copies::HEADER_BYTES as SAVE_HEADER_BYTES;
 
@@ -88,6 +91,10 @@ pub enum Block {
     Lost,
     /// Leaves the packet to the other hook.
     Pass,
+    /// The packet leaves by a port, and nothing follows.
+    Leave,
+    /// The packet goes nowhere, for the reason in R8.
+    Dropped,
 }
 
 /// Emits a bridge's program.
@@ -98,6 +105,10 @@ pub struct Gen<'p> {
     pub plan: &'p Plan,
     /// Where the program hangs.
     pub hook: Hook,
+    /// The only port that it is for, if there is one.
+    port: Option<PortForm>,
+    /// Where that port's program goes when its epoch is over.
+    superseded: Option<Label>,
     /// What can be changed in packets' bytes.
     pub changes: &'p commit::Changes,
     heads: BTreeMap<u8, Label>,
@@ -135,19 +146,36 @@ pub struct Generated {
 /// # Errors
 /// When it can't be assembled: a defect.
 pub fn generate(plan: &Plan, hook: Hook) -> Result<Generated, PipelineError> {
+    generate_for(plan, hook, None)
+}
+
+/// Emits the program of a plan that [`straight::takes`], for one port at tcx.
+///
+/// # Errors
+/// When it can't be assembled: a defect.
+pub fn generate_port(plan: &Plan, port: PortForm) -> Result<Program, PipelineError> {
+    Ok(generate_for(plan, Hook::Tc, Some(port))?.program)
+}
+
+fn generate_for(
+    plan: &Plan,
+    hook: Hook,
+    port: Option<PortForm>,
+) -> Result<Generated, PipelineError> {
     // What XDP programs do changes no bytes.
     let none = commit::Changes::default();
     let changes = match hook {
         Hook::Tc => &plan.changes,
         Hook::Xdp => &none,
     };
-    let code = emit(plan, hook, changes);
+    let whole = hook == Hook::Tc && port.is_none();
+    let code = emit(plan, (hook, port), changes);
     let fields = code.parsed_fields();
     let (tables, parse_insns) = (code.sizes, code.parse_insns);
-    let finished = match hook {
-        Hook::Tc => code.a.finish(),
-        // Behind flows that are left to the other hook there may be nothing.
-        Hook::Xdp => code.a.finish_reachable(),
+    let finished = match whole {
+        true => code.a.finish(),
+        // Behind flows that are left to others, or that no packet finds, there may be nothing.
+        false => code.a.finish_reachable(),
     };
     let program = finished.map_err(|source| PipelineError::Assemble {
         bridge: plan.config.bridge.clone(),
@@ -162,16 +190,23 @@ pub fn generate(plan: &Plan, hook: Hook) -> Result<Generated, PipelineError> {
 }
 
 /// Emits all code.
-fn emit<'p>(plan: &'p Plan, hook: Hook, changes: &'p commit::Changes) -> Gen<'p> {
-    let kind = match hook {
-        Hook::Tc => "bridge",
-        Hook::Xdp => "xdp_bridge",
+fn emit<'p>(
+    plan: &'p Plan,
+    (hook, port): (Hook, Option<PortForm>),
+    changes: &'p commit::Changes,
+) -> Gen<'p> {
+    let bridge = plan.config.bridge_slot;
+    let name = match (hook, port) {
+        (_, Some(port)) => format!("{ENTRY_PREFIX}{}", port.facts.port_slot),
+        (Hook::Tc, None) => format!("bridge_{bridge}"),
+        (Hook::Xdp, None) => format!("xdp_bridge_{bridge}"),
     };
-    let name = format!("{kind}_{}", plan.config.bridge_slot);
     let mut code = Gen {
         a: Assembler::new(&name),
         plan,
         hook,
+        port,
+        superseded: None,
         changes,
         heads: BTreeMap::new(),
         blocks: BTreeMap::new(),
@@ -209,14 +244,9 @@ impl Gen<'_> {
 
     /// The state, the version, and the packet's fields.
     fn enter(&mut self) {
-        let lost = self.block(Block::Lost);
-        let a = &mut self.a;
-        a.mov(R6, R1);
-        lookup_index(a, STATE.id, INDEX, 0);
-        a.jump_if(Cond::Eq, R0, 0, lost);
-        a.mov(R7, R0);
-        if self.hook == Hook::Tc {
-            self.enter_again();
+        match self.port {
+            Some(port) => self.enter_port(&port),
+            None => self.enter_bridge(),
         }
         let a = &mut self.a;
         if self.plan.has_memory() || !self.plan.extras.upcalls.is_empty() {
@@ -231,8 +261,22 @@ impl Gen<'_> {
         self.parse_insns = self.a.len() - start;
         self.begin_action_set();
         self.begin_copies();
-        self.begin_inside();
+        if self.port.is_none() {
+            self.begin_inside();
+        }
         self.begin_own_port();
+    }
+
+    fn enter_bridge(&mut self) {
+        let lost = self.block(Block::Lost);
+        let a = &mut self.a;
+        a.mov(R6, R1);
+        lookup_index(a, STATE.id, INDEX, 0);
+        a.jump_if(Cond::Eq, R0, 0, lost);
+        a.mov(R7, R0);
+        if self.hook == Hook::Tc {
+            self.enter_again();
+        }
     }
 
     /// What only some pipelines need begins as 0. Words side by side are written together.
@@ -279,6 +323,7 @@ impl Gen<'_> {
         if self.blocks.contains_key(&Block::Return) {
             self.emit_return();
         }
+        self.emit_superseded();
     }
 
     /// A block that something leads to and that isn't emitted yet.
@@ -304,8 +349,11 @@ impl Gen<'_> {
         match block {
             Block::Return => {}
             Block::End => self.emit_end(),
+            Block::Finish if self.port.is_some() => self.finish_straight(),
             Block::Finish => self.emit_finish(),
             Block::Pass => {}
+            Block::Leave => self.emit_leave(),
+            Block::Dropped => self.emit_dropped(),
             Block::Sync => self.emit_sync(),
             Block::AllPorts => self.emit_all_ports(),
             Block::Save => self.emit_save(false),

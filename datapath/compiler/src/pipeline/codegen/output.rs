@@ -29,9 +29,15 @@ impl Gen<'_> {
         let skip = self.a.label("skip");
         match self.param(site, port, R1) {
             Operand::Imm(number) => {
+                match self.port {
+                    Some(own) if i32::from(own.facts.ofport.0) == number => self.a.jump(skip),
+                    Some(_) => {}
+                    None => {
+                        self.a.load(Size::W, R2, R7, key(FieldId::IN_PORT));
+                        self.a.jump_if(Cond::Eq, R2, number, skip);
+                    }
+                }
                 let a = &mut self.a;
-                a.load(Size::W, R2, R7, key(FieldId::IN_PORT));
-                a.jump_if(Cond::Eq, R2, number, skip);
                 let at = ports::slot_of(number as u16);
                 a.load_map_value(R1, BRIDGE_PORTS, at);
                 a.load(Size::W, R1, R1, 0);
@@ -68,6 +74,10 @@ impl Gen<'_> {
     pub(super) fn send(&mut self, site: &Site, skip: Label, tail: bool) -> bool {
         if self.hook == Hook::Xdp {
             return self.xdp_send(site, skip, tail);
+        }
+        if self.port.is_some() {
+            let end = tail.then(|| self.flow_end(site.bare));
+            return self.send_straight(skip, end);
         }
         let (first, known) = (self.a.label("first"), self.a.label("known_port"));
         let sync = self.block(Block::Sync);
@@ -162,11 +172,13 @@ impl Gen<'_> {
         let none = self.a.label("none_pending");
         let done = self.a.label("in_sync");
         let back = self.block(Block::Return);
-        let a = &mut self.a;
-        a.load(Size::W, R1, R7, state::PENDING);
-        a.jump_if(Cond::Eq, R1, 0, none);
-        a.store(Size::W, R7, state::PENDING, 0);
-        self.send_pending_copy();
+        if self.port.is_none() {
+            let a = &mut self.a;
+            a.load(Size::W, R1, R7, state::PENDING);
+            a.jump_if(Cond::Eq, R1, 0, none);
+            a.store(Size::W, R7, state::PENDING, 0);
+            self.send_pending_copy();
+        }
         self.a.bind(none);
         if !self.changes.is_empty() {
             let failed = self.block(Block::Failed);
@@ -194,7 +206,7 @@ impl Gen<'_> {
     /// R9 = record of the port whose slot plus 1 is in R1, which can take the frame. Goes to `jumps`
     /// if another program takes it, whose index is at [`state::LEAVE_TO`] then, and to `lost` with
     /// the reason in R8 if the port takes none. The slot is at [`INDEX`].
-    fn egress(&mut self, jumps: Label, lost: Label) {
+    pub(super) fn egress(&mut self, jumps: Label, lost: Label) {
         let [normal, patch] = ["normal", "patch"].map(|name| self.a.label(name));
         let (no_device, long, ready) = (
             self.a.label("no_device"),
@@ -238,7 +250,7 @@ impl Gen<'_> {
     }
 
     /// Counts the frame for the port whose slot is at [`INDEX`]. R9 is kept.
-    fn count_sent(&mut self) {
+    pub(super) fn count_sent(&mut self) {
         let uncounted = self.a.label("uncounted");
         let a = &mut self.a;
         lookup(a, COUNTERS.id, INDEX);
@@ -247,12 +259,28 @@ impl Gen<'_> {
         a.bind(uncounted);
     }
 
+    /// R8 = why the packet goes nowhere; goes on at `known`, or behind this. Uses R1.
+    pub(super) fn why_dropped(&mut self, known: Label) {
+        let a = &mut self.a;
+        a.load(Size::W, R8, R7, state::GIVEN_UP);
+        a.sub(R8, 1);
+        a.jump_if(Cond::Sge, R8, 0, known);
+        a.mov(R8, DropReason::TableMiss.index() as i32);
+        a.load(Size::W, R1, R7, state::MISSED);
+        a.jump_if(Cond::Ne, R1, 0, known);
+        a.mov(R8, DropReason::FlowDrop.index() as i32);
+    }
+
     /// Counts a drop for the reason in R8, at the port that the frame came from.
-    fn count_drop(&mut self, uncounted: Label) {
+    pub(super) fn count_drop(&mut self, uncounted: Label) {
         let a = &mut self.a;
         a.jump_if(Cond::Ge, R8, DropReason::ALL.len() as i32, uncounted);
-        a.load(Size::W, R1, R7, state::INGRESS);
-        lookup_index(a, COUNTERS.id, INDEX, R1);
+        if let Some(own) = self.port {
+            lookup_index(a, COUNTERS.id, INDEX, own.facts.port_slot as i32);
+        } else {
+            a.load(Size::W, R1, R7, state::INGRESS);
+            lookup_index(a, COUNTERS.id, INDEX, R1);
+        }
         a.jump_if(Cond::Eq, R0, 0, uncounted);
         a.lsh(R8, 3);
         a.add(R0, R8);
@@ -314,13 +342,8 @@ impl Gen<'_> {
         a.bind(nothing);
         a.load(Size::W, R1, R7, state::OUTPUTS);
         a.jump_if(Cond::Ne, R1, 0, several);
-        a.load(Size::W, R8, R7, state::GIVEN_UP);
-        a.sub(R8, 1);
-        a.jump_if(Cond::Sge, R8, 0, known);
-        a.mov(R8, DropReason::TableMiss.index() as i32);
-        a.load(Size::W, R1, R7, state::MISSED);
-        a.jump_if(Cond::Ne, R1, 0, known);
-        a.mov(R8, DropReason::FlowDrop.index() as i32);
+        self.why_dropped(known);
+        let a = &mut self.a;
         a.jump(known);
         a.bind(refused);
         a.mov(R8, DropReason::Failed.index() as i32);
@@ -343,6 +366,9 @@ impl Gen<'_> {
     /// Gives the packet up for a reason; what was sent before leaves all the same, unless the
     /// frame is `broken`.
     pub(super) fn emit_give_up(&mut self, reason: DropReason, broken: bool) {
+        if self.told_at_once() {
+            return self.drop_at_once(reason);
+        }
         let finish = self.block(Block::Finish);
         let number = reason.index() as i32 + 1;
         self.a.store(Size::W, R7, state::GIVEN_UP, number);

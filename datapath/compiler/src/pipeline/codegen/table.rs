@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use aorta_ebpf::{AluOp, Assembler, Cond, Label, Operand, Reg, Size, Width};
+use aorta_ebpf::{AluOp, Assembler, Cond, Helper, Label, Operand, Reg, Size, Width};
+use aorta_flow::DropReason;
 use aorta_flow::field::FieldId;
 use aorta_flow::translate::MAX_LOOKUPS;
 
@@ -16,7 +17,7 @@ use crate::pipeline::plan::TablePlan;
 use crate::pipeline::record::{self, MatchWord, Rule};
 use crate::pipeline::template::{LookupContext, TableImage};
 
-use Reg::{R0, R1, R2, R7, R8};
+use Reg::{R0, R1, R2, R7, R8, R9};
 
 impl Gen<'_> {
     /// Where the lookup of a table is; it will be emitted.
@@ -87,8 +88,11 @@ impl Gen<'_> {
         let mut hits = Vec::with_capacity(table.rules.len());
         let mut open = true;
         for rule in &table.rules {
+            let Some(words) = self.left_to_ask(&rule.words) else {
+                continue;
+            };
             let hit = self.a.label(&format!("hit_{number}"));
-            open = compare(&mut self.a, &rule.words, hit);
+            open = compare(&mut self.a, &words, hit);
             hits.push((hit, rule));
             if !open {
                 // What is of lower rank is never found.
@@ -198,6 +202,9 @@ impl Gen<'_> {
     /// No rule was found.
     fn missed(&mut self, number: u8) {
         self.own_port(number);
+        if self.told_at_once() {
+            return self.drop_at_once(DropReason::TableMiss);
+        }
         let end = self.flow_end(self.is_bare(number));
         self.a.store(Size::W, R7, state::MISSED, 1);
         self.a.jump(end);
@@ -219,7 +226,7 @@ impl Gen<'_> {
         }
     }
 
-    /// Counts the packet for a rule. Uses R0 to R5.
+    /// Counts the packet for a rule. Uses R0 to R5, in programs of single ports R9 too.
     pub(super) fn count_rule(&mut self, rule: Operand) {
         let a = &mut self.a;
         let counted = a.label("counted");
@@ -232,8 +239,15 @@ impl Gen<'_> {
         a.load(Size::W, R2, R7, state::LEN);
         a.add(R1, R2);
         a.store(Size::Dw, R0, stats::BYTES_SEEN, R1);
-        a.load(Size::Dw, R1, R7, state::NOW);
-        a.store(Size::Dw, R0, stats::USED, R1);
+        if self.port.is_some() {
+            // The call is a load, and spares a store.
+            a.mov(R9, R0);
+            a.call(Helper::Jiffies64);
+            a.store(Size::Dw, R9, stats::USED, R0);
+        } else {
+            a.load(Size::Dw, R1, R7, state::NOW);
+            a.store(Size::Dw, R0, stats::USED, R1);
+        }
         a.bind(counted);
     }
 }

@@ -122,6 +122,8 @@ impl Gen<'_> {
             | Block::Failed
             | Block::Malformed
             | Block::Lost
+            | Block::Leave
+            | Block::Dropped
             | Block::Pass => {
                 self.a.mov(R0, xdp::PASS);
                 self.a.exit();

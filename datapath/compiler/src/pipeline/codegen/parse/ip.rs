@@ -4,7 +4,7 @@ use aorta_ebpf::{Cond, Label, Reg, Size};
 use aorta_flow::field::{EtherType, FieldId};
 use aorta_packet::proto;
 
-use super::{NEIGHBOUR, NETWORK, Parser};
+use super::{MPLS, NEIGHBOUR, NETWORK, Parser};
 use crate::pipeline::layout::state;
 
 use super::super::{Block, key};
@@ -22,12 +22,6 @@ const LATER: i32 = 3;
 const MAX_EXTENSIONS: i32 = 6;
 /// The unit of their lengths.
 const UNIT: i32 = 8;
-const MPLS: [FieldId; 4] = [
-    FieldId::MPLS_LABEL,
-    FieldId::MPLS_TC,
-    FieldId::MPLS_BOS,
-    FieldId::MPLS_TTL,
-];
 
 impl Parser<'_, '_> {
     /// By the type in R8, what is at R9.
@@ -51,6 +45,7 @@ impl Parser<'_, '_> {
         self.code
             .a
             .jump_if(Cond::Ne, R8, i32::from(EtherType::IPV4), typed);
+        self.plain_ipv4(ipv4);
         self.code.a.bind(ipv4);
         self.ipv4();
         self.code.a.bind(typed);
@@ -125,13 +120,13 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn store_proto(&mut self) {
+    pub(super) fn store_proto(&mut self) {
         if self.wants(FieldId::NW_PROTO) {
             self.code.a.store(Size::W, R7, key(FieldId::NW_PROTO), R8);
         }
     }
 
-    fn store_fragment(&mut self, bits: i32) {
+    pub(super) fn store_fragment(&mut self, bits: i32) {
         if self.wants(FieldId::IP_FRAG) {
             self.code.a.store(Size::W, R7, key(FieldId::IP_FRAG), bits);
         }

@@ -8,6 +8,7 @@
 mod arp;
 mod ip;
 mod link;
+mod plain;
 mod transport;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,12 @@ const MAX_OFFSET: i32 = 0x3fff;
 /// Fields of ports, of type and code, and of neighbours.
 const TRANSPORT: [FieldId; 3] = [FieldId::TCP_SRC, FieldId::TCP_DST, FieldId::TCP_FLAGS];
 const NEIGHBOUR: [FieldId; 3] = [FieldId::ND_TARGET, FieldId::ARP_SHA, FieldId::ARP_THA];
+const MPLS: [FieldId; 4] = [
+    FieldId::MPLS_LABEL,
+    FieldId::MPLS_TC,
+    FieldId::MPLS_BOS,
+    FieldId::MPLS_TTL,
+];
 /// Fields behind the type.
 const NETWORK: [FieldId; 19] = [
     FieldId::IP_SRC,

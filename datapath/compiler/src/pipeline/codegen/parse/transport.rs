@@ -64,13 +64,7 @@ impl Parser<'_, '_> {
         self.code.a.jump(parsed);
         self.code.a.bind(tcp);
         self.header(TCP_LEN);
-        if self.wants(FieldId::TCP_FLAGS) {
-            let a = &mut self.code.a;
-            a.load(Size::H, R1, R9, 12);
-            a.be16(R1);
-            a.and(R1, 0xfff);
-            self.store(FieldId::TCP_FLAGS);
-        }
+        self.tcp_flags();
         self.ports();
         for (label, bytes) in [(udp, UDP_LEN), (sctp, SCTP_LEN)] {
             self.code.a.bind(label);
@@ -99,7 +93,17 @@ impl Parser<'_, '_> {
         self.note_offset(state::L4);
     }
 
-    fn ports(&mut self) {
+    pub(super) fn tcp_flags(&mut self) {
+        if self.wants(FieldId::TCP_FLAGS) {
+            let a = &mut self.code.a;
+            a.load(Size::H, R1, R9, 12);
+            a.be16(R1);
+            a.and(R1, 0xfff);
+            self.store(FieldId::TCP_FLAGS);
+        }
+    }
+
+    pub(super) fn ports(&mut self) {
         let parsed = self.parsed;
         let (src, dst) = (FieldId::TCP_SRC, FieldId::TCP_DST);
         let a = &mut self.code.a;

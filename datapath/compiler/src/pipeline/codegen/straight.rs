@@ -1,0 +1,236 @@
+//! Programs for one port alone: the entry of the port and the tables of its bridge in one, with the
+//! port's facts as constants. There is one for bridges whose flows send each packet once at most, as
+//! the last thing that they do: then nothing is ever pending, and no frame comes back.
+//!
+//! Such a program is made of the tables as they are at an *epoch* of its bridge. It asks for the
+//! epoch first, and in a later one is what any other port's entry is, so that the bridge's root
+//! alone decides what holds.
+
+use aorta_ebpf::{Cond, Label, Reg, Size};
+use aorta_flow::DropReason;
+use aorta_flow::action::Action;
+use aorta_flow::field::FieldId;
+
+use super::{Block, Gen, INDEX, key};
+use crate::FlowEntryFacts;
+use crate::abi::{COUNTERS, counter};
+use crate::emit::{CTX, count, lookup_index};
+use crate::flow_entry::{self, frame_length};
+use crate::pipeline::commit::{CommitFacts, emit_commit};
+use crate::pipeline::layout::{self, state};
+use crate::pipeline::maps::{BRIDGE_PORTS, STATE, ports};
+use crate::pipeline::plan::Plan;
+use crate::pipeline::record::MatchWord;
+use crate::pipeline::shape::{Shape, Step, Whole};
+
+use super::hook;
+use Reg::{R0, R1, R6, R7, R8, R9};
+
+/// The port that a program is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PortForm {
+    /// What is constant.
+    pub facts: FlowEntryFacts,
+    /// The epoch of the bridge in which it holds.
+    pub epoch: u32,
+}
+
+/// Whether there are programs for single ports.
+pub fn takes(plan: &Plan) -> bool {
+    let calls = plan.action_set || plan.copies || !plan.extras.groups.is_empty();
+    let other_port =
+        !plan.overridden.is_empty() || plan.usage.writes.contains(&FieldId::IN_PORT.field().home);
+    let framed = !plan.framed.is_empty();
+    !calls && !other_port && !framed && plan.used_shapes().iter().all(|shape| straight(shape))
+}
+
+/// Whether flows of a shape send once at most, and do nothing afterwards.
+fn straight(shape: &Shape) -> bool {
+    let Some((last, before)) = shape.steps.split_last() else {
+        return true;
+    };
+    let ends = !shape.clears && shape.metadata.is_empty() && shape.goto.is_none();
+    let last_is = match last {
+        Step::Output(_) | Step::OutputInPort => ends,
+        Step::Resubmit { in_port: None, .. } => ends,
+        step => quiet(step),
+    };
+    last_is && before.iter().all(quiet)
+}
+
+/// Whether a step sends nothing to ports, and goes nowhere.
+fn quiet(step: &Step) -> bool {
+    match step {
+        Step::Set { .. }
+        | Step::SetTag(_)
+        | Step::Move { .. }
+        | Step::Clear(_)
+        | Step::CheckLarger(..) => true,
+        Step::Other(Whole(action)) => matches!(
+            action,
+            Action::PushVlan(_) | Action::PopVlan | Action::StripVlan | Action::DecTtl(_)
+        ),
+        _ => false,
+    }
+}
+
+/// Whether a step reads the packet's in port.
+fn reads_port(step: &Step) -> bool {
+    match step {
+        Step::Move { from, .. } => from.field.field().home == FieldId::IN_PORT,
+        Step::OutputInPort => true,
+        _ => false,
+    }
+}
+
+impl Gen<'_> {
+    /// Counts the frame, and begins what a pipeline begins with, as an entry would.
+    pub(super) fn enter_port(&mut self, form: &PortForm) {
+        let lost = self.block(Block::Lost);
+        let superseded = self.a.label("superseded");
+        self.superseded = Some(superseded);
+        let a = &mut self.a;
+        a.mov(R6, R1);
+        a.load_map_value(R1, BRIDGE_PORTS, ports::EPOCH);
+        a.load(Size::W, R1, R1, 0);
+        a.jump_if32(Cond::Ne, R1, form.epoch as i32, superseded);
+        lookup_index(a, STATE.id, INDEX, 0);
+        a.jump_if(Cond::Eq, R0, 0, lost);
+        a.mov(R7, R0);
+        lookup_index(a, COUNTERS.id, INDEX, form.facts.port_slot as i32);
+        a.jump_if(Cond::Eq, R0, 0, lost);
+        a.load(Size::W, R8, CTX, crate::skb::LEN);
+        count(a, counter::RX_PACKETS, 1);
+        count(a, counter::RX_BYTES, R8);
+        frame_length(a);
+        a.store(Size::W, R7, state::LEN, R8);
+        if !self.told_at_once() {
+            let a = &mut self.a;
+            for pair in [state::OUTPUTS, state::GIVEN_UP, state::FRAMES] {
+                a.store(Size::Dw, R7, pair, 0);
+            }
+            a.store(Size::W, R7, state::INGRESS, form.facts.port_slot as i32);
+        }
+        if self.asks_for_port() {
+            let ofport = i32::from(form.facts.ofport.0);
+            let place = key(FieldId::IN_PORT);
+            self.a.store(Size::W, R7, place, ofport);
+        }
+    }
+
+    /// Whether the number of the port must be in the key: everything but tables in code reads it
+    /// there.
+    fn asks_for_port(&self) -> bool {
+        let in_port = layout::place(FieldId::IN_PORT);
+        let mut tables = self.plan.tables.values();
+        let in_memory = tables.any(|table| {
+            table.image.is_some() && table.words.iter().any(|at| Some(*at) == in_port)
+        });
+        let shapes = self.plan.used_shapes();
+        let mut steps = shapes.iter().flat_map(|shape| &shape.steps);
+        in_memory || !self.told_at_once() || steps.any(reads_port)
+    }
+
+    /// Whether a packet that goes nowhere is counted where that is decided: nothing was sent before.
+    pub(super) fn told_at_once(&self) -> bool {
+        self.port.is_some() && self.plan.extras.upcalls.is_empty()
+    }
+
+    /// Ends the packet: it goes nowhere.
+    pub(super) fn drop_at_once(&mut self, reason: DropReason) {
+        let dropped = self.block(Block::Dropped);
+        self.a.mov(R8, reason.index() as i32);
+        self.a.jump(dropped);
+    }
+
+    /// Counts the drop for the reason in R8.
+    pub(super) fn emit_dropped(&mut self) {
+        let gone = self.block(Block::Lost);
+        self.count_drop(gone);
+        self.a.jump(gone);
+    }
+
+    /// What the program is in a later epoch.
+    pub(super) fn emit_superseded(&mut self) {
+        if let (Some(form), Some(label)) = (self.port, self.superseded) {
+            self.a.comment("other tables hold");
+            self.a.bind(label);
+            flow_entry::emit(&mut self.a, &form.facts);
+        }
+    }
+
+    /// What a rule asks for besides what is known of the port; `None` if no packet from there has it.
+    pub(super) fn left_to_ask(&self, words: &[MatchWord]) -> Option<Vec<MatchWord>> {
+        let Some(form) = self.port else {
+            return Some(words.to_vec());
+        };
+        let in_port = layout::place(FieldId::IN_PORT);
+        let number = u32::from(form.facts.ofport.0);
+        let (known, left): (Vec<MatchWord>, Vec<MatchWord>) =
+            words.iter().partition(|word| Some(word.at) == in_port);
+        let meets = |word: &MatchWord| number & word.mask == word.value;
+        known.iter().all(meets).then_some(left)
+    }
+
+    /// The port whose slot plus 1 is in R1, 0 for none, gets the packet; `skip` is bound behind it.
+    pub(super) fn send_straight(&mut self, skip: Label, end: Option<Label>) -> bool {
+        let leave = self.block(Block::Leave);
+        self.a.jump(leave);
+        self.a.bind(skip);
+        match end {
+            Some(end) => {
+                self.a.jump(end);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The bytes follow the key, and the frame leaves by the port whose slot plus 1 is in R1.
+    pub(super) fn emit_leave(&mut self) {
+        let names = ["jumps", "lost", "in_sync", "refused"];
+        let [jumps, lost, in_sync, refused] = names.map(|name| self.a.label(name));
+        if !self.changes.is_empty() {
+            let failed = self.block(Block::Failed);
+            self.a.store(Size::W, R7, state::NEXT, R1);
+            let facts = CommitFacts {
+                changes: self.changes,
+                done: in_sync,
+                failed,
+            };
+            emit_commit(&mut self.a, &facts);
+            self.a.bind(in_sync);
+            self.a.load(Size::W, R1, R7, state::NEXT);
+        }
+        self.egress(jumps, lost);
+        self.count_sent();
+        self.a.load(Size::W, R1, R9, crate::abi::port::IFINDEX);
+        hook::send_last(&mut self.a, R1);
+        self.a.bind(jumps);
+        self.a.store(Size::W, R7, state::CROSSED, 0);
+        self.leave_for_good(refused);
+        self.a.bind(refused);
+        self.a.mov(R8, DropReason::Failed.index() as i32);
+        self.a.bind(lost);
+        let dropped = self.block(Block::Dropped);
+        self.a.jump(dropped);
+    }
+
+    /// No port gets the packet.
+    pub(super) fn finish_straight(&mut self) {
+        if self.told_at_once() {
+            return self.drop_at_once(DropReason::FlowDrop);
+        }
+        let [known, told] = ["known", "told"].map(|name| self.a.label(name));
+        let gone = self.block(Block::Lost);
+        let dropped = self.block(Block::Dropped);
+        self.a.load(Size::W, R1, R7, state::OUTPUTS);
+        self.a.jump_if(Cond::Ne, R1, 0, told);
+        self.why_dropped(known);
+        self.a.bind(known);
+        self.a.jump(dropped);
+        self.a.bind(told);
+        self.count_copies();
+        self.a.jump(gone);
+    }
+}
