@@ -8,7 +8,9 @@
 
 mod actions;
 mod asynchronous;
+mod bucket;
 mod bundle;
+mod codes;
 mod connection;
 mod ct;
 mod encode;
@@ -16,6 +18,7 @@ mod flow_mod;
 mod flow_removed;
 mod flow_stats;
 mod group;
+mod group_stats;
 mod ipfix;
 mod kind;
 mod meter;
@@ -24,6 +27,8 @@ mod multipart;
 mod packet_in;
 mod packet_out;
 mod port;
+mod port_stats;
+mod property;
 mod queue;
 mod read;
 mod role;
@@ -31,6 +36,7 @@ mod settings;
 mod switch;
 mod table;
 mod table_features;
+mod table_stats;
 mod tlv;
 mod write;
 

@@ -1,0 +1,101 @@
+//! Messages between Open vSwitch's programs, as they were sent: read, and written again to the
+//! same bytes.
+//!
+//! In the files of `captured`, a line of digits is a message, and lines behind it that begin with
+//! `|` are how Open vSwitch's own tool prints it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+
+use aorta_openflow::{Context, decode, encode};
+
+/// A message and its text.
+struct Captured {
+    digits: String,
+    text: String,
+}
+
+impl Captured {
+    fn bytes(&self) -> Vec<u8> {
+        let pairs = self.digits.as_bytes().chunks(2);
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);
+        pairs.map(|pair| byte(pair).unwrap()).collect()
+    }
+}
+
+fn captured(name: &str) -> Vec<Captured> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captured");
+    let text = std::fs::read_to_string(dir.join(name)).unwrap();
+    let mut all: Vec<Captured> = Vec::new();
+    for line in text.lines() {
+        match (line.strip_prefix('|'), all.last_mut()) {
+            (Some(line), Some(last)) => {
+                last.text.push_str(line);
+                last.text.push('\n');
+            }
+            _ => all.push(Captured {
+                digits: line.to_owned(),
+                text: String::new(),
+            }),
+        }
+    }
+    assert!(!all.is_empty(), "{name} has no message");
+    all
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads and writes all messages of a file. Those whose text `leaves_out` says so of mean the same
+/// when they are written in fewer bytes.
+fn both_ways(name: &str, leaves_out: impl Fn(&str) -> bool) {
+    let mut faults = Vec::new();
+    for message in captured(name) {
+        let bytes = message.bytes();
+        let envelope = match decode(&bytes, Context::default()) {
+            Ok(envelope) => envelope,
+            Err(refusal) => {
+                faults.push(format!("{}{refusal}", message.text));
+                continue;
+            }
+        };
+        let written = encode(&envelope, Context::default()).unwrap();
+        let same = match leaves_out(&message.text) {
+            true => decode(&written, Context::default()).as_ref() == Ok(&envelope),
+            false => written == bytes,
+        };
+        if !same {
+            let (text, read, written) = (message.text, message.digits, hex(&written));
+            faults.push(format!(
+                "{text}read    {read}\nwritten {written}\n{envelope:?}"
+            ));
+        }
+    }
+    let count = faults.len();
+    assert!(
+        faults.is_empty(),
+        "{count} of {name}:\n{}",
+        faults.join("\n")
+    );
+}
+
+#[test]
+fn ports() {
+    both_ways("ports.txt", |_| false);
+}
+
+#[test]
+fn meters() {
+    both_ways("meters.txt", |_| false);
+}
+
+#[test]
+fn queues() {
+    both_ways("queues.txt", |_| false);
+}
+
+#[test]
+fn tables() {
+    both_ways("tables.txt", |_| false);
+}
