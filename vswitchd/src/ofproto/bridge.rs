@@ -321,6 +321,29 @@ impl BridgeFlows {
         self.timed.refresh(id, now);
     }
 
+    /// Lowers the timeouts of a flow, because the connection ended. They go on from when they began.
+    /// The datapath needn't know. `None` if nothing changes.
+    pub fn shorten(
+        &mut self,
+        id: FlowId,
+        table: u8,
+        to: (u16, u16),
+        now: Moment,
+    ) -> Option<Change> {
+        let timed = self.timed.entry(id).cloned();
+        let among_all = || {
+            let mut flows = self.tables.table(table)?.entries();
+            flows.find(|entry| entry.id == id).cloned()
+        };
+        let entry = timed.or_else(among_all)?;
+        let change = self.tables.shorten(&entry, to.0, to.1)?;
+        if let Change::FlowReplaced { new, .. } = &change {
+            let modified = self.ages_of(id, now).modified;
+            self.timed.shorten(new, modified);
+        }
+        Some(change)
+    }
+
     /// Looks again soon, because what was over could not be removed.
     pub fn look_again(&mut self, now: Moment) {
         self.timed.again(now);

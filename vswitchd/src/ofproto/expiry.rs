@@ -66,6 +66,20 @@ impl Timed {
         self.next = Some(self.next.map_or(over, |next| next.min(over)));
     }
 
+    /// Takes a flow with other timeouts, which go on from when they began.
+    pub fn shorten(&mut self, entry: &TableFlow, modified: Moment) {
+        let used = self.flows.get(&entry.id).map(|clocked| clocked.used);
+        self.set(entry, modified);
+        if let (Some(clocked), Some(used)) = (self.flows.get_mut(&entry.id), used) {
+            clocked.used = used;
+        }
+    }
+
+    /// A flow that has timeouts.
+    pub fn entry(&self, id: FlowId) -> Option<&TableFlow> {
+        self.flows.get(&id).map(|clocked| &clocked.entry)
+    }
+
     /// Forgets a flow.
     pub fn remove(&mut self, id: FlowId) {
         self.flows.remove(&id);

@@ -149,6 +149,37 @@ fn an_idle_timeout_counts_from_the_last_packet() {
 }
 
 #[test]
+fn a_connection_that_ends_shortens_timeouts_which_go_on_from_where_they_were() {
+    let mut flows = BridgeFlows::default();
+    let lines = [
+        "idle_timeout=60,tcp,actions=1",
+        "idle_timeout=3,udp,actions=1",
+        "icmp,actions=1",
+    ];
+    add(&mut flows, &lines, 0);
+    let [tcp, udp, icmp] = ["tcp", "udp", "icmp"].map(|name| id(&flows, name));
+    flows.take_counters(&used(tcp, 7 * SECOND));
+    let now = Moment(8 * SECOND);
+    assert!(flows.shorten(tcp, 0, (5, 0), now).is_some());
+    assert_eq!(flows.shorten(tcp, 0, (5, 0), now), None, "it is");
+    assert_eq!(flows.shorten(udp, 0, (5, 0), now), None, "it is shorter");
+    assert!(flows.shorten(icmp, 0, (0, 20), now).is_some());
+    assert_eq!(flows.shorten(FlowId(77), 0, (5, 5), now), None);
+    let shown = shown(&flows);
+    assert!(
+        shown.contains(&"idle_timeout=5, tcp actions=output:1".to_owned()),
+        "{shown:?}"
+    );
+    expire(&mut flows, 4 * SECOND);
+    assert_eq!(expire(&mut flows, 11 * SECOND), []);
+    let over = |name: &str, reason| [(name.to_owned(), reason)];
+    let idle = over("tcp", RemovedReason::IdleTimeout);
+    assert_eq!(expire(&mut flows, 12 * SECOND), idle);
+    let hard = over("icmp", RemovedReason::HardTimeout);
+    assert_eq!(expire(&mut flows, 20 * SECOND), hard);
+}
+
+#[test]
 fn a_change_restarts_timeouts_and_an_addition_the_duration_too() {
     let mut flows = BridgeFlows::default();
     add(&mut flows, &["hard_timeout=5,tcp,actions=1"], 0);

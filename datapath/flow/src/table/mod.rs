@@ -317,6 +317,32 @@ impl Tables {
         self.remove(vec![there], reason).pop()
     }
 
+    /// Lowers the timeouts of a flow (`fin_timeout`): one that is longer, or isn't there, becomes the
+    /// given one, unless that is 0. `None` if the flow isn't there any more, or nothing changes.
+    pub fn shorten(&mut self, entry: &TableFlow, idle_s: u16, hard_s: u16) -> Option<Change> {
+        let flow = &entry.flow;
+        let table = self.flows.get(&flow.table)?;
+        let there = table.exact(flow.priority, &flow.matching)?;
+        if there.id != entry.id {
+            return None;
+        }
+        let shorter = |now: u16, to: u16| match (now, to) {
+            (_, 0) => now,
+            (0, _) => to,
+            _ => now.min(to),
+        };
+        let shortened = Flow {
+            idle_timeout_s: shorter(there.flow.idle_timeout_s, idle_s),
+            hard_timeout_s: shorter(there.flow.hard_timeout_s, hard_s),
+            ..(*there.flow).clone()
+        };
+        if shortened == *there.flow {
+            return None;
+        }
+        let there = there.clone();
+        Some(self.replace(there, shortened, false, false))
+    }
+
     fn remove(&mut self, entries: Vec<TableFlow>, reason: RemovedReason) -> Vec<Change> {
         entries
             .into_iter()
