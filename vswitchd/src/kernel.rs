@@ -22,7 +22,8 @@ use crate::clock;
 use crate::errors;
 use crate::expedite::Expedite;
 use crate::reconcile::{
-    Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook, Upcall,
+    Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook, Shorten,
+    Upcall,
 };
 
 /// Why programs run at tcx.
@@ -275,6 +276,16 @@ fn told_upcall(asked: Asked, upcall: KernelUpcall) -> Option<Upcall> {
             frame: upcall.frame,
             frame_bytes: upcall.frame_len,
         }))),
+        Action::FinTimeout {
+            idle_timeout_s,
+            hard_timeout_s,
+        } => Some(Upcall::Shorten(Shorten {
+            bridge: asked.bridge,
+            table: asked.table,
+            flow: asked.flow?,
+            idle_timeout_s: *idle_timeout_s,
+            hard_timeout_s: *hard_timeout_s,
+        })),
         _ => None,
     }
 }

@@ -75,6 +75,23 @@ pub enum Upcall {
     Learned(Learned),
     /// To be told to controllers.
     PacketIn(Box<PacketIn>),
+    /// Shorter timeouts of a flow.
+    Shorten(Shorten),
+}
+
+/// The end of a connection, which shortens the timeouts of a flow (`fin_timeout`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shorten {
+    /// Bridge of the flow.
+    pub bridge: BridgeName,
+    /// Table of the flow.
+    pub table: u8,
+    /// The flow.
+    pub flow: FlowId,
+    /// Seconds of the idle timeout at most, 0 to leave it.
+    pub idle_timeout_s: u16,
+    /// Seconds of the hard timeout at most, 0 to leave it.
+    pub hard_timeout_s: u16,
 }
 
 /// One learned address.

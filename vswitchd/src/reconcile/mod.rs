@@ -9,7 +9,8 @@ mod resolve;
 
 pub use actual::Actual;
 pub use datapath::{
-    Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook, Upcall,
+    Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook, Shorten,
+    Upcall,
 };
 pub use effects::{EffectError, Effects, HostDevices};
 pub use execute::settle;

@@ -5,7 +5,7 @@ use super::*;
 use crate::control::{Atomic, FlowAnswer, FlowRequest};
 use crate::ofproto::{self, FlowDumped, FlowError, Moment};
 use crate::reconcile::FlowCounters;
-use crate::reconcile::Upcall;
+use crate::reconcile::{Shorten, Upcall};
 use crate::testing::{FakeDatapath, FakeHost, Rows, link};
 
 type TestSwitch = Switch<FakeHost, FakeDatapath>;
@@ -149,6 +149,38 @@ async fn flows_that_packets_ask_for_are_there_at_once_and_after_a_restart() {
     assert_eq!(there.len(), 2);
     drop(first);
     assert_eq!(shown(&mut switch(true, Some(rundir.path())).await), there);
+}
+
+#[tokio::test]
+async fn timeouts_that_a_connection_s_end_shortens_are_so_after_a_restart() {
+    let rundir = tempfile::tempdir().unwrap();
+    let mut first = switch(true, Some(rundir.path())).await;
+    let line = "idle_timeout=60,tcp,actions=fin_timeout(idle_timeout=5,hard_timeout=9),tap0";
+    run(&mut first, FlowCommand::Add, &[line]).unwrap();
+    let bridge = BridgeName::from("br0");
+    let flow = first.flows[&bridge].entries().next().unwrap().id;
+    let shorten = Shorten {
+        bridge,
+        table: 0,
+        flow,
+        idle_timeout_s: 5,
+        hard_timeout_s: 9,
+    };
+    first.datapath.upcalls = vec![Upcall::Shorten(shorten.clone()), Upcall::Shorten(shorten)];
+    first.take_upcalls();
+    // The datapath needn't know of timeouts.
+    let entry = |switch: &TestSwitch| {
+        let mut entries = switch.flows[&BridgeName::from("br0")].entries();
+        entries.next().unwrap().flow.to_string()
+    };
+    let there = entry(&first);
+    assert!(
+        there.starts_with("idle_timeout=5, hard_timeout=9, tcp"),
+        "{there}"
+    );
+    drop(first);
+    let second = switch(true, Some(rundir.path())).await;
+    assert_eq!(entry(&second), there);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::ofproto::{
     self, BridgeFlows, FlowDumped, FlowError, GroupDumped, MeterDumped, Moment, Pending, PortNames,
     TraceJob,
 };
-use crate::reconcile::{FlowCounters, Upcall};
+use crate::reconcile::{FlowCounters, Shorten, Upcall};
 
 type Answer<T> = Result<T, FlowError>;
 
@@ -294,15 +294,34 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     pub fn take_upcalls(&mut self) -> bool {
         let upcalls = self.datapath.take_upcalls();
         let some = !upcalls.is_empty();
-        let mut learned = Vec::new();
+        let (mut learned, mut ended) = (Vec::new(), Vec::new());
         for upcall in upcalls {
             match upcall {
                 Upcall::Learned(flow) => learned.push(flow),
                 Upcall::PacketIn(packet) => self.packet_in(*packet),
+                Upcall::Shorten(shorten) => ended.push(shorten),
             }
         }
         self.learn_flows(learned);
+        self.shorten_timeouts(&ended);
         some
+    }
+
+    /// Shortens timeouts of flows whose connections end.
+    fn shorten_timeouts(&mut self, ended: &[Shorten]) {
+        let now = clock::now();
+        let mut changes: BTreeMap<&BridgeName, Vec<Change>> = BTreeMap::new();
+        for it in ended {
+            let Some(flows) = self.flows.get_mut(&it.bridge) else {
+                continue;
+            };
+            let to = (it.idle_timeout_s, it.hard_timeout_s);
+            let change = flows.tables.shorten(it.flow, it.table, to, now);
+            changes.entry(&it.bridge).or_default().extend(change);
+        }
+        for (name, changes) in changes {
+            self.remember(name, &changes);
+        }
     }
 
     /// Makes the flows that packets ask for, all of a bridge at once.
