@@ -16,6 +16,7 @@ mod interpreter;
 mod key;
 mod matching;
 pub mod meter;
+pub mod runs;
 mod switch;
 pub mod table;
 pub mod text;

@@ -14,8 +14,8 @@ use aorta_flow::{BridgeName, Match, MeterId, OfPort};
 use crate::datapath::{Datapath, is_patch};
 use crate::error::DatapathError;
 use crate::flows::{
-    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, GroupCounters, Kernel, Taken, Upcall,
-    Upcalls,
+    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, GroupCounters, Kernel, Rules, Taken,
+    Upcall, Upcalls,
 };
 use crate::state::State;
 
@@ -74,7 +74,7 @@ impl Datapath {
         }
         let normal = self.flows.end_normal(slot, taken)?;
         let adopted = match normal {
-            Some(it) => HashMap::from([(it.flow, it.rule)]),
+            Some(it) => Rules::from_iter([(it.flow, it.rule)]),
             None => adopted,
         };
         let bridge = (bridge, slot);
@@ -121,7 +121,7 @@ impl Datapath {
         if let Some(it) = self.flows.normal_flow(slot) {
             return (it.flow == flow).then_some(RuleId(it.rule));
         }
-        self.flows.rules(slot)?.get(&flow).copied().map(RuleId)
+        self.flows.rules(slot)?.get(flow).map(RuleId)
     }
 
     /// Numbers of the rules of a bridge's flows, for [`Datapath::adopt_rules`].
@@ -132,9 +132,9 @@ impl Datapath {
         if let Some(it) = self.flows.normal_flow(slot) {
             return HashMap::from([(it.flow, RuleId(it.rule))]);
         }
-        let pairs = self.flows.rules(slot).into_iter().flatten();
-        let pairs = pairs.filter(|(id, _)| group_of(**id).is_none());
-        pairs.map(|(flow, id)| (*flow, RuleId(*id))).collect()
+        let pairs = self.flows.rules(slot).into_iter().flat_map(|r| r.iter());
+        let pairs = pairs.filter(|(id, _)| group_of(*id).is_none());
+        pairs.map(|(flow, id)| (flow, RuleId(id))).collect()
     }
 
     /// Counters of a bridge's flows. Of one that does NORMAL alone it isn't known when the newest

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use aorta_api::Counted;
 use aorta_flow::action::Action;
 use aorta_flow::meter::{MeterCount, MeterState};
+use aorta_flow::runs::{Continued, Runs};
 use aorta_flow::table::{Change, FlowId, FlowMod, Modification, TableFlow, Tables};
 use aorta_flow::{Group, Meter, MeterId};
 
@@ -25,11 +26,18 @@ pub struct Ages {
     pub modified: Moment,
 }
 
+/// Flows that were added together are as old.
+impl Continued for Ages {
+    fn after(self, _: u32) -> Ages {
+        self
+    }
+}
+
 /// The flow tables of one bridge.
 #[derive(Debug, Default)]
 pub struct BridgeFlows {
     pub(super) tables: Tables,
-    pub(super) ages: HashMap<FlowId, Ages>,
+    pub(super) ages: Runs<Ages>,
     timed: Timed,
     learners: Learners,
     pub(super) groups_since: BTreeMap<u32, Moment>,
@@ -103,12 +111,12 @@ impl BridgeFlows {
             match change {
                 Change::FlowAdded(entry) => self.follow(entry, now, now),
                 Change::FlowReplaced { new, restarted, .. } => {
-                    let created = self.ages.get(&new.id).map(|ages| ages.created);
+                    let created = self.ages.get(new.id).map(|ages| ages.created);
                     let created = created.filter(|_| !restarted).unwrap_or(now);
                     self.follow(new, created, now);
                 }
                 Change::FlowRemoved { entry, .. } => {
-                    self.ages.remove(&entry.id);
+                    self.ages.remove(entry.id);
                     self.timed.remove(entry.id);
                 }
                 Change::Group { id, old, new } => {
@@ -197,7 +205,7 @@ impl BridgeFlows {
             created: now,
             modified: now,
         };
-        self.ages.get(&id).copied().unwrap_or(unknown)
+        self.ages.get(id).unwrap_or(unknown)
     }
 
     /// One group or all.
@@ -315,8 +323,9 @@ impl BridgeFlows {
 
     /// Has a flow's timeouts start anew.
     pub(super) fn refresh(&mut self, id: FlowId, now: Moment) {
-        if let Some(ages) = self.ages.get_mut(&id) {
-            ages.modified = now;
+        if let Some(ages) = self.ages.get(id) {
+            let modified = now;
+            self.ages.insert(id, Ages { modified, ..ages });
         }
         self.timed.refresh(id, now);
     }

@@ -66,7 +66,7 @@ pub fn gone((name, secure): Known<'_>) -> String {
 
 impl BridgeFlows {
     fn flow_event<'a>(&self, entry: &'a TableFlow, rule: RuleOf<'_>) -> Option<Event<'a>> {
-        let ages: Ages = *self.ages.get(&entry.id)?;
+        let ages: Ages = self.ages.get(entry.id)?;
         Some(Event::Flow {
             entry,
             ages,

@@ -45,9 +45,7 @@ impl Flows {
             frame_bytes: upcall.frame_len,
         };
         let (action, packet) = flows.instance.pipeline.asked(&copy)?;
-        let rule = upcall.rule?.0;
-        let mut rules = flows.rules.iter();
-        let flow = rules.find(|(_, id)| **id == rule).map(|(flow, _)| *flow);
+        let flow = flows.rules.flow(upcall.rule?.0);
         Some((action.clone(), flow, packet))
     }
 

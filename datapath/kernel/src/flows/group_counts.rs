@@ -64,12 +64,12 @@ impl Flows {
     ) -> Result<BTreeMap<u32, GroupCounters>, DatapathError> {
         let mut groups: BTreeMap<u32, GroupCounters> = BTreeMap::new();
         let flows = self.bridges.get(&slot).into_iter();
-        let rules = flows.flat_map(|flows: &BridgeFlows| &flows.rules);
+        let rules = flows.flat_map(|flows: &BridgeFlows| flows.rules.iter());
         for (id, rule) in rules {
-            let Some(group) = counted::group_of(*id) else {
+            let Some(group) = counted::group_of(id) else {
                 continue;
             };
-            let words = self.stats.read_one(*rule)?;
+            let words = self.stats.read_one(rule)?;
             let counters = FlowCounters::new(Some(&words), now, hz);
             let known = groups.entry(group).or_default();
             match (id.0 - counted::group_id(group).0).checked_sub(1) {

@@ -146,7 +146,9 @@ impl Flows {
     /// Gives flows the numbers that they had, before their tables are applied the first time. Those
     /// whose number is taken get another.
     pub fn adopt(&mut self, rules: &HashMap<FlowId, RuleId>) -> Rules {
-        let mut adopted = Rules::new();
+        let mut adopted = Rules::default();
+        let mut rules: Vec<_> = rules.iter().collect();
+        rules.sort_unstable();
         for (flow, rule) in rules {
             if rule.0 < self.stats.capacity() && self.pool.take_this(rule.0) {
                 adopted.insert(*flow, rule.0);
@@ -298,7 +300,7 @@ impl Flows {
             }
             (Err(error), None) => {
                 numbering.abort();
-                self.pool.give_back(rules.into_values());
+                self.pool.give_back(rules.numbers());
                 return Err(error);
             }
         };
@@ -342,13 +344,13 @@ impl Flows {
         let Some(flows) = self.bridges.get(&slot) else {
             return Ok(HashMap::new());
         };
-        let end = flows.rules.values().max().map_or(0, |last| last + 1);
+        let end = flows.rules.end();
         let words = self.stats.read(end)?;
-        let counters = |id: &u32| FlowCounters::new(words.get(*id as usize), now, hz);
+        let counters = |id: u32| FlowCounters::new(words.get(id as usize), now, hz);
         let rules = flows.rules.iter();
         Ok(rules
-            .filter(|(id, _)| group_of(**id).is_none())
-            .map(|(flow, id)| (*flow, counters(id)))
+            .filter(|(id, _)| group_of(*id).is_none())
+            .map(|(flow, id)| (flow, counters(id)))
             .collect())
     }
 }
@@ -362,6 +364,9 @@ fn build(
     mut before: Option<(&mut Instance, &[Change])>,
 ) -> Result<Instance, FlowsError> {
     let started = Instant::now();
+    if before.is_none() {
+        numbering.give_all(tables);
+    }
     let rule_of = &mut |flow| numbering.rule_of(flow);
     let pipeline = match &before {
         Some((old, changes)) => old.pipeline.rebuild(tables, changes, rule_of, config)?,

@@ -42,9 +42,9 @@ impl Flows {
             return Ok(());
         }
         let of_tables = self.bridges.get_mut(&slot);
-        let counting = of_tables.and_then(|flows| flows.rules.remove(&flow));
-        let known = adopted.remove(&flow);
-        self.pool.give_back(adopted.into_values());
+        let counting = of_tables.and_then(|flows| flows.rules.remove(flow));
+        let known = adopted.remove(flow);
+        self.pool.give_back(adopted.numbers());
         self.forget_normal(slot);
         let rule = match (known, counting) {
             (Some(rule), _) => rule,

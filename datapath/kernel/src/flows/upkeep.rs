@@ -49,7 +49,7 @@ impl Flows {
     /// Forgets the flows of a bridge, whose ports don't lead to them any more.
     pub fn remove(&mut self, slot: u32) {
         if let Some(flows) = self.bridges.remove(&slot) {
-            let released = flows.rules.into_values().collect();
+            let released = flows.rules.numbers().collect();
             let root = Resting::Root { bridge_slot: slot };
             self.resting
                 .put(std::iter::once(root).chain(numbers(released)));
