@@ -8,6 +8,7 @@ pub mod error;
 mod framing;
 mod header;
 pub mod message;
+pub mod session;
 pub mod version;
 mod wire;
 

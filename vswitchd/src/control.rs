@@ -39,6 +39,9 @@ pub enum Request {
     ListRemotes(oneshot::Sender<Vec<String>>),
     /// Close all connections of clients of the database.
     Reconnect(oneshot::Sender<()>),
+    /// Close the connections of OpenFlow of a bridge, or of all, and make them anew; whether there
+    /// is such a bridge.
+    ReconnectBridges(Option<String>, oneshot::Sender<bool>),
     /// End the daemon.
     End(oneshot::Sender<()>),
 }
@@ -105,11 +108,26 @@ impl Control {
         (Control(sender), receiver)
     }
 
-    #[allow(dead_code)]
     /// Gives an order of a connection of OpenFlow.
     pub async fn order(&self, order: Order) -> Result<(), Gone> {
         let sent = self.0.send(Request::OpenFlow(order)).await;
         sent.map_err(|_| Gone)
+    }
+
+    /// Room for one more request, once there is some; `None` if the switch has ended.
+    pub async fn reserve(&self) -> Option<mpsc::Permit<'_, Request>> {
+        self.0.reserve().await.ok()
+    }
+
+    /// Gives an order without waiting, even if all room is taken at the moment.
+    pub fn order_later(&self, order: Order) {
+        let sent = self.0.try_send(Request::OpenFlow(order));
+        if let Err(mpsc::error::TrySendError::Full(request)) = sent
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let sender = self.0.clone();
+            runtime.spawn(async move { sender.send(request).await.is_ok() });
+        }
     }
 
     /// Asks, and waits for the answer.

@@ -70,6 +70,8 @@ impl Rows {
             mac_table_size: None,
             forward_bpdu: false,
             secure: false,
+            protocols: vec![],
+            controllers: vec![],
         };
         self.model.bridges.insert(uuid, row);
         let root = self.model.root.get_or_insert(OpenVswitchRow {

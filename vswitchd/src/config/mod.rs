@@ -13,4 +13,4 @@ pub use desired::{Desired, DesiredBridge, DesiredPort, Wanted, desired};
 pub use mac::stable_mac;
 pub use model::Model;
 pub use ofport::AllOfPorts;
-pub use rows::{BridgeRow, InterfaceRow, OpenVswitchRow, PortRow};
+pub use rows::{BridgeRow, ControllerRow, InterfaceRow, OpenVswitchRow, PortRow};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aorta_ovsdb::{Row, Uuid};
 
-use super::{BridgeRow, InterfaceRow, OpenVswitchRow, PortRow};
+use super::{BridgeRow, ControllerRow, InterfaceRow, OpenVswitchRow, PortRow};
 
 /// All rows that the switch reads, by identity.
 #[derive(Debug, Clone, Default)]
@@ -17,11 +17,13 @@ pub struct Model {
     pub ports: HashMap<Uuid, PortRow>,
     /// Table Interface.
     pub interfaces: HashMap<Uuid, InterfaceRow>,
+    /// Table Controller.
+    pub controllers: HashMap<Uuid, ControllerRow>,
 }
 
 impl Model {
     /// Tables that [`Model::update`] looks at.
-    pub const TABLES: [&str; 4] = ["Open_vSwitch", "Bridge", "Port", "Interface"];
+    pub const TABLES: [&str; 5] = ["Open_vSwitch", "Bridge", "Port", "Interface", "Controller"];
 
     /// Takes the new state of one row (`None`: it is gone). True if that is a change for the
     /// switch, and not only for clients; what the switch itself writes never is.
@@ -30,6 +32,7 @@ impl Model {
             "Open_vSwitch" => self.update_root(uuid, row),
             "Bridge" => replace(&mut self.bridges, uuid, row.map(BridgeRow::from)),
             "Port" => replace(&mut self.ports, uuid, row.map(PortRow::from)),
+            "Controller" => replace(&mut self.controllers, uuid, row.map(ControllerRow::from)),
             "Interface" => self.update_interface(uuid, row),
             _ => false,
         }

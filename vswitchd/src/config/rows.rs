@@ -1,6 +1,6 @@
 //! Rows of the Open_vSwitch schema, as far as the switch reads them.
 
-use aorta_ovsdb::{Row, Uuid};
+use aorta_ovsdb::{Datum, Row, Uuid};
 
 /// The row of table Open_vSwitch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,10 @@ pub struct BridgeRow {
     pub forward_bpdu: bool,
     /// Whether it switches nothing by itself (`fail_mode` is `secure`).
     pub secure: bool,
+    /// Versions of OpenFlow that it speaks; none means all.
+    pub protocols: Vec<String>,
+    /// Its controllers.
+    pub controllers: Vec<Uuid>,
 }
 
 impl From<&Row> for BridgeRow {
@@ -65,6 +69,51 @@ impl From<&Row> for BridgeRow {
             mac_table_size: other("mac-table-size"),
             forward_bpdu: other("forward-bpdu").as_deref() == Some("true"),
             secure: row.str("fail_mode") == Some("secure"),
+            protocols: row
+                .datum("protocols")
+                .strings()
+                .map(str::to_owned)
+                .collect(),
+            controllers: row.uuids("controller").collect(),
+        }
+    }
+}
+
+/// A row of table Controller.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ControllerRow {
+    /// Where it is, or where it may connect to.
+    pub target: String,
+    /// `type`: primary or service.
+    pub kind: Option<String>,
+    /// Milliseconds of silence until it is asked for a sign of life; 0 is never.
+    pub inactivity_probe: Option<i64>,
+    /// The longest wait between two attempts to connect, in milliseconds.
+    pub max_backoff: Option<i64>,
+    /// Packets that it gets a second.
+    pub rate_limit: Option<i64>,
+    /// Packets that it may get at once after a pause, and that may wait.
+    pub burst_limit: Option<i64>,
+    /// Messages that may wait for it.
+    pub queue_size: Option<i64>,
+    /// Whether it is never told what it didn't ask for (`enable_async_messages` is false).
+    pub silent: bool,
+    /// Whether it is to be reached through the switch's own bridges.
+    pub in_band: bool,
+}
+
+impl From<&Row> for ControllerRow {
+    fn from(row: &Row) -> Self {
+        ControllerRow {
+            target: row.str("target").unwrap_or_default().to_owned(),
+            kind: row.str("type").map(str::to_owned),
+            inactivity_probe: row.int("inactivity_probe"),
+            max_backoff: row.int("max_backoff"),
+            rate_limit: row.int("controller_rate_limit"),
+            burst_limit: row.int("controller_burst_limit"),
+            queue_size: row.int("controller_queue_size"),
+            silent: *row.datum("enable_async_messages") == Datum::scalar(false),
+            in_band: row.str("connection_mode") == Some("in-band"),
         }
     }
 }

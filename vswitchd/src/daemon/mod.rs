@@ -31,6 +31,7 @@ use crate::kernel::KernelDatapath;
 use crate::logging::LogControl;
 use crate::mgmt::{self, ApiSocket};
 use crate::ofproto::Journal;
+use crate::openflow::connections::{self, Connections};
 use crate::options::{DatapathKind, Options};
 use crate::pidfile::Pidfile;
 use crate::place::Place;
@@ -140,6 +141,8 @@ struct Daemon {
     remotes: Option<Remotes>,
     /// Key and certificates, for all remotes.
     tls: Tls,
+    /// Who speaks OpenFlow with the bridges.
+    openflow: Connections,
     next_statistics: Instant,
     /// Readable when packets ask for something; none while no flow can have them ask.
     upcalls: Option<AsyncFd<OwnedFd>>,
@@ -171,6 +174,9 @@ impl Daemon {
         switch.restore_flows(journal, restored);
         let (_, deltas) = store.subscribe().await?;
         let (control, requests) = Control::new();
+        let tls = Tls::default();
+        let (database, orders) = (store.clone(), control.clone());
+        let openflow = Connections::start(database, orders, tls.clone(), place.rundir.clone());
         Ok(Daemon {
             place,
             signals,
@@ -181,7 +187,8 @@ impl Daemon {
             control,
             requests,
             remotes: None,
-            tls: Tls::default(),
+            tls,
+            openflow,
             next_statistics: Instant::now(),
             upcalls: None,
             cleaned: false,
@@ -218,9 +225,16 @@ impl Daemon {
         self.load(&db);
         drop(db);
         self.switch.read_devices().await?;
-        let updates = self.switch.configure().await;
-        self.write(updates).await;
+        self.configure().await;
         Ok(())
+    }
+
+    /// Makes the configuration true, then says so.
+    async fn configure(&mut self) {
+        let updates = self.switch.configure().await;
+        let wanted = connections::desired(self.switch.model(), &self.place.rundir);
+        self.openflow.configure(wanted).await;
+        self.write(updates).await;
     }
 
     fn load(&mut self, db: &Db) {
@@ -308,8 +322,7 @@ impl Daemon {
             relevant |= self.take(&delta);
         }
         if relevant && !self.cleaned {
-            let updates = self.switch.configure().await;
-            self.write(updates).await;
+            self.configure().await;
         }
     }
 
@@ -345,6 +358,7 @@ impl Daemon {
             Request::RemoveRemote(remote, to) => self.order(Order::Remove(remote, to)).await,
             Request::ListRemotes(to) => self.order(Order::List(to)).await,
             Request::Reconnect(to) => self.order(Order::Reconnect(to)).await,
+            Request::ReconnectBridges(bridge, to) => self.openflow.reconnect(bridge, to).await,
             Request::End(to) => {
                 let _ = to.send(());
                 return true;

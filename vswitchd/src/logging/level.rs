@@ -116,6 +116,7 @@ pub const MODULES: &[Module] = &[
             "vswitchd::config",
         ],
     ),
+    ("connmgr", &["vswitchd::openflow"]),
     ("daemon", &["vswitchd"]),
     (
         "dpif",

@@ -10,6 +10,7 @@
 
 #![allow(dead_code, unused_imports)]
 
+pub mod connections;
 mod order;
 mod outbox;
 

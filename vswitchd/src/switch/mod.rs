@@ -96,6 +96,11 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         }
     }
 
+    /// The rows as they are.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
     /// Takes the new state of a row. True if the switch must react ([`Switch::configure`]).
     pub fn row(&mut self, table: &str, uuid: Uuid, row: Option<&Row>) -> bool {
         self.model.update(table, uuid, row)

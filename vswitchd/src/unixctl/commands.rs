@@ -27,6 +27,7 @@ const COMMON: &[Command] = &[
 
 const SWITCH: &[Command] = &[
     ("bridge/dump-flows", "[--offload-stats] bridge", 1, 2),
+    ("bridge/reconnect", "[bridge]", 0, 1),
     ("dpif/show", "", 0, 0),
     ("exit", "[--cleanup]", 0, 1),
     ("fdb/flush", "[bridge]", 0, 1),

@@ -16,6 +16,7 @@ impl Commands {
         match (name, arguments) {
             ("fdb/show", [bridge]) => self.fdb(bridge).await,
             ("fdb/flush", bridge) => self.flush(bridge.first()).await,
+            ("bridge/reconnect", bridge) => self.reconnect(bridge.first()).await,
             // What other hardware does would be told of each flow; none does anything.
             ("bridge/dump-flows", [.., bridge]) => self.dump_flows(bridge).await,
             ("ofproto/trace", arguments) => self.trace(arguments).await,
@@ -34,6 +35,14 @@ impl Commands {
             [other, ..] => Err(format!(
                 "{other:?} is not an option of exit (only --cleanup)"
             )),
+        }
+    }
+
+    async fn reconnect(&self, bridge: Option<&String>) -> Answer {
+        let question = |answer| Request::ReconnectBridges(bridge.cloned(), answer);
+        match self.control.ask(question).await.map_err(gone)? {
+            true => Ok(String::new()),
+            false => Err("Unknown bridge".to_owned()),
         }
     }
 
