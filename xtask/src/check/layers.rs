@@ -12,7 +12,7 @@ pub enum Kind {
 }
 
 /// Every crate of the workspace: name, level (it may only depend on lower ones) and kind.
-pub const CRATES: [(&str, u8, Kind); 14] = [
+pub const CRATES: [(&str, u8, Kind); 15] = [
     ("aorta-api", 0, Kind::Pure),
     ("aorta-ebpf", 0, Kind::Pure),
     ("aorta-packet", 0, Kind::Pure),
