@@ -9,6 +9,7 @@ mod framing;
 mod header;
 pub mod message;
 pub mod session;
+pub mod text;
 pub mod version;
 mod wire;
 

@@ -7,6 +7,8 @@
 
 use std::path::Path;
 
+use aorta_flow::text::NoNames;
+use aorta_openflow::text::{Style, show};
 use aorta_openflow::{Context, decode, encode};
 
 /// A message and its text.
@@ -78,6 +80,48 @@ fn both_ways(name: &str, leaves_out: impl Fn(&str) -> bool) {
         "{count} of {name}:\n{}",
         faults.join("\n")
     );
+}
+
+/// Prints all messages of a file.
+fn prints(name: &str) {
+    let mut faults = Vec::new();
+    let style = Style {
+        names: &NoNames,
+        verbosity: 1,
+    };
+    for message in captured(name) {
+        let shown = show(&message.bytes(), Context::default(), style);
+        if shown.trim_end_matches('\n') != message.text.trim_end_matches('\n') {
+            let (digits, text) = (&message.digits, &message.text);
+            faults.push(format!("{digits}\n- {text}+ {shown}"));
+        }
+    }
+    let count = faults.len();
+    assert!(
+        faults.is_empty(),
+        "{count} of {name}:\n{}",
+        faults.join("\n")
+    );
+}
+
+#[test]
+fn ports_as_text() {
+    prints("ports.txt");
+}
+
+#[test]
+fn meters_as_text() {
+    prints("meters.txt");
+}
+
+#[test]
+fn queues_as_text() {
+    prints("queues.txt");
+}
+
+#[test]
+fn tables_as_text() {
+    prints("tables.txt");
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(super) const NAME_LEN: usize = 32;
 /// Fields with the bits of OpenFlow 1.0's wildcards.
 const WILDCARDS_10: [(FieldId, u32); 12] = [
     (FieldId::IN_PORT, 1),
-    (FieldId::DL_VLAN, 1 << 1),
+    (FieldId::VLAN_VID, 1 << 1),
     (FieldId::ETH_SRC, 1 << 2),
     (FieldId::ETH_DST, 1 << 3),
     (FieldId::ETH_TYPE, 1 << 4),
@@ -26,15 +26,15 @@ const WILDCARDS_10: [(FieldId, u32); 12] = [
     (FieldId::TCP_DST, 1 << 7),
     (FieldId::IP_SRC, 0x3f << 8),
     (FieldId::IP_DST, 0x3f << 14),
-    (FieldId::DL_VLAN_PCP, 1 << 20),
+    (FieldId::VLAN_PCP, 1 << 20),
     (FieldId::NW_TOS, 1 << 21),
 ];
 
 /// Fields with OpenFlow 1.1's bits.
 const FIELDS_11: [(FieldId, u32); 15] = [
     (FieldId::IN_PORT, 1),
-    (FieldId::DL_VLAN, 1 << 1),
-    (FieldId::DL_VLAN_PCP, 1 << 2),
+    (FieldId::VLAN_VID, 1 << 1),
+    (FieldId::VLAN_PCP, 1 << 2),
     (FieldId::ETH_TYPE, 1 << 3),
     (FieldId::NW_TOS, 1 << 4),
     (FieldId::NW_PROTO, 1 << 5),
@@ -113,10 +113,15 @@ fn number(bits: &[u16]) -> u32 {
         .fold(0, |number, bit| number | 1 << bit)
 }
 
+/// The order in which fields are told.
+fn in_order(fields: &mut [FieldId]) {
+    fields.sort_by_key(|field| (*field != FieldId::METADATA, *field));
+}
+
 fn fields(table: &[(FieldId, u32)], number: u32) -> Vec<FieldId> {
     let set = table.iter().filter(|(_, bits)| number & bits != 0);
     let mut fields: Vec<FieldId> = set.map(|(field, _)| *field).collect();
-    fields.sort();
+    in_order(&mut fields);
     fields
 }
 
@@ -132,9 +137,11 @@ fn basic_number(field: FieldId) -> Option<u8> {
 }
 
 fn basic_fields(number: u64) -> Vec<FieldId> {
-    FieldId::all()
-        .filter(|field| basic_number(*field).is_some_and(|bit| number >> bit & 1 != 0))
-        .collect()
+    let set = FieldId::all()
+        .filter(|field| basic_number(*field).is_some_and(|bit| number >> bit & 1 != 0));
+    let mut fields: Vec<FieldId> = set.collect();
+    in_order(&mut fields);
+    fields
 }
 
 fn basic_fields_number(fields: &[FieldId]) -> u64 {
