@@ -12,7 +12,7 @@ use aorta_packet::MacAddr;
 
 use super::ofport::{AllOfPorts, Applicant, OfPorts};
 use super::vlan::port_vlan;
-use super::{BridgeRow, InterfaceRow, Model, PortRow, stable_mac};
+use super::{BridgeRow, ControllerRow, InterfaceRow, Model, PortRow, stable_mac};
 
 /// Most addresses that `mac-table-size` can ask for.
 const MAX_MAC_TABLE_SIZE: u32 = 1_000_000;
@@ -48,6 +48,8 @@ pub struct DesiredBridge {
     /// Whether its tables begin empty; otherwise with one flow that switches as a learning switch
     /// does.
     pub secure: bool,
+    /// Whether it has controllers that decide what its tables have; these begin empty, too.
+    pub controlled: bool,
     /// Its ports by name, LOCAL among them.
     pub ports: Vec<DesiredPort>,
 }
@@ -215,6 +217,9 @@ impl Builder<'_> {
             row.mac_table_size.as_deref(),
             number,
         );
+        let controllers = row.controllers.iter();
+        let mut controllers = controllers.filter_map(|id| self.model.controllers.get(id));
+        let controlled = controllers.any(ControllerRow::is_primary);
         DesiredBridge {
             name: name.as_str().into(),
             row: row.uuid,
@@ -226,7 +231,8 @@ impl Builder<'_> {
                 .unwrap_or(DEFAULT_MAC_TABLE_SIZE)
                 .clamp(MIN_MAC_TABLE_SIZE, MAX_MAC_TABLE_SIZE),
             forward_bpdu: row.forward_bpdu,
-            secure: row.secure,
+            secure: row.secure || controlled,
+            controlled,
             ports,
         }
     }

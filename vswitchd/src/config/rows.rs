@@ -1,6 +1,7 @@
 //! Rows of the Open_vSwitch schema, as far as the switch reads them.
 
 use aorta_ovsdb::{Datum, Row, Uuid};
+use aorta_stream::{OPENFLOW_PORT, Remote};
 
 /// The row of table Open_vSwitch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +101,16 @@ pub struct ControllerRow {
     pub silent: bool,
     /// Whether it is to be reached through the switch's own bridges.
     pub in_band: bool,
+}
+
+impl ControllerRow {
+    /// Whether it decides what the bridge does: it says so, or the switch connects to it.
+    pub fn is_primary(&self) -> bool {
+        match self.kind.as_deref() {
+            Some(kind) => kind == "primary",
+            None => Remote::parse(&self.target, OPENFLOW_PORT).is_ok_and(|r| !r.is_passive()),
+        }
+    }
 }
 
 impl From<&Row> for ControllerRow {

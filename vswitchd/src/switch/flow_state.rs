@@ -18,6 +18,11 @@ pub(super) struct Flows {
     pub(super) tables: BridgeFlows,
     /// Whether the bridge began with no flow.
     pub(super) secure: bool,
+    /// Whether controllers decide what it has.
+    pub(super) controlled: bool,
+    /// The bridge switches by itself until a controller is back: the datapath has one flow that
+    /// does so, whatever the tables have.
+    pub(super) failing_open: bool,
     /// Whether the datapath has the tables.
     pub(super) given: bool,
     /// Why it hasn't.
@@ -52,10 +57,27 @@ fn flush() -> [Modification; 2] {
     ]
 }
 
+/// Tables of a bridge that switches by itself.
+fn learning_switch() -> BridgeFlows {
+    let mut flows = Flows::default();
+    flows.begin(clock::now());
+    flows.tables
+}
+
 impl Flows {
+    /// Has the datapath switch by itself, without any of the flows, or obey the tables again.
+    /// Returns the changes of the tables.
+    pub(super) fn fail_open(&mut self, open: bool, now: Moment) -> Vec<Change> {
+        let changes = if open { self.begin(now) } else { Vec::new() };
+        self.failing_open = open;
+        self.given = false;
+        changes
+    }
+
     /// Begins anew: with no flow, or as a learning switch.
     pub(super) fn begin(&mut self, now: Moment) -> Vec<Change> {
         self.given = false;
+        self.failing_open = false;
         let mut modifications = flush().to_vec();
         if !self.secure {
             modifications.push(normal_flow());
@@ -73,7 +95,9 @@ impl Flows {
         if self.given {
             return;
         }
-        match datapath.apply_flows(name, self.tables.tables(), None) {
+        let alone = self.failing_open.then(learning_switch);
+        let tables = alone.as_ref().unwrap_or(&self.tables);
+        match datapath.apply_flows(name, tables.tables(), None) {
             Ok(()) => {
                 self.given = true;
                 self.problem = None;
@@ -93,6 +117,10 @@ impl Flows {
         datapath: &mut D,
     ) -> Answer<()> {
         if changes.is_empty() {
+            return Ok(());
+        }
+        if self.failing_open {
+            self.tables.commit(changes, clock::now());
             return Ok(());
         }
         let known = self.given.then_some(changes);

@@ -61,6 +61,53 @@ fn shown(switch: &mut TestSwitch) -> Vec<String> {
     shown
 }
 
+/// The flows that the bridge's tables have, and those that the datapath has.
+fn both(switch: &TestSwitch) -> (Vec<String>, Vec<String>) {
+    let name = BridgeName::from("br0");
+    let entries = switch.flows[&name].entries();
+    let tables = entries.map(|entry| entry.flow.to_string()).collect();
+    (tables, switch.datapath.flows[&name].clone())
+}
+
+#[tokio::test]
+async fn a_bridge_with_controllers_begins_empty_and_switches_by_itself_without_them() {
+    let mut switch = switch(false, None).await;
+    let normal = vec!["priority=0 actions=NORMAL".to_owned()];
+    assert_eq!(both(&switch), (normal.clone(), normal.clone()));
+    let controller = crate::config::ControllerRow {
+        target: "tcp:192.0.2.1".to_owned(),
+        ..Default::default()
+    };
+    let (id, name) = (Uuid::from_u128(77), BridgeName::from("br0"));
+    switch.model.controllers.insert(id, controller);
+    let bridge = switch.model.bridges.values_mut().next().unwrap();
+    bridge.controllers = vec![id];
+    switch.configure().await;
+    assert_eq!(both(&switch), (vec![], vec![]));
+    run(&mut switch, FlowCommand::Add, &["priority=5,actions=drop"]).unwrap();
+    switch.fail_open(&name, true);
+    assert_eq!(both(&switch), (vec![], normal.clone()));
+    run(&mut switch, FlowCommand::Add, &["priority=7,actions=drop"]).unwrap();
+    let seven = vec!["priority=7 actions=drop".to_owned()];
+    assert_eq!(both(&switch), (seven.clone(), normal.clone()));
+    // Another fail_mode is no reason to forget what was added meanwhile.
+    switch.model.bridges.values_mut().next().unwrap().secure = true;
+    switch.configure().await;
+    switch.fail_open(&name, false);
+    assert_eq!(both(&switch), (seven.clone(), seven));
+    switch.fail_open(&name, true);
+    switch.model.controllers.clear();
+    switch.model.bridges.values_mut().next().unwrap().secure = false;
+    switch.configure().await;
+    assert_eq!(both(&switch), (normal.clone(), normal.clone()));
+    switch.fail_open(&name, true);
+    assert_eq!(
+        both(&switch),
+        (normal.clone(), normal),
+        "an order that comes late"
+    );
+}
+
 #[tokio::test]
 async fn a_bridge_begins_as_a_learning_switch_unless_it_is_secure() {
     let mut standalone = switch(false, None).await;

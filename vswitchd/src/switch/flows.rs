@@ -48,12 +48,13 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             let before = self.restored.remove(bridge.name.as_str());
             let restored = before.filter(|before| new && before.secure == bridge.secure);
             if let Some(restored) = restored {
-                flows.secure = bridge.secure;
+                (flows.secure, flows.controlled) = (bridge.secure, bridge.controlled);
                 let (tables, rules) = BridgeFlows::restore(restored);
                 flows.tables = tables;
                 self.datapath.adopt_flows(&bridge.name, rules);
-            } else if new || flows.secure != bridge.secure {
-                flows.secure = bridge.secure;
+            } else if new || (flows.secure, flows.controlled) != (bridge.secure, bridge.controlled)
+            {
+                (flows.secure, flows.controlled) = (bridge.secure, bridge.controlled);
                 begun.push((bridge.name.clone(), flows.begin(now)));
             }
             if *flows.tables.names != names {
@@ -98,6 +99,21 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let lines = ofproto::changed(known, &flows.tables, changes, &rule);
         let all = || everything(&self.flows, &self.datapath);
         self.journal.append(&lines, all);
+    }
+
+    /// Has a bridge switch by itself because its controllers can't be reached, or obey its tables
+    /// again. Flows that they made are gone then, as in Open vSwitch.
+    pub(super) fn fail_open(&mut self, name: &BridgeName, open: bool) {
+        let Some(flows) = self.flows.get_mut(name) else {
+            return;
+        };
+        // What was true when the order was given may not be any more.
+        if flows.failing_open == open || open && !flows.controlled {
+            return;
+        }
+        let changes = flows.fail_open(open, clock::now());
+        flows.give(name, &mut self.datapath);
+        self.remember(name, &changes);
     }
 
     /// How many flows a bridge has.

@@ -9,7 +9,8 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     /// Follows an order.
     pub fn openflow(&mut self, order: Order) {
         match order {
-            Order::Connected(_) | Order::Disconnected(_) | Order::FailOpen { .. } => {}
+            Order::Connected(_) | Order::Disconnected(_) => {}
+            Order::FailOpen { bridge, open } => self.fail_open(&bridge.into(), open),
             Order::Messages(batch) => drop(batch.done),
         }
     }

@@ -62,15 +62,6 @@ pub struct Settings {
     pub silent: bool,
 }
 
-/// Whether a controller's row is of one that decides what the bridge does: one that says so, or
-/// that the switch connects to.
-pub fn is_primary(row: &ControllerRow) -> bool {
-    match row.kind.as_deref() {
-        Some(kind) => kind == "primary",
-        None => Remote::parse(&row.target, OPENFLOW_PORT).is_ok_and(|r| !r.is_passive()),
-    }
-}
-
 /// Reads what the rows say.
 pub fn desired(model: &Model, rundir: &Path) -> Desired {
     let root = model.root.iter();
@@ -122,7 +113,7 @@ fn wanted(bridge: &str, row: &ControllerRow, rundir: &Path) -> ControllerWanted 
     ControllerWanted {
         options: options(row),
         settings: Settings {
-            primary: is_primary(row),
+            primary: row.is_primary(),
             silent: row.silent,
         },
         limit: RateLimit::new(row.rate_limit, row.burst_limit, row.queue_size),
@@ -234,10 +225,12 @@ mod tests {
     #[test]
     fn what_a_controller_is_follows_from_type_and_target() {
         let primary = |target: &str, kind: Option<&str>| {
-            is_primary(&ControllerRow {
-                kind: kind.map(str::to_owned),
+            let kind = kind.map(str::to_owned);
+            let row = ControllerRow {
+                kind,
                 ..controller(target)
-            })
+            };
+            row.is_primary()
         };
         assert!(primary("tcp:192.0.2.1", None) && primary("ptcp:", Some("primary")));
         assert!(!primary("ptcp:", None) && !primary("ssl:x", Some("service")));

@@ -18,5 +18,5 @@ mod task;
 mod tests;
 mod watcher;
 
-pub use desired::{Desired, desired, is_primary};
+pub use desired::{Desired, desired};
 pub use task::Connections;
