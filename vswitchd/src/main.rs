@@ -23,6 +23,7 @@ mod place;
 mod promisc;
 mod reconcile;
 mod remotes;
+mod sim;
 mod switch;
 mod teardown;
 #[cfg(test)]

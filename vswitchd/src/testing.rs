@@ -96,6 +96,7 @@ impl Rows {
             ofport_request: None,
             mtu_request: None,
             hook: None,
+            options: BTreeMap::new(),
         }
     }
 
@@ -211,7 +212,7 @@ impl Effects for FakeHost {
             Effect::SetMtu(device, mtu) => self.change(device, |link| link.mtu = *mtu),
             Effect::SetMac(device, mac) => self.change(device, |link| link.mac = Some(*mac)),
             Effect::BeginPromisc(device) => self.change(device, |link| link.promisc = true),
-            Effect::EndPromisc(_, None) => Vec::new(),
+            Effect::EndPromisc(_, None) | Effect::MakeDummy(..) | Effect::DropDummy(_) => Vec::new(),
             Effect::EndPromisc(_, Some(device)) => self.change(device, |link| link.promisc = false),
         })
     }

@@ -28,8 +28,8 @@ pub use flow::{Flow, FlowFlags, FlowStats};
 pub use group::{Band, BandKind, Bucket, Group, GroupKind, Meter, MeterId, MeterUnit, Selection};
 pub use id::{BridgeName, IfIndex, OfPort, PortName};
 pub use interpreter::{
-    FlowCount, GroupCount, Interpreter, LINK_HEADER_BYTES, Learned, MAX_PATCH_DEPTH, Output,
-    PacketIn, PacketOut, TraceOutput, Tracing, Verdict,
+    FlowCount, GroupCount, Interpreter, Jump, LINK_HEADER_BYTES, Learned, MAX_PATCH_DEPTH, Output,
+    PacketIn, PacketOut, Station, StationCounts, TraceOutput, Tracing, Verdict,
 };
 pub use key::{FlowKey, Subfield, SubfieldError};
 pub use matching::{Match, MatchError, Part};

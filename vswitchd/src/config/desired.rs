@@ -12,7 +12,9 @@ use aorta_packet::MacAddr;
 
 use super::ofport::{AllOfPorts, Applicant, OfPorts};
 use super::vlan::port_vlan;
-use super::{BridgeRow, ControllerRow, InterfaceRow, Model, PortRow, stable_mac};
+use super::{
+    BridgeRow, ControllerRow, Devices, Dummy, DummyKind, InterfaceRow, Model, PortRow, stable_mac,
+};
 
 /// Most addresses that `mac-table-size` can ask for.
 const MAX_MAC_TABLE_SIZE: u32 = 1_000_000;
@@ -92,6 +94,8 @@ pub enum Wanted {
         /// Its name.
         peer: PortName,
     },
+    /// A device in memory.
+    Dummy(Dummy),
     /// Nothing, for the reason given.
     Refused(String),
 }
@@ -103,7 +107,17 @@ impl Wanted {
             Wanted::System => "system",
             Wanted::Internal { .. } => "internal",
             Wanted::Patch { .. } => "patch",
+            Wanted::Dummy(dummy) => dummy.kind.name(),
             Wanted::Refused(_) => "none",
+        }
+    }
+
+    /// Whether it is the bridge's own port.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Wanted::Internal { local, .. } => *local,
+            Wanted::Dummy(dummy) => dummy.kind == DummyKind::Internal { local: true },
+            _ => false,
         }
     }
 }
@@ -175,7 +189,10 @@ impl Builder<'_> {
         }
         let local = PortName::from(row.name.as_str());
         ports.entry(local.clone()).or_insert_with(|| {
-            let wanted = internal(true, row.uuid, None).checked(&row.name);
+            let wanted = match self.model.devices {
+                Devices::Host => internal(true, row.uuid, None).checked(&row.name),
+                Devices::Simulated { .. } => Wanted::Dummy(Dummy::local()),
+            };
             applicants.push(applicant(&local, None, &wanted));
             DesiredPort {
                 name: local,
@@ -279,7 +296,7 @@ impl Builder<'_> {
             let name = PortName::from(interface.name.as_str());
             let wanted = match (&refused, at) {
                 (Some(error), _) => Wanted::Refused(error.clone()),
-                (None, 0) => wanted(bridge, interface),
+                (None, 0) => wanted(bridge, interface, self.model.devices),
                 (None, _) => Wanted::Refused(format!(
                     "{name}: bonds are not supported yet, only {} of port {} is attached",
                     interfaces[0].name, row.name
@@ -334,16 +351,19 @@ impl Builder<'_> {
 fn applicant(name: &PortName, row: Option<&InterfaceRow>, wanted: &Wanted) -> Applicant {
     Applicant {
         name: name.clone(),
-        local: matches!(wanted, Wanted::Internal { local: true, .. }),
+        local: wanted.is_local(),
         request: row.and_then(|r| r.ofport_request),
         stored: row.and_then(|r| r.ofport),
     }
 }
 
 /// What an interface should be connected to. The one named as its bridge is always internal.
-fn wanted(bridge: &BridgeRow, row: &InterfaceRow) -> Wanted {
+fn wanted(bridge: &BridgeRow, row: &InterfaceRow, devices: Devices) -> Wanted {
     let refused = Wanted::Refused;
     let local = row.name == bridge.name;
+    if let Some(simulated) = simulated(row, local, devices) {
+        return simulated;
+    }
     match row.kind.as_str() {
         "patch" if !local => match row.peer.as_deref().filter(|peer| !peer.is_empty()) {
             None => refused(format!("{}: patch port without options:peer", row.name)),
@@ -362,11 +382,31 @@ fn wanted(bridge: &BridgeRow, row: &InterfaceRow) -> Wanted {
             mac => internal(false, row.uuid, mac.and_then(Result::ok)).checked(&row.name),
         },
         "" | "system" | "tap" => Wanted::System.checked(&row.name),
+        "dummy" | "dummy-pmd" => refused(format!(
+            "{}: {} interfaces need `vswitchd --datapath sim`",
+            row.name, row.kind
+        )),
         other => refused(format!(
             "{}: interface type {other:?} is not supported",
             row.name
         )),
     }
+}
+
+/// The device in memory that an interface should be connected to, if devices are there.
+fn simulated(row: &InterfaceRow, local: bool, devices: Devices) -> Option<Wanted> {
+    let Devices::Simulated { system } = devices else {
+        return None;
+    };
+    let kind = match row.kind.as_str() {
+        _ if local => DummyKind::Internal { local },
+        "internal" => DummyKind::Internal { local },
+        "dummy" => DummyKind::Dummy,
+        "dummy-pmd" => DummyKind::Pmd,
+        "" | "system" | "tap" if system => DummyKind::System,
+        _ => return None,
+    };
+    Some(Dummy::of(row, kind).map_or_else(Wanted::Refused, Wanted::Dummy))
 }
 
 fn internal(local: bool, row: Uuid, mac: Option<MacAddr>) -> Wanted {

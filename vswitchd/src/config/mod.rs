@@ -3,6 +3,7 @@
 //! Pure: rows in, values out.
 
 mod desired;
+mod dummy;
 mod mac;
 mod model;
 mod ofport;
@@ -10,6 +11,7 @@ mod rows;
 mod vlan;
 
 pub use desired::{Desired, DesiredBridge, DesiredPort, Wanted, desired};
+pub use dummy::{Devices, Dummy, DummyKind, OPTIONS, Wire};
 pub use mac::stable_mac;
 pub use model::Model;
 pub use ofport::AllOfPorts;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aorta_ovsdb::{Row, Uuid};
 
-use super::{BridgeRow, ControllerRow, InterfaceRow, OpenVswitchRow, PortRow};
+use super::{BridgeRow, ControllerRow, Devices, InterfaceRow, OpenVswitchRow, PortRow};
 
 /// All rows that the switch reads, by identity.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,8 @@ pub struct Model {
     pub interfaces: HashMap<Uuid, InterfaceRow>,
     /// Table Controller.
     pub controllers: HashMap<Uuid, ControllerRow>,
+    /// Which devices ports are connected to.
+    pub devices: Devices,
 }
 
 impl Model {

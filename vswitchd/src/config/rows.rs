@@ -1,7 +1,11 @@
 //! Rows of the Open_vSwitch schema, as far as the switch reads them.
 
+use std::collections::BTreeMap;
+
 use aorta_ovsdb::{Datum, Row, Uuid};
 use aorta_stream::{OPENFLOW_PORT, Remote};
+
+use super::OPTIONS;
 
 /// The row of table Open_vSwitch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,6 +184,8 @@ pub struct InterfaceRow {
     pub mtu_request: Option<i64>,
     /// other_config:aorta-hook.
     pub hook: Option<String>,
+    /// Options of simulated devices.
+    pub options: BTreeMap<String, String>,
 }
 
 impl From<&Row> for InterfaceRow {
@@ -194,6 +200,10 @@ impl From<&Row> for InterfaceRow {
             ofport_request: row.int("ofport_request"),
             mtu_request: row.int("mtu_request"),
             hook: key(row, "other_config", "aorta-hook"),
+            options: OPTIONS
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), key(row, "options", name)?)))
+                .collect(),
         }
     }
 }

@@ -1,11 +1,9 @@
 //! What the daemon waits for besides messages.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
-use tokio::time::sleep;
 
 use super::DaemonError;
 use crate::clock;
@@ -14,7 +12,7 @@ use crate::ofproto::Moment;
 /// Sleeps until a moment, or for ever.
 pub async fn sleep_at(at: Option<Moment>) {
     match at {
-        Some(at) => sleep(Duration::from_millis(at.since_ms(clock::now()))).await,
+        Some(at) => clock::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

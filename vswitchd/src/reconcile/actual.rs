@@ -6,6 +6,7 @@ use aorta_flow::{BridgeName, IfIndex};
 use aorta_kernel::netdev::{Link, LinkEvent, LinkStats};
 
 use super::Effect;
+use crate::config::Dummy;
 use crate::devices::{Owner, owner};
 
 /// Devices by index and name, kept current by events.
@@ -17,6 +18,8 @@ pub struct Actual {
     pub instance: String,
     /// Names of the NICs that the switch made promiscuous.
     pub promisc: BTreeSet<String>,
+    /// The devices in memory, by name.
+    pub dummies: BTreeMap<String, Dummy>,
     /// Smallest MTU of each bridge's system ports at the last look, `None` if it had none. A
     /// bridge that was never looked at is missing.
     pub followed_mtu: BTreeMap<BridgeName, Option<u32>>,

@@ -108,6 +108,15 @@ pub trait Datapath: Send {
         None
     }
 
+    /// Takes a frame as if it had come from a port's device.
+    ///
+    /// # Errors
+    /// If there is no such device, or devices can't be made to send frames.
+    fn receive(&mut self, port: &PortName, _frame: &[u8]) -> Result<(), DatapathError> {
+        let why = format!("{port}: frames can be invented with `vswitchd --datapath sim` only");
+        Err(DatapathError(why))
+    }
+
     /// Counters of every port.
     fn counters(&self) -> Result<BTreeMap<PortName, Counters>, DatapathError>;
 

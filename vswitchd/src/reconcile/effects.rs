@@ -8,6 +8,7 @@ use aorta_kernel::netdev::{
 
 use super::Effect;
 use crate::promisc::{PromiscError, PromiscFile};
+use crate::sim::SimError;
 
 /// An effect that failed.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,9 @@ pub enum EffectError {
     /// The memory of promiscuous NICs could not be written.
     #[error(transparent)]
     Promisc(#[from] PromiscError),
+    /// A device in memory can't be had.
+    #[error(transparent)]
+    Sim(#[from] SimError),
     /// A test says so.
     #[cfg(test)]
     #[error("{0}")]
@@ -125,6 +129,9 @@ impl Effects for HostDevices {
                 }
                 self.promisc.remove(name)?;
                 Ok(events)
+            }
+            Effect::DropDummy(name) | Effect::MakeDummy(name, _) => {
+                Err(SimError::Host(name.clone()).into())
             }
         }
     }

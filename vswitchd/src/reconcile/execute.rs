@@ -45,6 +45,12 @@ fn remember(effect: &Effect, actual: &mut Actual) {
         Effect::EndPromisc(name, _) => {
             actual.promisc.remove(name);
         }
+        Effect::MakeDummy(name, dummy) => {
+            actual.dummies.insert(name.clone(), dummy.clone());
+        }
+        Effect::DropDummy(name) => {
+            actual.dummies.remove(name);
+        }
         _ => {}
     }
 }

@@ -9,7 +9,7 @@ use aorta_kernel::netdev::{DeviceRef, Link, VethPair};
 use aorta_packet::MacAddr;
 
 use super::{Actual, Resolved, bridge_mac, resolve};
-use crate::config::{Desired, DesiredBridge, DesiredPort, Wanted};
+use crate::config::{Desired, DesiredBridge, DesiredPort, Dummy, Wanted};
 use crate::devices::{Owner, hidden_alias, hidden_name, owner};
 
 /// MTU of a new device when nothing says otherwise, in bytes.
@@ -32,6 +32,10 @@ pub enum Effect {
     SetMac(DeviceRef, MacAddr),
     /// Make a NIC take frames for every address.
     BeginPromisc(DeviceRef),
+    /// Forget a device in memory.
+    DropDummy(String),
+    /// Make a device in memory, or change it.
+    MakeDummy(String, Dummy),
 }
 
 impl fmt::Display for Effect {
@@ -50,6 +54,8 @@ impl fmt::Display for Effect {
             Effect::SetMtu(device, mtu) => write!(f, "{}: MTU set to {mtu}", device.name),
             Effect::SetMac(device, mac) => write!(f, "{}: address set to {mac}", device.name),
             Effect::BeginPromisc(device) => write!(f, "{}: made promiscuous", device.name),
+            Effect::DropDummy(name) => write!(f, "{name}: removed from memory"),
+            Effect::MakeDummy(name, _) => write!(f, "{name}: made in memory"),
         }
     }
 }
@@ -59,7 +65,9 @@ impl Effect {
     pub fn is_about(&self, ifindex: IfIndex, name: &str) -> bool {
         match self {
             Effect::CreatePair(pair) => pair.host == name || pair.hidden == name,
-            Effect::EndPromisc(device, _) => device == name,
+            Effect::EndPromisc(device, _)
+            | Effect::DropDummy(device)
+            | Effect::MakeDummy(device, _) => device == name,
             Effect::DeletePair(device)
             | Effect::Mark(device, _)
             | Effect::SetMtu(device, _)
@@ -70,7 +78,11 @@ impl Effect {
 
     /// Whether it makes the pair of that port.
     pub fn creates(&self, port: &str) -> bool {
-        matches!(self, Effect::CreatePair(pair) if pair.host == port)
+        match self {
+            Effect::CreatePair(pair) => pair.host == port,
+            Effect::MakeDummy(name, _) => name == port,
+            _ => false,
+        }
     }
 }
 
@@ -92,6 +104,7 @@ pub fn plan(desired: &Desired, actual: &Actual) -> Plan {
         let mtu = smallest_mtu(bridge, actual);
         plan.followed_mtu.insert(bridge.name.clone(), mtu);
         for port in &bridge.ports {
+            dummy(port, mac, actual, &mut plan);
             match resolve(port, actual) {
                 Resolved::Device(link) => system_port(port, link, &mut plan),
                 Resolved::Pair { host, hidden } => {
@@ -130,6 +143,7 @@ fn removals(desired: &Desired, actual: &Actual, plan: &mut Plan) {
     plan.effects
         .extend(gone.map(|(link, _)| Effect::DeletePair(link.into())));
     plan.effects.sort();
+    dropped_dummies(desired, actual, plan);
     if actual.promisc.is_empty() {
         return;
     }
@@ -145,6 +159,41 @@ fn removals(desired: &Desired, actual: &Actual, plan: &mut Plan) {
         let link = actual.by_name(name).filter(|link| link.promisc);
         Effect::EndPromisc(name.clone(), link.map(DeviceRef::from))
     }));
+}
+
+/// Devices in memory that no port has any more.
+fn dropped_dummies(desired: &Desired, actual: &Actual, plan: &mut Plan) {
+    if actual.dummies.is_empty() {
+        return;
+    }
+    let ports = desired.bridges.iter().flat_map(|b| &b.ports);
+    let wanted: BTreeSet<&str> = ports
+        .filter(|p| matches!(p.wanted, Wanted::Dummy(_)))
+        .map(|p| p.name.as_str())
+        .collect();
+    let gone = actual.dummies.keys();
+    let gone = gone.filter(|name| !wanted.contains(name.as_str()));
+    plan.effects.extend(gone.cloned().map(Effect::DropDummy));
+}
+
+/// A device in memory that is not there, or is another.
+fn dummy(port: &DesiredPort, bridge_mac: MacAddr, actual: &Actual, plan: &mut Plan) {
+    let Wanted::Dummy(wanted) = &port.wanted else {
+        return;
+    };
+    let mac = match port.wanted.is_local() {
+        true => Some(bridge_mac),
+        false => wanted.mac,
+    };
+    let wanted = Dummy {
+        mac,
+        ..wanted.clone()
+    };
+    let name = port.name.as_str();
+    if actual.dummies.get(name) != Some(&wanted) {
+        let make = Effect::MakeDummy(name.to_owned(), wanted);
+        plan.effects.push(make);
+    }
 }
 
 /// Smallest MTU of the bridge's system ports.

@@ -35,6 +35,17 @@ pub fn resolve<'a>(port: &'a DesiredPort, actual: &'a Actual) -> Resolved<'a> {
         Wanted::Patch { peer } => Resolved::Patch(peer),
         Wanted::System => system(port.name.as_str(), actual),
         Wanted::Internal { .. } => internal(port.name.as_str(), actual),
+        Wanted::Dummy(_) => dummy(port.name.as_str(), actual),
+    }
+}
+
+fn dummy<'a>(name: &str, actual: &'a Actual) -> Resolved<'a> {
+    match actual.by_name(name) {
+        Some(link) => Resolved::Device(link),
+        None => {
+            let why = creation_failure(name, actual);
+            Resolved::Nothing(why.unwrap_or_else(|| format!("{name}: not made yet")))
+        }
     }
 }
 

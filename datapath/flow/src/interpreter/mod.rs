@@ -7,13 +7,16 @@ mod around;
 mod normal;
 mod packet_out;
 mod pipeline;
+mod stations;
 mod tracing;
+mod upkeep;
 
 pub use packet_out::PacketOut;
 pub use pipeline::{FlowCount, GroupCount, Learned, PacketIn};
+pub use stations::{Station, StationCounts};
 pub use tracing::{TraceOutput, Tracing};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +27,7 @@ use crate::translate::Trace;
 use crate::{Attachment, Bridge, BridgeName, DropReason, OfPort, PortName, Snapshot};
 use normal::leave;
 use pipeline::Pipeline;
+use stations::Stations;
 
 /// How many patch ports a frame may cross.
 pub const MAX_PATCH_DEPTH: usize = 8;
@@ -39,6 +43,17 @@ pub struct Output {
     pub frame: Vec<u8>,
 }
 
+/// A frame's way through patch ports to another bridge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Jump {
+    /// By which port it leaves.
+    pub from: PortName,
+    /// By which it enters.
+    pub to: PortName,
+    /// Its length.
+    pub bytes: u64,
+}
+
 /// What became of a frame.
 ///
 /// Each copy that a bridge makes is accounted for: it left, jumped to another bridge, went to
@@ -50,6 +65,8 @@ pub struct Verdict {
     pub outputs: Vec<Output>,
     /// What was dropped: the port by which the frame entered the bridge that dropped it, and why.
     pub drops: Vec<(PortName, DropReason)>,
+    /// Its ways from bridge to bridge, in order.
+    pub jumps: Vec<Jump>,
     /// Copies for controllers, in order.
     pub packet_ins: Vec<PacketIn>,
     /// Flows that flows want to be made, in order. [`Interpreter::learn`] makes them.
@@ -60,18 +77,12 @@ pub struct Verdict {
     followed: Trace,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Station {
-    ofport: OfPort,
-    seen_s: u64,
-}
-
 /// A switch in memory: a [`Snapshot`], the flow tables of its bridges, and what it has learned and
 /// counted.
 #[derive(Clone, Debug)]
 pub struct Interpreter {
     bridges: Vec<Bridge>,
-    fdb: Vec<HashMap<(Vid, MacAddr), Station>>,
+    fdb: Vec<Stations>,
     home: BTreeMap<PortName, (usize, usize)>,
     /// Those of bridges that have flow tables.
     pipelines: Vec<Option<Pipeline>>,
@@ -89,17 +100,11 @@ impl Interpreter {
     /// A switch that has learned nothing, and whose bridges have no flow tables.
     pub fn new(snapshot: &Snapshot) -> Interpreter {
         let bridges = snapshot.bridges.clone();
-        let mut home = BTreeMap::new();
-        for (b, bridge) in bridges.iter().enumerate() {
-            for (p, port) in bridge.ports.iter().enumerate() {
-                home.insert(port.name.clone(), (b, p));
-            }
-        }
         Interpreter {
-            fdb: vec![HashMap::new(); bridges.len()],
+            fdb: vec![Stations::default(); bridges.len()],
             pipelines: vec![None; bridges.len()],
+            home: homes(&bridges),
             bridges,
-            home,
         }
     }
 
@@ -124,7 +129,12 @@ impl Interpreter {
     ) -> bool {
         let number = self.number(bridge);
         if let Some(b) = number {
-            self.fdb[b].insert(station, Station { ofport, seen_s });
+            let station_there = Station {
+                ofport,
+                seen_s,
+                fixed: false,
+            };
+            self.fdb[b].put(station, station_there);
         }
         number.is_some()
     }
@@ -187,13 +197,10 @@ impl Interpreter {
 
     /// What bridge number `bridge` has learned: VLAN, address, port, sorted.
     pub fn learned(&self, bridge: usize, now_s: u64) -> Vec<(Vid, MacAddr, OfPort)> {
-        let aging_s = u64::from(self.bridges[bridge].mac_aging_s);
-        let fresh = self.fdb[bridge]
-            .iter()
-            .filter(|(_, l)| now_s - l.seen_s <= aging_s);
-        let mut all: Vec<_> = fresh.map(|(&(vid, mac), l)| (vid, mac, l.ofport)).collect();
-        all.sort();
-        all
+        let all = self.stations(&self.bridges[bridge].name, now_s);
+        let all = all.into_iter();
+        all.map(|(vid, mac, station)| (vid, mac, station.ofport))
+            .collect()
     }
 
     fn enter(&mut self, b: usize, p: usize, frame: &[u8], journey: Journey, verdict: &mut Verdict) {
@@ -247,6 +254,12 @@ impl Interpreter {
         match &port.attachment {
             Attachment::Patch { .. } => {
                 if let Some((b, p)) = self.peer(b, e) {
+                    let jump = Jump {
+                        from: port.name.clone(),
+                        to: self.bridges[b].ports[p].name.clone(),
+                        bytes: frame.len() as u64,
+                    };
+                    verdict.jumps.push(jump);
                     let depth = journey.depth + 1;
                     self.enter(b, p, &frame, Journey { depth, ..journey }, verdict);
                 }
@@ -283,6 +296,17 @@ impl Interpreter {
             _ => None,
         }
     }
+}
+
+/// In which bridge, and at which place in it, each port is.
+fn homes(bridges: &[Bridge]) -> BTreeMap<PortName, (usize, usize)> {
+    let mut home = BTreeMap::new();
+    for (b, bridge) in bridges.iter().enumerate() {
+        for (p, port) in bridge.ports.iter().enumerate() {
+            home.insert(port.name.clone(), (b, p));
+        }
+    }
+    home
 }
 
 /// Whether the device takes a frame of this length without its outer tag, which the kernel doesn't

@@ -2,7 +2,7 @@
 
 use aorta_packet::{EthernetHeader, MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
 
-use super::{Interpreter, Station, fits};
+use super::{Interpreter, fits};
 use crate::{DropReason, OfPort, PortVlan};
 
 /// A frame inside a bridge: its VLAN is known, its outer tag is off.
@@ -31,11 +31,8 @@ impl Interpreter {
             return Err(DropReason::Reserved);
         }
         if let Some(p) = p.filter(|_| !header.src.is_multicast()) {
-            let learned = Station {
-                ofport: bridge.ports[p].ofport,
-                seen_s: now_s,
-            };
-            self.fdb[b].insert((classified.vid, header.src), learned);
+            let station = (classified.vid, header.src);
+            self.fdb[b].learn(station, bridge.ports[p].ofport, now_s);
         }
         let known = self.known(b, classified.vid, header.dst, now_s);
         let egress = match known {
@@ -51,10 +48,9 @@ impl Interpreter {
 
     /// Behind which port a station is, if that is known.
     fn known(&self, b: usize, vid: Vid, mac: MacAddr, now_s: u64) -> Option<OfPort> {
-        let aging_s = u64::from(self.bridges[b].mac_aging_s);
-        let station = self.fdb[b].get(&(vid, mac))?;
-        let fresh = now_s - station.seen_s <= aging_s;
-        (fresh && !mac.is_multicast()).then_some(station.ofport)
+        let aging_s = self.bridges[b].mac_aging_s;
+        let station = self.fdb[b].fresh((vid, mac), now_s, aging_s)?;
+        (!mac.is_multicast()).then_some(station.ofport)
     }
 
     /// How NORMAL finds the ports for a frame, in words.

@@ -1,6 +1,6 @@
 //! A bridge's flow tables at work.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,6 +108,23 @@ impl Pipeline {
             self.follow(change);
         }
         Ok(changes)
+    }
+
+    /// Takes changes that other tables of the same content have made.
+    pub fn follow_changes(&mut self, changes: &[Change]) {
+        Arc::make_mut(&mut self.tables).redo(changes);
+        for change in changes {
+            self.follow(change);
+        }
+    }
+
+    /// Takes other tables. What both have goes on counting.
+    pub fn replace(&mut self, tables: Tables) {
+        let ids: HashSet<FlowId> = tables.flows().map(|entry| entry.id).collect();
+        self.flows.retain(|id, _| ids.contains(id));
+        self.groups.retain(|id, _| tables.group(*id).is_some());
+        self.meters.retain(|id, _| tables.meter(*id).is_some());
+        self.tables = Arc::new(tables);
     }
 
     /// Forgets counts of what is gone, or starts anew.

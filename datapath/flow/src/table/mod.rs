@@ -136,6 +136,23 @@ impl Tables {
         }
     }
 
+    /// Makes changes that other tables with the same content have made. Nothing is checked: they
+    /// did.
+    pub fn redo(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::FlowAdded(entry) => drop(self.restore_flow(entry.clone())),
+                Change::FlowReplaced { old, new, .. } => {
+                    self.take(old);
+                    self.put(new.clone());
+                }
+                Change::FlowRemoved { entry, .. } => self.take(entry),
+                Change::Group { id, new, .. } => set(&mut self.groups, *id, new.clone()),
+                Change::Meter { id, new, .. } => set(&mut self.meters, *id, new.clone()),
+            }
+        }
+    }
+
     /// Puts back a flow that earlier tables of the same bridge had, under its number, and gives it
     /// as it is kept. Nothing is checked: they did.
     pub fn restore_flow(&mut self, TableFlow { id, flow }: TableFlow) -> TableFlow {
