@@ -1,17 +1,20 @@
 //! Questions and orders to the switch from its other tasks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aorta_api::{
     BridgeStatus, EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer, FlowTraceParams,
 };
 use aorta_flow::table::{FlowMod, Modification};
 use aorta_flow::{Flow, MeterId};
+use aorta_packet::{MacAddr, Vid};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ofproto::{FlowDumped, FlowError, GroupDumped, MeterDumped, PortNames, TraceJob};
 use crate::openflow::Order;
 use crate::reconcile::Fdb;
+use crate::switch::{DatapathReport, FdbReport};
 
 /// One question, with where the answer goes.
 #[derive(Debug)]
@@ -22,6 +25,23 @@ pub enum Request {
     Fdb(String, oneshot::Sender<Result<Vec<Fdb>, FdbError>>),
     /// Forget the learned addresses of a bridge, or of all.
     FlushFdb(Option<String>, oneshot::Sender<Result<(), FdbError>>),
+    /// The datapath's ports.
+    Datapath(oneshot::Sender<DatapathReport>),
+    /// What is known of the learned addresses of a bridge.
+    FdbReport(String, oneshot::Sender<Result<FdbReport, FdbError>>),
+    /// Count learned addresses anew: those of a bridge, or of all.
+    ClearFdbCounts(Option<String>, oneshot::Sender<Result<(), FdbError>>),
+    /// Have a bridge know for good where a station is; without a port, forget that.
+    FixStation {
+        /// The bridge.
+        bridge: String,
+        /// The station.
+        station: (Vid, MacAddr),
+        /// Name of the port.
+        port: Option<String>,
+        /// Where the answer goes.
+        to: oneshot::Sender<Result<(), String>>,
+    },
     /// Names of all bridges.
     Bridges(oneshot::Sender<Vec<String>>),
     /// About the flow tables of a bridge.
@@ -42,6 +62,8 @@ pub enum Request {
     /// Close the connections of OpenFlow of a bridge, or of all, and make them anew; whether there
     /// is such a bridge.
     ReconnectBridges(Option<String>, oneshot::Sender<bool>),
+    /// About devices in memory.
+    Sim(SimOrder, oneshot::Sender<SimAnswer>),
     /// End the daemon.
     End(oneshot::Sender<()>),
 }
@@ -70,6 +92,39 @@ pub enum FlowRequest {
     Trace(FlowTraceParams, FlowAnswer<Box<TraceJob>>),
     /// How the tables are compiled.
     Explain(FlowAnswer<FlowExplain>),
+}
+
+/// The text that `ovs-appctl` prints, or what is wrong.
+pub type SimAnswer = Result<String, String>;
+
+/// One order about devices in memory.
+#[derive(Debug)]
+pub enum SimOrder {
+    /// Have frames come from a device, in order.
+    Receive {
+        /// Name of the device.
+        device: String,
+        /// By which queue, from 0.
+        queue: u32,
+        /// The frames.
+        frames: Vec<Vec<u8>>,
+    },
+    /// Set a device up or down, or all.
+    SetUp {
+        /// Name of the device.
+        device: Option<String>,
+        /// Up, or down.
+        up: bool,
+    },
+    /// Tell whether the wires of devices lead to another end.
+    Wires {
+        /// Name of the device, or all.
+        device: Option<String>,
+    },
+    /// Stop the clock.
+    StopTime,
+    /// Put the clock forward, and do what is due then.
+    Warp(Duration),
 }
 
 /// Whether several changes are one.

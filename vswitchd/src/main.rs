@@ -18,6 +18,7 @@ mod mgmt;
 mod ofproto;
 mod openflow;
 mod options;
+mod ovs_options;
 mod pidfile;
 mod place;
 mod promisc;
@@ -35,8 +36,6 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::options::Options;
 
 /// Tasks of clients run on so many threads; the switch itself has the main one. One is enough for
@@ -44,7 +43,7 @@ use crate::options::Options;
 const WORKERS: usize = 1;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = Options::of_process();
     match start(&options) {
         Ok(code) => code,
         Err(error) => {
@@ -70,6 +69,7 @@ fn start(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         detach::leave_session()?;
     }
     let log = logging::start(options.log_file().as_deref())?;
+    log.set(&options.ovs.verbose)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use aorta_ovsdb::Remote;
 use clap::{Parser, ValueEnum};
 
+use crate::config::Devices;
 use crate::daemon::DaemonError;
+use crate::ovs_options::{OvsOptions, normal};
 use crate::remotes::{
     ColumnSpec, FileSpec, FileSpecs, RemotesConfig, RemotesError, Spec, anchored, gid,
 };
@@ -50,9 +52,9 @@ pub struct Options {
     #[arg(long, requires = "api_listen")]
     pub api_allow_remote: bool,
 
-    /// What switches the frames
-    #[arg(long, value_enum, default_value_t = DatapathKind::Kernel)]
-    pub datapath: DatapathKind,
+    /// What switches the frames [default: kernel; with --enable-dummy sim]
+    #[arg(long, value_enum)]
+    datapath: Option<DatapathKind>,
 
     /// Where the BPF file system is, or is to be mounted
     #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf")]
@@ -83,6 +85,9 @@ pub struct Options {
     // Last, as what follows would stand under its heading.
     #[command(flatten)]
     tls: TlsOptions,
+
+    #[command(flatten)]
+    pub ovs: OvsOptions,
 }
 
 /// Who we are and whom we trust on ssl: and pssl: remotes. Each file may be given as
@@ -119,6 +124,7 @@ Examples:
   vsctl status                             health, ports, drops
   ovs-vsctl set-manager ptcp:6640:127.0.0.1   let clients connect by TCP
   vswitchd --rundir /tmp/x --db /tmp/x/db  a second switch, apart from the first
+  vswitchd --datapath sim --rundir /tmp/x --db /tmp/x/db   a switch in memory, for tests: no root
   vswitchd --teardown                      after it was stopped: give all devices back
 
 SIGTERM and SIGINT stop the daemon and leave forwarding as it is; the next start takes over
@@ -131,11 +137,35 @@ trace); `ovs-appctl vlog/set` changes it while the switch runs, `vlog/list` show
 pub enum DatapathKind {
     /// eBPF programs in the kernel.
     Kernel,
-    /// An interpreter in memory, for tests without privileges (not built yet).
+    /// An interpreter in memory with simulated devices: for tests, without privileges.
     Sim,
 }
 
 impl Options {
+    /// The options that this process was started with; ends it, if they make no sense.
+    pub fn of_process() -> Options {
+        Options::parse_from(normal(env::args_os()))
+    }
+
+    /// What switches the frames.
+    pub fn datapath(&self) -> DatapathKind {
+        self.datapath.unwrap_or(match self.ovs.devices() {
+            Some(_) => DatapathKind::Sim,
+            None => DatapathKind::Kernel,
+        })
+    }
+
+    /// Which devices ports are connected to.
+    pub fn devices(&self) -> Devices {
+        match self.datapath() {
+            DatapathKind::Kernel => Devices::Host,
+            DatapathKind::Sim => {
+                let all = Devices::Simulated { system: true };
+                self.ovs.devices().unwrap_or(all)
+            }
+        }
+    }
+
     /// Directory of sockets and pidfiles.
     pub fn rundir(&self) -> PathBuf {
         place(
@@ -238,6 +268,25 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn simulation_as_asked_for() {
+        let parse = |args: &[&str]| Options::parse_from([&["vswitchd"], args].concat());
+        assert_eq!(parse(&[]).devices(), Devices::Host);
+        for (args, system) in [
+            (&["--datapath", "sim"][..], true),
+            (
+                &["--enable-dummy", "--disable-system", "unix:db.sock"],
+                false,
+            ),
+            (&["--enable-dummy=override"], true),
+            (&["--enable-dummy=system", "--datapath=sim"], true),
+        ] {
+            let options = parse(args);
+            assert_eq!(options.datapath(), DatapathKind::Sim);
+            assert_eq!(options.devices(), Devices::Simulated { system }, "{args:?}");
+        }
     }
 
     #[test]

@@ -212,7 +212,9 @@ impl Effects for FakeHost {
             Effect::SetMtu(device, mtu) => self.change(device, |link| link.mtu = *mtu),
             Effect::SetMac(device, mac) => self.change(device, |link| link.mac = Some(*mac)),
             Effect::BeginPromisc(device) => self.change(device, |link| link.promisc = true),
-            Effect::EndPromisc(_, None) | Effect::MakeDummy(..) | Effect::DropDummy(_) => Vec::new(),
+            Effect::EndPromisc(_, None) | Effect::MakeDummy(..) | Effect::DropDummy(_) => {
+                Vec::new()
+            }
             Effect::EndPromisc(_, Some(device)) => self.change(device, |link| link.promisc = false),
         })
     }

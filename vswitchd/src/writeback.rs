@@ -142,6 +142,16 @@ pub fn device_statistics(s: &LinkStats) -> Vec<(&'static str, u64)> {
     ]
 }
 
+/// The same of a device in memory.
+pub fn dummy_statistics(s: &LinkStats) -> Vec<(&'static str, u64)> {
+    vec![
+        ("rx_bytes", s.rx_bytes),
+        ("rx_packets", s.rx_packets),
+        ("tx_bytes", s.tx_bytes),
+        ("tx_packets", s.tx_packets),
+    ]
+}
+
 /// The same of a patch port, which only the datapath counts.
 pub fn patch_statistics(c: &Counters) -> Vec<(&'static str, u64)> {
     vec![

@@ -18,9 +18,6 @@ use crate::remotes::{GroupError, RemotesError};
 /// Why the daemon can't run.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
-    /// There is only one datapath so far.
-    #[error("the sim datapath is not built yet: use --datapath kernel")]
-    NoSim,
     /// A directory is missing.
     #[error(transparent)]
     Place(#[from] PlaceError),

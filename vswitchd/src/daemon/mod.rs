@@ -3,12 +3,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+mod ask;
 mod error;
+mod parts;
+mod sim;
 mod wait;
 
 use std::sync::Arc;
 
-use aorta_kernel::netdev::{LinkEvents, Netdevs};
+use aorta_kernel::netdev::LinkEvents;
 use aorta_kernel::{Config, Datapath};
 use aorta_ovsdb::{Db, Delta, Store, StoreError, StoreHandle, Tls, op};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -16,28 +19,28 @@ use serde_json::Value;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 pub use error::DaemonError;
+use parts::{Parts, next_batch};
 use wait::{readable, sleep_at, watch};
 
+use crate::clock;
 use crate::config::Model;
-use crate::control::{Control, FdbError, Request};
+use crate::control::{Control, Request};
 use crate::coverage;
 use crate::expedite::Expedite;
 use crate::identity::Host;
-use crate::kernel::KernelDatapath;
 use crate::logging::LogControl;
 use crate::mgmt::{self, ApiSocket};
-use crate::ofproto::Journal;
+use crate::ofproto::Moment;
 use crate::openflow::connections::{self, Connections};
 use crate::options::{DatapathKind, Options};
 use crate::pidfile::Pidfile;
 use crate::place::Place;
-use crate::promisc::PromiscFile;
-use crate::reconcile::{Actual, HostDevices};
+use crate::reconcile::{self, Effects};
 use crate::remotes::{Order, Remotes, RemotesConfig};
+use crate::sim::SimNet;
 use crate::switch::Switch;
 use crate::teardown::teardown;
 use crate::unixctl::{self, Commands, ControlSocket, Target};
@@ -64,9 +67,21 @@ pub async fn run(
     log: &LogControl,
     ready: impl FnOnce(&str) -> io::Result<()>,
 ) -> Result<(), DaemonError> {
-    if options.datapath == DatapathKind::Sim {
-        return Err(DaemonError::NoSim);
+    match options.datapath() {
+        DatapathKind::Kernel => run_with(options, log, ready, parts::kernel).await,
+        DatapathKind::Sim => {
+            let devices = options.devices();
+            run_with(options, log, ready, |place| parts::sim(place, devices)).await
+        }
     }
+}
+
+async fn run_with<E: Effects, D: reconcile::Datapath>(
+    options: &Options,
+    log: &LogControl,
+    ready: impl FnOnce(&str) -> io::Result<()>,
+    parts: impl FnOnce(&Place) -> Result<Parts<E, D>, DaemonError>,
+) -> Result<(), DaemonError> {
     let remotes = options.remotes()?;
     raise_open_files();
     let api = mgmt::tcp_address(options)?;
@@ -78,7 +93,7 @@ pub async fn run(
         Pidfile::take(&place.rundir, DATABASE)?,
     );
     place.remove_stale_sockets(&[SWITCH, DATABASE]);
-    let mut daemon = Daemon::open(place.clone(), signals).await?;
+    let mut daemon = Daemon::open(place.clone(), signals, parts).await?;
     daemon
         .identify(&Host::read(&place.rundir, &place.db))
         .await?;
@@ -128,13 +143,16 @@ impl Signals {
 }
 
 /// Everything that is open.
-struct Daemon {
+struct Daemon<E, D> {
     place: Place,
     signals: Signals,
     store: StoreHandle,
     deltas: mpsc::UnboundedReceiver<Arc<Delta>>,
-    events: LinkEvents,
-    switch: Switch<HostDevices, KernelDatapath>,
+    /// News of the host's devices, if these are used.
+    events: Option<LinkEvents>,
+    /// The devices in memory, if those are used.
+    net: Option<SimNet>,
+    switch: Switch<E, D>,
     control: Control,
     requests: mpsc::Receiver<Request>,
     /// Where clients of the database connect, once they may.
@@ -143,7 +161,7 @@ struct Daemon {
     tls: Tls,
     /// Who speaks OpenFlow with the bridges.
     openflow: Connections,
-    next_statistics: Instant,
+    next_statistics: Moment,
     /// Readable when packets ask for something; none while no flow can have them ask.
     upcalls: Option<AsyncFd<OwnedFd>>,
     /// Everything was given back; only the end is to come.
@@ -153,25 +171,18 @@ struct Daemon {
 /// Sockets that live as long as the daemon.
 type Sockets = ([ControlSocket; 2], ApiSocket);
 
-impl Daemon {
-    async fn open(place: Place, signals: Signals) -> Result<Daemon, DaemonError> {
+impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
+    async fn open(
+        place: Place,
+        signals: Signals,
+        parts: impl FnOnce(&Place) -> Result<Parts<E, D>, DaemonError>,
+    ) -> Result<Self, DaemonError> {
         let store = Store::open(&place.db)?;
-        let kernel = Datapath::open(&Config {
-            pin_dir: place.pin_dir.clone(),
-        })?;
-        let promisc = PromiscFile::open(&place.rundir)?;
-        // Before the list is read, so that no change falls between.
-        let events = LinkEvents::open()?;
-        let mut actual = Actual::new(place.instance.clone());
-        actual.promisc = promisc.names().clone();
-        let devices = HostDevices::new(Netdevs::open()?, promisc);
-        let mut switch = Switch::new(
-            actual,
-            devices,
-            KernelDatapath::new(kernel, Expedite::open(&place.rundir)),
-        );
-        let (journal, restored) = Journal::open(&place.rundir)?;
-        switch.restore_flows(journal, restored);
+        let Parts {
+            switch,
+            events,
+            net,
+        } = parts(&place)?;
         let (_, deltas) = store.subscribe().await?;
         let (control, requests) = Control::new();
         let tls = Tls::default();
@@ -183,13 +194,14 @@ impl Daemon {
             store,
             deltas,
             events,
+            net,
             switch,
             control,
             requests,
             remotes: None,
             tls,
             openflow,
-            next_statistics: Instant::now(),
+            next_statistics: clock::now(),
             upcalls: None,
             cleaned: false,
         })
@@ -281,7 +293,7 @@ impl Daemon {
                     Some(delta) => self.rows_changed(&delta).await,
                     None => return Err(StoreError::Closed.into()),
                 },
-                batch = self.events.next() => {
+                batch = next_batch(self.events.as_mut()) => {
                     let batch = batch?;
                     coverage::NETLINK_EVENT.hit();
                     if !self.cleaned {
@@ -294,7 +306,7 @@ impl Daemon {
                         return Ok(());
                     }
                 }
-                () = sleep_until(self.next_statistics) => self.statistics().await,
+                () = clock::sleep_until(self.next_statistics) => self.statistics().await,
                 () = sleep_at(self.switch.next_expiry()) => self.switch.expire_flows(),
                 guard = readable(self.upcalls.as_ref()) => {
                     let mut guard = guard?;
@@ -341,19 +353,19 @@ impl Daemon {
         match request {
             Request::Status(to) => drop(to.send(self.switch.status())),
             Request::Bridges(to) => drop(to.send(self.switch.bridges())),
-            Request::Fdb(bridge, to) => drop(to.send(match self.switch.fdb(&bridge) {
-                None => Err(FdbError::NoBridge(bridge)),
-                Some(entries) => entries.map_err(|error| FdbError::Datapath(error.to_string())),
-            })),
-            Request::FlushFdb(bridge, to) => {
-                drop(to.send(self.switch.flush_fdb(bridge.as_deref())));
-            }
+            request @ (Request::Fdb(..)
+            | Request::FlushFdb(..)
+            | Request::FdbReport(..)
+            | Request::ClearFdbCounts(..)
+            | Request::FixStation { .. }
+            | Request::Datapath(_)) => self.answer_about_datapath(request),
             Request::Flows(bridge, request) => self.switch.answer_flows(&bridge, request),
             Request::OpenFlow(order) => self.switch.openflow(order),
             Request::CleanUp(to) => {
                 let result = self.clean_up().await;
                 drop(to.send(result.map_err(|error| crate::errors::line(&error))));
             }
+            Request::Sim(order, to) => drop(to.send(self.follow_sim(order).await)),
             Request::AddRemote(remote, to) => self.order(Order::Add(remote, to)).await,
             Request::RemoveRemote(remote, to) => self.order(Order::Remove(remote, to)).await,
             Request::ListRemotes(to) => self.order(Order::List(to)).await,
@@ -376,6 +388,9 @@ impl Daemon {
     async fn clean_up(&mut self) -> Result<(), DaemonError> {
         self.cleaned = true;
         self.switch.clean_up().await;
+        if self.net.is_some() {
+            return Ok(());
+        }
         let expedite = Expedite::open(&self.place.rundir);
         let _expedited = expedite.begin();
         Datapath::teardown(&Config {
@@ -385,7 +400,7 @@ impl Daemon {
     }
 
     async fn statistics(&mut self) {
-        self.next_statistics = Instant::now() + self.switch.statistics_interval();
+        self.next_statistics = clock::now() + self.switch.statistics_interval();
         if !self.cleaned && !self.switch.bridges().is_empty() {
             let updates = self.switch.collect_statistics().await;
             self.write(updates).await;

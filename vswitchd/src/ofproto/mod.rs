@@ -11,6 +11,7 @@ mod learn;
 mod learned;
 mod moment;
 mod names;
+mod odp;
 mod replace;
 #[cfg(test)]
 mod tests;
@@ -24,5 +25,6 @@ pub use input::{filter, flow_mods, flows, group_mods, meter_id, meter_mods, numb
 pub use journal::{Journal, JournalError, Restored, RestoredBridge};
 pub use moment::Moment;
 pub use names::PortNames;
+pub use odp::{OdpFlow, looks_like_odp, parse as parse_odp};
 pub use replace::{difference, wanted_position};
 pub use trace::TraceJob;

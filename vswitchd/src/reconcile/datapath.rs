@@ -6,7 +6,10 @@ use std::os::fd::BorrowedFd;
 use aorta_api::{Counted, FlowExplain};
 use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_flow::{BridgeName, Learned, MeterId, Output, PacketIn, PortName, Snapshot};
+use aorta_flow::{
+    BridgeName, Learned, MeterId, OfPort, Output, PacketIn, PortName, Snapshot, StationCounts,
+};
+use aorta_packet::{MacAddr, Vid};
 
 use crate::ofproto::Moment;
 
@@ -122,6 +125,34 @@ pub trait Datapath: Send {
 
     /// Addresses that a bridge has learned.
     fn fdb(&self, bridge: &BridgeName) -> Result<Vec<Fdb>, DatapathError>;
+
+    /// What became of the addresses that a bridge has learned, if that is counted.
+    fn fdb_counts(&self, _bridge: &BridgeName) -> Option<StationCounts> {
+        None
+    }
+
+    /// Has what [`Datapath::fdb_counts`] tells start anew.
+    fn clear_fdb_counts(&mut self, _bridge: &BridgeName) {}
+
+    /// The addresses of a bridge that an administrator has put there.
+    fn fixed_stations(&self, _bridge: &BridgeName) -> Vec<(Vid, MacAddr)> {
+        Vec::new()
+    }
+
+    /// Has a bridge know for good where a station is; without a port, forget that.
+    ///
+    /// # Errors
+    /// If the datapath can't, or there was nothing to forget.
+    fn fix_station(
+        &mut self,
+        _bridge: &BridgeName,
+        _station: (Vid, MacAddr),
+        _port: Option<OfPort>,
+    ) -> Result<(), DatapathError> {
+        let why = "the kernel's datapath knows learned addresses only; add a flow instead, or use \
+                   `vswitchd --datapath sim`";
+        Err(DatapathError(why.to_owned()))
+    }
 
     /// Forgets the addresses that a bridge has learned.
     fn flush_fdb(&mut self, bridge: &BridgeName) -> Result<(), DatapathError>;

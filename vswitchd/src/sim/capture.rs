@@ -82,7 +82,10 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len(), 24 + 16 + 60 + 16 + 14);
         assert_eq!(bytes[..4], MAGIC.to_ne_bytes());
-        assert_eq!(bytes[24 + 8..24 + 16], [60u32, 60].map(u32::to_ne_bytes).concat());
+        assert_eq!(
+            bytes[24 + 8..24 + 16],
+            [60u32, 60].map(u32::to_ne_bytes).concat()
+        );
         assert_eq!(bytes[24 + 16 + 60 + 16..], [2; 14]);
     }
 

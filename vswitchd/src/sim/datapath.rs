@@ -8,8 +8,10 @@ use aorta_api::{FlowExplain, TableExplain};
 use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::{
-    Attachment, BridgeName, Interpreter, Learned, MeterId, Port, PortName, Snapshot, Verdict,
+    Attachment, BridgeName, Interpreter, Learned, MeterId, OfPort, Port, PortName, Snapshot,
+    StationCounts, Verdict,
 };
+use aorta_packet::{MacAddr, Vid};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
@@ -156,6 +158,34 @@ impl Datapath for SimDatapath {
             .collect())
     }
 
+    fn fdb_counts(&self, bridge: &BridgeName) -> Option<StationCounts> {
+        Some(self.switch.station_counts(bridge))
+    }
+
+    fn clear_fdb_counts(&mut self, bridge: &BridgeName) {
+        self.switch.clear_station_counts(bridge);
+    }
+
+    fn fixed_stations(&self, bridge: &BridgeName) -> Vec<(Vid, MacAddr)> {
+        let stations = self.switch.stations(bridge, now().as_secs()).into_iter();
+        let fixed = stations.filter(|(.., station)| station.fixed);
+        fixed.map(|(vid, mac, _)| (vid, mac)).collect()
+    }
+
+    fn fix_station(
+        &mut self,
+        bridge: &BridgeName,
+        station: (Vid, MacAddr),
+        port: Option<OfPort>,
+    ) -> Result<(), DatapathError> {
+        let done = match port {
+            Some(port) => self.switch.fix_station(bridge, station, port),
+            None => self.switch.unfix_station(bridge, station),
+        };
+        let why = || DatapathError("could not find static mac entry".to_owned());
+        done.then_some(()).ok_or_else(why)
+    }
+
     fn flush_fdb(&mut self, bridge: &BridgeName) -> Result<(), DatapathError> {
         self.switch.forget_stations(bridge);
         Ok(())
@@ -216,7 +246,11 @@ impl Datapath for SimDatapath {
 
     fn explain(&self, bridge: &BridgeName) -> Result<FlowExplain, DatapathError> {
         let mut tables: BTreeMap<u8, u64> = BTreeMap::new();
-        let flows = self.switch.tables(bridge).into_iter().flat_map(Tables::flows);
+        let flows = self
+            .switch
+            .tables(bridge)
+            .into_iter()
+            .flat_map(Tables::flows);
         for entry in flows {
             *tables.entry(entry.flow.table).or_default() += 1;
         }

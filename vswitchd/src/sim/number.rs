@@ -7,7 +7,9 @@ const BRIDGES: u32 = 100;
 /// so that tests can tell beforehand; the lowest free one, if that is taken or there is none.
 pub fn number_of(name: &str, is_free: impl Fn(u32) -> bool) -> Option<u32> {
     let first = if name.starts_with("br") { BRIDGES } else { 0 };
-    let from_digit = name.find(|c: char| c.is_ascii_digit()).map(|at| &name[at..]);
+    let from_digit = name
+        .find(|c: char| c.is_ascii_digit())
+        .map(|at| &name[at..]);
     let named = from_digit.and_then(|text| {
         let digits = text.find(|c: char| !c.is_ascii_digit());
         let number: u32 = text[..digits.unwrap_or(text.len())].parse().ok()?;

@@ -8,6 +8,7 @@ mod flow_tests;
 mod flows;
 mod openflow;
 mod publish;
+mod report;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use aorta_kernel::netdev::{Link, LinkBatch, LinkEvent};
 use aorta_ovsdb::{Row, Uuid};
 use tracing::{info, warn};
 
-use crate::config::{AllOfPorts, Desired, Model, Wanted, desired};
+use crate::config::{AllOfPorts, Desired, Devices, Model, Wanted, desired};
 use crate::control::FdbError;
 use crate::devices::hidden_name;
 use crate::ofproto::{Journal, Restored};
@@ -31,6 +32,9 @@ use crate::writeback::RowUpdate;
 
 use flow_state::Flows;
 use publish::Published;
+#[cfg(test)]
+pub use report::BridgeReport;
+pub use report::{DatapathReport, FdbReport, PortReport};
 
 /// From so many unknown devices on, the whole list is read instead of one at a time.
 const MANY_UNKNOWN: usize = 32;
@@ -85,6 +89,21 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     pub fn restore_flows(&mut self, journal: Journal, restored: Restored) {
         self.journal = journal;
         self.restored = restored;
+    }
+
+    /// Has ports be connected to such devices.
+    pub fn use_devices(&mut self, devices: Devices) {
+        self.model.devices = devices;
+    }
+
+    /// Takes a frame as if it had come from a port's device, and does at once what it asks for.
+    ///
+    /// # Errors
+    /// If devices can't be made to send frames, or there is no such device.
+    pub fn receive(&mut self, port: &PortName, frame: &[u8]) -> Result<(), DatapathError> {
+        self.datapath.receive(port, frame)?;
+        self.learn_flows();
+        Ok(())
     }
 
     /// A switch with rows, for tests.
@@ -309,18 +328,24 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     /// # Errors
     /// If there is no such bridge, or the datapath can't forget them.
     pub fn flush_fdb(&mut self, bridge: Option<&str>) -> Result<(), FdbError> {
-        let names = self.desired.bridges.iter().map(|other| &other.name);
-        let chosen: Vec<&BridgeName> = names
-            .filter(|name| bridge.is_none_or(|bridge| bridge == name.as_str()))
-            .collect();
-        if let (Some(bridge), true) = (bridge, chosen.is_empty()) {
-            return Err(FdbError::NoBridge(bridge.to_owned()));
-        }
-        for name in chosen {
-            let flushed = self.datapath.flush_fdb(name);
+        for name in self.chosen(bridge)? {
+            let flushed = self.datapath.flush_fdb(&name);
             flushed.map_err(|DatapathError(why)| FdbError::Datapath(why))?;
         }
         Ok(())
+    }
+
+    /// The bridge of that name, or all.
+    fn chosen(&self, bridge: Option<&str>) -> Result<Vec<BridgeName>, FdbError> {
+        let names = self.desired.bridges.iter().map(|other| &other.name);
+        let chosen: Vec<BridgeName> = names
+            .filter(|name| bridge.is_none_or(|bridge| bridge == name.as_str()))
+            .cloned()
+            .collect();
+        match bridge {
+            Some(bridge) if chosen.is_empty() => Err(FdbError::NoBridge(bridge.to_owned())),
+            _ => Ok(chosen),
+        }
     }
 
     /// Names of the bridges.

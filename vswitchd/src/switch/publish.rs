@@ -4,7 +4,8 @@ use super::*;
 use crate::config::DesiredPort;
 use crate::reconcile::{Resolved, bridge_mac, datapath_id, resolve};
 use crate::writeback::{
-    BridgeState, Columns, InterfaceState, device_statistics, patch_statistics, statistics_datum,
+    BridgeState, Columns, InterfaceState, device_statistics, dummy_statistics, patch_statistics,
+    statistics_datum,
 };
 use aorta_kernel::netdev::HardwareInfo;
 use aorta_ovsdb::Datum;
@@ -79,6 +80,15 @@ fn update(table: &'static str, uuid: Uuid, columns: Columns) -> Option<RowUpdate
     })
 }
 
+/// What a device in memory tells otherwise than one of the host: it has no driver, and the index
+/// that it was given.
+fn simulated(state: &mut InterfaceState, port: &DesiredPort) {
+    state.status.remove("driver_name");
+    if let Wanted::Dummy(dummy) = &port.wanted {
+        state.ifindex = Some(dummy.ifindex);
+    }
+}
+
 impl<E: Effects, D: Datapath> Switch<E, D> {
     /// The rows whose state is another than the published one.
     pub(super) fn publish(&mut self) -> Vec<RowUpdate> {
@@ -150,6 +160,13 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 ..state
             },
             Resolved::Patch(_) => numbered(state),
+            Resolved::Device(link) if matches!(port.wanted, Wanted::Dummy(_)) => {
+                let link = link.clone();
+                let mut state = numbered(state);
+                self.describe(&link, port, published, &mut state);
+                simulated(&mut state, port);
+                state
+            }
             Resolved::Pair {
                 host: Some(link), ..
             }
@@ -225,6 +242,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         for port in self.desired.bridges.iter().flat_map(|b| &b.ports) {
             let Some(row) = port.row else { continue };
             let statistics = match resolve(port, &self.actual) {
+                Resolved::Device(link) if matches!(port.wanted, Wanted::Dummy(_)) => {
+                    dummy_statistics(&link.stats)
+                }
                 Resolved::Device(link) | Resolved::Pair { hidden: link, .. } => {
                     device_statistics(&link.stats)
                 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Target;
+use super::{Target, missing};
 
 /// A command: its name, its arguments as `list-commands` has them, their least and greatest
 /// number.
@@ -28,17 +28,39 @@ const COMMON: &[Command] = &[
 const SWITCH: &[Command] = &[
     ("bridge/dump-flows", "[--offload-stats] bridge", 1, 2),
     ("bridge/reconnect", "[bridge]", 0, 1),
+    ("dpctl/dump-dps", "", 0, 0),
+    ("dpctl/show", "[-s] [dp...]", 0, ANY),
+    ("dpif/dump-dps", "", 0, 0),
     ("dpif/show", "", 0, 0),
+    ("dpif/show-dp-features", "bridge", 1, 1),
     ("exit", "[--cleanup]", 0, 1),
+    ("fdb/add", "bridge port vlan mac", 4, 4),
+    ("fdb/del", "bridge vlan mac", 3, 3),
     ("fdb/flush", "[bridge]", 0, 1),
     ("fdb/show", "bridge", 1, 1),
+    ("fdb/stats-clear", "[bridge]", 0, 1),
+    ("fdb/stats-show", "bridge", 1, 1),
     ("ofproto/list", "", 0, 0),
+    ("netdev-dummy/conn-state", "[netdev]", 0, 1),
+    (
+        "netdev-dummy/receive",
+        "name [--qid queue_id] packet|flow [--len packet_len]",
+        2,
+        ANY,
+    ),
+    ("netdev-dummy/set-admin-state", "[netdev] up|down", 1, 2),
     (
         "ofproto/trace",
         "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]",
         1,
         ANY,
     ),
+    ("qos/show", "interface", 1, 1),
+    ("qos/show-types", "interface", 1, 1),
+    ("revalidator/purge", "", 0, 0),
+    ("revalidator/wait", "", 0, 0),
+    ("time/stop", "", 0, 0),
+    ("time/warp", "[large_msecs] msecs", 1, 2),
 ];
 
 const DATABASE: &[Command] = &[
@@ -81,6 +103,10 @@ fn commands(target: Target) -> Vec<Command> {
 pub fn check(target: Target, name: &str, arguments: usize) -> Result<(), String> {
     let all = commands(target);
     let Some((_, _, least, most)) = all.iter().find(|(known, ..)| *known == name) else {
+        let absent = (target == Target::Switch).then(|| missing::why(name));
+        if let Some(why) = absent.flatten() {
+            return Err(why);
+        }
         return Err(format!(
             "{name:?} is not a valid command (use \"list-commands\" to see a list of valid commands)"
         ));

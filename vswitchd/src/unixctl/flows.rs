@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use aorta_api::{FlowTraceParams, PortStatus};
+use aorta_api::FlowTraceParams;
 use aorta_flow::Flow;
 use aorta_flow::text::{NoNames, show_instructions, show_match};
 
@@ -11,7 +11,8 @@ use tokio::task::spawn_blocking;
 use super::switch::gone;
 use super::{Answer, Commands};
 use crate::control::{FlowAnswer, FlowRequest, Request};
-use crate::ofproto::{self, FlowDumped, FlowError, PortNames};
+use crate::ofproto::{self, FlowDumped, FlowError, OdpFlow, PortNames, looks_like_odp, parse_odp};
+use crate::switch::DatapathReport;
 
 impl Commands {
     pub(super) async fn dump_flows(&self, bridge: &str) -> Answer {
@@ -27,7 +28,7 @@ impl Commands {
     }
 
     pub(super) async fn trace(&self, arguments: &[String]) -> Answer {
-        let params = trace_params(arguments)?;
+        let params = self.params(trace_words(arguments)?).await?;
         let (bridge, flow) = (
             params.bridge.clone(),
             params.flow.clone().unwrap_or_default(),
@@ -53,6 +54,33 @@ impl Commands {
             })
     }
 
+    async fn params(&self, traced: Traced) -> Result<FlowTraceParams, String> {
+        let (bridge, flow, frame) = match traced {
+            Traced::OpenFlow {
+                bridge,
+                flow,
+                frame,
+            } => (bridge, flow, frame),
+            Traced::Datapath { flow, frame } => {
+                let report = self.control.ask(Request::Datapath).await.map_err(gone)?;
+                let Some(port) = flow.in_port else {
+                    return Err("the flow doesn't say where it comes in: in_port(...)".to_owned());
+                };
+                let place = place_of(&port, &report);
+                let (bridge, ofport) =
+                    place.ok_or_else(|| format!("no OpenFlow port for datapath port {port}"))?;
+                let flow = format!("in_port={ofport},{}", flow.matching);
+                (bridge, flow, frame)
+            }
+        };
+        Ok(FlowTraceParams {
+            bridge,
+            flow: Some(flow),
+            frame,
+            in_port: None,
+        })
+    }
+
     async fn ask_flows<T>(
         &self,
         bridge: &str,
@@ -65,32 +93,6 @@ impl Commands {
             .await;
         asked.map_err(gone)
     }
-
-    pub(super) async fn ports(&self) -> Answer {
-        let (bridges, _) = self.control.ask(Request::Status).await.map_err(gone)?;
-        let ports = bridges.iter().flat_map(|bridge| &bridge.ports);
-        let hits: u64 = ports.map(|port| port.rx_packets).sum();
-        let mut text = format!("aorta@kernel: hit:{hits} missed:0\n");
-        for bridge in &bridges {
-            let _ = writeln!(text, "  {}:", bridge.name);
-            let mut ports: Vec<&PortStatus> = bridge.ports.iter().collect();
-            ports.sort_by(|a, b| a.name.cmp(&b.name));
-            ports.retain(|port| port.ofport >= 0);
-            for port in ports {
-                let _ = writeln!(text, "    {}", port_line(port));
-            }
-        }
-        Ok(text)
-    }
-}
-
-/// A port as `dpif/show` has it: its number, and its device's.
-fn port_line(port: &PortStatus) -> String {
-    let device = match port.ifindex {
-        0 => "none".to_owned(),
-        index => index.to_string(),
-    };
-    format!("{} {}/{device}: ({})", port.name, port.ofport, port.kind)
 }
 
 /// A flow as `bridge/dump-flows` has it.
@@ -117,28 +119,51 @@ fn flow_line(dumped: &FlowDumped) -> String {
     line
 }
 
-/// Reads `[DATAPATH] BRIDGE FLOW [OPTIONS...] [-generate|PACKET]`.
-fn trace_params(arguments: &[String]) -> Result<FlowTraceParams, String> {
+/// What is to be traced: a flow of OpenFlow in a bridge, or one of the datapath.
+#[derive(Debug, PartialEq, Eq)]
+enum Traced {
+    /// In this bridge.
+    OpenFlow {
+        bridge: String,
+        flow: String,
+        frame: Option<String>,
+    },
+    /// Where its port is.
+    Datapath {
+        flow: OdpFlow,
+        frame: Option<String>,
+    },
+}
+
+/// Reads `{[DATAPATH] ODP_FLOW | BRIDGE FLOW} [OPTIONS...] [-generate|PACKET]`.
+fn trace_words(arguments: &[String]) -> Result<Traced, String> {
     let mut words = Vec::new();
     let mut rest = arguments.iter();
     while let Some(word) = rest.next() {
         match word.as_str() {
             "-generate" | "--generate" => {}
-            // What connection tracking says isn't asked for yet.
-            "--ct-next" | "-ct-next" => drop(rest.next()),
+            // What connection tracking says isn't asked for yet, nor how long the payload is.
+            "--ct-next" | "-ct-next" | "--l7-len" | "-l7-len" | "--l7" | "-l7" => drop(rest.next()),
             option if option.starts_with('-') => {
                 return Err(format!("{option}: unknown option"));
             }
             _ => words.push(word.clone()),
         }
     }
-    let mut words = words.into_iter();
+    // The datapath is one, whatever it is called.
+    let named = words.len() > 1 && looks_like_odp(&words[1]);
+    let mut words = words.into_iter().skip(usize::from(named));
     match (words.next(), words.next(), words.next(), words.next()) {
-        (Some(bridge), Some(flow), frame, None) => Ok(FlowTraceParams {
+        (Some(flow), frame, None, _) if looks_like_odp(&flow) => match parse_odp(&flow) {
+            Ok(flow) => Ok(Traced::Datapath { flow, frame }),
+            Err(rest) => Err(format!(
+                "syntax error at {rest} (or the bridge name was omitted)"
+            )),
+        },
+        (Some(bridge), Some(flow), frame, None) => Ok(Traced::OpenFlow {
             bridge,
-            flow: Some(flow),
+            flow,
             frame,
-            in_port: None,
         }),
         (Some(_), Some(_), ..) => Err("Too many command line arguments".to_owned()),
         (Some(flow), ..) => Err(format!(
@@ -146,6 +171,20 @@ fn trace_params(arguments: &[String]) -> Result<FlowTraceParams, String> {
         )),
         _ => Err("Must specify bridge name".to_owned()),
     }
+}
+
+/// The bridge and the OpenFlow number of a port of the datapath, by number or by name.
+fn place_of(port: &str, report: &DatapathReport) -> Option<(String, u16)> {
+    let number = port.parse().ok();
+    let mut ports = report.bridges.iter().flat_map(|bridge| {
+        let ports = bridge.ports.iter();
+        ports.map(move |port| (&bridge.name, port))
+    });
+    let found = ports.find(|(_, other)| match number {
+        Some(_) => other.device == number,
+        None => other.name == port,
+    });
+    found.map(|(bridge, port)| (bridge.clone(), port.ofport))
 }
 
 #[cfg(test)]
@@ -158,16 +197,28 @@ mod tests {
 
     #[test]
     fn options_of_a_trace_stand_anywhere() {
-        let read = |line| trace_params(&words(line));
-        let params = read("br0 in_port=1 --ct-next trk,est -generate").unwrap();
+        let read = |line| trace_words(&words(line));
+        let in_bridge = |frame: Option<&str>| Traced::OpenFlow {
+            bridge: "br0".to_owned(),
+            flow: "in_port=1".to_owned(),
+            frame: frame.map(str::to_owned),
+        };
         assert_eq!(
-            (params.bridge.as_str(), params.flow.as_deref()),
-            ("br0", Some("in_port=1"))
+            read("br0 in_port=1 --ct-next trk,est -generate"),
+            Ok(in_bridge(None))
         );
-        assert_eq!(params.frame, None);
-        assert_eq!(
-            read("br0 in_port=1 ffff").unwrap().frame.as_deref(),
-            Some("ffff")
+        assert_eq!(read("br0 in_port=1 ffff"), Ok(in_bridge(Some("ffff"))));
+        for line in ["in_port(1) ffff", "ovs-dummy in_port(1) -generate ffff"] {
+            let Ok(Traced::Datapath { flow, frame }) = read(line) else {
+                panic!("{line}");
+            };
+            assert_eq!(flow.in_port.as_deref(), Some("1"));
+            assert_eq!(frame.as_deref(), Some("ffff"));
+        }
+        assert!(
+            read("in_port(1),foo(1)")
+                .unwrap_err()
+                .contains("error at foo(1) (or")
         );
         assert!(read("br0").unwrap_err().contains("syntax error at br0"));
         assert_eq!(
@@ -175,25 +226,5 @@ mod tests {
             Err("Too many command line arguments".to_owned())
         );
         assert_eq!(read("br0 a -x"), Err("-x: unknown option".to_owned()));
-    }
-
-    #[test]
-    fn a_port_without_a_device_has_no_number_of_one() {
-        let mut port = PortStatus {
-            name: "p1".into(),
-            ofport: 3,
-            kind: "system".into(),
-            hook: "tcx".into(),
-            reason: String::new(),
-            ifindex: 7,
-            rx_packets: 0,
-            rx_bytes: 0,
-            tx_packets: 0,
-            tx_bytes: 0,
-            drops: Default::default(),
-        };
-        assert_eq!(port_line(&port), "p1 3/7: (system)");
-        (port.ifindex, port.kind) = (0, "patch".into());
-        assert_eq!(port_line(&port), "p1 3/none: (patch)");
     }
 }

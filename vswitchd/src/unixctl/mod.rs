@@ -3,8 +3,12 @@
 
 mod commands;
 mod database;
+mod datapath;
+mod fdb;
 mod flows;
+mod missing;
 mod reports;
+mod sim;
 mod socket;
 mod switch;
 mod tlog;
@@ -75,6 +79,9 @@ impl Commands {
             "coverage" => reports::coverage(name, arguments),
             "memory" => self.memory().await,
             "ovsdb-server" => self.database(name, arguments).await,
+            "dpctl" | "dpif" => self.datapath(name, arguments).await,
+            "fdb" => self.addresses(name, arguments).await,
+            "netdev-dummy" | "time" => self.simulation(name, arguments).await,
             "vlog" => vlog::run(&self.log, name, arguments),
             _ => self.switch(name, arguments).await,
         }

@@ -1,10 +1,7 @@
 //! Commands about the switch itself.
 
-use std::fmt::Write as _;
-
 use super::{Answer, Commands};
-use crate::control::{FdbError, Gone, Request};
-use crate::reconcile::Fdb;
+use crate::control::{Gone, Request};
 
 /// The switch ends, so it can't be asked.
 pub(super) fn gone(error: Gone) -> String {
@@ -14,13 +11,13 @@ pub(super) fn gone(error: Gone) -> String {
 impl Commands {
     pub(super) async fn switch(&self, name: &str, arguments: &[String]) -> Answer {
         match (name, arguments) {
-            ("fdb/show", [bridge]) => self.fdb(bridge).await,
-            ("fdb/flush", bridge) => self.flush(bridge.first()).await,
             ("bridge/reconnect", bridge) => self.reconnect(bridge.first()).await,
             // What other hardware does would be told of each flow; none does anything.
             ("bridge/dump-flows", [.., bridge]) => self.dump_flows(bridge).await,
             ("ofproto/trace", arguments) => self.trace(arguments).await,
-            ("dpif/show", _) => self.ports().await,
+            // Packets obey every change of flows when it is answered, and nothing is cached.
+            ("revalidator/wait" | "revalidator/purge", _) => Ok(String::new()),
+            ("qos/show" | "qos/show-types", [interface]) => self.qos(name, interface).await,
             _ => self.bridges().await,
         }
     }
@@ -46,45 +43,19 @@ impl Commands {
         }
     }
 
+    /// No port has any.
+    async fn qos(&self, name: &str, interface: &str) -> Answer {
+        let (bridges, _) = self.control.ask(Request::Status).await.map_err(gone)?;
+        let mut ports = bridges.iter().flat_map(|bridge| &bridge.ports);
+        match ports.any(|port| port.name == interface) {
+            false => Err("no such interface".to_owned()),
+            true if name == "qos/show" => Ok(format!("QoS not configured on {interface}")),
+            true => Ok(format!("No QoS types supported for interface: {interface}")),
+        }
+    }
+
     async fn bridges(&self) -> Answer {
         let bridges = self.control.ask(Request::Bridges).await.map_err(gone)?;
         Ok(bridges.iter().map(|bridge| format!("{bridge}\n")).collect())
     }
-
-    async fn flush(&self, bridge: Option<&String>) -> Answer {
-        let question = |answer| Request::FlushFdb(bridge.cloned(), answer);
-        match self.control.ask(question).await.map_err(gone)? {
-            Ok(()) => Ok("table successfully flushed".to_owned()),
-            Err(FdbError::NoBridge(_)) => Err("no such bridge".to_owned()),
-            Err(FdbError::Datapath(why)) => Err(why),
-        }
-    }
-
-    async fn fdb(&self, bridge: &str) -> Answer {
-        let question = |answer| Request::Fdb(bridge.to_owned(), answer);
-        match self.control.ask(question).await.map_err(gone)? {
-            Ok(entries) => Ok(fdb_table(&entries)),
-            Err(FdbError::NoBridge(_)) => Err("no such bridge".to_owned()),
-            Err(FdbError::Datapath(why)) => Err(why),
-        }
-    }
-}
-
-/// Columns as `ovs-appctl fdb/show` has them.
-fn fdb_table(entries: &[Fdb]) -> String {
-    let mut text = " port  VLAN  MAC                Age\n".to_owned();
-    for entry in entries {
-        let local = aorta_flow::OfPort(entry.ofport) == aorta_flow::OfPort::LOCAL;
-        let port = if local {
-            "LOCAL".to_owned()
-        } else {
-            entry.ofport.to_string()
-        };
-        let _ = writeln!(
-            text,
-            "{port:>5}  {:>4}  {}  {:>3}",
-            entry.vlan, entry.mac, entry.age_s
-        );
-    }
-    text
 }

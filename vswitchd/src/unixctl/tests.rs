@@ -1,6 +1,7 @@
 //! Commands and their sockets.
 
 use aorta_ovsdb::Store;
+use aorta_packet::{MacAddr, Vid};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -9,6 +10,7 @@ use tokio::sync::mpsc::Receiver;
 use super::*;
 use crate::control::{FdbError, Request};
 use crate::reconcile::Fdb;
+use crate::switch::FdbReport;
 
 fn commands(target: Target) -> (Commands, Receiver<Request>) {
     let (control, requests) = Control::new();
@@ -140,29 +142,48 @@ async fn the_database_tells_about_itself() {
     assert!(list.contains("\njsonrpc            OFF "), "{list}");
 }
 
+/// A learned address, and one that an administrator has put there.
+fn entries() -> Vec<Fdb> {
+    let entry = |port: &str, ofport, vlan, mac: &str| Fdb {
+        port: port.to_owned(),
+        ofport,
+        vlan,
+        mac: mac.to_owned(),
+        age_s: 7,
+    };
+    vec![
+        entry("br0", 65534, 10, "02:00:00:00:00:01"),
+        entry("p3", 3, 0, "02:00:00:00:00:02"),
+    ]
+}
+
 #[tokio::test]
 async fn addresses_are_printed_in_ovs_columns() {
     let (switch, mut requests) = commands(Target::Switch);
     let answer = tokio::spawn(async move {
-        while let Some(Request::Fdb(bridge, answer)) = requests.recv().await {
-            let entry = Fdb {
-                port: "br0".into(),
-                ofport: 65534,
-                vlan: 10,
-                mac: "02:00:00:00:00:01".into(),
-                age_s: 7,
-            };
-            let known = if bridge == "br0" {
-                Ok(vec![entry])
-            } else {
-                Err(FdbError::NoBridge(bridge))
-            };
-            answer.send(known).unwrap();
+        while let Some(request) = requests.recv().await {
+            let unknown = |bridge: String| Err(FdbError::NoBridge(bridge));
+            match request {
+                Request::Fdb(bridge, to) if bridge == "br0" => to.send(Ok(entries())).unwrap(),
+                Request::Fdb(bridge, to) => to.send(unknown(bridge)).unwrap(),
+                Request::FdbReport(bridge, to) if bridge == "br0" => {
+                    let report = FdbReport {
+                        fixed: vec![(Vid::new(0).unwrap(), MacAddr([2, 0, 0, 0, 0, 2]))],
+                        ..FdbReport::default()
+                    };
+                    to.send(Ok(report)).unwrap();
+                }
+                Request::FdbReport(bridge, to) => {
+                    to.send(Err(FdbError::NoBridge(bridge))).unwrap();
+                }
+                other => panic!("{other:?}"),
+            }
         }
     });
     assert_eq!(
         run(&switch, "fdb/show br0").await.unwrap(),
-        " port  VLAN  MAC                Age\nLOCAL    10  02:00:00:00:00:01    7\n"
+        " port  VLAN  MAC                Age\nLOCAL    10  02:00:00:00:00:01    7\n    \
+         3     0  02:00:00:00:00:02  static\n"
     );
     assert_eq!(
         run(&switch, "fdb/show br1").await.unwrap_err(),

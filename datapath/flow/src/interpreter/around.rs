@@ -88,7 +88,7 @@ impl Env for Around<'_> {
         let decided = match packet.frame().filter(|_| from.is_some() || anywhere) {
             Some(frame) => {
                 self.verdict.asked_normal = true;
-                let decided = self.switch.normal(self.b, from, &frame, now_s);
+                let decided = self.switch.normal(self.b, from, &frame, self.journey);
                 if self.journey.traced {
                     let note = match &decided {
                         Ok((classified, _)) => {

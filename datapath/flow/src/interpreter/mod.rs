@@ -233,7 +233,7 @@ impl Interpreter {
         journey: Journey,
         verdict: &mut Verdict,
     ) -> Result<(), DropReason> {
-        let (classified, egress) = self.normal(b, Some(p), frame, journey.now.as_secs())?;
+        let (classified, egress) = self.normal(b, Some(p), frame, journey)?;
         for e in egress {
             let frame = leave(&self.bridges[b].ports[e], &classified);
             self.send(b, e, frame, journey, verdict);

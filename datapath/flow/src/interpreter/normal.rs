@@ -2,7 +2,7 @@
 
 use aorta_packet::{EthernetHeader, MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
 
-use super::{Interpreter, fits};
+use super::{Interpreter, Journey, fits};
 use crate::{DropReason, OfPort, PortVlan};
 
 /// A frame inside a bridge: its VLAN is known, its outer tag is off.
@@ -14,23 +14,26 @@ pub(super) struct Classified {
 }
 
 impl Interpreter {
-    /// Decides where `frame` goes within one bridge, and learns its source. A frame from no port is
-    /// one that a controller sends: it comes as from a trunk, and nothing is learned.
+    /// Decides where `frame` goes within one bridge, and learns its source unless this is a trace. A
+    /// frame from no port is one that a controller sends: it comes as from a trunk, and nothing is
+    /// learned.
     pub(super) fn normal(
         &mut self,
         b: usize,
         p: Option<usize>,
         frame: &[u8],
-        now_s: u64,
+        journey: Journey,
     ) -> Result<(Classified, Vec<usize>), DropReason> {
         let header = EthernetHeader::parse(frame).map_err(|_| DropReason::Malformed)?;
+        let now_s = journey.now.as_secs();
         let bridge = &self.bridges[b];
         let vlan = p.map_or(&PortVlan::DEFAULT, |p| &bridge.ports[p].vlan);
         let classified = classify(vlan, &header, frame)?;
         if header.dst.is_link_local_reserved() && !bridge.forward_bpdu {
             return Err(DropReason::Reserved);
         }
-        if let Some(p) = p.filter(|_| !header.src.is_multicast()) {
+        let learns = !header.src.is_multicast() && !journey.traced;
+        if let Some(p) = p.filter(|_| learns) {
             let station = (classified.vid, header.src);
             self.fdb[b].learn(station, bridge.ports[p].ofport, now_s);
         }

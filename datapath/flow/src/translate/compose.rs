@@ -9,20 +9,42 @@ use crate::text::{Form, Names, TextError, parse_flow};
 use crate::{FlowKey, OfPort};
 
 /// Bytes behind the last header.
-const PAYLOAD: [u8; 8] = [0; 8];
+const PAYLOAD: Payload<'static> = Payload {
+    transport: &[0; 8],
+    other: &[0; 8],
+};
 /// Bit of IPv4's fragment word: more fragments.
 const MORE_FRAGMENTS: u16 = 0x2000;
+
+/// What is behind the last header.
+#[derive(Clone, Copy)]
+struct Payload<'a> {
+    /// Of TCP, UDP, ICMP and ICMPv6.
+    transport: &'a [u8],
+    /// Of everything else.
+    other: &'a [u8],
+}
 
 impl Packet {
     /// A packet with these fields, and bytes that are as they say as far as there are headers
     /// that can say so.
     pub fn from_fields(key: &FlowKey) -> Packet {
         let in_port = OfPort(key.get(FieldId::IN_PORT) as u16);
-        let frame = compose(key);
+        let frame = compose(key, PAYLOAD);
         // It has an Ethernet header.
         let mut packet = Packet::from_frame(&frame, in_port).unwrap_or_default();
         packet.key = key.clone();
         packet
+    }
+
+    /// Bytes that are as these fields say, with `payload` behind TCP, UDP, ICMP and ICMPv6 but
+    /// nothing behind other headers.
+    pub fn frame_of(key: &FlowKey, payload: &[u8]) -> Vec<u8> {
+        let payload = Payload {
+            transport: payload,
+            other: &[],
+        };
+        compose(key, payload)
     }
 
     /// A packet of the fields that a flow's match names.
@@ -39,7 +61,7 @@ impl Packet {
 }
 
 /// A frame whose headers say the fields, where each has its lengths and checksums.
-fn compose(key: &FlowKey) -> Vec<u8> {
+fn compose(key: &FlowKey, payload: Payload) -> Vec<u8> {
     let ethertype = key.get(FieldId::ETH_TYPE) as u16;
     let mut frame = vec![0; 12];
     let tci = key.get(FieldId::VLAN_TCI) as u16;
@@ -49,17 +71,17 @@ fn compose(key: &FlowKey) -> Vec<u8> {
     }
     frame.extend(ethertype.to_be_bytes());
     frame.extend(match ethertype {
-        EtherType::IPV4 => ipv4(key),
-        EtherType::IPV6 => ipv6(key),
+        EtherType::IPV4 => ipv4(key, payload),
+        EtherType::IPV6 => ipv6(key, payload),
         EtherType::ARP | EtherType::RARP => {
             let mut arp = vec![0, 1, 0x08, 0, 6, 4];
             arp.resize(28, 0);
             arp
         }
         EtherType::MPLS | EtherType::MPLS_MULTICAST => {
-            [&label(key).to_bits().to_be_bytes()[..], &PAYLOAD].concat()
+            [&label(key).to_bits().to_be_bytes()[..], payload.other].concat()
         }
-        _ => PAYLOAD.to_vec(),
+        _ => payload.other.to_vec(),
     });
     filled(&frame, key)
 }
@@ -80,9 +102,9 @@ fn is_later_fragment(key: &FlowKey) -> bool {
     key.get(FieldId::IP_FRAG) & 2 != 0
 }
 
-fn ipv4(key: &FlowKey) -> Vec<u8> {
+fn ipv4(key: &FlowKey, payload: Payload) -> Vec<u8> {
     let proto = key.get(FieldId::NW_PROTO) as u8;
-    let transport = transport(key, proto);
+    let transport = transport(key, proto, payload);
     let fragment = match key.get(FieldId::IP_FRAG) {
         0 => 0,
         1 => MORE_FRAGMENTS,
@@ -99,9 +121,9 @@ fn ipv4(key: &FlowKey) -> Vec<u8> {
     with_checksum(header, proto, transport)
 }
 
-fn ipv6(key: &FlowKey) -> Vec<u8> {
+fn ipv6(key: &FlowKey, payload: Payload) -> Vec<u8> {
     let proto = key.get(FieldId::NW_PROTO) as u8;
-    let transport = transport(key, proto);
+    let transport = transport(key, proto, payload);
     let fragment = key.get(FieldId::IP_FRAG) != 0;
     let extension: Vec<u8> = match fragment {
         true => vec![
@@ -154,7 +176,7 @@ fn with_checksum(mut header: Vec<u8>, proto: u8, mut transport: Vec<u8>) -> Vec<
     header
 }
 
-fn transport(key: &FlowKey, proto: u8) -> Vec<u8> {
+fn transport(key: &FlowKey, proto: u8, payload: Payload) -> Vec<u8> {
     let ipv6 = key.get(FieldId::ETH_TYPE) == EtherType::IPV6.into();
     let len = match proto {
         _ if is_later_fragment(key) => 0,
@@ -162,7 +184,7 @@ fn transport(key: &FlowKey, proto: u8) -> Vec<u8> {
         IpProto::UDP => 8,
         IpProto::SCTP => 12,
         IpProto::ICMP if !ipv6 => 8,
-        IpProto::ICMPV6 if ipv6 => return icmpv6(key),
+        IpProto::ICMPV6 if ipv6 => return icmpv6(key, payload),
         _ => 0,
     };
     let mut bytes = vec![0; len];
@@ -172,15 +194,21 @@ fn transport(key: &FlowKey, proto: u8) -> Vec<u8> {
             let flags = key.get(FieldId::TCP_FLAGS) as u16 | 5 << 12;
             bytes[12..14].copy_from_slice(&flags.to_be_bytes());
         }
-        IpProto::UDP => bytes[4..6].copy_from_slice(&16u16.to_be_bytes()),
+        IpProto::UDP => {
+            let len = (8 + payload.transport.len()) as u16;
+            bytes[4..6].copy_from_slice(&len.to_be_bytes());
+        }
         _ => {}
     }
-    bytes.extend(PAYLOAD);
+    bytes.extend(match proto {
+        IpProto::TCP | IpProto::UDP | IpProto::ICMP => payload.transport,
+        _ => payload.other,
+    });
     bytes
 }
 
 /// ICMPv6; with an option for each link-layer address of neighbour discovery.
-fn icmpv6(key: &FlowKey) -> Vec<u8> {
+fn icmpv6(key: &FlowKey, payload: Payload) -> Vec<u8> {
     let kind = key.get(FieldId::ICMPV6_TYPE) as u8;
     let code = key.get(FieldId::ICMPV6_CODE) as u8;
     let mut bytes = vec![kind, code];
@@ -192,6 +220,8 @@ fn icmpv6(key: &FlowKey) -> Vec<u8> {
                 bytes.extend([option, 1, 0, 0, 0, 0, 0, 0]);
             }
         }
+    } else if payload.other.is_empty() {
+        bytes.extend(payload.transport);
     }
     bytes
 }
