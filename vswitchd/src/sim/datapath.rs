@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use aorta_api::{FlowExplain, TableExplain};
+use aorta_api::{Counted, FlowExplain, TableExplain};
 use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::{
-    Attachment, BridgeName, Interpreter, Learned, MeterId, OfPort, Port, PortName, Snapshot,
-    StationCounts, Verdict,
+    Attachment, BridgeName, Bucket, FlowCount, Interpreter, MeterId, OfPort, Output, Port,
+    PortName, Snapshot, StationCounts, Verdict,
 };
 use aorta_packet::{MacAddr, Vid};
 use rustix::event::{EventfdFlags, eventfd};
@@ -18,7 +18,9 @@ use rustix::io::Errno;
 use super::SimNet;
 use crate::clock;
 use crate::ofproto::Moment;
-use crate::reconcile::{Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, Hook};
+use crate::reconcile::{
+    Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook, Upcall,
+};
 
 /// Where frames enter.
 const HOOK: &str = "sim";
@@ -33,7 +35,7 @@ pub struct SimDatapath {
     /// Tables of bridges that no snapshot has had yet.
     early: HashMap<BridgeName, Tables>,
     counters: BTreeMap<PortName, Counters>,
-    learned: Vec<Learned>,
+    upcalls: Vec<Upcall>,
     /// Readable while packets ask for something.
     asked: OwnedFd,
 }
@@ -49,7 +51,7 @@ impl SimDatapath {
             switch: Interpreter::new(&Snapshot::default()),
             early: HashMap::new(),
             counters: BTreeMap::new(),
-            learned: Vec::new(),
+            upcalls: Vec::new(),
             asked: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         })
     }
@@ -84,8 +86,13 @@ impl SimDatapath {
         for output in &verdict.outputs {
             self.net.send(output.port.as_str(), &output.frame);
         }
-        if !verdict.learned.is_empty() {
-            self.learned.extend(verdict.learned);
+        let before = self.upcalls.len();
+        let learned = verdict.learned.into_iter().map(Upcall::Learned);
+        self.upcalls.extend(learned);
+        let packet_ins = verdict.packet_ins.into_iter();
+        self.upcalls
+            .extend(packet_ins.map(|packet| Upcall::PacketIn(Box::new(packet))));
+        if self.upcalls.len() > before {
             // It can only be full, which is readable, too.
             let _ = rustix::io::write(&self.asked, &1u64.to_ne_bytes());
         }
@@ -230,10 +237,39 @@ impl Datapath for SimDatapath {
         Some(self.asked.as_fd())
     }
 
-    fn take_learned(&mut self) -> Vec<Learned> {
+    fn take_upcalls(&mut self) -> Vec<Upcall> {
         // Empty, if nobody asked.
         let _ = rustix::io::read(&self.asked, &mut [0; 8]);
-        std::mem::take(&mut self.learned)
+        std::mem::take(&mut self.upcalls)
+    }
+
+    fn send(&mut self, frames: &[Output]) {
+        for Output { port, frame } in frames {
+            let count = self.counters.entry(port.clone()).or_default();
+            count.tx_packets += 1;
+            count.tx_bytes += frame.len() as u64;
+            self.net.send(port.as_str(), frame);
+        }
+    }
+
+    fn group_counters(
+        &self,
+        bridge: &BridgeName,
+    ) -> Result<BTreeMap<u32, GroupCounters>, DatapathError> {
+        let groups = self.switch.tables(bridge).into_iter();
+        let counters = groups.flat_map(Tables::groups).map(|group| {
+            let count = self.switch.group_count(bridge, group.id);
+            let of_bucket = |bucket: &Bucket| {
+                let count = count.buckets.get(&bucket.id);
+                count.map_or_else(Counted::default, counted)
+            };
+            let counters = GroupCounters {
+                all: counted(&count.all),
+                buckets: group.buckets.iter().map(of_bucket).collect(),
+            };
+            (group.id, counters)
+        });
+        Ok(counters.collect())
     }
 
     fn meter_states(&self, bridge: &BridgeName) -> BTreeMap<MeterId, MeterState> {
@@ -267,6 +303,13 @@ impl Datapath for SimDatapath {
             why: WHY.to_owned(),
             ..FlowExplain::default()
         })
+    }
+}
+
+fn counted(count: &FlowCount) -> Counted {
+    Counted {
+        packets: count.packets,
+        bytes: count.bytes,
     }
 }
 

@@ -102,7 +102,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     /// If devices can't be made to send frames, or there is no such device.
     pub fn receive(&mut self, port: &PortName, frame: &[u8]) -> Result<(), DatapathError> {
         self.datapath.receive(port, frame)?;
-        self.learn_flows();
+        self.take_upcalls();
         Ok(())
     }
 

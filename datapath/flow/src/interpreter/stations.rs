@@ -99,6 +99,11 @@ impl Stations {
         }
     }
 
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -1,6 +1,7 @@
 //! A switch in memory that goes on while its configuration changes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aorta_packet::{MacAddr, Vid};
 
@@ -44,7 +45,7 @@ impl Interpreter {
         match (&mut self.pipelines[b], changes) {
             (Some(pipeline), Some(changes)) => pipeline.follow_changes(changes),
             (Some(pipeline), None) => pipeline.replace(tables.clone()),
-            (none, _) => *none = Some(Pipeline::new(tables.clone())),
+            (none, _) => *none = Some(Pipeline::new(Arc::new(tables.clone()))),
         }
         true
     }
