@@ -34,14 +34,12 @@ const MTU_BYTES: u32 = 1500;
 const FIRST_DEVICE: u32 = 100;
 
 /// What needs other programs or a kernel, or isn't compiled.
-const LEFT_OUT: [Kind; 7] = [
+const LEFT_OUT: [Kind; 5] = [
     Kind::Normal,
     Kind::Learn,
     Kind::Controller,
     Kind::Truncated,
     Kind::Meter,
-    Kind::Mpls,
-    Kind::Conjunction,
 ];
 
 /// A bridge's program with all that is around it.

@@ -93,6 +93,67 @@ fn fields_are_set_moved_and_kept() {
 }
 
 #[test]
+fn labels_come_and_go() {
+    // The tag of a frame that leaves last can't be seen in a test run: none of these does.
+    let mut rig = Rig::new(
+        "pl",
+        "group_id=1,type=all,bucket=pop_mpls:0x0800,set_field:10.3.3.3->ip_dst,output:2,\
+            bucket=push_mpls:0x8848,set_field:9->mpls_label,output:3,bucket=output:4
+         table=0,udp,tp_dst=1 actions=push_mpls:0x8847,set_field:77->mpls_label,output:2,output:77
+         table=0,udp,tp_dst=2 actions=push_mpls:0x8847,push_mpls:0x8848,set_field:3->mpls_tc,\
+            dec_mpls_ttl,output:2,pop_mpls:0x8847,output:3,pop_mpls:0x0800,dec_ttl,output:4,output:77
+         table=0,udp,tp_dst=3 actions=push_vlan:0x8100,set_field:4100->vlan_vid,\
+            push_mpls:0x8847,output:2,pop_vlan,output:3,output:77
+         table=0,udp,tp_dst=4 actions=clone(push_mpls:0x8847,output:2),output:3,output:77
+         table=0,udp,tp_dst=5 actions=push_mpls:0x8847,set_field:5->mpls_label,\
+            clone(pop_mpls:0x0800,set_field:10.9.9.9->ip_src,output:2,push_mpls:0x8847,output:4),\
+            output:3,output:77
+         table=0,udp,tp_dst=6 actions=push_mpls:0x8847,group:1,output:2,output:77
+         table=0,udp,tp_dst=7 actions=push_mpls:0x8847,resubmit(,1),pop_mpls:0x0800,resubmit(,1),output:77
+         table=0,udp,tp_dst=8 actions=group:1,output:77
+         table=0,mpls,mpls_bos=1 actions=pop_mpls:0x0800,dec_ttl,output:2,output:77
+         table=0,mpls,mpls_bos=0 actions=pop_mpls:0x8847,output:2,pop_mpls:0x0800,output:3,output:77
+         table=0,udp,tp_dst=9 actions=push_mpls:0x8847,check_pkt_larger(63)->NXM_NX_REG0[0],\
+            resubmit(,2),output:77
+         table=1,mpls,mpls_bos=1 actions=output:2
+         table=1,udp,tp_src=1000 actions=output:3
+         table=2,reg0=1 actions=output:2
+         table=2,reg0=0 actions=output:3",
+    );
+    for port in 1..=10 {
+        rig.check(&udp(1000, port));
+        rig.check(&tagged(&udp(1000, port), 1));
+        rig.check(&tagged(&udp(1000, port), 2));
+    }
+    for labels in 1..=3 {
+        let frame = labelled(&udp(1000, 5), labels);
+        rig.check(&frame);
+        rig.check(&tagged(&frame, 1));
+        rig.check(&tagged(&frame, 2));
+        rig.check(&frame[..20]);
+    }
+}
+
+/// The frame behind so many labels.
+fn labelled(frame: &[u8], labels: u8) -> Vec<u8> {
+    let mut labelled = frame[..12].to_vec();
+    labelled.extend([0x88, 0x47]);
+    for n in 0..labels {
+        labelled.extend([0, 1, 0x20 + u8::from(n + 1 == labels), 60 + n]);
+    }
+    labelled.extend(&frame[14..]);
+    labelled
+}
+
+/// The frame with so many tags more.
+fn tagged(frame: &[u8], tags: u8) -> Vec<u8> {
+    let mut tagged = frame[..12].to_vec();
+    (0..tags).for_each(|n| tagged.extend([0x81, 0, 0x20, 7 + n]));
+    tagged.extend(&frame[12..]);
+    tagged
+}
+
+#[test]
 fn action_sets_are_done_at_the_end() {
     let mut rig = Rig::new(
         "pa",

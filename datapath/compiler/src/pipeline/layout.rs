@@ -119,6 +119,45 @@ pub mod vlan {
 /// actions add or remove some. It is there only if an action asks for it.
 pub const LENGTH: i16 = vlan::END;
 
+/// What pipelines that add or remove MPLS labels keep. Byte offsets in the key: u32 each.
+pub mod labels {
+    /// Changes of labels that are to be undone, in [`state::LABELS_AT`](super::state::LABELS_AT).
+    pub const LOG: i16 = super::LENGTH + 4;
+    /// Type that stands before a label that is added, or that takes the place of one.
+    pub const TYPE: i16 = LOG + 4;
+    /// The label that is added or removed, as a number.
+    pub const ENTRY: i16 = LOG + 8;
+    /// Where the type ends in the frame without VLAN tags.
+    pub const AT: i16 = LOG + 12;
+    /// `vlan_tci` while the tags are off.
+    pub const TCI: i16 = LOG + 16;
+    /// The rest of the outer tag meanwhile.
+    pub const OUTER: i16 = LOG + 20;
+    /// How many tags are behind it meanwhile.
+    pub const COUNT: i16 = LOG + 24;
+    /// 1 while fields are read anew.
+    pub const READING: i16 = LOG + 28;
+
+    /// Changes of labels that can be undone, a power of two.
+    pub const MAX_LOG: i16 = 8;
+    /// Bytes of one.
+    pub const ENTRY_BYTES: i16 = 256;
+    /// u32 of a change: [`PUSHED`] or [`POPPED`].
+    pub const KIND: i16 = 0;
+    /// u32: what is to come back into the place of the type.
+    pub const OLD_TYPE: i16 = 4;
+    /// u32: the label that is to come back.
+    pub const OLD_LABEL: i16 = 8;
+    /// u32: [`AT`] as it was then.
+    pub const PLACE: i16 = 12;
+    /// The fields of headers that were behind the label.
+    pub const FIELDS: i16 = 16;
+    /// A label was added.
+    pub const PUSHED: i32 = 1;
+    /// A label was removed.
+    pub const POPPED: i32 = 2;
+}
+
 /// What a pipeline keeps per CPU besides the key. Offsets in bytes; the key starts at
 /// [`state::KEY`], the base at [`state::BASE`].
 pub mod state {
@@ -250,7 +289,7 @@ pub mod state {
     /// What lookups of conjunctions keep, see [`clauses`].
     pub const CLAUSES_AT: i16 = COMMIT_AT + COMMIT_BYTES;
     /// Bytes of all of it; a per-CPU value can have 32 KiB.
-    pub const BYTES: usize = NOTED_AT as usize + 4 * MAX_NOTED as usize;
+    pub const BYTES: usize = LABELS_END as usize;
     /// u32: weights of the buckets, or the best number, that a choice is made by.
     pub const WEIGHT: i16 = 448;
     /// u32: 1 if the meter that was asked last says that the packet is to be dropped.
@@ -309,6 +348,10 @@ pub mod state {
     pub const NOTED_AT: i16 = NOTED + 16;
     /// Rules that can be noted.
     pub const MAX_NOTED: i16 = 64;
+    /// Changes of labels that are to be undone, see [`labels`](super::labels).
+    pub const LABELS_AT: i16 = NOTED_AT + 4 * MAX_NOTED;
+    /// One past them.
+    pub const LABELS_END: i16 = LABELS_AT + super::labels::ENTRY_BYTES * super::labels::MAX_LOG;
     /// u32: number of the action that sends a copy to the daemon, just before it does.
     pub const UPCALL_WHAT: i16 = 496;
     /// u32: bytes of the frame that go along at most.
@@ -335,7 +378,8 @@ mod tests {
         assert!(end <= KEY_BYTES);
         let fields_end = |id: &FieldId| place(*id).unwrap() + storage_bytes(*id);
         assert!(HEADERS.iter().all(|id| fields_end(id) <= vlan::OUTER));
-        const { assert!(LENGTH + 4 <= HEADER_BYTES) };
+        const { assert!(labels::READING + 4 <= HEADER_BYTES) };
+        const { assert!(labels::FIELDS + vlan::OUTER <= labels::ENTRY_BYTES) };
         const { assert!(state::BYTES <= 32768) };
         const { assert!(state::PARSE_COUNT + 4 <= state::UPCALL_WHAT) };
         const { assert!(state::RESUMED + 4 <= state::KEY) };

@@ -16,7 +16,7 @@
 use aorta_ebpf::{Assembler, Cond, Label, Operand, Program, Reg, Size};
 use aorta_flow::DropReason;
 
-use super::layout::{HEADER_BYTES, KEY_BYTES, state};
+use super::layout::{HEADER_BYTES, KEY_BYTES, labels, state};
 use super::maps::{ASIDE, MAX_ASIDE, STATE};
 use crate::abi::scratch::{self, item};
 use crate::abi::{COUNTERS, JUMPS, counter, jump};
@@ -29,6 +29,8 @@ use Reg::{R0, R1, R2, R3, R6, R7, R8, R9, R10};
 
 /// Stack frame: u32 key of an array.
 const INDEX: i16 = -4;
+/// Where what is to be undone of labels is set aside.
+const LABELS_ASIDE: i16 = state::FRAMES_AT + 16 * state::MAX_STACK;
 
 /// Takes the frame to the program at `target` of the jumps: [`jump::normal`] of the port that it came
 /// from, or the [`jump`](crate::abi::port::JUMP) of a patch port. R6 is the context, R7 the state.
@@ -131,6 +133,7 @@ pub fn bring_back(a: &mut Assembler, stack: i16, lost: Label) {
     a.jump_if(Cond::Eq, R1, 0, go);
     copy_stack(a, (R0, state::FRAMES_AT), (R7, state::STACK_AT));
     a.bind(go);
+    copy_labels(a, (R0, LABELS_ASIDE), (R7, state::LABELS_AT));
     a.store(Size::W, R7, state::RESUMED, 1);
     a.load(Size::W, R1, R7, state::BRIDGE);
     a.add(R1, jump::FIRST_RESUME as i32);
@@ -173,6 +176,7 @@ fn set_aside(a: &mut Assembler, full: Label) {
     a.jump_if(Cond::Eq, R1, 0, copied);
     copy_stack(a, (R7, state::STACK_AT), (R0, state::FRAMES_AT));
     a.bind(copied);
+    copy_labels(a, (R7, state::LABELS_AT), (R0, LABELS_ASIDE));
 }
 
 /// Copies the part of the state that belongs to one bridge.
@@ -183,6 +187,18 @@ fn copy_state(a: &mut Assembler, from: Reg, to: Reg) {
         a.load(Size::Dw, R1, from, at);
         a.store(Size::Dw, to, at, R1);
     }
+}
+
+/// Copies what is to be undone of labels, if there is any.
+fn copy_labels(a: &mut Assembler, from: (Reg, i16), to: (Reg, i16)) {
+    let none = a.label("no_labels");
+    a.load(Size::W, R1, R7, state::KEY + labels::LOG);
+    a.jump_if(Cond::Eq, R1, 0, none);
+    for at in (0..state::LABELS_END - state::LABELS_AT).step_by(8) {
+        a.load(Size::Dw, R1, from.0, from.1 + at);
+        a.store(Size::Dw, to.0, to.1 + at, R1);
+    }
+    a.bind(none);
 }
 
 fn copy_stack(a: &mut Assembler, from: (Reg, i16), to: (Reg, i16)) {

@@ -16,13 +16,14 @@ pub const STATE: MapSpec = MapSpec {
 };
 
 /// Generation: what pipelines that a frame left are in the middle of: the state as it was, up to
-/// the base, then the values of `push`.
+/// the base, then the values of `push`, then what is to be undone of labels.
 pub const ASIDE: MapSpec = MapSpec {
     id: MapId(0x105),
     name: "aside",
     kind: MapKind::PerCpuArray,
     key_bytes: 4,
-    value_bytes: (state::FRAMES_AT + 16 * state::MAX_STACK) as u32,
+    value_bytes: (state::FRAMES_AT + 16 * state::MAX_STACK + (state::LABELS_END - state::LABELS_AT))
+        as u32,
     max_entries: MAX_ASIDE,
 };
 

@@ -350,6 +350,10 @@ impl Plan {
     fn saved_bytes(&self) -> usize {
         let fields = self.usage.writes.iter();
         let fields: i16 = fields.map(|f| layout::storage_bytes(*f).max(8)).sum();
-        fields as usize + super::codegen::SAVE_HEADER_BYTES
+        let behind_labels = match self.changes.labels() {
+            true => layout::HEADER_BYTES,
+            false => 0,
+        };
+        (fields + behind_labels) as usize + super::codegen::SAVE_HEADER_BYTES
     }
 }

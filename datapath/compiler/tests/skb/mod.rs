@@ -124,6 +124,12 @@ impl Skb {
                 self.put(machine, &bytes);
                 0
             }
+            Helper::SkbChangeHead => {
+                let mut bytes = vec![0; second as usize];
+                bytes.extend(machine.memory.packet());
+                self.put(machine, &bytes);
+                0
+            }
             Helper::SkbLoadBytes => {
                 let bytes = machine.memory.packet();
                 match bytes.get(second as usize..(second + fourth) as usize) {

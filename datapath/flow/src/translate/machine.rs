@@ -346,6 +346,9 @@ impl<'a> Machine<'a> {
             Action::PushVlan(_) if self.state.packet.is_full_of_tags() => {
                 return Err(TranslateError::TooManyTags);
             }
+            Action::PushMpls(_) if self.state.packet.has_unread_tag() => {
+                return Err(TranslateError::TooManyTags);
+            }
             Action::Exit => {
                 self.traced(|| "exit");
                 self.exit();

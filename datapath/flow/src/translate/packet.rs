@@ -3,7 +3,7 @@
 use std::fmt;
 
 use aorta_packet::{
-    Headers, Label, Rewrite, TPID_8021Q, Tci, TooShort, VlanTag, pop_label, push_label,
+    Headers, Label, Rewrite, TPID_8021AD, TPID_8021Q, Tci, TooShort, VlanTag, pop_label, push_label,
 };
 
 use super::frame::{Body, fill, label};
@@ -187,6 +187,12 @@ impl Packet {
     /// Whether another VLAN tag would be one too many.
     pub(super) fn is_full_of_tags(&self) -> bool {
         self.is_tagged() && self.inner_tags.len() >= MAX_INNER_TAGS
+    }
+
+    /// Whether there is a VLAN tag behind those that were read.
+    pub(super) fn has_unread_tag(&self) -> bool {
+        let kind = self.key.get(FieldId::ETH_TYPE) as u16;
+        kind == TPID_8021Q || kind == TPID_8021AD
     }
 
     /// Whether a prerequisite is met.

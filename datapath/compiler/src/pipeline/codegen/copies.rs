@@ -3,9 +3,10 @@
 
 use aorta_ebpf::{Cond, Reg, Size};
 
+use super::labels::behind_type;
 use super::site::{ListEnd, Site};
 use super::{Block, Gen, key};
-use crate::pipeline::layout::{self, state, vlan};
+use crate::pipeline::layout::{self, labels, state, vlan};
 use crate::pipeline::shape::Step;
 
 use Reg::{R0, R1, R2, R3, R4, R5, R7};
@@ -69,8 +70,14 @@ impl Gen<'_> {
             let sets = self.set_use().words();
             saved.extend(sets.into_iter().map(|at| (at, Size::Dw)));
         }
-        for field in &self.plan.usage.writes {
-            let (at, bytes) = (key(*field), layout::storage_bytes(*field));
+        let mut fields = self.plan.usage.writes.clone();
+        if self.changes.labels() {
+            // All that is behind a label changes with it.
+            let parsed = self.parsed_fields();
+            fields.extend(behind_type().filter(|field| parsed.contains(field)));
+        }
+        for field in fields {
+            let (at, bytes) = (key(field), layout::storage_bytes(field));
             match bytes {
                 4 => saved.push((at, Size::W)),
                 _ => saved.extend((0..bytes).step_by(8).map(|n| (at + n, Size::Dw))),
@@ -91,7 +98,8 @@ impl Gen<'_> {
     /// Bytes of a copy that is set aside, a power of two.
     fn aside_bytes(&self) -> usize {
         let bytes = |bucket| -> usize { self.saved(bucket).iter().map(|(_, s)| s.bytes()).sum() };
-        (8 + bytes(false).max(bytes(true))).next_power_of_two()
+        let first = if self.changes.labels() { 16 } else { 8 };
+        (first + bytes(false).max(bytes(true))).next_power_of_two()
     }
 
     /// Whether what actions change fits where a copy is set aside.
@@ -100,7 +108,7 @@ impl Gen<'_> {
     }
 
     /// R2 = where the copy number R2 is set aside, less the offset of all of them.
-    fn place_aside(&mut self) {
+    pub(super) fn place_aside(&mut self) {
         let bytes = self.aside_bytes();
         let a = &mut self.a;
         a.and(R2, max_aside(bytes) - 1);
@@ -122,6 +130,11 @@ impl Gen<'_> {
         self.a.load(Size::Dw, R1, R7, state::DIRTY);
         self.a.store(Size::Dw, R2, to, R1);
         to += 8;
+        if self.changes.labels() {
+            self.a.load(Size::W, R1, R7, state::KEY + labels::LOG);
+            self.a.store(Size::W, R2, to, R1);
+            to += 8;
+        }
         for (from, size) in self.saved(bucket) {
             self.a.load(size, R1, R7, from);
             self.a.store(size, R2, to, R1);
@@ -135,6 +148,9 @@ impl Gen<'_> {
     }
 
     pub(super) fn emit_restore(&mut self, bucket: bool) {
+        if self.changes.labels() {
+            self.call_bare(Block::UndoLabels);
+        }
         let a = &mut self.a;
         a.load(Size::W, R2, R7, state::SAVES);
         a.sub(R2, 1);
@@ -147,7 +163,7 @@ impl Gen<'_> {
         a.load(Size::Dw, R3, R7, state::COMMITTED);
         a.or(R1, R3);
         a.store(Size::Dw, R7, state::DIRTY, R1);
-        from += 8;
+        from += if self.changes.labels() { 16 } else { 8 };
         for (to, size) in self.saved(bucket) {
             self.a.load(size, R1, R2, from);
             self.a.store(size, R7, to, R1);

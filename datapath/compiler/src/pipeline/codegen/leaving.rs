@@ -54,7 +54,7 @@ impl Gen<'_> {
     }
 
     /// Does a shared block, and comes back here with nothing but R6 and R7.
-    fn call_bare(&mut self, block: Block) {
+    pub(super) fn call_bare(&mut self, block: Block) {
         let (place, back) = self.place("back");
         let to = self.block(block);
         self.push_bare_frame(place);

@@ -12,6 +12,7 @@ mod copies;
 mod frames;
 mod groups;
 pub mod hook;
+mod labels;
 mod leaving;
 mod measure;
 pub mod other;
@@ -73,6 +74,16 @@ pub enum Block {
     RestoreBucket,
     /// Sends a copy to the daemon.
     Upcall,
+    /// Adds an MPLS label.
+    PushLabel,
+    /// Removes an MPLS label.
+    PopLabel,
+    /// Has the bytes follow the key, but without VLAN tags.
+    BareFrame,
+    /// Reads the fields anew.
+    ReadAgain,
+    /// Undoes what a copy did with labels.
+    UndoLabels,
     /// Does the action set.
     ActionSet,
     /// Ends the action set early.
@@ -127,6 +138,8 @@ pub struct Gen<'p> {
     parse_insns: usize,
     /// Something is sent by NORMAL.
     normal: bool,
+    /// Where the fields are read.
+    parse_again: Option<Label>,
 }
 
 /// A program and what its parts take.
@@ -219,6 +232,7 @@ fn emit<'p>(
         sizes: BTreeMap::new(),
         parse_insns: 0,
         normal: false,
+        parse_again: None,
     };
     code.enter();
     code.tables();
@@ -255,6 +269,7 @@ impl Gen<'_> {
             a.store(Size::W, R7, state::VERSION, R1);
         }
         self.begin_words();
+        self.begin_labels();
         let start = self.a.len();
         self.parse();
         commit::emit_base(&mut self.a, self.changes);
@@ -360,6 +375,11 @@ impl Gen<'_> {
             Block::SaveBucket => self.emit_save(true),
             Block::RestoreBucket => self.emit_restore(true),
             Block::Upcall => self.emit_upcall(),
+            Block::PushLabel => self.emit_push_label(),
+            Block::PopLabel => self.emit_pop_label(),
+            Block::BareFrame => self.emit_bare_frame(),
+            Block::ReadAgain => self.emit_read_again(),
+            Block::UndoLabels => self.emit_undo_labels(),
             Block::Restore => self.emit_restore(false),
             Block::ActionSet => self.emit_action_set(),
             Block::ActionSetOver => self.emit_action_set_over(),

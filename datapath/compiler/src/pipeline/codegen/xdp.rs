@@ -117,6 +117,11 @@ impl Gen<'_> {
             | Block::SaveBucket
             | Block::RestoreBucket
             | Block::Upcall
+            | Block::PushLabel
+            | Block::PopLabel
+            | Block::BareFrame
+            | Block::ReadAgain
+            | Block::UndoLabels
             | Block::DropPacket
             | Block::TooDeep
             | Block::Failed

@@ -54,6 +54,7 @@ pub struct Changes {
     fields: BTreeSet<FieldId>,
     tags: bool,
     length: bool,
+    labels: bool,
 }
 
 impl Changes {
@@ -105,7 +106,12 @@ impl Changes {
             // A meter's band may change it.
             Action::Meter(_) => self.add(FieldId::IP_DSCP),
             Action::DecMplsTtl => self.add(FieldId::MPLS_TTL),
-            Action::PushMpls(_) | Action::PopMpls(_) => self.add(FieldId::MPLS_LABEL),
+            Action::PushMpls(_) | Action::PopMpls(_) => {
+                self.add(FieldId::MPLS_LABEL);
+                // They come off while labels change.
+                self.add(FieldId::VLAN_TCI);
+                self.labels = true;
+            }
             Action::Clone(actions) => *self = self.with(actions),
             _ => {}
         }
@@ -117,6 +123,7 @@ impl Changes {
         both.fields.extend(nested.fields);
         both.tags |= nested.tags;
         both.length |= nested.length;
+        both.labels |= nested.labels;
         both
     }
 
@@ -135,6 +142,11 @@ impl Changes {
     /// ([`LENGTH`](super::super::layout::LENGTH)).
     pub fn length(&self) -> bool {
         self.length
+    }
+
+    /// Whether labels are added or removed.
+    pub fn labels(&self) -> bool {
+        self.labels
     }
 
     /// Whether this field can be changed by this name.
@@ -178,6 +190,9 @@ impl Changes {
         }
         if self.neighbour_discovery() {
             needs.extend([FieldId::TCP_SRC, FieldId::TCP_DST]);
+        }
+        if self.labels {
+            needs.extend([FieldId::NW_TOS, FieldId::NW_TTL, FieldId::VLAN_TCI]);
         }
         needs
     }

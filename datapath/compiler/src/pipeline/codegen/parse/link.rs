@@ -27,8 +27,13 @@ impl Parser<'_, '_> {
         let again = self.again;
         let short = self.short_of(malformed);
         let kind = self.code.hook;
+        let labels = self.code.changes.labels();
+        let give_up = labels.then(|| self.code.block(Block::TooDeep));
         let a = &mut self.code.a;
         a.bind(again);
+        if let Some(give_up) = give_up {
+            a.may_goto(give_up);
+        }
         hook::load_frame(a, kind, R2, R3);
         a.mov(R9, R2);
         a.add(R9, ETH_HEADER_LEN as i32);

@@ -35,7 +35,7 @@ const MPLS: [FieldId; 4] = [
     FieldId::MPLS_TTL,
 ];
 /// Fields behind the type.
-const NETWORK: [FieldId; 19] = [
+pub(super) const NETWORK: [FieldId; 19] = [
     FieldId::IP_SRC,
     FieldId::IP_DST,
     FieldId::NW_PROTO,
@@ -115,6 +115,10 @@ impl Gen<'_> {
         parser.network();
         parser.out_of_line();
         self.a.bind(parsed);
+        if self.changes.labels() {
+            self.parse_again = Some(again);
+            self.end_reading();
+        }
     }
 }
 
