@@ -3,6 +3,7 @@
 //!
 //! Bytes and the time go in, values and bytes come out; times count from any fixed moment.
 
+pub mod fuzzing;
 mod greeting;
 #[cfg(test)]
 mod tests;
