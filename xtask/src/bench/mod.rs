@@ -5,11 +5,13 @@
 mod flows;
 mod lab;
 mod normal;
+mod openflow;
 mod ovsdb;
 mod peers;
 mod ports;
 mod report;
 mod rounds;
+mod twins;
 
 use crate::error::TaskError;
 use crate::proc::{root, say};
@@ -77,6 +79,31 @@ const BENCHES: &[Bench] = &[
         run: ovsdb::add_port,
     },
     Bench {
+        name: "openflow-tables",
+        about: "100,000 flows with ovs-ofctl: added, as a bundle, dumped, against ovs-vswitchd",
+        run: openflow::tables,
+    },
+    Bench {
+        name: "openflow-bundles",
+        about: "1,000 small bundles with a barrier each, against ovs-vswitchd",
+        run: openflow::bundles,
+    },
+    Bench {
+        name: "openflow-crowd",
+        about: "barriers of 63 controllers while another floods, against ovs-vswitchd",
+        run: openflow::crowd,
+    },
+    Bench {
+        name: "openflow-packets",
+        about: "frames that a controller sends, against ovs-vswitchd",
+        run: openflow::packets,
+    },
+    Bench {
+        name: "openflow-idle",
+        about: "CPU time of an idle switch with 8 controllers, 20 s a round, against ovs-vswitchd",
+        run: openflow::idle,
+    },
+    Bench {
         name: "peers",
         about: "side by side with a Linux bridge and the bare hooks (needs AORTA_PEERS_BENCH)",
         run: peers::run,
@@ -112,7 +139,7 @@ fn is_part_of(bench: &str, name: &str) -> bool {
 pub fn run(args: &BenchArgs) -> Result<(), TaskError> {
     let Some(name) = &args.name else {
         for bench in BENCHES {
-            println!("{:<14} {}", bench.name, bench.about);
+            println!("{:<17} {}", bench.name, bench.about);
         }
         return Ok(());
     };

@@ -1,0 +1,319 @@
+//! OpenFlow side by side with Debian's `ovs-vswitchd` and its userspace datapath, in turns: what
+//! the unmodified `ovs-ofctl` takes for large tables, and what connections cost each other.
+
+mod client;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aorta_integration::lab::Netns;
+
+use super::twins::{Bed, OURS, THEIRS, build};
+use super::{Report, Series};
+use crate::error::TaskError;
+use crate::proc::{output, root};
+use client::Client;
+
+/// Flows of the large tables.
+const FLOWS: u32 = 100_000;
+/// Bundles one after the other, and changes in each.
+const BUNDLES: u32 = 1000;
+const CHANGES: u32 = 4;
+/// Connections, one of which floods the switch with requests and never reads.
+const CONTROLLERS: usize = 64;
+/// How often each other one asks in a sample.
+const BARRIERS: u32 = 20;
+/// How long a flooder may be made to wait before it counts as stopped.
+const STOPPED: Duration = Duration::from_millis(200);
+/// Frames of one sample.
+const FRAMES: u32 = 100_000;
+/// How long idling is watched, with so many controllers.
+const IDLE: Duration = Duration::from_secs(20);
+const IDLE_CONTROLLERS: usize = 8;
+
+/// Tables of many flows: added, added as one bundle, and read.
+///
+/// # Errors
+/// When a switch or a tool fails.
+pub fn tables(rounds: u32) -> Result<Report, TaskError> {
+    let beds = both()?;
+    let file = flows_file()?;
+    let units = [
+        "ms, add-flows of 100k",
+        "ms, add-flows --bundle of 100k",
+        "ms, dump-flows of 100k",
+    ];
+    let series = in_turns(rounds, &beds, &units, |bed| {
+        let timed = |args: &[&str]| {
+            let start = Instant::now();
+            ofctl(bed, args).map(|()| start.elapsed().as_secs_f64() * 1e3)
+        };
+        let file = file.display().to_string();
+        ofctl(bed, &["del-flows", "BR"])?;
+        let added = timed(&["add-flows", "BR", &file])?;
+        ofctl(bed, &["del-flows", "BR"])?;
+        let bundled = timed(&["--bundle", "add-flows", "BR", &file])?;
+        let dumped = timed(&["dump-flows", "BR"])?;
+        ofctl(bed, &["del-flows", "BR"])?;
+        Ok(vec![added, bundled, dumped])
+    })?;
+    Ok(Report {
+        bench: "openflow-tables",
+        series,
+        notes: vec!["limits: add-flows ≤ 0.5 ×, --bundle ≤ 0.5 ×, dump ≤ 1 ×".to_owned()],
+    })
+}
+
+/// Small bundles with a barrier each, one after the other.
+///
+/// # Errors
+/// When a switch fails.
+pub fn bundles(rounds: u32) -> Result<Report, TaskError> {
+    let beds = both()?;
+    let units = ["bundles a second", "ms p99 of a bundle"];
+    let series = in_turns(rounds, &beds, &units, |bed| {
+        ofctl(bed, &["del-flows", "BR"])?;
+        let mut client = connect(bed)?;
+        let (begun, mut took) = (Instant::now(), Vec::new());
+        for id in 1..=BUNDLES {
+            let changes: Vec<_> = (0..CHANGES)
+                .map(|n| client::add_flow(id, id * CHANGES + n, 10))
+                .collect();
+            let start = Instant::now();
+            client
+                .send(&client::bundle(id, &changes))
+                .and_then(|()| client.barrier(id))
+                .map_err(failed(bed))?;
+            took.push(start.elapsed());
+        }
+        let rate = f64::from(BUNDLES) / begun.elapsed().as_secs_f64();
+        Ok(vec![rate, p99_ms(took)])
+    })?;
+    Ok(Report {
+        bench: "openflow-bundles",
+        series,
+        notes: vec!["limits: rate ≥ 2 ×, p99 ≤ 5 ms".to_owned()],
+    })
+}
+
+/// Barriers of many connections while one of them asks without end and reads nothing.
+///
+/// # Errors
+/// When a switch fails.
+pub fn crowd(rounds: u32) -> Result<Report, TaskError> {
+    let beds = both()?;
+    let units = ["ms p99 of a barrier", "KiB more with a flooder"];
+    let series = in_turns(rounds, &beds, &units, |bed| {
+        let others = (1..CONTROLLERS).map(|_| connect(bed));
+        let mut others = others.collect::<Result<Vec<_>, _>>()?;
+        let before = resident_kib(bed)?;
+        let mut flooder = connect(bed)?;
+        let flood = thread::spawn(move || {
+            let burst = client::features_request(7).repeat(512);
+            let flooded = flooder.flood(&burst, STOPPED);
+            (flooder, flooded)
+        });
+        let mut took = Vec::new();
+        for round in 0..BARRIERS {
+            for other in &mut others {
+                let start = Instant::now();
+                other.barrier(round).map_err(failed(bed))?;
+                took.push(start.elapsed());
+            }
+        }
+        let more = resident_kib(bed)? - before;
+        // A switch may send it away.
+        let _ = flood.join();
+        Ok(vec![p99_ms(took), more])
+    })?;
+    Ok(Report {
+        bench: "openflow-crowd",
+        series,
+        notes: vec!["limit: p99 ≤ 20 ms".to_owned()],
+    })
+}
+
+/// Frames that a controller sends.
+///
+/// # Errors
+/// When a switch fails.
+pub fn packets(rounds: u32) -> Result<Report, TaskError> {
+    let beds = both()?;
+    for bed in &beds {
+        bed.netns().tap("tap0")?;
+        bed.vsctl(&["add-port", "br0", "tap0"])?;
+    }
+    let series = in_turns(rounds, &beds, &["packets out a second"], |bed| {
+        let mut client = connect(bed)?;
+        let frame = [
+            [0xff; 6].as_slice(),
+            &[2, 0, 0, 0, 0, 1, 0x88, 0xb5],
+            &[0; 46],
+        ]
+        .concat();
+        let burst = client::packet_out(1, 1, &frame).repeat(100);
+        let start = Instant::now();
+        for _ in 0..FRAMES / 100 {
+            client.send(&burst).map_err(failed(bed))?;
+        }
+        client.barrier(2).map_err(failed(bed))?;
+        Ok(vec![f64::from(FRAMES) / start.elapsed().as_secs_f64()])
+    })?;
+    Ok(Report {
+        bench: "openflow-packets",
+        series,
+        notes: vec!["limit: ≥ 100,000 a second".to_owned()],
+    })
+}
+
+/// CPU time of an idle switch with controllers.
+///
+/// # Errors
+/// When a switch fails.
+pub fn idle(rounds: u32) -> Result<Report, TaskError> {
+    let beds = both()?;
+    let clients = beds.iter().map(|bed| {
+        let clients = (0..IDLE_CONTROLLERS).map(|_| connect(bed));
+        clients.collect::<Result<Vec<_>, _>>()
+    });
+    let _clients = clients.collect::<Result<Vec<_>, _>>()?;
+    let series = in_turns(
+        rounds,
+        &beds,
+        &["ms of CPU in 20 s, 8 controllers"],
+        |bed| {
+            let before = cpu_ms(bed)?;
+            thread::sleep(IDLE);
+            Ok(vec![cpu_ms(bed)? - before])
+        },
+    )?;
+    Ok(Report {
+        bench: "openflow-idle",
+        series,
+        notes: Vec::new(),
+    })
+}
+
+/// The reference and ours, with a bridge each.
+fn both() -> Result<[Bed; 2], TaskError> {
+    build()?;
+    Ok([
+        Bed::theirs(Netns::new("theirs")?)?,
+        Bed::ours(Netns::new("ours")?)?,
+    ])
+}
+
+fn connect(bed: &Bed) -> Result<Client, TaskError> {
+    let socket = bed.rundir().join("br0.mgmt");
+    Client::connect(&socket).map_err(TaskError::file("cannot speak OpenFlow with", socket))
+}
+
+fn failed(bed: &Bed) -> impl FnOnce(std::io::Error) -> TaskError {
+    TaskError::file("no answer from", bed.rundir().join("br0.mgmt"))
+}
+
+/// Runs the unmodified ovs-ofctl; `BR` among the arguments is the bridge.
+fn ofctl(bed: &Bed, args: &[&str]) -> Result<(), TaskError> {
+    let socket = bed.rundir().join("br0.mgmt").display().to_string();
+    let args = args
+        .iter()
+        .map(|arg| if *arg == "BR" { socket.as_str() } else { arg });
+    let mut command = Command::new("ovs-ofctl");
+    output(command.args(["-O", "OpenFlow14"]).args(args)).map(drop)
+}
+
+/// Flows for ovs-ofctl: of one shape, each for another address.
+fn flows_file() -> Result<PathBuf, TaskError> {
+    let mut text = String::new();
+    for n in 0..FLOWS {
+        let [a, b, c, d] = (0x0a00_0000 + n).to_be_bytes();
+        // Writing into a String doesn't fail.
+        let _ = writeln!(
+            text,
+            "priority=10,ip,nw_dst={a}.{b}.{c}.{d},actions=set_field:{}->reg1,drop",
+            n % 16
+        );
+    }
+    let folder = root().join("target/bench");
+    std::fs::create_dir_all(&folder).map_err(TaskError::file("cannot make", &folder))?;
+    let path = folder.join("flows-100k");
+    std::fs::write(&path, text).map_err(TaskError::file("cannot write", &path))?;
+    Ok(path)
+}
+
+fn p99_ms(mut took: Vec<Duration>) -> f64 {
+    took.sort_unstable();
+    let at = took.len() * 99 / 100;
+    took.get(at).map_or(f64::NAN, |t| t.as_secs_f64() * 1e3)
+}
+
+fn resident_kib(bed: &Bed) -> Result<f64, TaskError> {
+    let path = format!("/proc/{}/status", bed.pid());
+    let status = std::fs::read_to_string(&path).map_err(TaskError::file("cannot read", path))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    Ok(number.unwrap_or(f64::NAN))
+}
+
+/// CPU time that the process has had, in milliseconds; the kernel counts hundredths of a second.
+fn cpu_ms(bed: &Bed) -> Result<f64, TaskError> {
+    let path = format!("/proc/{}/stat", bed.pid());
+    let stat = std::fs::read_to_string(&path).map_err(TaskError::file("cannot read", path))?;
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let times = fields.split_whitespace().skip(11).take(2);
+    Ok(times.filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() * 10.0)
+}
+
+/// Samples both switches once in each round, every second round in the opposite order, after a
+/// first round that isn't counted. A sample has a value for each unit.
+fn in_turns(
+    rounds: u32,
+    beds: &[Bed; 2],
+    units: &[&'static str],
+    mut sample: impl FnMut(&Bed) -> Result<Vec<f64>, TaskError>,
+) -> Result<Vec<Series>, TaskError> {
+    let mut series: Vec<[Series; 2]> = units
+        .iter()
+        .map(|unit| {
+            [THEIRS, OURS].map(|name| Series {
+                name: name.to_owned(),
+                unit,
+                samples: Vec::new(),
+            })
+        })
+        .collect();
+    for round in 0..=rounds {
+        let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+        for at in order {
+            let values = sample(&beds[at])?;
+            if round > 0 {
+                let pairs = series.iter_mut().zip(values);
+                pairs.for_each(|(series, value)| series[at].samples.push(value));
+            }
+        }
+    }
+    Ok(series.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_of_a_hundred() {
+        let took = (1..=200).rev().map(Duration::from_millis);
+        assert_eq!(p99_ms(took.collect()), 199.0);
+    }
+
+    #[test]
+    fn messages_are_as_long_as_they_say() {
+        let flow = client::add_flow(1, 2, 3);
+        assert_eq!(flow.len(), usize::from(flow[3]));
+        assert_eq!(flow.len() % 8, 0);
+        let bundle = client::bundle(5, &[flow.clone(), flow]);
+        assert_eq!(bundle.len(), 2 * 16 + 2 * (16 + 72));
+    }
+}
