@@ -13,6 +13,8 @@ pub(crate) struct Writer<'a> {
     pub bytes: &'a mut Vec<u8>,
     pub version: Version,
     pub context: Context<'a>,
+    /// What the version can't say is left out instead of being an error.
+    pub lossy: bool,
     xid: u32,
     /// Where the message begins that is being written.
     start: usize,
@@ -37,6 +39,7 @@ impl<'a> Writer<'a> {
             bytes,
             version,
             context,
+            lossy: false,
             xid,
             start,
             body: start,
