@@ -159,7 +159,7 @@ fn read10(reader: &mut Reader<'_>, d: Decoding<'_>) -> Result<Message, Refusal> 
     let buffer_id = reader.u32()?;
     let port = out_port(OfPort(reader.u16()?)).filter(|_| deletes(command));
     flow.flags = read_flags(reader.u16()?, command, d.version)?;
-    flow.instructions = instructions::read_list(reader, d)?;
+    flow.instructions = instructions::read_list(reader, d)?.into();
     let change = FlowMod {
         command,
         table,
@@ -189,7 +189,7 @@ fn read11(reader: &mut Reader<'_>, d: Decoding<'_>) -> Result<Message, Refusal> 
         flow.importance = importance;
     }
     flow.matching = oxm::read_match(reader, Unknown::Refuse)?;
-    flow.instructions = instructions::read(reader, d)?;
+    flow.instructions = instructions::read(reader, d)?.into();
     let mut change = FlowMod {
         command,
         table: table(table_id),
@@ -241,7 +241,7 @@ fn read_nicira(reader: &mut Reader<'_>, d: Decoding<'_>) -> Result<Message, Refu
         ));
     }
     flow.matching = entries.matching;
-    flow.instructions = instructions::read_list(reader, d)?;
+    flow.instructions = instructions::read_list(reader, d)?.into();
     let change = FlowMod {
         command,
         table,

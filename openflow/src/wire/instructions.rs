@@ -141,7 +141,7 @@ pub(super) fn write(
     if !apply.is_empty() {
         instruction(out, APPLY_ACTIONS, |out| {
             out.zeros(4);
-            actions::write(out, apply, around)
+            actions::write_around(out, apply, around)
         })?;
     }
     if instructions.clear_actions {
@@ -150,7 +150,7 @@ pub(super) fn write(
     if !instructions.write_actions.is_empty() {
         instruction(out, WRITE_ACTIONS, |out| {
             out.zeros(4);
-            actions::write(out, &instructions.write_actions, around)
+            actions::write_around(out, &instructions.write_actions, around)
         })?;
     }
     if let Some((value, mask)) = instructions.write_metadata {
@@ -191,7 +191,7 @@ pub(super) fn write_list(
     if set && !out.lossy {
         return Err(out.unsupported("action sets"));
     }
-    actions::write(out, &instructions.apply, Around::of(matching))?;
+    actions::write_around(out, &instructions.apply, Around::of(matching))?;
     if let Some((value, mask)) = instructions.write_metadata {
         actions::write_metadata(out, value, mask)?;
     }
@@ -202,7 +202,7 @@ pub(super) fn write_list(
                 table: Some(table),
                 ct: false,
             };
-            actions::write(out, &[resubmit], Around::default())
+            actions::write(out, &[resubmit])
         }
         None => Ok(()),
     }

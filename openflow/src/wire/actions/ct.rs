@@ -11,7 +11,7 @@ use super::super::write::Writer;
 use super::super::{Decoding, EncodeError};
 use super::number::nx;
 use super::standard::padding;
-use super::write::{Around, nicira, packed_bits};
+use super::write::{nicira, packed_bits};
 use super::{EXPERIMENTER, MAX_DEPTH, bad_argument, next_raw, read_one, refused, write};
 use crate::error::ErrorCode;
 
@@ -182,7 +182,7 @@ pub(super) fn write_ct(out: &mut Writer<'_>, ct: &Ct) -> Result<(), EncodeError>
         if let Some(nat) = &ct.nat {
             write_nat(out, nat)?;
         }
-        write(out, &ct.exec, Around::default())
+        write(out, &ct.exec)
     })
 }
 

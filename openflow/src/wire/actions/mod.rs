@@ -12,7 +12,7 @@ mod write;
 
 #[allow(unused_imports)]
 pub(super) use controller::property;
-pub(super) use write::{Around, write, write_metadata};
+pub(super) use write::{Around, write, write_around, write_metadata};
 
 use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;

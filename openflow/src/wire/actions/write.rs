@@ -48,8 +48,13 @@ impl Around {
     }
 }
 
+/// Writes a list of actions for packets of which nothing is known.
+pub(in super::super) fn write(out: &mut Writer<'_>, actions: &[Action]) -> Result<(), EncodeError> {
+    write_around(out, actions, Around::default())
+}
+
 /// Writes a list of actions.
-pub(in super::super) fn write(
+pub(in super::super) fn write_around(
     out: &mut Writer<'_>,
     actions: &[Action],
     mut around: Around,
@@ -247,7 +252,7 @@ fn write_extension(out: &mut Writer<'_>, action: &Action) -> Result<(), EncodeEr
         Action::CtClear => plain_nx(out, nx::CT_CLEAR, |_| {}),
         Action::Clone(actions) => nicira(out, nx::CLONE, |out| {
             out.zeros(6);
-            write(out, actions, Around::default())
+            write(out, actions)
         }),
         Action::CheckPktLarger { len_bytes, to } => nicira(out, nx::CHECK_PKT_LARGER, |out| {
             out.u16(*len_bytes);
