@@ -21,6 +21,7 @@ use tracing::{debug, error, warn};
 use crate::clock;
 use crate::errors;
 use crate::expedite::Expedite;
+use crate::ofproto::Moment;
 use crate::reconcile::{
     Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook, Shorten,
     Upcall,
@@ -28,6 +29,11 @@ use crate::reconcile::{
 
 /// Why programs run at tcx.
 const TCX: &str = "keeps GSO frames whole and checksums offloaded";
+
+/// Ports get programs of their own when no tables or ports have changed for so long, and then one
+/// after the other with pauses, in which everything else has its turn.
+const QUIET_MS: u64 = 1000;
+const PAUSE_MS: u64 = 20;
 
 /// Upcalls that are taken before others have their turn.
 const UPCALLS_AT_ONCE: usize = 4096;
@@ -39,6 +45,8 @@ pub struct KernelDatapath {
     /// What packets ask for, once a flow can have them ask.
     upcalls: Option<Upcalls>,
     expedite: Expedite,
+    /// When the next port may get a program of its own.
+    tailor_at: Option<Moment>,
     /// Devices of the ports that frames can be sent by.
     devices: HashMap<PortName, IfIndex>,
     #[allow(dead_code)]
@@ -53,9 +61,17 @@ impl KernelDatapath {
             kernel,
             upcalls: None,
             expedite,
+            tailor_at: None,
             devices: HashMap::new(),
             sender: None,
         }
+    }
+}
+
+impl KernelDatapath {
+    fn tailor_when_quiet(&mut self) {
+        let Moment(now) = clock::now();
+        self.tailor_at = Some(Moment(now + QUIET_MS));
     }
 }
 
@@ -80,6 +96,7 @@ impl Datapath for KernelDatapath {
             self.kernel.apply(snapshot).map_err(refused)?
         };
         self.devices = devices(snapshot);
+        self.tailor_when_quiet();
         let failed: BTreeMap<PortName, String> = applied
             .failed
             .into_iter()
@@ -144,8 +161,28 @@ impl Datapath for KernelDatapath {
         if let Some(why) = applied.why_rebuilt {
             let load_ms = applied.load_time.as_millis();
             debug!("{bridge}: flow tables compiled anew in {load_ms} ms: {why}");
+            self.tailor_when_quiet();
         }
         Ok(())
+    }
+
+    fn next_upkeep(&self) -> Option<Moment> {
+        self.tailor_at
+    }
+
+    fn upkeep(&mut self) {
+        self.tailor_at = match self.kernel.tailor_port() {
+            Ok(true) => {
+                let Moment(now) = clock::now();
+                Some(Moment(now + PAUSE_MS))
+            }
+            Ok(false) => None,
+            Err(error) => {
+                // The port goes on with the program that it has.
+                debug!("a port's program can't be exchanged: {}", brief(&error));
+                None
+            }
+        };
     }
 
     fn adopt_flows(&mut self, bridge: &BridgeName, rules: HashMap<FlowId, u32>) {

@@ -19,6 +19,7 @@ use crate::loader::{Loaded, Loader};
 use crate::pins::PinDir;
 use crate::port_program::PortProgram;
 use crate::state::State;
+use crate::tailored::Tailored;
 use crate::xdp::XdpPorts;
 
 /// Where a datapath lives.
@@ -51,9 +52,10 @@ pub struct Datapath {
     pub(crate) adopted: BTreeMap<BridgeName, Rules>,
     pub(crate) installed: Module,
     /// Programs of each port slot.
-    programs: BTreeMap<u32, PortProgram>,
+    pub(crate) programs: BTreeMap<u32, PortProgram>,
     /// Device of each port slot that has a link of this daemon.
-    attached: BTreeMap<u32, u32>,
+    pub(crate) attached: BTreeMap<u32, u32>,
+    pub(crate) tailored: Tailored,
     pub(crate) xdp: XdpPorts,
     /// Nothing of earlier daemons is left.
     settled: bool,
@@ -81,6 +83,7 @@ impl Datapath {
             installed: Module::default(),
             programs: BTreeMap::new(),
             attached: BTreeMap::new(),
+            tailored: Tailored::new(),
             xdp: XdpPorts::default(),
             settled: false,
         })
@@ -159,6 +162,7 @@ impl Datapath {
             if port.is_none_or(|port| port.device.is_none()) {
                 link::detach(&self.pins.link(slot))?;
                 self.attached.remove(&slot);
+                self.tailored.remove(&slot);
             }
             if port.is_none() {
                 self.generation.set_port(slot, &port::Record::FREE, None)?;
@@ -246,10 +250,16 @@ impl Datapath {
                 .map_err(failed)?,
         }
         self.programs.insert(slot, wanted);
+        self.tailored.remove(&slot);
         Ok(())
     }
 
-    fn attach(&mut self, slot: u32, device: u32, program: &Loaded) -> Result<(), PortError> {
+    pub(crate) fn attach(
+        &mut self,
+        slot: u32,
+        device: u32,
+        program: &Loaded,
+    ) -> Result<(), PortError> {
         let path = self.pins.link(slot);
         link::attach(&path, device, program.fd())?;
         self.attached.insert(slot, device);

@@ -23,6 +23,7 @@ mod pins;
 mod port_program;
 mod state;
 mod sys;
+mod tailored;
 mod view;
 mod xdp;
 

@@ -61,6 +61,50 @@ fn what_is_added_holds_at_the_return_and_is_counted() {
 }
 
 #[test]
+fn ports_with_programs_of_their_own_follow_changes() {
+    let lines = [
+        "table=0,priority=1,actions=goto_table:1",
+        "table=1,in_port=1,actions=output:2",
+    ];
+    let (_lab, [a, b, c], mut datapath, mut flows) = switch("fow", &lines);
+    let sent = frame(station(2), station(1));
+    let in_memory: Vec<String> = (0..20)
+        .map(|n| format!("table=1,priority=7,dl_src=02:00:00:00:01:{n:02x},actions=drop"))
+        .collect();
+    let mut add = |datapath: &mut Datapath, lines: &[&str]| flows.change(datapath, lines).in_place;
+    for rounds in 0..2 {
+        while datapath.tailor_port().unwrap() {}
+        assert!(
+            [&a, &b, &c]
+                .iter()
+                .all(|tap| datapath.is_tailored(&tap.name))
+        );
+        a.send(&sent).unwrap();
+        assert_eq!(b.receive_all(), std::slice::from_ref(&sent), "{rounds}");
+        // Other code, which the ports' own programs don't have.
+        assert!(!add(
+            &mut datapath,
+            &["priority=9,in_port=1,actions=output:3"]
+        ));
+        assert!(!datapath.is_tailored(&a.name));
+        a.send(&sent).unwrap();
+        assert_eq!((b.receive_all().len(), c.receive_all().len()), (0, 1));
+        let lines: Vec<&str> = in_memory.iter().map(String::as_str).collect();
+        add(&mut datapath, &["delete_strict priority=9,in_port=1"]);
+        add(&mut datapath, &lines);
+    }
+    // What memory takes reaches programs of ports like all others.
+    while datapath.tailor_port().unwrap() {}
+    assert!(add(
+        &mut datapath,
+        &["table=1,priority=60000,dl_src=02:00:00:00:00:01,actions=drop"]
+    ));
+    assert!(datapath.is_tailored(&a.name));
+    a.send(&sent).unwrap();
+    assert_eq!(b.receive_all().len(), 0);
+}
+
+#[test]
 fn tables_that_cannot_be_had_leave_those_that_run() {
     let (_lab, [a, b, _c], mut datapath, mut flows) =
         switch("fno", &["in_port=1,actions=output:2"]);
@@ -107,6 +151,7 @@ fn counters_go_on_over_a_restart_and_no_frame_is_lost() {
         a.send(&sent).unwrap();
         apply(&mut datapath, vec![bridge("br0", ports())]);
         a.send(&sent).unwrap();
+        while datapath.tailor_port().unwrap() {}
         assert_eq!(b.receive_all().len(), 4, "restart {restart}");
         counted += 4;
         assert_eq!(flows.packets(&datapath, 1), counted);

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use aorta_flow::action::Action;
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Rng, shrink};
 use comparison::{Comparison, Outcome};
@@ -60,12 +61,89 @@ fn profile(seed: u64) -> Profile {
 #[test]
 fn programs_do_what_the_interpreter_says() {
     let mut comparison = Comparison::new("fdiff");
+    let tables = number("AORTA_DIFF_CASES", TABLES);
+    compare(&mut comparison, tables, |seed| {
+        random_case(&profile(seed), &mut Rng::new(seed))
+    });
+    comparison.assert_everything_was_seen();
+}
+
+/// What can't be in programs of single ports.
+const NOT_STRAIGHT: [Kind; 16] = [
+    Kind::Flood,
+    Kind::Normal,
+    Kind::Controller,
+    Kind::OutputField,
+    Kind::Queue,
+    Kind::Clone,
+    Kind::Group,
+    Kind::Select,
+    Kind::Failover,
+    Kind::Multipath,
+    Kind::Bundle,
+    Kind::Learn,
+    Kind::Meter,
+    Kind::ActionSet,
+    Kind::Stack,
+    Kind::Exit,
+];
+
+/// A case whose flows send once at most, as the last thing that they do.
+fn straight_case(seed: u64) -> Case {
+    let mut profile = profile(seed);
+    profile.without.extend(NOT_STRAIGHT);
+    let mut case = random_case(&profile, &mut Rng::new(seed));
+    for flow in &mut case.flows {
+        let mut actions: Vec<Action> = flow.instructions.apply.to_vec();
+        let leads = |action: &Action| {
+            matches!(action, Action::Output(_)) || matches!(action, Action::Resubmit { .. })
+        };
+        let last = actions.iter().rposition(leads);
+        let last = last.map(|at| actions.remove(at));
+        actions.retain(|action| !leads(action));
+        let leads_on = match last {
+            Some(Action::Resubmit {
+                in_port: Some(_), ..
+            })
+            | None => true,
+            Some(last) => {
+                actions.push(last);
+                false
+            }
+        };
+        let instructions = std::sync::Arc::make_mut(&mut flow.instructions);
+        instructions.apply = actions;
+        if !leads_on {
+            instructions.goto_table = None;
+            instructions.write_metadata = None;
+        }
+    }
+    case
+}
+
+#[test]
+fn programs_of_single_ports_do_the_same() {
+    let mut comparison = Comparison::new("fown");
+    comparison.tailored = true;
+    let tables = number("AORTA_DIFF_CASES", TABLES) / 2;
+    compare(&mut comparison, tables, straight_case);
+    let own = comparison.seen.get("tailored").copied().unwrap_or(0);
+    assert!(
+        own * 4 >= tables,
+        "{own} of {tables} could be in programs of single ports"
+    );
+    for what in ["one output", "changed", "longer", "shorter", "table-miss"] {
+        assert!(comparison.seen.contains_key(what), "never seen: {what}");
+    }
+}
+
+/// Compares so many random tables, and fails if any differs.
+fn compare(comparison: &mut Comparison, tables: u64, case_of: fn(u64) -> Case) {
     let first = number("AORTA_DIFF_SEED", 0);
     let mut refused: BTreeMap<String, u64> = BTreeMap::new();
     let mut found = Vec::new();
-    let tables = number("AORTA_DIFF_CASES", TABLES);
     for seed in first..first.saturating_add(tables) {
-        let case = random_case(&profile(seed), &mut Rng::new(seed));
+        let case = case_of(seed);
         match comparison.check(&case) {
             Outcome::Same => {}
             Outcome::Refused(why) => {
@@ -75,7 +153,7 @@ fn programs_do_what_the_interpreter_says() {
                 *refused.entry(why).or_default() += 1;
             }
             Outcome::Differs(_) | Outcome::NotLoaded(_) => {
-                let small = differs(&mut comparison, case, seed);
+                let small = differs(comparison, case, seed);
                 println!("{small}");
                 found.push(small);
                 if found.len() as u64 >= number("AORTA_DIFF_FAILURES", 1) {
@@ -95,7 +173,6 @@ fn programs_do_what_the_interpreter_says() {
         refused * 10 <= tables,
         "{refused} of {tables} tables were refused"
     );
-    comparison.assert_everything_was_seen();
 }
 
 /// Makes the case small, and keeps it as a file.

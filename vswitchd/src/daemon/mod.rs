@@ -308,6 +308,7 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
                 }
                 () = clock::sleep_until(self.next_statistics) => self.statistics().await,
                 () = sleep_at(self.switch.next_expiry()) => self.switch.expire_flows(),
+                () = sleep_at(self.switch.next_upkeep()) => self.switch.upkeep(),
                 guard = readable(self.upcalls.as_ref()) => {
                     let mut guard = guard?;
                     if !self.switch.take_upcalls() {

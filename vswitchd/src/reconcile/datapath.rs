@@ -209,6 +209,14 @@ pub trait Datapath: Send {
     /// What the meters of a bridge have counted.
     fn meter_states(&self, bridge: &BridgeName) -> BTreeMap<MeterId, MeterState>;
 
+    /// When to call [`Datapath::upkeep`]; never if there is nothing to do.
+    fn next_upkeep(&self) -> Option<Moment> {
+        None
+    }
+
+    /// Does a small part of what makes packets cheaper and nobody waits for.
+    fn upkeep(&mut self) {}
+
     /// How the tables of a bridge are compiled.
     fn explain(&self, bridge: &BridgeName) -> Result<FlowExplain, DatapathError>;
 }

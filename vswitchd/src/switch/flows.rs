@@ -362,6 +362,16 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         }
     }
 
+    /// When the datapath has work of its own; never if it has none.
+    pub fn next_upkeep(&self) -> Option<Moment> {
+        self.datapath.next_upkeep()
+    }
+
+    /// Has the datapath do a part of it.
+    pub fn upkeep(&mut self) {
+        self.datapath.upkeep();
+    }
+
     /// When a flow's time may be over; never if no flow has a timeout.
     pub fn next_expiry(&self) -> Option<Moment> {
         let all = self.flows.values();

@@ -203,7 +203,8 @@ impl Instance {
         generation.put_program(jump::bridge(bridge_slot), root)
     }
 
-    fn map_fd(&self, id: MapId, around: &Surroundings<'_>) -> Option<i32> {
+    /// Descriptor of a map as its programs name it.
+    pub fn map_fd(&self, id: MapId, around: &Surroundings<'_>) -> Option<i32> {
         match id {
             VERSION => Some(self.version.map().raw_fd()),
             BRIDGE_PORTS => Some(around.own.ports.map().raw_fd()),

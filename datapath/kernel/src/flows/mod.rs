@@ -13,6 +13,7 @@ mod resting;
 mod rules;
 mod shared;
 mod stats;
+mod tailored;
 mod upcalls;
 mod upkeep;
 mod xdp;
@@ -74,6 +75,7 @@ struct BridgeFlows {
     instance: Instance,
     /// The memories hold what must never become valid.
     spoilt: bool,
+    untailored: tailored::Untailored,
 }
 
 /// What stays of a bridge when its instance is exchanged: memory for the most part.
@@ -284,6 +286,9 @@ impl Flows {
                     .map(|old| (old, changes)),
             )
         });
+        if built.is_ok() {
+            own.ports.next_epoch();
+        }
         let (result, version, instance) = match (built, instance) {
             (Ok(new), old) => {
                 let there: HashSet<FlowId> = tables.flows().map(|entry| entry.id).collect();
@@ -310,6 +315,7 @@ impl Flows {
             version,
             spoilt: result.is_err(),
             instance,
+            untailored: None,
         };
         if result.is_ok() {
             asked::begin_meters(&mut flows, changes);

@@ -37,6 +37,18 @@ impl BridgePorts {
         self.memory.map()
     }
 
+    /// The epoch of the bridge, see [`ports::EPOCH`].
+    pub fn epoch(&self) -> u32 {
+        self.memory.u32_at(ports::EPOCH)
+    }
+
+    /// Programs that hold tables for single ports hold them no more: to be called when the bridge's
+    /// root is another, before anything that those use is given to another use.
+    pub fn next_epoch(&mut self) {
+        let next = self.epoch().wrapping_add(1);
+        self.memory.set_u32(ports::EPOCH, next);
+    }
+
     /// Sets the ports: slots by number.
     pub fn set(&mut self, slots: BTreeMap<OfPort, u32>, grace: &Grace) {
         if slots == self.slots {

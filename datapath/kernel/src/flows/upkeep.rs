@@ -41,6 +41,7 @@ impl Flows {
             };
             flows.instance.load_programs(kernel.loader, &around)?;
             flows.instance.put(kernel.generation, *slot)?;
+            flows.own.ports.next_epoch();
         }
         self.resting.put([Resting::OldStats]);
         Ok(())
@@ -48,7 +49,8 @@ impl Flows {
 
     /// Forgets the flows of a bridge, whose ports don't lead to them any more.
     pub fn remove(&mut self, slot: u32) {
-        if let Some(flows) = self.bridges.remove(&slot) {
+        if let Some(mut flows) = self.bridges.remove(&slot) {
+            flows.own.ports.next_epoch();
             let released = flows.rules.numbers().collect();
             let root = Resting::Root { bridge_slot: slot };
             self.resting

@@ -41,6 +41,8 @@ pub struct Comparison {
     bridge: BridgeName,
     datapath: Datapath,
     upcalls: Option<Upcalls>,
+    /// Ports have programs of their own, where they can.
+    pub tailored: bool,
     /// Frames that were compared.
     pub pairs: u64,
     /// How often each outcome was expected: a comparison means nothing if some never were.
@@ -66,6 +68,7 @@ impl Comparison {
             bridge,
             datapath,
             upcalls: None,
+            tailored: false,
             pairs: 0,
             seen: BTreeMap::new(),
             _lab: lab,
@@ -83,6 +86,13 @@ impl Comparison {
             Ok(_) => {}
             Err(FlowsError::Pipeline(e)) => return Outcome::Refused(chain(&e)),
             Err(e) => return Outcome::NotLoaded(chain(&e)),
+        }
+        if self.tailored {
+            while self.datapath.tailor_port().unwrap() {}
+            let own = |tap: &&Tap| self.datapath.is_tailored(&tap.name);
+            if self.taps.iter().filter(own).count() == PORTS {
+                *self.seen.entry("tailored".to_owned()).or_default() += 1;
+            }
         }
         self.datapath.flush_fdb(&self.bridge).unwrap();
         let mut interpreter = Interpreter::new(&snapshot(&self.bridge, &self.taps));
@@ -375,14 +385,17 @@ fn snapshot(bridge: &BridgeName, taps: &[Tap]) -> Snapshot {
 }
 
 /// Frames that never reach a program: the kernel drops a tag that isn't followed by a type and
-/// two bytes more when it takes it off.
+/// two bytes more when it takes it off. Neither can it take off a tag before one that is cut.
 fn kernel_refuses(frame: &Frame) -> bool {
     let bytes = &frame.bytes;
-    let tagged = bytes.get(12..14).is_some_and(|tpid| {
-        let tpid = u16::from_be_bytes([tpid[0], tpid[1]]);
-        tpid == TPID_8021Q || tpid == TPID_8021AD
-    });
-    bytes.len() < 14 || tagged && bytes.len() < 20
+    let tag_at = |at: usize| {
+        bytes.get(at..at + 2).is_some_and(|tpid| {
+            let tpid = u16::from_be_bytes([tpid[0], tpid[1]]);
+            tpid == TPID_8021Q || tpid == TPID_8021AD
+        })
+    };
+    let cut = |tags: usize| bytes.len() < 16 + 4 * tags;
+    bytes.len() < 14 || tag_at(12) && (cut(1) || tag_at(16) && cut(2))
 }
 
 fn show(outputs: &[(PortName, Vec<u8>)]) -> String {

@@ -1,6 +1,7 @@
 //! Copies that leave for other programs, NORMAL or another bridge, and frames that came from them.
 
 use aorta_ebpf::{Cond, Label, Reg, Size};
+use aorta_flow::DropReason;
 use aorta_flow::field::FieldId;
 
 use super::site::Site;
@@ -134,5 +135,33 @@ impl Gen<'_> {
         self.count_copies();
         self.a.mov(R8, 0);
         finish(&mut self.a, INDEX, gone);
+    }
+
+    /// R8 = why the packet goes nowhere; goes on at `known`, or behind this. Uses R1.
+    pub(super) fn why_dropped(&mut self, known: Label) {
+        let a = &mut self.a;
+        a.load(Size::W, R8, R7, state::GIVEN_UP);
+        a.sub(R8, 1);
+        a.jump_if(Cond::Sge, R8, 0, known);
+        a.mov(R8, DropReason::TableMiss.index() as i32);
+        a.load(Size::W, R1, R7, state::MISSED);
+        a.jump_if(Cond::Ne, R1, 0, known);
+        a.mov(R8, DropReason::FlowDrop.index() as i32);
+    }
+
+    /// Counts a drop for the reason in R8, at the port that the frame came from.
+    pub(super) fn count_drop(&mut self, uncounted: Label) {
+        let a = &mut self.a;
+        a.jump_if(Cond::Ge, R8, DropReason::ALL.len() as i32, uncounted);
+        if let Some(own) = self.port {
+            lookup_index(a, COUNTERS.id, INDEX, own.facts.port_slot as i32);
+        } else {
+            a.load(Size::W, R1, R7, state::INGRESS);
+            lookup_index(a, COUNTERS.id, INDEX, R1);
+        }
+        a.jump_if(Cond::Eq, R0, 0, uncounted);
+        a.lsh(R8, 3);
+        a.add(R0, R8);
+        count(a, counter::DROPS, 1);
     }
 }

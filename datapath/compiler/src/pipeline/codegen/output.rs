@@ -11,7 +11,7 @@ use super::leaving::NORMAL;
 use super::site::Site;
 use super::{Block, Gen, INDEX, bits, hook, key};
 use crate::abi::{COUNTERS, MAX_PORTS, PORTS, counter, port};
-use crate::emit::{count, count_frame, lookup, lookup_index};
+use crate::emit::{count_frame, lookup, lookup_index};
 use crate::pipeline::Hook;
 use crate::pipeline::commit::{CommitFacts, emit_commit};
 use crate::pipeline::layout::state;
@@ -257,34 +257,6 @@ impl Gen<'_> {
         a.jump_if(Cond::Eq, R0, 0, uncounted);
         count_frame(a, counter::TX_PACKETS, counter::TX_BYTES);
         a.bind(uncounted);
-    }
-
-    /// R8 = why the packet goes nowhere; goes on at `known`, or behind this. Uses R1.
-    pub(super) fn why_dropped(&mut self, known: Label) {
-        let a = &mut self.a;
-        a.load(Size::W, R8, R7, state::GIVEN_UP);
-        a.sub(R8, 1);
-        a.jump_if(Cond::Sge, R8, 0, known);
-        a.mov(R8, DropReason::TableMiss.index() as i32);
-        a.load(Size::W, R1, R7, state::MISSED);
-        a.jump_if(Cond::Ne, R1, 0, known);
-        a.mov(R8, DropReason::FlowDrop.index() as i32);
-    }
-
-    /// Counts a drop for the reason in R8, at the port that the frame came from.
-    pub(super) fn count_drop(&mut self, uncounted: Label) {
-        let a = &mut self.a;
-        a.jump_if(Cond::Ge, R8, DropReason::ALL.len() as i32, uncounted);
-        if let Some(own) = self.port {
-            lookup_index(a, COUNTERS.id, INDEX, own.facts.port_slot as i32);
-        } else {
-            a.load(Size::W, R1, R7, state::INGRESS);
-            lookup_index(a, COUNTERS.id, INDEX, R1);
-        }
-        a.jump_if(Cond::Eq, R0, 0, uncounted);
-        a.lsh(R8, 3);
-        a.add(R0, R8);
-        count(a, counter::DROPS, 1);
     }
 
     /// A copy goes to the port whose slot plus 1 is in R1, or is counted as dropped.

@@ -94,15 +94,17 @@ impl Gen<'_> {
         a.load_map_value(R1, BRIDGE_PORTS, ports::EPOCH);
         a.load(Size::W, R1, R1, 0);
         a.jump_if32(Cond::Ne, R1, form.epoch as i32, superseded);
-        lookup_index(a, STATE.id, INDEX, 0);
-        a.jump_if(Cond::Eq, R0, 0, lost);
-        a.mov(R7, R0);
         lookup_index(a, COUNTERS.id, INDEX, form.facts.port_slot as i32);
         a.jump_if(Cond::Eq, R0, 0, lost);
         a.load(Size::W, R8, CTX, crate::skb::LEN);
         count(a, counter::RX_PACKETS, 1);
         count(a, counter::RX_BYTES, R8);
         frame_length(a);
+        self.front();
+        let a = &mut self.a;
+        lookup_index(a, STATE.id, INDEX, 0);
+        a.jump_if(Cond::Eq, R0, 0, lost);
+        a.mov(R7, R0);
         a.store(Size::W, R7, state::LEN, R8);
         if !self.told_at_once() {
             let a = &mut self.a;

@@ -1,0 +1,272 @@
+//! The first table of a port's own program, for the most frequent frames: compared with the frame's
+//! bytes, without a key, where it is code and nothing follows it. Whatever isn't decided here goes on
+//! as if nothing had been asked: no flow is counted before it is known that its packet leaves.
+
+use aorta_ebpf::{AluOp, Cond, Helper, Label, Reg, Size, Width};
+use aorta_flow::DropReason;
+use aorta_flow::field::EtherType;
+use aorta_packet::{ETH_HEADER_LEN, proto};
+
+use super::in_frame::{Depth, Test, depth_of, ones, tests};
+use super::{Gen, INDEX, hook};
+use crate::abi::{PORTS, port};
+use crate::emit::{CTX, lookup_index};
+use crate::pipeline::Hook;
+use crate::pipeline::maps::{BRIDGE_PORTS, FLOW_STATS, ports, stats};
+use crate::pipeline::record::{MatchWord, Rule};
+use crate::pipeline::shape::Step;
+use crate::skb;
+
+use Reg::{R0, R1, R2, R3, R5, R7, R8, R9};
+
+/// Of IPv4 without options, and of TCP without; UDP's is within.
+const IPV4_LEN: i32 = 20;
+const TRANSPORT_LEN: i32 = 20;
+/// Version and header length.
+const NO_OPTIONS: i32 = 0x45;
+/// More fragments, and the offset, in the fragment word as it is on the wire.
+const FRAGMENT_WORD: i32 = 0x3fff_u16.to_be() as i32;
+/// Bit of `vlan_tci` that says that there is a tag.
+const TAGGED: i32 = 0x1000;
+
+/// What becomes of the packets of a rule.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Drop,
+    Send(u16),
+    /// That isn't decided here.
+    More,
+}
+
+/// A rule of the table that frames from the port can match.
+struct Candidate {
+    tests: Vec<Test>,
+    rule: u32,
+    fate: Fate,
+}
+
+impl Gen<'_> {
+    /// Decides about frames as far as it can, and falls through with those that it can't. R6 is the
+    /// context, R8 the length that flows count, both kept.
+    pub(super) fn front(&mut self) {
+        let Some((depth, candidates, complete)) = self.candidates() else {
+            return;
+        };
+        let [general, send] = ["any_frame", "send"].map(|name| self.a.label(name));
+        self.check_depth(depth, general);
+        let mut hits: Vec<(Label, u32, Fate)> = Vec::new();
+        let mut open = true;
+        for candidate in &candidates {
+            let next = self.a.label("next");
+            for test in &candidate.tests {
+                self.test(test, next);
+            }
+            match candidate.fate {
+                Fate::More => self.a.jump(general),
+                fate => {
+                    let hit = self.a.label("sure_hit");
+                    hits.push((hit, candidate.rule, fate));
+                    self.a.jump(hit);
+                }
+            }
+            self.a.bind(next);
+            if candidate.tests.is_empty() {
+                open = false;
+                break;
+            }
+        }
+        if open {
+            match complete {
+                true => self.drop_at_once(DropReason::TableMiss),
+                false => self.a.jump(general),
+            }
+        }
+        let sends = hits.iter().any(|hit| matches!(hit.2, Fate::Send(_)));
+        for (hit, rule, fate) in hits {
+            self.a.bind(hit);
+            self.sure_hit(rule, fate, send);
+        }
+        if sends {
+            self.a.bind(send);
+            self.send_surely(general);
+        }
+        self.a.bind(general);
+    }
+
+    /// What the first table asks of frames, rule by rule, and whether that is all that it asks; `None`
+    /// if nothing can be decided by that.
+    fn candidates(&self) -> Option<(Depth, Vec<Candidate>, bool)> {
+        let table = self.plan.tables.get(&0).filter(|t| t.image.is_none())?;
+        let mut depth = Depth::Ethernet;
+        let asked: Vec<(Vec<MatchWord>, &Rule)> = table
+            .rules
+            .iter()
+            .filter_map(|rule| Some((self.left_to_ask(&rule.words)?, rule)))
+            .collect();
+        for word in asked.iter().flat_map(|(words, _)| words) {
+            depth = depth.max(depth_of(word.at));
+        }
+        let mut candidates = Vec::new();
+        let mut complete = true;
+        for (words, rule) in asked {
+            let Some(tests) = tests(&words) else {
+                complete = false;
+                break;
+            };
+            let Some(tests) = tests else { continue };
+            let fate = self.fate(rule);
+            candidates.push(Candidate {
+                tests,
+                rule: rule.id.0,
+                fate,
+            });
+        }
+        let decides = candidates.iter().any(|c| c.fate != Fate::More);
+        decides.then_some((depth, candidates, complete))
+    }
+
+    fn fate(&self, rule: &Rule) -> Fate {
+        let own = self.port.map(|port| port.facts.ofport.0);
+        let Some(shape) = self.plan.shapes.get(rule.shape) else {
+            return Fate::More;
+        };
+        if shape.goto.is_some() || !shape.metadata.is_empty() {
+            return Fate::More;
+        }
+        match &shape.steps[..] {
+            [] => Fate::Drop,
+            [Step::Output(number)] => match rule.params.get(usize::from(*number)) {
+                Some(number) if own == Some(*number as u16) => Fate::Drop,
+                Some(number) => Fate::Send(*number as u16),
+                None => Fate::More,
+            },
+            _ => Fate::More,
+        }
+    }
+
+    /// R2 = first byte of a frame of this depth; others go to `general`. Uses R0, R1, R3, R5.
+    fn check_depth(&mut self, depth: Depth, general: Label) {
+        let headers = match depth {
+            Depth::Ethernet => 0,
+            Depth::Ipv4 => IPV4_LEN,
+            Depth::Transport => IPV4_LEN + TRANSPORT_LEN,
+        };
+        let a = &mut self.a;
+        hook::load_frame(a, Hook::Tc, R2, R3);
+        a.mov(R1, R2);
+        a.add(R1, ETH_HEADER_LEN as i32 + headers);
+        a.jump_if(Cond::Gt, R1, R3, general);
+        if depth == Depth::Ethernet {
+            return;
+        }
+        a.load(Size::H, R1, R2, 12);
+        let ipv4 = i32::from(EtherType::IPV4.to_be());
+        a.jump_if(Cond::Ne, R1, ipv4, general);
+        a.load(Size::B, R1, R2, 14);
+        a.jump_if(Cond::Ne, R1, NO_OPTIONS, general);
+        a.load(Size::H, R5, R2, 16);
+        a.be16(R5);
+        a.jump_if(Cond::Lt, R5, headers, general);
+        a.load(Size::W, R0, CTX, skb::LEN);
+        a.sub(R0, ETH_HEADER_LEN as i32);
+        a.jump_if(Cond::Gt, R5, R0, general);
+        a.load(Size::H, R1, R2, 20);
+        a.jump_if(Cond::Set, R1, FRAGMENT_WORD, general);
+        if depth == Depth::Transport {
+            let known = a.label("tcp_or_udp");
+            a.load(Size::B, R1, R2, 23);
+            a.jump_if(Cond::Eq, R1, i32::from(proto::TCP), known);
+            a.jump_if(Cond::Ne, R1, i32::from(proto::UDP), general);
+            a.bind(known);
+        }
+    }
+
+    /// Goes to `next` unless the frame at R2 is so. Uses R1, R3.
+    fn test(&mut self, test: &Test, next: Label) {
+        let a = &mut self.a;
+        match *test {
+            Test::Bytes {
+                at,
+                size: Size::Dw,
+                mask: _,
+                value,
+            } => {
+                a.load(Size::Dw, R1, R2, at);
+                a.load_imm64(R3, value);
+                a.jump_if(Cond::Ne, R1, R3, next);
+            }
+            Test::Bytes {
+                at,
+                size,
+                mask,
+                value,
+            } => {
+                a.load(size, R1, R2, at);
+                if mask != ones(size) {
+                    a.alu(AluOp::And, Width::W32, R1, mask as u32 as i32);
+                }
+                a.jump_if32(Cond::Ne, R1, value as u32 as i32, next);
+            }
+            Test::Tag { mask, value } => {
+                let untagged = a.label("untagged");
+                a.mov(R1, 0);
+                a.load(Size::W, R3, CTX, skb::VLAN_PRESENT);
+                a.jump_if(Cond::Eq, R3, 0, untagged);
+                hook::load_tci(a, R1);
+                a.or(R1, TAGGED);
+                a.bind(untagged);
+                a.alu(AluOp::And, Width::W32, R1, mask as i32);
+                a.jump_if32(Cond::Ne, R1, value as i32, next);
+            }
+        }
+    }
+
+    fn sure_hit(&mut self, rule: u32, fate: Fate, send: Label) {
+        self.a.mov32(R7, rule as i32);
+        match fate {
+            Fate::Send(number) => {
+                let at = ports::slot_of(number);
+                self.a.load_map_value(R1, BRIDGE_PORTS, at);
+                self.a.load(Size::W, R1, R1, 0);
+                self.a.jump(send);
+            }
+            Fate::Drop | Fate::More => {
+                self.count_surely();
+                self.drop_at_once(DropReason::FlowDrop);
+            }
+        }
+    }
+
+    /// Sends the frame to the device of the port whose slot plus 1 is in R1; the rule is in R7.
+    fn send_surely(&mut self, general: Label) {
+        let a = &mut self.a;
+        a.sub(R1, 1);
+        lookup_index(a, PORTS.id, INDEX, R1);
+        a.jump_if(Cond::Eq, R0, 0, general);
+        a.load(Size::W, R9, R0, port::IFINDEX);
+        a.jump_if(Cond::Eq, R9, 0, general);
+        a.load(Size::W, R2, R0, port::MAX_LEN);
+        hook::jump_if_longer(a, R2, general);
+        self.count_sent();
+        self.count_surely();
+        hook::send_last(&mut self.a, R9);
+    }
+
+    /// Counts the packet for the rule in R7. R8, R9 are kept.
+    fn count_surely(&mut self) {
+        let a = &mut self.a;
+        let counted = a.label("counted");
+        lookup_index(a, FLOW_STATS, INDEX, R7);
+        a.jump_if(Cond::Eq, R0, 0, counted);
+        a.mov(R7, R0);
+        a.load(Size::Dw, R1, R7, stats::PACKETS);
+        a.add(R1, 1);
+        a.store(Size::Dw, R7, stats::PACKETS, R1);
+        a.load(Size::Dw, R1, R7, stats::BYTES_SEEN);
+        a.add(R1, R8);
+        a.store(Size::Dw, R7, stats::BYTES_SEEN, R1);
+        a.call(Helper::Jiffies64);
+        a.store(Size::Dw, R7, stats::USED, R0);
+        a.bind(counted);
+    }
+}

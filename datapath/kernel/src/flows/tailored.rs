@@ -1,0 +1,63 @@
+//! Programs of single ports with the tables of their bridge.
+
+use aorta_compiler::FlowEntryFacts;
+
+use super::Flows;
+use super::instance::Surroundings;
+use crate::generation::Generation;
+use crate::loader::{Loaded, Loader};
+use crate::state::State;
+
+/// Programs with more instructions stay one for all ports: what the port's facts spare is little
+/// then.
+const MAX_INSNS: usize = 4096;
+
+/// In which epoch of a bridge it turned out that its tables can't be in programs of single ports.
+pub type Untailored = Option<u32>;
+
+impl Flows {
+    /// The epoch of a bridge: each that begins has other programs.
+    pub fn epoch(&self, slot: u32) -> Option<u32> {
+        let flows = self.bridges.get(&slot)?;
+        Some(flows.own.ports.epoch())
+    }
+
+    /// The epoch for which ports can have programs of their own, as far as it is known.
+    pub fn tailors(&self, slot: u32) -> Option<u32> {
+        let flows = self.bridges.get(&slot).filter(|flows| !flows.spoilt)?;
+        let epoch = flows.own.ports.epoch();
+        (flows.untailored != Some(epoch)).then_some(epoch)
+    }
+
+    /// Loads the program of a port; `None` if the tables of its bridge can't be in one, which is noted.
+    pub fn port_program(
+        &mut self,
+        loader: &mut Loader,
+        (state, generation): (&State, &Generation),
+        entry: &FlowEntryFacts,
+        epoch: u32,
+    ) -> Option<Loaded> {
+        let (Some(flows), Some(shared)) = (self.bridges.get_mut(&entry.bridge_slot), &self.shared)
+        else {
+            return None;
+        };
+        let around = Surroundings {
+            generation,
+            state,
+            shared,
+            stats: &self.stats,
+            own: &flows.own,
+        };
+        let made = flows.instance.pipeline.port_program(entry, epoch);
+        let fits = made.ok().flatten().filter(|p| p.len() <= MAX_INSNS);
+        // One that the kernel refuses isn't needed: the bridge's root does the same.
+        let loaded = fits.and_then(|program| {
+            let fd = |id| flows.instance.map_fd(id, &around);
+            loader.load(&program, fd).ok()
+        });
+        if loaded.is_none() {
+            flows.untailored = Some(epoch);
+        }
+        loaded
+    }
+}
