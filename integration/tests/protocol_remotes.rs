@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use aorta_integration::lab::{Netns, Output, Switch, SwitchOptions, run};
 use common::eventually;
+use common::pki::Pki;
 
 /// A server of the database in a namespace.
 enum Server {
@@ -248,55 +249,6 @@ fn a_manager_that_stays_keeps_its_clients() {
     );
     eventually("the other goes", || server.managers().len() == 2);
     assert!(connected() && !client.has_ended());
-}
-
-/// Key, certificate and CA that ovs-pki makes for two.
-struct Pki(tempfile::TempDir);
-
-impl Pki {
-    fn new() -> Pki {
-        let pki = Pki(tempfile::tempdir().unwrap());
-        for words in ["init", "req+sign sc switch", "req+sign cl switch"] {
-            let dir = pki.0.path();
-            let mut command = Command::new("ovs-pki");
-            command
-                .current_dir(dir)
-                .arg(format!("--dir={}/pki", dir.display()))
-                .arg(format!("--log={}/log", dir.display()))
-                .args(words.split(' '));
-            run(&mut command).unwrap().ok().unwrap();
-        }
-        pki
-    }
-
-    fn path(&self, file: &str) -> String {
-        self.0.path().join(file).display().to_string()
-    }
-
-    fn ca(&self) -> String {
-        self.path("pki/switchca/cacert.pem")
-    }
-
-    /// Options of Open vSwitch's tools.
-    fn options(&self) -> [String; 3] {
-        [
-            format!("--private-key={}", self.path("cl-privkey.pem")),
-            format!("--certificate={}", self.path("cl-cert.pem")),
-            format!("--ca-cert={}", self.ca()),
-        ]
-    }
-
-    fn set_ssl(&self, ca: &str) -> String {
-        let (key, certificate) = (self.path("sc-privkey.pem"), self.path("sc-cert.pem"));
-        format!("set-ssl {key} {certificate} {ca}")
-    }
-
-    /// ovsdb-client with our certificate.
-    fn client(&self, ns: &Netns, words: &[&str]) -> Output {
-        let mut command = ns.command("ovsdb-client");
-        command.arg("--timeout=20").args(self.options());
-        run(command.args(words)).unwrap()
-    }
 }
 
 #[test]

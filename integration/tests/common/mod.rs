@@ -4,6 +4,7 @@
 pub mod client;
 pub mod flows;
 pub mod pair;
+pub mod pki;
 pub mod python;
 pub mod real_switch;
 pub mod reference;
