@@ -7,7 +7,7 @@ mod model;
 mod run;
 
 use aorta_compiler::pipeline::record::{Clause, MatchWord, Rule, RuleId, rank};
-use aorta_compiler::pipeline::template::{Caps, Fit, TableImage, Template};
+use aorta_compiler::pipeline::template::{Caps, Fit, Kill, TableImage, Template};
 use model::{Model, Shape, key_for, rule, tables};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
@@ -82,7 +82,7 @@ proptest! {
         let mut model = Model::of(&rules);
         let mut alive: Vec<Rule> = rules.clone();
         let mut version = 1;
-        let mut dead: Vec<(RuleId, u32)> = Vec::new();
+        let mut dead: Vec<(Kill, u32)> = Vec::new();
         let mut next_id = 10_000;
         for (index, random, what) in more {
             let memory = &mut table.memory;
@@ -92,18 +92,20 @@ proptest! {
             match (what, victim) {
                 (0..=2, Some(victim)) => {
                     let rule = alive.swap_remove(victim);
-                    prop_assert!(image.kill(rule.id, next, memory));
+                    let kill = image.kill(&rule, next, memory);
+                    prop_assert!(kill.is_some());
                     model.kill(rule.id, next);
-                    dead.push((rule.id, next));
+                    dead.push((kill.unwrap(), next));
                 }
                 (3..=5, Some(victim)) => {
                     let mut rule = alive[victim].clone();
+                    let kill = image.kill(&rule, next, memory);
                     rule.shape = random as u32;
-                    prop_assert!(image.kill(rule.id, next, memory));
+                    prop_assert!(kill.is_some());
                     if image.insert(&rule, next, memory) == Fit::InPlace {
                         model.kill(rule.id, next);
                         model.insert(&rule, next);
-                        dead.push((rule.id, next));
+                        dead.push((kill.unwrap(), next));
                         alive[victim] = rule;
                     } else {
                         fits = false;
@@ -137,8 +139,8 @@ proptest! {
             let earlier = dead.first().map_or(version, |(_, died)| died - 1);
             check(&mut table, &model, earlier, &keys)?;
             while dead.len() as u64 > random % 6 {
-                let (rule, _) = dead.remove(0);
-                image.reclaim(rule, &mut table.memory);
+                let (kill, _) = dead.remove(0);
+                image.reclaim(kill, &mut table.memory);
             }
             let earlier = dead.first().map_or(version, |(_, died)| died - 1);
             table.place_slowly(|table| check(table, &model, earlier, &keys[..2]))?;
@@ -235,7 +237,8 @@ fn a_new_prefix_is_whole_before_longer_ones_lead_to_it() {
     assert_eq!(image.template(), Template::Lpm);
     let mut table = Table::new(&image);
     assert_eq!(image.fill(&rules, 0, &mut table.memory), Fit::InPlace);
-    assert!(image.kill(RuleId(101), 1, &mut table.memory));
+    let longer = rules.last().unwrap();
+    assert!(image.kill(longer, 1, &mut table.memory).is_some());
     table.place();
     let between = prefix(102, 16, 0x0a01_0000);
     assert_eq!(image.insert(&between, 2, &mut table.memory), Fit::InPlace);

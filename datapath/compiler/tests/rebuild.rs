@@ -84,9 +84,13 @@ impl Bridge {
     fn rebuild(&mut self, changes: &[Change]) -> Vec<u8> {
         self.version += 1;
         let config = config(self.version);
-        let rebuilt = self
-            .pipeline
-            .rebuild(&self.tables, changes, &mut rule_of, &config);
+        let rebuilt = self.pipeline.rebuild(
+            &self.tables,
+            changes,
+            &mut rule_of,
+            &config,
+            &mut self.memories,
+        );
         self.pipeline = rebuilt.unwrap();
         let mut kept = Vec::new();
         for wanted in self.pipeline.memories() {
@@ -122,29 +126,44 @@ fn memories_of_tables_that_stay_are_kept() {
 }
 
 #[test]
-fn a_table_that_needs_other_code_gets_other_memory() {
+fn a_table_that_needs_other_code_keeps_its_memory() {
     let mut bridge = bridge();
     let (changes, outcome) = bridge.add("table=1,udp,tp_dst=30 actions=output:2,output:3");
     let reason = why(outcome);
     assert!(reason.contains("does what the new one does"), "{reason}");
-    assert_eq!(bridge.rebuild(&changes), [2]);
+    assert_eq!(bridge.rebuild(&changes), [1, 2]);
+    let (_, outcome) = bridge.add("table=1,udp,tp_dst=31 actions=output:4,output:5");
+    assert!(matches!(outcome, Outcome::InPlace { .. }), "{outcome:?}");
 }
 
 #[test]
-fn what_is_not_settled_is_not_kept() {
+fn a_table_gets_other_memory_where_a_flow_doesn_t_fit() {
     let mut bridge = bridge();
+    let set = "set_field:02:00:00:00:00:01->eth_dst,set_field:02:00:00:00:00:02->eth_src";
+    let line = format!("table=1,udp,tp_dst=30 actions={set},output:2");
+    let (changes, outcome) = bridge.add(&line);
+    why(outcome);
+    assert_eq!(bridge.rebuild(&changes), [2], "records have too few places");
+}
+
+#[test]
+fn what_was_retired_before_is_reclaimed_by_the_next_pipeline() {
+    let mut bridge = bridge();
+    let held = |bridge: &Bridge| {
+        let tables = bridge.pipeline.report().tables;
+        tables.iter().find(|t| t.table == 1).map(|t| t.rules)
+    };
     let (_, outcome) = bridge.add("delete_strict table=1,priority=32768,udp,tp_dst=3");
     let Outcome::InPlace { retired } = outcome else {
         panic!("{outcome:?}")
     };
     assert_eq!(retired.records.len(), 1);
     bridge.version += 1;
-    let (changes, _) = bridge.add("in_port=2 actions=output:4");
-    assert_eq!(
-        bridge.rebuild(&changes),
-        [2],
-        "table 1 has a record to reclaim"
-    );
+    let changes = modify(&mut bridge.tables, "in_port=2 actions=output:4");
+    assert_eq!(bridge.rebuild(&changes), [1, 2]);
+    assert_eq!(held(&bridge), Some(20));
+    bridge.pipeline.reclaim(&retired, &mut bridge.memories);
+    assert_eq!(held(&bridge), Some(19));
 }
 
 #[test]

@@ -169,6 +169,56 @@ fn counters_go_on_over_a_restart_and_no_frame_is_lost() {
     assert_eq!(flows.packets(&datapath, 1), 1);
 }
 
+#[test]
+fn a_flow_of_a_large_table_that_counts_anew_does_what_it_was_changed_to() {
+    let others: Vec<String> = (1..=200)
+        .map(|port| format!("udp,tp_src={port},actions=output:2"))
+        .collect();
+    let mut lines: Vec<&str> = others.iter().map(String::as_str).collect();
+    lines.push("cookie=1,in_port=1,actions=output:2");
+    lines.push("udp,tp_src=300,actions=output:3");
+    let (_lab, [a, b, c], mut datapath, mut flows) = switch("fla", &lines);
+    let sent = frame(station(2), station(1));
+    a.send(&sent).unwrap();
+    assert_eq!((b.receive_all().len(), c.receive_all().len()), (1, 0));
+    for (round, to) in [3, 2, 3].into_iter().enumerate() {
+        let reset = format!("modify_strict reset_counts,in_port=1,actions=output:{to}");
+        let applied = flows.change(&mut datapath, &[&reset]);
+        assert!(applied.in_place, "{applied:?}");
+        assert_eq!(flows.packets(&datapath, 1), 0, "round {round}");
+        a.send(&sent).unwrap();
+        let expected = if to == 3 { (0, 1) } else { (1, 0) };
+        assert_eq!((b.receive_all().len(), c.receive_all().len()), expected);
+        assert_eq!(flows.packets(&datapath, 1), 1, "round {round}");
+    }
+}
+
+#[test]
+fn a_new_kind_of_action_keeps_the_memory_of_a_large_table() {
+    let others: Vec<String> = (1..=200)
+        .map(|port| format!("udp,tp_src={port},actions=output:2"))
+        .collect();
+    let mut lines: Vec<&str> = others.iter().map(String::as_str).collect();
+    lines.push("cookie=1,in_port=1,actions=output:2");
+    let (_lab, [a, b, c], mut datapath, mut flows) = switch("flk", &lines);
+    let sent = frame(station(2), station(1));
+    a.send(&sent).unwrap();
+    let sent_to = |b: &lab::Tap, c: &lab::Tap| (b.receive_all().len(), c.receive_all().len());
+    assert_eq!(sent_to(&b, &c), (1, 0));
+    // Each is a shape that there was not before, or goes back to one that was given up.
+    let shapes = ["output:2,output:3", "drop", "output:3,output:2", "output:2"];
+    let expected = [(1, 1), (0, 0), (1, 1), (1, 0)];
+    for (round, (actions, expected)) in shapes.iter().zip(expected).enumerate() {
+        let modify = format!("modify_strict in_port=1,actions={actions}");
+        flows.change(&mut datapath, &[&modify, "delete_strict udp,tp_src=7"]);
+        a.send(&sent).unwrap();
+        assert_eq!(sent_to(&b, &c), expected, "{actions}");
+        assert_eq!(flows.packets(&datapath, 1), 2 + round as u64);
+        let again = flows.change(&mut datapath, &["udp,tp_src=7,actions=output:2"]);
+        assert!(again.in_place, "{again:?}");
+    }
+}
+
 /// Packets of group 1 and of its buckets.
 fn group_packets(datapath: &Datapath, flows: &Flows) -> (u64, Vec<u64>) {
     let groups = datapath.group_stats(&flows.bridge).unwrap();

@@ -1,20 +1,22 @@
 //! Changes of tables, taken over by the memories where the program needn't change.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use aorta_flow::table::{Change, FlowId, TableFlow};
 
-use super::compiled::{Memories, Outcome, Retired};
-use super::plan::Plan;
+use super::compiled::{Memories, Outcome, Retired, RetiredRule};
+use super::memory::Memory;
+use super::plan::{Plan, TablePlan};
 use super::record::{Rule, RuleId};
 use super::rules::plan_flow;
+use super::shapes::Shapes;
 use super::template::Fit;
 use super::usage::fields_of;
 use super::{PipelineConfig, PipelineError, Refusal};
 
-/// One step of a change, for a table in memory.
-enum Step {
-    Kill(u8, RuleId),
+/// One step of a change, for a table in memory. Clauses have no shape of their own.
+pub(super) enum Step {
+    Kill(u8, Box<Rule>),
     Insert(u8, Box<Rule>),
 }
 
@@ -44,9 +46,9 @@ pub fn change(
                 return Ok(rebuild("groups and meters are part of the program"));
             }
         };
-        let gone = gone.map(|entry| going(plan, entry, rule_of(entry.id)));
+        let gone = gone.map(|entry| going(plan, entry));
         let new = new.map(|entry| coming(plan, entry, rule_of(entry.id)));
-        for effect in [gone, new.transpose()?].into_iter().flatten() {
+        for effect in [gone.transpose()?, new.transpose()?].into_iter().flatten() {
             match effect {
                 Effect::None => {}
                 Effect::Step(step) => steps.push(step),
@@ -57,28 +59,35 @@ pub fn change(
     Ok(apply(plan, steps, version, memories))
 }
 
-/// The tables that changes are about.
-pub fn tables_of(changes: &[Change]) -> BTreeSet<u8> {
-    let tables = changes.iter().filter_map(|change| match change {
-        Change::FlowAdded(entry)
-        | Change::FlowRemoved { entry, .. }
-        | Change::FlowReplaced { new: entry, .. } => Some(entry.flow.table),
-        Change::Group { .. } | Change::Meter { .. } => None,
-    });
-    tables.collect()
-}
-
 fn rebuild(why: impl Into<String>) -> Outcome {
     Outcome::Rebuild { why: why.into() }
 }
 
-fn going(plan: &Plan, entry: &TableFlow, id: RuleId) -> Effect {
+fn going(plan: &Plan, entry: &TableFlow) -> Result<Effect, PipelineError> {
     let table = entry.flow.table;
     match plan.tables.get(&table) {
-        None => Effect::None,
-        Some(planned) if planned.image.is_some() => Effect::Step(Step::Kill(table, id)),
-        Some(_) => Effect::Rebuild(format!("table {table} is code")),
+        None => Ok(Effect::None),
+        Some(planned) if planned.image.is_some() => {
+            let rule = leaving(entry, &plan.shapes, &plan.config)?;
+            Ok(Effect::Step(Step::Kill(table, Box::new(rule))))
+        }
+        Some(_) => Ok(Effect::Rebuild(format!("table {table} is code"))),
     }
+}
+
+/// A flow that goes, as the rule that it was.
+pub(super) fn leaving(
+    entry: &TableFlow,
+    shapes: &Shapes,
+    config: &PipelineConfig,
+) -> Result<Rule, PipelineError> {
+    // It is found by what it matches, whatever its number.
+    let planned = plan_flow(entry, RuleId(0)).map_err(|refusal| config.refuse(entry, refusal))?;
+    let shape = shapes.find(&planned.shape).unwrap_or(u32::MAX);
+    Ok(Rule {
+        shape,
+        ..planned.rule
+    })
 }
 
 fn coming(plan: &Plan, entry: &TableFlow, id: RuleId) -> Result<Effect, PipelineError> {
@@ -117,52 +126,73 @@ fn coming(plan: &Plan, entry: &TableFlow, id: RuleId) -> Result<Effect, Pipeline
 
 fn apply(plan: &mut Plan, steps: Vec<Step>, version: u32, memories: &mut dyn Memories) -> Outcome {
     let mut retired = Retired::default();
-    let mut touched = BTreeSet::new();
+    let mut before: BTreeMap<u8, BTreeMap<u32, u32>> = BTreeMap::new();
     for step in steps {
-        if let Err(why) = do_step(plan, step, version, memories, &mut touched, &mut retired) {
-            roll_back(plan, &touched, version, memories);
-            return rebuild(why);
+        let (Step::Kill(number, _) | Step::Insert(number, _)) = step;
+        let done = match (plan.tables.get_mut(&number), memories.memory(number)) {
+            (Some(table), Some(memory)) => {
+                before.entry(number).or_insert_with(|| table.users.clone());
+                do_step(table, step, version, memory, &mut retired)
+            }
+            _ => Err("it has no memory".to_owned()),
+        };
+        if let Err(why) = done {
+            roll_back(plan, before, version, memories);
+            return rebuild(format!("table {number}: {why}"));
         }
     }
     Outcome::InPlace { retired }
 }
 
-fn do_step(
-    plan: &mut Plan,
+/// Does a step for packets of `version` and later, or tells why that can't be.
+pub(super) fn do_step(
+    table: &mut TablePlan,
     step: Step,
     version: u32,
-    memories: &mut dyn Memories,
-    touched: &mut BTreeSet<u8>,
+    memory: &mut dyn Memory,
     retired: &mut Retired,
 ) -> Result<(), String> {
-    let (Step::Kill(table, _) | Step::Insert(table, _)) = step;
-    let missing = || format!("table {table} has no memory");
-    let planned = plan.tables.get_mut(&table).ok_or_else(missing)?;
-    let memory = memories.memory(table).ok_or_else(missing)?;
-    let image = planned.image.as_mut().ok_or_else(missing)?;
-    touched.insert(table);
+    let Some(image) = &mut table.image else {
+        return Err("it has no memory".to_owned());
+    };
     match step {
-        Step::Kill(_, rule) => {
-            if image.kill(rule, version, memory) {
-                retired.records.push((table, rule));
+        Step::Kill(number, rule) => {
+            if let Some(kill) = image.kill(&rule, version, memory) {
+                retired.records.push(RetiredRule {
+                    table: number,
+                    since: table.since,
+                    kill,
+                });
             }
-            Ok(())
+            if rule.clauses.is_empty() {
+                table.uses_no_more(rule.shape);
+            }
         }
         Step::Insert(_, rule) => match image.insert(&rule, version, memory) {
             Fit::InPlace => {
-                planned.words.extend(rule.words.iter().map(|word| word.at));
-                Ok(())
+                table.words.extend(rule.words.iter().map(|word| word.at));
+                if rule.clauses.is_empty() {
+                    table.uses(rule.shape);
+                }
             }
-            Fit::Rebuild(why) => Err(format!("table {table}: {why}")),
+            Fit::Rebuild(why) => return Err(why.to_string()),
         },
     }
+    Ok(())
 }
 
-fn roll_back(plan: &mut Plan, tables: &BTreeSet<u8>, version: u32, memories: &mut dyn Memories) {
-    for table in tables {
-        let planned = plan.tables.get_mut(table);
-        let image = planned.and_then(|planned| planned.image.as_mut());
-        if let (Some(image), Some(memory)) = (image, memories.memory(*table)) {
+fn roll_back(
+    plan: &mut Plan,
+    before: BTreeMap<u8, BTreeMap<u32, u32>>,
+    version: u32,
+    memories: &mut dyn Memories,
+) {
+    for (number, users) in before {
+        let Some(table) = plan.tables.get_mut(&number) else {
+            continue;
+        };
+        table.users = users;
+        if let (Some(image), Some(memory)) = (&mut table.image, memories.memory(number)) {
             image.rollback(version, memory);
         }
     }

@@ -1,6 +1,6 @@
 //! The compiled form of one bridge's tables, and how it follows their changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use aorta_ebpf::{MapId, Program};
 use aorta_flow::BridgeName;
@@ -10,13 +10,14 @@ use aorta_flow::translate::Packet;
 
 use super::change;
 use super::codegen::{self, generate};
+use super::follow::Follow;
 use super::maps::table_memory;
 use super::memory::Memory;
 use super::meters::Places;
-use super::plan::{Plan, TablePlan};
+use super::plan::Plan;
 use super::record::RuleId;
 use super::shapes::Shapes;
-use super::template::Fit;
+use super::template::{Fit, Kill};
 use super::upcall::{self, Copy};
 use super::{PipelineError, Refusal, Report};
 use crate::{FlowEntryFacts, Origin};
@@ -76,8 +77,19 @@ impl<M: Memory> Memories for std::collections::BTreeMap<u8, M> {
 /// used again when no packet of an earlier version is on its way any more.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Retired {
-    /// Tables and rules.
-    pub records: Vec<(u8, RuleId)>,
+    /// One for each rule.
+    pub records: Vec<RetiredRule>,
+}
+
+/// A rule that no packet finds any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RetiredRule {
+    /// Its table.
+    pub table: u8,
+    /// Version for which the memory was planned that it is in.
+    pub since: u32,
+    /// Its records.
+    pub kill: Kill,
 }
 
 /// What a change of the tables asks of the kernel.
@@ -102,8 +114,8 @@ pub struct Pipeline {
     plan: Plan,
     /// Tables whose memories are those of an earlier pipeline.
     kept: BTreeSet<u8>,
-    /// Records of each table that are retired and not reclaimed.
-    retired: BTreeMap<u8, usize>,
+    /// What the changes retired that led to it from an earlier one.
+    retired: Retired,
 }
 
 impl Pipeline {
@@ -121,38 +133,50 @@ impl Pipeline {
         Ok(Pipeline {
             plan,
             kept: BTreeSet::new(),
-            retired: BTreeMap::new(),
+            retired: Retired::default(),
         })
     }
 
     /// Compiles tables that differ by `changes` from those that this pipeline holds. Tables in memory
-    /// that don't change keep their memories, which both pipelines use until one of them goes:
-    /// only the later of the two may be changed from then on.
+    /// keep their memories, which both pipelines use until one of them goes: only the later of the
+    /// two may be changed from then on. What changes in them is written into them for the version of
+    /// `config`, where it fits.
     ///
     /// # Errors
-    /// As [`Pipeline::build`]. Nothing has changed then.
+    /// As [`Pipeline::build`]. The memories may then hold what must never become valid: this
+    /// pipeline goes on for packets, but is not to be changed nor rebuilt any more.
     pub fn rebuild(
         &self,
         tables: &Tables,
         changes: &[Change],
         rule_of: &mut dyn FnMut(FlowId) -> RuleId,
         config: &PipelineConfig,
+        memories: &mut dyn Memories,
     ) -> Result<Pipeline, PipelineError> {
-        let changed = change::tables_of(changes);
-        let keeps = |number: &u8, table: &TablePlan| {
-            let unchanged = !changed.contains(number) && tables.table(*number).is_some();
-            let settled = table.rules.is_empty() && !self.retired.contains_key(number);
-            unchanged && settled && table.image.is_some()
-        };
-        let kept = self.plan.tables.iter().filter(|(n, t)| keeps(n, t));
-        let kept: BTreeSet<u8> = kept.map(|(number, _)| *number).collect();
-        let plan = Plan::renew(&self.plan, &kept, tables, rule_of, config)?;
+        let mut follow = Follow::new(&self.plan, changes, rule_of, config)?;
+        let there = self.plan.tables.iter();
+        let keeps = there.filter(|(number, table)| {
+            let filled = table.image.is_some() && table.rules.is_empty();
+            filled && tables.table(**number).is_some()
+        });
+        for (number, table) in keeps {
+            follow.table(*number, table, memories);
+        }
+        let (kept, shapes, retired) = follow.done();
+        let numbers: BTreeSet<u8> = kept.keys().copied().collect();
+        let plan = Plan::renew(kept, shapes, tables, rule_of, config)?;
         let reachable = &plan.limits.reachable;
         Ok(Pipeline {
-            kept: kept.intersection(reachable).copied().collect(),
+            kept: numbers.intersection(reachable).copied().collect(),
             plan,
-            retired: BTreeMap::new(),
+            retired,
         })
+    }
+
+    /// What [`Pipeline::rebuild`] retired: for [`Pipeline::reclaim`], after a grace period that
+    /// begins when the program is in its place. Empty when it is asked again.
+    pub fn take_retired(&mut self) -> Retired {
+        std::mem::take(&mut self.retired)
     }
 
     /// What it was built with.
@@ -259,13 +283,7 @@ impl Pipeline {
         version: u32,
         memories: &mut dyn Memories,
     ) -> Result<Outcome, PipelineError> {
-        let outcome = change::change(&mut self.plan, changes, rule_of, version, memories)?;
-        if let Outcome::InPlace { retired } = &outcome {
-            for (table, _) in &retired.records {
-                *self.retired.entry(*table).or_default() += 1;
-            }
-        }
-        Ok(outcome)
+        change::change(&mut self.plan, changes, rule_of, version, memories)
     }
 
     /// Actions that send copies to the daemon: the one at the position that an upcall names.
@@ -287,19 +305,17 @@ impl Pipeline {
         &self.plan.extras.places
     }
 
-    /// Makes the places of records free that nobody reads any more.
+    /// Makes the places of records free that nobody reads any more, also of records that were retired
+    /// by the pipeline that this one was [rebuilt](Pipeline::rebuild) from.
     pub fn reclaim(&mut self, retired: &Retired, memories: &mut dyn Memories) {
-        for (table, rule) in &retired.records {
-            if let Some(left) = self.retired.get_mut(table) {
-                *left = left.saturating_sub(1);
-            }
+        for RetiredRule { table, since, kill } in &retired.records {
             let planned = self.plan.tables.get_mut(table);
-            let image = planned.and_then(|planned| planned.image.as_mut());
+            let image = planned.filter(|planned| planned.since == *since);
+            let image = image.and_then(|planned| planned.image.as_mut());
             if let (Some(image), Some(memory)) = (image, memories.memory(*table)) {
-                image.reclaim(*rule, memory);
+                image.reclaim(*kill, memory);
             }
         }
-        self.retired.retain(|_, left| *left > 0);
     }
 
     /// What became of the tables. Takes as much time as [`Pipeline::program`].

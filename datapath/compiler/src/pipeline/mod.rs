@@ -9,6 +9,7 @@ mod compiled;
 pub mod counted;
 mod error;
 mod extras;
+mod follow;
 pub mod layout;
 pub mod leave;
 mod limits;
@@ -26,6 +27,8 @@ pub mod upcall;
 mod usage;
 mod ways;
 
-pub use compiled::{Hook, Memories, Outcome, Pipeline, PipelineConfig, Retired, TableMemory};
+pub use compiled::{
+    Hook, Memories, Outcome, Pipeline, PipelineConfig, Retired, RetiredRule, TableMemory,
+};
 pub use error::{PipelineError, Refusal};
 pub use report::{Report, TableReport};

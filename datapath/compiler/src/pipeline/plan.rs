@@ -28,8 +28,37 @@ pub struct TablePlan {
     pub words: BTreeSet<i16>,
     /// The shapes that they have.
     pub shapes: BTreeSet<u32>,
+    /// How many rules have each shape.
+    pub users: BTreeMap<u32, u32>,
+    /// Version for which the memory was planned.
+    pub since: u32,
     /// Its rules in memory, unless they are code.
     pub image: Option<TableImage>,
+}
+
+impl TablePlan {
+    /// A rule of a shape comes.
+    pub fn uses(&mut self, shape: u32) {
+        *self.users.entry(shape).or_default() += 1;
+    }
+
+    /// A rule of a shape goes.
+    pub fn uses_no_more(&mut self, shape: u32) {
+        if let Some(users) = self.users.get_mut(&shape) {
+            *users = users.saturating_sub(1);
+        }
+    }
+
+    /// Leaves the shapes out that no rule has any more. One stays, for rules that are no more than
+    /// parts of conjunctions.
+    pub fn drop_unused_shapes(&mut self) {
+        let some = self.users.keys().next().copied();
+        self.users.retain(|_, users| *users > 0);
+        if let Some(some) = some.filter(|_| self.users.is_empty()) {
+            self.users.insert(some, 0);
+        }
+        self.shapes = self.users.keys().copied().collect();
+    }
 }
 
 /// Up to this many rules are compared one by one in code.
@@ -81,31 +110,26 @@ impl Plan {
         Ok(plan)
     }
 
-    /// As [`Plan::new`], with the tables of an earlier plan that are `kept` as they are there.
+    /// As [`Plan::new`], with the tables of an earlier plan that are kept as they are, and its
+    /// shapes.
     ///
     /// # Errors
     /// When flows ask for what programs can't do.
     pub fn renew(
-        old: &Plan,
-        kept: &BTreeSet<u8>,
+        kept: BTreeMap<u8, TablePlan>,
+        shapes: Shapes,
         tables: &Tables,
         rule_of: &mut dyn FnMut(FlowId) -> RuleId,
         config: &PipelineConfig,
     ) -> Result<Plan, PipelineError> {
-        let mut plan = Plan::empty(config, old.shapes.clone());
-        for number in 0..=u8::MAX {
-            match old.tables.get(&number).filter(|_| kept.contains(&number)) {
-                Some(table) => {
-                    plan.tables.insert(number, table.clone());
-                }
-                None => {
-                    let flows = tables.table(number).into_iter();
-                    for entry in flows.flat_map(|table| table.entries()) {
-                        plan.add(entry, rule_of)?;
-                    }
-                }
+        let mut plan = Plan::empty(config, shapes);
+        for number in (0..=u8::MAX).filter(|number| !kept.contains_key(number)) {
+            let flows = tables.table(number).into_iter();
+            for entry in flows.flat_map(|table| table.entries()) {
+                plan.add(entry, rule_of)?;
             }
         }
+        plan.tables.extend(kept);
         plan.finish(tables, rule_of)?;
         Ok(plan)
     }
@@ -165,6 +189,7 @@ impl Plan {
         let shape = self.shapes.number(planned.shape, &entry.flow);
         let table = self.tables.entry(entry.flow.table).or_default();
         table.shapes.insert(shape);
+        table.uses(shape);
         let words = planned.rule.words.iter().map(|word| word.at);
         table.words.extend(words);
         table.rules.push(Rule {
@@ -302,6 +327,7 @@ impl Plan {
             let clauses = table.rules.iter().any(|rule| !rule.clauses.is_empty());
             if clauses || table.rules.len() > MAX_CODE_RULES {
                 table.image = Some(TableImage::plan(&table.rules, &caps));
+                table.since = self.config.version;
             }
         }
     }

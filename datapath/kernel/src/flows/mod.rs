@@ -27,7 +27,7 @@ pub use rules::Rules;
 pub use stats::FlowCounters;
 pub use upcalls::{Upcall, Upcalls};
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ use crate::pins::PinDir;
 use crate::state::State;
 use instance::{Instance, Surroundings};
 use ports::BridgePorts;
-use resting::{Resting, RestingPlace, numbers};
+use resting::{RestingPlace, numbers, records};
 use rules::{Numbering, Pool};
 use shared::Shared;
 use stats::FlowStats;
@@ -239,11 +239,7 @@ impl Flows {
         instance.set_version(version);
         flows.version = version;
         let (released, instance) = (numbering.commit(), instance.number);
-        let records = (!retired.records.is_empty()).then_some(Resting::Records {
-            bridge_slot: slot,
-            instance,
-            retired,
-        });
+        let records = records(slot, instance, retired);
         self.resting
             .put(records.into_iter().chain(numbers(released)));
         Ok(None)
@@ -273,12 +269,19 @@ impl Flows {
             seed: RandomState::new().hash_one(slot),
         };
         let mut numbering = Numbering::new(&mut self.pool, &mut rules, changes);
-        self.instances += 1;
+        // Memories that are kept are the same one's: what was retired in them is to be reclaimed.
+        let number = match &instance {
+            Some(old) if keeps => old.number,
+            _ => {
+                self.instances += 1;
+                self.instances
+            }
+        };
         let built = made.and_then(|()| {
             build(
                 kernel,
                 (&mut self.shared, &self.stats, &own),
-                (tables, &config, self.instances),
+                (tables, &config, number),
                 &mut numbering,
                 instance
                     .as_mut()
@@ -290,13 +293,17 @@ impl Flows {
             own.ports.next_epoch();
         }
         let (result, version, instance) = match (built, instance) {
-            (Ok(new), old) => {
-                let there: HashSet<FlowId> = tables.flows().map(|entry| entry.id).collect();
-                let stays = |id: &FlowId| there.contains(id) || group_counts::stays(*id, tables);
-                let released = numbering.commit_only(stays);
+            (Ok(mut new), old) => {
+                let released = match keeps {
+                    true => numbering.commit(),
+                    false => numbering.commit_only(tables),
+                };
                 // What the old instance has in the kernel stays while programs use it.
                 drop(old);
-                self.resting.put(numbers(released));
+                let retired = new.pipeline.take_retired();
+                let records = records(slot, number, retired);
+                self.resting
+                    .put(records.into_iter().chain(numbers(released)));
                 (Ok(new.explained.load_time), config.version, new)
             }
             (Err(error), Some(old)) => {
@@ -374,8 +381,12 @@ fn build(
         numbering.give_all(tables);
     }
     let rule_of = &mut |flow| numbering.rule_of(flow);
-    let pipeline = match &before {
-        Some((old, changes)) => old.pipeline.rebuild(tables, changes, rule_of, config)?,
+    let pipeline = match &mut before {
+        Some((old, changes)) => {
+            let memories = &mut old.memories;
+            let pipeline = &old.pipeline;
+            pipeline.rebuild(tables, changes, rule_of, config, memories)?
+        }
         None => Pipeline::build(tables, rule_of, config)?,
     };
     stats.zero(&numbering.fresh(), numbering.used_below())?;

@@ -70,6 +70,15 @@ impl RestingPlace {
     }
 }
 
+/// Places in memories of an instance of a bridge, if there are some.
+pub fn records(bridge_slot: u32, instance: u64, retired: Retired) -> Option<Resting> {
+    (!retired.records.is_empty()).then_some(Resting::Records {
+        bridge_slot,
+        instance,
+        retired,
+    })
+}
+
 /// Numbers of rules, if there are some.
 pub fn numbers(released: Vec<u32>) -> Option<Resting> {
     (!released.is_empty()).then_some(Resting::Rules(released))

@@ -1,6 +1,6 @@
 //! Numbers of rules: which flow counts where.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use aorta_compiler::pipeline::counted::group_of;
 use aorta_compiler::pipeline::record::RuleId;
@@ -216,10 +216,12 @@ impl<'p> Numbering<'p> {
         released
     }
 
-    /// As [`Numbering::commit`], and flows for which `stays` is false have no number any more.
-    pub fn commit_only(self, stays: impl Fn(&FlowId) -> bool) -> Vec<u32> {
+    /// As [`Numbering::commit`], and what isn't in these tables has no number any more.
+    pub fn commit_only(self, tables: &Tables) -> Vec<u32> {
+        let there: HashSet<FlowId> = tables.flows().map(|entry| entry.id).collect();
+        let stays = |id: FlowId| there.contains(&id) || group_counts::stays(id, tables);
         let all = self.rules.iter();
-        let go: Vec<(FlowId, u32)> = all.filter(|(flow, _)| !stays(flow)).collect();
+        let go: Vec<(FlowId, u32)> = all.filter(|(flow, _)| !stays(*flow)).collect();
         for (flow, _) in &go {
             self.rules.remove(*flow);
         }

@@ -1,14 +1,14 @@
 //! A table's memory as the daemon keeps it.
 
 use super::super::memory::Memory;
-use super::super::record::{NEVER, Rule, RuleId};
+use super::super::record::Rule;
 use super::buckets::{Buckets, NONE};
 use super::clauses::Slots;
 use super::lane::{Pair, Seed, pairs};
 use super::lpm::Lpm;
 use super::slab::{Info, Slab};
 use super::tuple::{RecordLayout, Tuple, header};
-use super::{Caps, Fit, Why, choose};
+use super::{Caps, Fit, Kill, Why, choose};
 use crate::pipeline::record;
 use std::collections::BTreeMap;
 
@@ -117,6 +117,7 @@ impl TableImage {
     /// visible to packets of version `born` and later.
     pub fn fill(&mut self, rules: &[Rule], born: u32, memory: &mut dyn Memory) -> Fit {
         let assigned = std::mem::take(&mut self.assigned);
+        self.slab.expect(rules.len() as u32);
         let place = |(rule, search): (&Rule, &u8)| self.order(rule, *search);
         let mut order: Vec<_> = rules.iter().zip(&assigned).map(place).zip(0..).collect();
         order.sort_unstable();
@@ -158,17 +159,46 @@ impl TableImage {
         fit
     }
 
-    /// Makes a rule invisible to packets of version `died` and later; whether it was visible to
-    /// them. If so, it is to be [reclaimed](Self::reclaim) later.
-    pub fn kill(&mut self, rule: RuleId, died: u32, memory: &mut dyn Memory) -> bool {
-        self.slab.kill(rule, died, memory)
+    /// Makes the rule of this match and rank invisible to packets of version `died` and later;
+    /// `None` if it isn't there. To be [reclaimed](Self::reclaim) later.
+    pub fn kill(&mut self, rule: &Rule, died: u32, memory: &mut dyn Memory) -> Option<Kill> {
+        let records = self.find(rule);
+        let there = !records.is_empty();
+        there.then(|| Kill(self.slab.kill(&records, died, memory)))
     }
 
-    /// Takes out what the earliest [`TableImage::kill`] of this rule made invisible, once no packet
-    /// is under way that may see it.
-    pub fn reclaim(&mut self, rule: RuleId, memory: &mut dyn Memory) {
+    /// The records of a rule that are alive, by match and rank.
+    fn find(&self, rule: &Rule) -> Vec<u32> {
+        let (pairs, clauses) = (pairs(&rule.words), !rule.clauses.is_empty());
+        let in_search = |index: &usize| {
+            let same = |record: &u32| {
+                let info = self.slab.info(*record);
+                info.rank == rule.rank && info.alive && usize::from(info.search) == *index
+            };
+            let found: Vec<u32> = match &self.searches[*index] {
+                Search::Tuple(tuple) if tuple.takes(&pairs, clauses) => {
+                    let bucket = self.buckets.of(tuple.hash(self.seed, &pairs));
+                    let chain = self.buckets.chain(bucket, &self.slab);
+                    chain.filter(same).collect()
+                }
+                Search::Lpm(lpm) if !clauses => {
+                    let prefix = lpm.takes(&pairs).into_iter();
+                    let chain = prefix.flat_map(|prefix| lpm.chain(prefix, &self.slab));
+                    chain.filter(same).collect()
+                }
+                _ => Vec::new(),
+            };
+            (!found.is_empty()).then_some(found)
+        };
+        let found = self.preference.iter().find_map(in_search);
+        found.unwrap_or_default()
+    }
+
+    /// Takes out what a [`TableImage::kill`] made invisible, once no packet is under way that may
+    /// see it.
+    pub fn reclaim(&mut self, kill: Kill, memory: &mut dyn Memory) {
         let mut nodes = Vec::new();
-        for record in self.slab.reclaimed(rule, &mut nodes) {
+        for record in self.slab.reclaimed(kill.0, &mut nodes) {
             self.unlink(record, memory);
         }
         for search in &mut self.searches {
@@ -226,27 +256,24 @@ impl TableImage {
         let pairs = pairs(&rule.words);
         let mut info = Info {
             rank: rule.rank,
-            rule: rule.id,
             next: NONE,
             place: 0,
             key: 0,
-            born,
-            died: NEVER,
-            kill: 0,
-            same: NONE,
             search: 0,
             bit: 0,
+            alive: true,
         };
         match self.place(&pairs, rule, &mut info, meant) {
             Err(why) => return Fit::Rebuild(why),
             Ok(search) => info.search = search as u8,
         }
+        let what = (pairs.as_slice(), rule, born);
         if rule.clauses.is_empty() {
-            self.write(&pairs, rule, &rule.params, info, memory);
+            self.write(what, &rule.params, info, memory);
         } else {
             for clauses in rule.clauses.chunks(self.entries()) {
                 let entries = self.slots.entries(rule, clauses, memory);
-                self.write(&pairs, rule, &entries, info, memory);
+                self.write(what, &entries, info, memory);
             }
         }
         Fit::InPlace
@@ -312,14 +339,13 @@ impl TableImage {
 
     fn write(
         &mut self,
-        pairs: &[Pair],
-        rule: &Rule,
+        (pairs, rule, born): (&[Pair], &Rule, u32),
         params: &[u32],
         info: Info,
         memory: &mut dyn Memory,
     ) {
-        let record = self.slab.take(info);
-        let mut bytes = header(rule, params, info.born, self.layout.stride);
+        let record = self.slab.take(info, born);
+        let mut bytes = header(rule, params, born, self.layout.stride);
         match &mut self.searches[usize::from(info.search)] {
             Search::Tuple(tuple) => {
                 tuple.write(pairs, &mut bytes);
@@ -376,9 +402,8 @@ fn key(hash: u64) -> u32 {
 
 /// How many rules of a tuple that are not on their way out have the same hash.
 fn equal(buckets: &Buckets, slab: &Slab, search: usize, info: &Info) -> u32 {
-    let same = |other: &Info| {
-        usize::from(other.search) == search && other.key == info.key && other.died == NEVER
-    };
+    let same =
+        |other: &Info| usize::from(other.search) == search && other.key == info.key && other.alive;
     let chain = buckets.chain(info.place, slab);
     chain.filter(|record| same(slab.info(*record))).count() as u32
 }

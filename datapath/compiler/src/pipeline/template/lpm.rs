@@ -232,6 +232,14 @@ impl Lpm {
         node
     }
 
+    /// The records of a prefix, by falling rank.
+    pub fn chain<'a>(&self, prefix: Prefix, slab: &'a Slab) -> impl Iterator<Item = u32> + 'a {
+        let node = self.prefixes.get(&prefix);
+        let first = node.map_or(NONE, |node| self.nodes[*node as usize].head);
+        let next = |&record: &u32| Some(slab.info(record).next).filter(|next| *next != NONE);
+        std::iter::successors(Some(first).filter(|first| *first != NONE), next)
+    }
+
     /// Puts a record, which is written already, into its chain and the arrays.
     pub fn link(&mut self, record: u32, slab: &mut Slab, memory: &mut dyn Memory) {
         let (index, rank) = (slab.info(record).place, slab.info(record).rank);

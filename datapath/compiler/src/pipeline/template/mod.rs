@@ -92,6 +92,10 @@ impl Template {
     }
 }
 
+/// Rules that were [killed](TableImage::kill) in an image, until they are reclaimed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kill(u32);
+
 /// Whether a rule went into an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fit {

@@ -1,31 +1,34 @@
 //! The records of a table: their places, which rule is where, and when places are used again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::super::memory::Memory;
-use super::super::record::{DIED, NEVER, RuleId};
-use super::buckets::NONE;
+use super::super::record::{DIED, NEVER};
 
 /// What the daemon knows of a record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Info {
     pub rank: u64,
-    pub rule: RuleId,
     /// The next record of its chain, or [`NONE`].
     pub next: u32,
     /// Bucket, or node of its prefix.
     pub place: u32,
     /// Part of its hash, to tell rules of a tuple with other hashed bits.
     pub key: u32,
-    pub born: u32,
-    pub died: u32,
-    /// Number of the kill, if there was one.
-    pub kill: u32,
-    /// Another record of the same rule, or [`NONE`].
-    pub same: u32,
     pub search: u8,
     /// Bit in its bucket.
     pub bit: u8,
+    /// Not killed.
+    pub alive: bool,
+}
+
+/// What was done for the newest version.
+#[derive(Clone, Debug, Default)]
+struct Newest {
+    version: u32,
+    inserted: Vec<u32>,
+    /// Number of the first kill.
+    first_kill: u32,
 }
 
 /// A record without a chain, on which packets may still stand.
@@ -48,10 +51,10 @@ pub(super) struct Slab {
     infos: Vec<Info>,
     free: Vec<u32>,
     resting: VecDeque<Resting>,
-    rules: HashMap<RuleId, u32>,
+    /// Records that were killed and not reclaimed, each with the number of its kill, ascending.
+    dead: VecDeque<(u32, u32)>,
     kills: u32,
-    /// The newest version that changed something, and the records.
-    newest: (u32, Vec<u32>),
+    newest: Newest,
 }
 
 impl Slab {
@@ -63,9 +66,9 @@ impl Slab {
             infos: Vec::new(),
             free: Vec::new(),
             resting: VecDeque::new(),
-            rules: HashMap::new(),
+            dead: VecDeque::new(),
             kills: 0,
-            newest: (0, Vec::new()),
+            newest: Newest::default(),
         }
     }
 
@@ -102,62 +105,56 @@ impl Slab {
         self.used() + count <= self.capacity
     }
 
-    /// Takes a place. There must be one, see [`Slab::has_room`].
-    pub fn take(&mut self, mut info: Info) -> u32 {
+    /// Makes room for so many records at once, no more.
+    pub fn expect(&mut self, count: u32) {
+        self.infos.reserve_exact(count as usize);
+    }
+
+    /// Takes a place for a record of `version` and later. There must be one, see
+    /// [`Slab::has_room`].
+    pub fn take(&mut self, info: Info, version: u32) -> u32 {
         let record = self.free.pop().unwrap_or(self.infos.len() as u32);
-        info.same = self.rules.insert(info.rule, record).unwrap_or(NONE);
         if record as usize == self.infos.len() {
             self.infos.push(info);
         } else {
             self.infos[record as usize] = info;
         }
-        self.note(info.born, record);
+        self.begin(version);
+        self.newest.inserted.push(record);
         record
     }
 
-    fn note(&mut self, version: u32, record: u32) {
-        if self.newest.0 != version {
-            self.newest = (version, Vec::new());
+    fn begin(&mut self, version: u32) {
+        if self.newest.version != version {
+            self.newest = Newest {
+                version,
+                inserted: Vec::new(),
+                first_kill: self.kills,
+            };
         }
-        self.newest.1.push(record);
     }
 
-    fn records_of(&self, rule: RuleId) -> Vec<u32> {
-        let next = |record: &u32| Some(self.info(*record).same).filter(|next| *next != NONE);
-        std::iter::successors(self.rules.get(&rule).copied(), next).collect()
-    }
-
-    /// Makes the records of a rule invisible to packets of `died` and later; whether there was one
-    /// that was visible.
-    pub fn kill(&mut self, rule: RuleId, died: u32, memory: &mut dyn Memory) -> bool {
-        let records = self.records_of(rule);
-        let alive = records
-            .into_iter()
-            .filter(|record| self.info(*record).died == NEVER);
-        let alive: Vec<u32> = alive.collect();
-        for record in &alive {
-            let kill = self.kills;
-            let info = self.info_mut(*record);
-            (info.died, info.kill) = (died, kill);
+    /// Makes the records of a rule invisible to packets of `died` and later; the number of the kill.
+    pub fn kill(&mut self, records: &[u32], died: u32, memory: &mut dyn Memory) -> u32 {
+        self.begin(died);
+        let kill = self.kills;
+        self.kills += 1;
+        for record in records {
+            self.info_mut(*record).alive = false;
             memory.set_u32(self.offset(*record) + DIED as u32, died);
-            self.note(died, *record);
+            self.dead.push_back((kill, *record));
         }
-        self.kills += u32::from(!alive.is_empty());
-        !alive.is_empty()
+        kill
     }
 
-    /// The records of a rule's earliest kill that is not reclaimed yet, which the caller takes out of
-    /// their chains, with [`Slab::rest`]. What rested before that kill becomes free; the nodes among
-    /// it are put into `nodes`.
-    pub fn reclaimed(&mut self, rule: RuleId, nodes: &mut Vec<u32>) -> Vec<u32> {
-        let dead = self
-            .records_of(rule)
-            .into_iter()
-            .filter(|r| self.info(*r).died != NEVER);
-        let dead: Vec<u32> = dead.collect();
-        let Some(kill) = dead.iter().map(|record| self.info(*record).kill).min() else {
+    /// The records of a kill, which the caller takes out of their chains, with [`Slab::rest`]. What
+    /// rested before that kill becomes free; the nodes among it are put into `nodes`.
+    pub fn reclaimed(&mut self, kill: u32, nodes: &mut Vec<u32>) -> Vec<u32> {
+        let first = self.dead.partition_point(|(other, _)| *other < kill);
+        let end = self.dead.partition_point(|(other, _)| *other <= kill);
+        if first == end {
             return Vec::new();
-        };
+        }
         let rested = self
             .resting
             .partition_point(|resting| resting.after <= kill);
@@ -165,29 +162,12 @@ impl Slab {
             self.free.push(resting.record);
             nodes.extend(resting.node);
         }
-        dead.into_iter()
-            .filter(|record| self.info(*record).kill == kill)
-            .collect()
+        let records = self.dead.drain(first..end);
+        records.map(|(_, record)| record).collect()
     }
 
     /// A record has left its chain, for ever, and so has the node of its prefix if it is given.
     pub fn rest(&mut self, record: u32, node: Option<u32>) {
-        let info = *self.info(record);
-        let first = self.rules.get(&info.rule).copied();
-        if first == Some(record) {
-            match info.same {
-                NONE => drop(self.rules.remove(&info.rule)),
-                same => drop(self.rules.insert(info.rule, same)),
-            }
-        } else {
-            let before = self.records_of(info.rule);
-            if let Some(before) = before
-                .into_iter()
-                .find(|other| self.info(*other).same == record)
-            {
-                self.info_mut(before).same = info.same;
-            }
-        }
         let after = self.kills;
         self.resting.push_back(Resting {
             record,
@@ -199,26 +179,28 @@ impl Slab {
     /// Gives up what was done for `version`: records that were killed live again; those that were
     /// inserted are returned, invisible, to be taken out of their chains and to [`Slab::rest`].
     pub fn rollback(&mut self, version: u32, memory: &mut dyn Memory) -> Vec<u32> {
-        if self.newest.0 != version {
+        if self.newest.version != version {
             return Vec::new();
         }
-        let mut inserted = Vec::new();
-        for record in std::mem::take(&mut self.newest.1) {
-            let born = self.info(record).born;
-            let died = if born == version { version } else { NEVER };
-            self.info_mut(record).died = died;
-            memory.set_u32(self.offset(record) + DIED as u32, died);
-            if born == version {
-                inserted.push(record);
-            }
+        let Newest {
+            inserted,
+            first_kill,
+            ..
+        } = std::mem::take(&mut self.newest);
+        let from = self.dead.partition_point(|(kill, _)| *kill < first_kill);
+        for (_, record) in self.dead.split_off(from) {
+            self.info_mut(record).alive = true;
+            memory.set_u32(self.offset(record) + DIED as u32, NEVER);
         }
-        inserted.sort_unstable();
-        inserted.dedup();
+        for record in &inserted {
+            self.info_mut(*record).alive = false;
+            memory.set_u32(self.offset(*record) + DIED as u32, version);
+        }
         inserted
     }
 
     /// Forgets what was done for the newest version: it can't be rolled back.
     pub fn settle(&mut self) {
-        self.newest = (0, Vec::new());
+        self.newest = Newest::default();
     }
 }
