@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use aorta_integration::lab::{Netns, Output, Switch, SwitchOptions, run};
+use aorta_integration::lab::{Netns, Switch, SwitchOptions, run};
 use common::eventually;
 use common::pki::Pki;
 
