@@ -3,13 +3,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use aorta_api::Counted;
 use aorta_flow::action::Action;
 use aorta_flow::meter::{MeterCount, MeterState};
 use aorta_flow::runs::{Continued, Runs};
-use aorta_flow::table::{Change, FlowId, FlowMod, Modification, TableFlow, Tables};
-use aorta_flow::{Group, Meter, MeterId};
+use aorta_flow::table::{
+    Change, FlowId, FlowMod, Modification, TableError, TableFlow, TableLimit, Tables,
+};
+use aorta_flow::{Flow, FlowStats, Group, Meter, MeterId};
 
 use super::expiry::Timed;
 use super::learned::Learners;
@@ -36,7 +39,8 @@ impl Continued for Ages {
 /// The flow tables of one bridge.
 #[derive(Debug, Default)]
 pub struct BridgeFlows {
-    pub(super) tables: Tables,
+    /// Shared with whoever looks packets up meanwhile.
+    pub(super) tables: Arc<Tables>,
     pub(super) ages: Runs<Ages>,
     timed: Timed,
     learners: Learners,
@@ -62,6 +66,64 @@ impl BridgeFlows {
         &self.tables
     }
 
+    /// The tables as they are now, for whoever looks packets up. They are copied at the next change
+    /// if they are still in use then.
+    pub fn shared(&self) -> Arc<Tables> {
+        Arc::clone(&self.tables)
+    }
+
+    fn change(&mut self) -> &mut Tables {
+        Arc::make_mut(&mut self.tables)
+    }
+
+    /// Has the tables do one modification of several, after which they are to be settled.
+    ///
+    /// # Errors
+    /// If it can't be done; nothing has changed then.
+    pub fn try_one(&mut self, modification: &Modification) -> Result<Vec<Change>, TableError> {
+        self.change().modify(modification)
+    }
+
+    /// Adds what follows from changes by itself: learned flows go with those that learned them.
+    pub fn settle(&mut self, changes: &mut Vec<Change>) {
+        self.learners.follow(Arc::make_mut(&mut self.tables), changes);
+    }
+
+    /// Limits a table, or not any more. Flows that are too many go.
+    pub fn limit(&mut self, table: u8, limit: Option<TableLimit>) -> Vec<Change> {
+        self.change().set_limit(table, limit)
+    }
+
+    /// How long a flow has been there.
+    pub fn age(&self, id: FlowId, now: Moment) -> Duration {
+        Duration::from_millis(now.since_ms(self.ages_of(id, now).created))
+    }
+
+    /// Flows that a selection chooses, with what was counted of them.
+    pub fn records(
+        &self,
+        selection: &FlowMod,
+        counters: &HashMap<FlowId, FlowCounters>,
+        now: Moment,
+    ) -> Vec<(Arc<Flow>, FlowStats)> {
+        let chosen = self.tables.selected(selection).into_iter();
+        let seconds = |ms: u64| u32::try_from(ms / 1000).unwrap_or(u32::MAX);
+        let record = |entry: TableFlow| {
+            let ages = self.ages_of(entry.id, now);
+            let counted = counters.get(&entry.id).copied().unwrap_or_default();
+            let used = counted.used.unwrap_or(ages.created).max(ages.created);
+            let stats = FlowStats {
+                duration: Duration::from_millis(now.since_ms(ages.created)),
+                n_packets: counted.packets,
+                n_bytes: counted.bytes,
+                idle_age_s: Some(seconds(now.since_ms(used))),
+                hard_age_s: Some(seconds(now.since_ms(ages.modified))),
+            };
+            (entry.flow, stats)
+        };
+        chosen.map(record).collect()
+    }
+
     /// Has the tables do modifications.
     ///
     /// # Errors
@@ -74,11 +136,11 @@ impl BridgeFlows {
     ) -> Result<Pending, FlowError> {
         let mut pending = Pending::default();
         for (index, modification) in modifications.iter().enumerate() {
-            match self.tables.modify(modification) {
+            match self.change().modify(modification) {
                 Ok(changes) => pending.changes.extend(changes),
                 Err(error) => {
                     if atomic == Atomic::Yes {
-                        self.tables.revert(&pending.changes);
+                        self.change().revert(&pending.changes);
                         pending.changes.clear();
                     }
                     let changed = pending.changes.len() as u64;
@@ -95,13 +157,13 @@ impl BridgeFlows {
                 }
             }
         }
-        self.learners.follow(&mut self.tables, &mut pending.changes);
+        self.settle(&mut pending.changes);
         Ok(pending)
     }
 
     /// Takes changes back, which must be the last ones.
     pub fn revert(&mut self, changes: &[Change]) {
-        self.tables.revert(changes);
+        self.change().revert(changes);
     }
 
     /// Makes changes last.
@@ -146,18 +208,18 @@ impl BridgeFlows {
         let mut added = Vec::with_capacity(restored.flows.len());
         for (entry, ages, rule) in restored.flows {
             rules.extend(rule.map(|rule| (entry.id, rule)));
-            let entry = flows.tables.restore_flow(entry);
+            let entry = flows.change().restore_flow(entry);
             flows.follow(&entry, ages.created, ages.modified);
             added.push(Change::FlowAdded(entry));
         }
         flows.learners.commit(&added);
         for (group, since) in restored.groups {
             flows.groups_since.insert(group.id, since);
-            flows.tables.restore_group(group);
+            flows.change().restore_group(group);
         }
         for (meter, since) in restored.meters {
             flows.meters_since.insert(meter.id, since);
-            flows.tables.restore_meter(meter);
+            flows.change().restore_meter(meter);
         }
         (flows, rules)
     }
@@ -315,9 +377,9 @@ impl BridgeFlows {
     pub fn prepare_expiry(&mut self, now: Moment) -> Pending {
         let mut pending = Pending::default();
         for (entry, reason) in self.timed.over(now) {
-            pending.changes.extend(self.tables.expire(&entry, reason));
+            pending.changes.extend(self.change().expire(&entry, reason));
         }
-        self.learners.follow(&mut self.tables, &mut pending.changes);
+        self.settle(&mut pending.changes);
         pending
     }
 

@@ -13,6 +13,7 @@
 pub mod connections;
 mod order;
 mod outbox;
+pub mod state;
 
 pub use order::{Batch, ConnId, Connected, Incoming, Kind, Order, Quote};
 pub use outbox::{Cause, Outbox, Outgoing, Spool};

@@ -14,6 +14,7 @@ mod status;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aorta_flow::{BridgeName, PortName, Snapshot};

@@ -1,0 +1,15 @@
+//! What the switch's task knows of connections and bridges for OpenFlow. Pure.
+
+mod bridge;
+mod bundle;
+mod connection;
+pub mod continuation;
+mod monitor;
+pub mod port;
+pub mod table;
+mod tlv;
+
+pub use bridge::BridgeState;
+pub use bundle::{Bundle, Controlled, Entry};
+pub use connection::{Connection, Unasked};
+pub use monitor::{Monitor, Origin, full, updates};
