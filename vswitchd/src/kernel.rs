@@ -49,7 +49,6 @@ pub struct KernelDatapath {
     tailor_at: Option<Moment>,
     /// Devices of the ports that frames can be sent by.
     devices: HashMap<PortName, IfIndex>,
-    #[allow(dead_code)]
     /// Sends frames, once there was one.
     sender: Option<FrameSender>,
 }

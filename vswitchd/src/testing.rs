@@ -211,6 +211,7 @@ impl Effects for FakeHost {
             }),
             Effect::SetMtu(device, mtu) => self.change(device, |link| link.mtu = *mtu),
             Effect::SetMac(device, mac) => self.change(device, |link| link.mac = Some(*mac)),
+            Effect::SetUp(device, up) => self.change(device, |link| link.up = *up),
             Effect::BeginPromisc(device) => self.change(device, |link| link.promisc = true),
             Effect::EndPromisc(_, None) | Effect::MakeDummy(..) | Effect::DropDummy(_) => {
                 Vec::new()
@@ -251,7 +252,6 @@ pub struct FakeDatapath {
     pub meters: BTreeMap<MeterId, MeterState>,
     /// What packets ask for.
     pub upcalls: Vec<Upcall>,
-    #[allow(dead_code)]
     /// Frames that were sent.
     pub sent: Vec<Output>,
     /// Bridges whose addresses were forgotten.

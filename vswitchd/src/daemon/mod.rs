@@ -361,7 +361,7 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
             | Request::FixStation { .. }
             | Request::Datapath(_)) => self.answer_about_datapath(request),
             Request::Flows(bridge, request) => self.switch.answer_flows(&bridge, request),
-            Request::OpenFlow(order) => self.switch.openflow(order),
+            Request::OpenFlow(order) => self.switch.openflow(order).await,
             Request::CleanUp(to) => {
                 let result = self.clean_up().await;
                 drop(to.send(result.map_err(|error| crate::errors::line(&error))));

@@ -86,7 +86,8 @@ impl BridgeFlows {
 
     /// Adds what follows from changes by itself: learned flows go with those that learned them.
     pub fn settle(&mut self, changes: &mut Vec<Change>) {
-        self.learners.follow(Arc::make_mut(&mut self.tables), changes);
+        self.learners
+            .follow(Arc::make_mut(&mut self.tables), changes);
     }
 
     /// Limits a table, or not any more. Flows that are too many go.
@@ -407,7 +408,7 @@ impl BridgeFlows {
             flows.find(|entry| entry.id == id).cloned()
         };
         let entry = timed.or_else(among_all)?;
-        let change = self.tables.shorten(&entry, to.0, to.1)?;
+        let change = self.change().shorten(&entry, to.0, to.1)?;
         if let Change::FlowReplaced { new, .. } = &change {
             let modified = self.ages_of(id, now).modified;
             self.timed.shorten(new, modified);

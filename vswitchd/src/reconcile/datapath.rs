@@ -62,6 +62,15 @@ pub struct FlowCounters {
     pub used: Option<Moment>,
 }
 
+impl FlowCounters {
+    /// Adds what others did.
+    pub fn add(&mut self, other: &FlowCounters) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.used = self.used.max(other.used);
+    }
+}
+
 /// What packets did to one group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GroupCounters {
@@ -202,7 +211,6 @@ pub trait Datapath: Send {
     /// What packets have asked for since the last call, in order.
     fn take_upcalls(&mut self) -> Vec<Upcall>;
 
-    #[allow(dead_code)]
     /// Sends frames by ports with devices, in order. One that its device doesn't take is lost.
     fn send(&mut self, frames: &[Output]);
 

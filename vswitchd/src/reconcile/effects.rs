@@ -115,6 +115,10 @@ impl Effects for HostDevices {
                 self.netdevs.set_mac(device, *mac).await?;
                 self.changed(device).await
             }
+            Effect::SetUp(device, up) => {
+                self.netdevs.set_up(device, *up).await?;
+                self.changed(device).await
+            }
             Effect::BeginPromisc(device) => {
                 // Remembered first: after a crash, better one flag too many cleared than left.
                 self.promisc.add(&device.name)?;

@@ -36,6 +36,8 @@ pub enum Effect {
     DropDummy(String),
     /// Make a device in memory, or change it.
     MakeDummy(String, Dummy),
+    /// Set a device up or down, because a controller asks for it. No plan has it.
+    SetUp(DeviceRef, bool),
 }
 
 impl fmt::Display for Effect {
@@ -56,6 +58,8 @@ impl fmt::Display for Effect {
             Effect::BeginPromisc(device) => write!(f, "{}: made promiscuous", device.name),
             Effect::DropDummy(name) => write!(f, "{name}: removed from memory"),
             Effect::MakeDummy(name, _) => write!(f, "{name}: made in memory"),
+            Effect::SetUp(device, true) => write!(f, "{}: set up", device.name),
+            Effect::SetUp(device, false) => write!(f, "{}: set down", device.name),
         }
     }
 }
@@ -72,6 +76,7 @@ impl Effect {
             | Effect::Mark(device, _)
             | Effect::SetMtu(device, _)
             | Effect::SetMac(device, _)
+            | Effect::SetUp(device, _)
             | Effect::BeginPromisc(device) => device.ifindex == ifindex,
         }
     }

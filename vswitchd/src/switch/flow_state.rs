@@ -1,9 +1,9 @@
 //! The flow tables of one bridge, as the switch keeps them beside the datapath's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aorta_flow::action::{Action, Instructions};
-use aorta_flow::table::{Change, FlowMod, GroupMod, Modification};
+use aorta_flow::table::{Change, FlowId, FlowMod, GroupMod, Modification};
 use aorta_flow::text::Command;
 use aorta_flow::{BridgeName, Flow, Learned, OfPort};
 use tracing::{debug, warn};
@@ -11,7 +11,8 @@ use tracing::{debug, warn};
 use crate::clock;
 use crate::control::Atomic;
 use crate::ofproto::{self, BridgeFlows, FlowError, Moment};
-use crate::reconcile::{Datapath, DatapathError};
+use crate::reconcile::{Datapath, DatapathError, FlowCounters};
+
 /// The flow tables of one bridge, and what the switch knows of them.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
@@ -27,6 +28,8 @@ pub(super) struct Flows {
     pub(super) given: bool,
     /// Why it hasn't.
     pub(super) problem: Option<String>,
+    /// What flows did with packets of controllers, which the datapath doesn't see.
+    pub(super) sent: HashMap<FlowId, FlowCounters>,
 }
 
 type Answer<T> = Result<T, FlowError>;
@@ -119,6 +122,7 @@ impl Flows {
         if changes.is_empty() {
             return Ok(());
         }
+        self.forget_sent(changes);
         if self.failing_open {
             self.tables.commit(changes, clock::now());
             return Ok(());
@@ -157,20 +161,22 @@ impl Flows {
         Ok(changes)
     }
 
-    pub(super) fn expire<D: Datapath>(
-        &mut self,
-        name: &BridgeName,
-        datapath: &mut D,
-        now: Moment,
-    ) -> Answer<Vec<Change>> {
-        if self.tables.expiry_needs_counters(now) {
-            let counters = datapath.flow_counters(name);
-            let counters = counters.map_err(|DatapathError(why)| FlowError::Datapath(why))?;
-            self.tables.take_counters(&counters);
+    /// Forgets what flows did that are gone or count anew.
+    fn forget_sent(&mut self, changes: &[Change]) {
+        if self.sent.is_empty() {
+            return;
         }
-        let pending = self.tables.prepare_expiry(now);
-        self.install(name, &pending.changes, datapath)?;
-        Ok(pending.changes)
+        for change in changes {
+            match change {
+                Change::FlowRemoved { entry, .. }
+                | Change::FlowReplaced {
+                    new: entry,
+                    reset_counts: true,
+                    ..
+                } => drop(self.sent.remove(&entry.id)),
+                _ => {}
+            }
+        }
     }
 }
 

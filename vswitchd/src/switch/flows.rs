@@ -9,6 +9,7 @@ use aorta_flow::{Attachment, Flow, Interpreter, Learned, MeterId, OfPort, Port};
 use aorta_packet::Vid;
 
 use super::flow_state::everything;
+use super::openflow::{Asked, Gone};
 use super::*;
 use crate::clock;
 use crate::config::DesiredBridge;
@@ -68,7 +69,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             self.journal.rewrite(&all);
         }
         for (name, changes) in begun {
-            self.remember(&name, &changes);
+            self.follow_changes(&name, &changes, &Asked::otherwise(), &Gone::new());
         }
     }
 
@@ -90,7 +91,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     }
 
     /// Has the journal remember changes that were made.
-    fn remember(&mut self, name: &BridgeName, changes: &[Change]) {
+    pub(super) fn remember(&mut self, name: &BridgeName, changes: &[Change]) {
         let Some(flows) = self.flows.get(name).filter(|_| !changes.is_empty()) else {
             return;
         };
@@ -113,7 +114,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         }
         let changes = flows.fail_open(open, clock::now());
         flows.give(name, &mut self.datapath);
-        self.remember(name, &changes);
+        self.follow_changes(name, &changes, &Asked::otherwise(), &Gone::new());
     }
 
     /// How many flows a bridge has.
@@ -173,11 +174,14 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         modifications: &[Modification],
         atomic: Atomic,
     ) -> Answer<Pending> {
-        let flows = self.flows.get_mut(name);
-        let flows = flows.ok_or_else(|| FlowError::NoBridge(name.to_string()))?;
+        self.mirror = None;
+        let missing = || FlowError::NoBridge(name.to_string());
+        let flows = self.flows.get_mut(name).ok_or_else(missing)?;
         let pending = flows.tables.prepare(modifications, atomic)?;
+        let gone = self.of_gone(name, &pending.changes);
+        let flows = self.flows.get_mut(name).ok_or_else(missing)?;
         flows.install(name, &pending.changes, &mut self.datapath)?;
-        self.remember(name, &pending.changes);
+        self.follow_changes(name, &pending.changes, &Asked::otherwise(), &gone);
         Ok(pending)
     }
 
@@ -245,9 +249,18 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         Ok(flows.dump(selection, &counters, place, clock::now()))
     }
 
-    fn counters_of(&self, name: &BridgeName) -> Answer<HashMap<FlowId, FlowCounters>> {
+    pub(super) fn counters_of(&self, name: &BridgeName) -> Answer<HashMap<FlowId, FlowCounters>> {
         let counters = self.datapath.flow_counters(name);
-        counters.map_err(|DatapathError(why)| FlowError::Datapath(why))
+        let mut counters = counters.map_err(|DatapathError(why)| FlowError::Datapath(why))?;
+        let sent = self
+            .flows
+            .get(name)
+            .into_iter()
+            .flat_map(|flows| &flows.sent);
+        for (id, sent) in sent {
+            counters.entry(*id).or_default().add(sent);
+        }
+        Ok(counters)
     }
 
     fn dump_groups(&self, name: &BridgeName, group: Option<u32>) -> Answer<Vec<GroupDumped>> {
@@ -325,6 +338,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
 
     /// Shortens timeouts of flows whose connections end.
     fn shorten_timeouts(&mut self, ended: &[Shorten]) {
+        if !ended.is_empty() {
+            self.mirror = None;
+        }
         let now = clock::now();
         let mut changes: BTreeMap<&BridgeName, Vec<Change>> = BTreeMap::new();
         for it in ended {
@@ -342,6 +358,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
 
     /// Makes the flows that packets ask for, all of a bridge at once.
     pub(super) fn learn_flows(&mut self, learned: Vec<Learned>) {
+        if !learned.is_empty() {
+            self.mirror = None;
+        }
         let now = clock::now();
         let mut asked: BTreeMap<BridgeName, Vec<Learned>> = BTreeMap::new();
         for learned in learned {
@@ -356,7 +375,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 continue;
             };
             match flows.learn(&name, &asked, &mut self.datapath, now) {
-                Ok(changes) => self.remember(&name, &changes),
+                Ok(changes) => {
+                    self.follow_changes(&name, &changes, &Asked::otherwise(), &Gone::new());
+                }
                 Err(error) => warn!("{name}: flows can't be learned: {error}"),
             }
         }
@@ -372,30 +393,45 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         self.datapath.upkeep();
     }
 
-    /// When a flow's time may be over; never if no flow has a timeout.
+    /// When a flow's time may be over, or a connection's bundle has waited for too long; never if
+    /// there is no such thing.
     pub fn next_expiry(&self) -> Option<Moment> {
         let all = self.flows.values();
-        all.filter_map(|flows| flows.tables.next_expiry()).min()
+        let flows = all.filter_map(|flows| flows.tables.next_expiry()).min();
+        flows.into_iter().chain(self.next_openflow()).min()
     }
 
     /// Removes the flows whose time is over.
     pub fn expire_flows(&mut self) {
         let now = clock::now();
-        let mut expired = Vec::new();
-        for (name, flows) in &mut self.flows {
-            if flows.tables.next_expiry().is_none_or(|next| next > now) {
-                continue;
-            }
-            match flows.expire(name, &mut self.datapath, now) {
-                Ok(changes) => expired.push((name.clone(), changes)),
-                Err(error) => {
-                    warn!("{name}: flows whose time is over stay for now: {error}");
+        let due = |flows: &Flows| flows.tables.next_expiry().is_some_and(|next| next <= now);
+        let names = self.flows.iter().filter(|(_, flows)| due(flows));
+        let names: Vec<BridgeName> = names.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            if let Err(error) = self.expire(&name, now) {
+                warn!("{name}: flows whose time is over stay for now: {error}");
+                if let Some(flows) = self.flows.get_mut(&name) {
                     flows.tables.look_again(now);
                 }
             }
         }
-        for (name, changes) in expired {
-            self.remember(&name, &changes);
+        self.look_after_openflow();
+    }
+
+    fn expire(&mut self, name: &BridgeName, now: Moment) -> Answer<()> {
+        self.mirror = None;
+        let needs_counters = self.bridge_flows(name)?.expiry_needs_counters(now);
+        let counters = needs_counters.then(|| self.counters_of(name)).transpose()?;
+        let missing = || FlowError::NoBridge(name.to_string());
+        let flows = self.flows.get_mut(name).ok_or_else(missing)?;
+        if let Some(counters) = counters {
+            flows.tables.take_counters(&counters);
         }
+        let pending = flows.tables.prepare_expiry(now);
+        let gone = self.of_gone(name, &pending.changes);
+        let flows = self.flows.get_mut(name).ok_or_else(missing)?;
+        flows.install(name, &pending.changes, &mut self.datapath)?;
+        self.follow_changes(name, &pending.changes, &Asked::otherwise(), &gone);
+        Ok(())
     }
 }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aorta_flow::{BridgeName, PortName, Snapshot};
+use aorta_flow::{BridgeName, Output, PortName, Snapshot};
 use aorta_kernel::netdev::{Link, LinkBatch, LinkEvent};
 use aorta_ovsdb::{Row, Uuid};
 use tracing::{info, warn};
@@ -32,6 +32,7 @@ use crate::reconcile::{
 use crate::writeback::RowUpdate;
 
 use flow_state::Flows;
+use openflow::{Mirror, OpenFlow};
 use publish::Published;
 #[cfg(test)]
 pub use report::BridgeReport;
@@ -60,6 +61,12 @@ pub struct Switch<E, D> {
     interest: HashSet<String>,
     /// Flow tables of the bridges.
     flows: BTreeMap<BridgeName, Flows>,
+    /// Connections of OpenFlow.
+    openflow: OpenFlow,
+    /// The switch as packets of controllers find it, unless something has changed.
+    mirror: Option<Mirror>,
+    /// Frames of controllers that are to be sent.
+    frames: Vec<Output>,
     journal: Journal,
     /// Flow tables of before the daemon's start, of bridges that have not been seen yet.
     restored: Restored,
@@ -81,6 +88,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             published: Published::default(),
             interest: HashSet::new(),
             flows: BTreeMap::new(),
+            openflow: OpenFlow::default(),
+            mirror: None,
+            frames: Vec::new(),
             journal: Journal::default(),
             restored: Restored::new(),
         }
@@ -241,6 +251,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         settle(&self.desired, &mut self.actual, &mut self.effects).await;
         self.follow_bridges();
         self.apply();
+        self.tell_ports();
         self.publish()
     }
 
@@ -250,6 +261,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         if snapshot == self.applied && !retry && self.published.complete() {
             return;
         }
+        self.mirror = None;
         match self.datapath.apply(&snapshot) {
             Ok(hooks) => {
                 for (port, why) in &hooks.failed {

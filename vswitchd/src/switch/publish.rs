@@ -274,7 +274,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     }
 
     /// Counters of the datapath, if a port has no others.
-    fn patch_counters(&self) -> BTreeMap<PortName, crate::reconcile::Counters> {
+    pub(super) fn patch_counters(&self) -> BTreeMap<PortName, crate::reconcile::Counters> {
         let mut ports = self.desired.bridges.iter().flat_map(|b| &b.ports);
         if !ports.any(|port| matches!(port.wanted, Wanted::Patch { .. })) {
             return BTreeMap::new();

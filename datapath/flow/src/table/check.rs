@@ -1,9 +1,12 @@
 //! Whether a flow's actions make sense for the packets that it matches.
 
 use super::{TableError, Tables};
-use crate::action::{Action, LearnSpec};
+use std::sync::Arc;
+
+use crate::action::{Action, Instructions, LearnSpec};
 use crate::field::{FieldId, Prereq, VLAN_PRESENT};
-use crate::{Flow, Match, MatchError, MeterId, OfPort};
+use crate::translate::Packet;
+use crate::{Flow, Match, MatchError, MeterId, OfPort, PacketOut};
 
 /// VLAN tags that a packet can have.
 const MAX_VLAN_TAGS: u32 = 2;
@@ -13,6 +16,38 @@ impl Tables {
     pub(super) fn check(&self, flow: &Flow) -> Result<(), TableError> {
         check_alone(flow)?;
         self.check_references(flow)
+    }
+
+    /// Refuses actions that can't be done with a packet that a controller sends.
+    ///
+    /// # Errors
+    /// With the first that can't be done.
+    pub fn check_sent(&self, sent: &PacketOut) -> Result<(), TableError> {
+        let mut matching = Match::default();
+        if let Ok(packet) = Packet::from_frame(&sent.frame, sent.in_port) {
+            for field in [
+                FieldId::ETH_TYPE,
+                FieldId::VLAN_TCI,
+                FieldId::NW_PROTO,
+                FieldId::TCP_SRC,
+                FieldId::TCP_DST,
+            ] {
+                let prereq = field.field().prereq;
+                let ports = [FieldId::TCP_SRC, FieldId::TCP_DST].contains(&field);
+                if packet.has(prereq) || (ports && packet.has(Prereq::Icmpv6)) {
+                    // A key has no value that its field can't have.
+                    let _ = matching.set(field, packet.key.get(field));
+                }
+            }
+        }
+        let to_tables = |action: &&Action| **action == Action::Output(OfPort::TABLE);
+        let actions = sent.actions.iter().filter(|action| !to_tables(action));
+        let flow = Flow {
+            matching,
+            instructions: Arc::new(Instructions::apply(actions.cloned().collect())),
+            ..Flow::default()
+        };
+        self.check(&flow)
     }
 
     fn check_references(&self, flow: &Flow) -> Result<(), TableError> {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::identity::Identities;
@@ -55,6 +56,23 @@ impl FlowTable {
     pub fn exact(&self, priority: u16, matching: &Match) -> Option<&TableFlow> {
         let id = self.exact.get(priority, matching)?;
         self.order.get(&(Reverse(priority), id))
+    }
+
+    /// The flow of a number. Costs a lookup for each priority that there is.
+    pub fn entry(&self, id: FlowId) -> Option<&TableFlow> {
+        let mut next = self.order.keys().next().map(|(priority, _)| *priority);
+        while let Some(priority) = next {
+            if let Some(entry) = self.order.get(&(priority, id)) {
+                return Some(entry);
+            }
+            let behind = (
+                Bound::Excluded((priority, FlowId(u64::MAX))),
+                Bound::Unbounded,
+            );
+            let behind = self.order.range(behind).next();
+            next = behind.map(|((priority, _), _)| *priority);
+        }
+        None
     }
 
     /// A flow of this priority that matches some packet which `matching` matches too.

@@ -147,8 +147,10 @@ impl Connection {
 
     /// Forgets the bundles that have waited for too long, and says so.
     pub fn time_out(&mut self, now: Moment) {
-        let over = |bundle: &Bundle| bundle.used + IDLE <= now;
-        let gone: Vec<(u32, Bundle)> = self.bundles.extract_if(.., |_, b| over(b)).collect();
+        let bundles = std::mem::take(&mut self.bundles);
+        let over = |(_, bundle): &(u32, Bundle)| bundle.used + IDLE <= now;
+        let (gone, waiting): (Vec<_>, Vec<_>) = bundles.into_iter().partition(over);
+        self.bundles = waiting.into_iter().collect();
         for (_, bundle) in gone {
             let (xid, quote) = &bundle.opened;
             self.refuse(*xid, quote, ErrorCode::OFPBFC_TIMEOUT);

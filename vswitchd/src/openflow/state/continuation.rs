@@ -14,7 +14,10 @@ use aorta_openflow::{Context, Envelope, Message, Version, decode, encode};
 pub fn remaining(instructions: &Instructions, paused_by: &Controller) -> Vec<Action> {
     let pauses = |action: &Action| matches!(action, Action::Controller(how) if **how == *paused_by);
     let apply = &instructions.apply;
-    let behind = apply.iter().position(pauses).map_or(apply.len(), |at| at + 1);
+    let behind = apply
+        .iter()
+        .position(pauses)
+        .map_or(apply.len(), |at| at + 1);
     let mut left = apply[behind..].to_vec();
     if let Some((value, mask)) = instructions.write_metadata {
         left.push(Action::SetField {

@@ -55,7 +55,7 @@ impl TableSettings {
             }
             if let Some(vacancy) = change.vacancy {
                 let free = free_percent(tables, table);
-                setting.vacancy = vacancy.enabled.then(|| Watch {
+                setting.vacancy = vacancy.enabled.then_some(Watch {
                     down_percent: vacancy.down_percent,
                     up_percent: vacancy.up_percent,
                     next: match free < vacancy.up_percent {

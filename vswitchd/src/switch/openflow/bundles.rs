@@ -57,9 +57,11 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                     changes.push((entry.xid, modification));
                     of_change.push(at);
                 }
-                Err(Message::PortMod(port_mod)) => others.push((at, Other::Port(port_mod))),
-                Err(Message::PacketOut(packet)) => others.push((at, Other::Packet(packet))),
-                Err(_) => return Err(ErrorCode::OFPBFC_MSG_UNSUP),
+                Err(message) => match *message {
+                    Message::PortMod(port_mod) => others.push((at, Other::Port(port_mod))),
+                    Message::PacketOut(packet) => others.push((at, Other::Packet(packet))),
+                    _ => return Err(ErrorCode::OFPBFC_MSG_UNSUP),
+                },
             }
         }
         let failed = |at: usize, error: ErrorCode| {

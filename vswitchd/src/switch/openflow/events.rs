@@ -3,9 +3,7 @@
 use aorta_flow::FlowFlags;
 use aorta_flow::table::{Change, FlowId, Modification, RemovedReason, TableFlow};
 use aorta_openflow::Message;
-use aorta_openflow::message::{
-    FlowRemoved, Form, MultipartReply, RequestForward, TableReason,
-};
+use aorta_openflow::message::{FlowRemoved, Form, MultipartReply, RequestForward, TableReason};
 
 use super::*;
 use crate::openflow::state::{Origin, Unasked, updates};
@@ -81,10 +79,14 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         };
         let ids: Vec<FlowId> = changes.iter().filter_map(told).collect();
         let nobody = self.openflow.of_bridge(bridge).next().is_none();
-        let Some(flows) = self.flows.get(bridge).filter(|_| !nobody && !ids.is_empty()) else {
+        let Some(flows) = self
+            .flows
+            .get(bridge)
+            .filter(|_| !nobody && !ids.is_empty())
+        else {
             return Gone::new();
         };
-        let counters = self.datapath.flow_counters(bridge).unwrap_or_else(|error| {
+        let counters = self.counters_of(bridge).unwrap_or_else(|error| {
             warn!("{bridge}: what flows counted isn't known: {error}");
             HashMap::new()
         });

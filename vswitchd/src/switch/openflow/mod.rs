@@ -94,6 +94,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             }
         }
         self.finish(&mut run);
+        self.send_frames();
         // Whoever waits for it wakes up.
         drop(batch.done);
     }
@@ -118,7 +119,10 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             Ok(modification) => run.push(modification, xid, quote),
             Err(message) => {
                 self.finish(run);
-                if let Err(error) = self.request(request, message).await {
+                if !matches!(*message, Message::PacketOut(_)) {
+                    self.send_frames();
+                }
+                if let Err(error) = self.request(request, *message).await {
                     self.refuse(request, error);
                 }
             }

@@ -44,14 +44,14 @@ impl Run {
 ///
 /// # Errors
 /// With the message, if it asks for something else.
-pub(super) fn modification(message: Message) -> Result<Modification, Message> {
+pub(super) fn modification(message: Message) -> Result<Modification, Box<Message>> {
     match message {
         Message::FlowMod(change) if change.buffer_id.is_none() => {
             Ok(Modification::Flow(change.change))
         }
         Message::GroupMod(change) => Ok(Modification::Group(change)),
         Message::MeterMod(change) => Ok(Modification::Meter(change)),
-        other => Err(other),
+        other => Err(Box::new(other)),
     }
 }
 
@@ -105,7 +105,10 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             }
             // Nothing of it was done: which of them can't be is found by halves.
             Err(error) if wanted.len() > 1 => {
-                debug!("{bridge}: {} changes are tried in parts: {error}", wanted.len());
+                debug!(
+                    "{bridge}: {} changes are tried in parts: {error}",
+                    wanted.len()
+                );
                 let (first, second) = wanted.split_at(wanted.len() / 2);
                 self.modify_each(bridge, conn, first);
                 self.modify_each(bridge, conn, second);

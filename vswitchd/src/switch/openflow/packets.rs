@@ -57,7 +57,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         if sent.buffer_id.is_some() {
             return Err(ErrorCode::OFPBRC_BUFFER_UNKNOWN);
         }
-        if sent.frame.len() < aorta_packet::ETHERNET_HEADER_LEN {
+        if sent.frame.len() < aorta_packet::ETH_HEADER_LEN {
             return Err(ErrorCode::OFPBRC_BAD_PACKET);
         }
         let _ = bridge;
@@ -71,11 +71,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     }
 
     /// Goes on with a packet that waited.
-    pub(super) fn resume(
-        &mut self,
-        bridge: &BridgeName,
-        packet: &PacketInMessage,
-    ) -> Answer<()> {
+    pub(super) fn resume(&mut self, bridge: &BridgeName, packet: &PacketInMessage) -> Answer<()> {
         let left = packet.continuation.as_deref().and_then(continuation::read);
         let actions = left.ok_or(ErrorCode::NXR_STALE)?;
         let (in_port, _) = packet.metadata.get(FieldId::IN_PORT);
@@ -179,7 +175,8 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let Some(flows) = self.flows.get(&packet.bridge) else {
             return;
         };
-        let flow = packet.flow.and_then(|id| flows.tables.tables().flow(id));
+        let table = flows.tables.tables().table(packet.table);
+        let flow = packet.flow.and_then(|id| table?.entry(id));
         let cookie = packet.cookie.or(flow.map(|entry| entry.flow.cookie));
         let is_miss = flow.is_some_and(|entry| {
             entry.flow.priority == 0 && entry.flow.matching.parts().next().is_none()

@@ -28,8 +28,12 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     /// Compares the ports with those that were told last, and tells what is other.
     pub(in crate::switch) fn tell_ports(&mut self) {
         let now = clock::now();
-        let wanted: HashSet<BridgeName> =
-            self.desired.bridges.iter().map(|b| b.name.clone()).collect();
+        let wanted: HashSet<BridgeName> = self
+            .desired
+            .bridges
+            .iter()
+            .map(|b| b.name.clone())
+            .collect();
         self.openflow.retain(|name| wanted.contains(name));
         let desired = std::mem::take(&mut self.desired);
         for bridge in &desired.bridges {

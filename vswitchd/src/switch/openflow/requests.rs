@@ -1,12 +1,12 @@
 //! Short requests and their answers.
 
 use aorta_openflow::Message;
+use aorta_openflow::Version;
 use aorta_openflow::error::ErrorCode;
 use aorta_openflow::message::{
     Capabilities, Features, Form, FragmentHandling, Role, RoleReason, RoleRequest, RoleStatus,
     SwitchConfig, TableMod,
 };
-use aorta_openflow::Version;
 
 use super::*;
 use crate::openflow::state::table;
@@ -104,7 +104,8 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let mut bridges = self.desired.bridges.iter();
         let bridge = bridges.find(|bridge| bridge.name == *name);
         let id = bridge.map(|bridge| datapath_id(bridge, bridge_mac(bridge, &self.actual)));
-        id.and_then(|id| u64::from_str_radix(&id, 16).ok()).unwrap_or(0)
+        id.and_then(|id| u64::from_str_radix(&id, 16).ok())
+            .unwrap_or(0)
     }
 
     fn get_config(&mut self, request: Request<'_>, bridge: &BridgeName) -> Answer<()> {
@@ -148,7 +149,10 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     }
 
     fn table_mod(&mut self, bridge: &BridgeName, change: &TableMod) -> Answer<()> {
-        if change.table.is_some_and(|t| t > aorta_flow::table::MAX_TABLE) {
+        if change
+            .table
+            .is_some_and(|t| t > aorta_flow::table::MAX_TABLE)
+        {
             return Err(ErrorCode::OFPTMFC_BAD_TABLE);
         }
         if let Some(vacancy) = change.vacancy

@@ -96,9 +96,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 self.check_queue(bridge, filter)?;
                 MultipartReply::QueueDesc(Vec::new())
             }
-            MultipartRequest::FlowMonitor(monitors) => {
-                self.monitor(request, bridge, &monitors)?
-            }
+            MultipartRequest::FlowMonitor(monitors) => self.monitor(request, bridge, &monitors)?,
             MultipartRequest::IpfixBridge | MultipartRequest::IpfixFlow => {
                 return Err(ErrorCode::NXST_NOT_CONFIGURED);
             }
@@ -125,8 +123,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     }
 
     fn counters_for(&self, bridge: &BridgeName) -> HashMap<FlowId, FlowCounters> {
-        let counters = self.datapath.flow_counters(bridge);
-        counters.unwrap_or_else(|error| {
+        self.counters_of(bridge).unwrap_or_else(|error| {
             warn!("{bridge}: what flows counted isn't known: {error}");
             HashMap::new()
         })
