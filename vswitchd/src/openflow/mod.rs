@@ -8,6 +8,8 @@
 //! The next batch is sent when the one before is done and the outbox has room: a peer that doesn't
 //! read isn't read from.
 
+#![allow(dead_code, unused_imports)]
+
 pub mod connections;
 mod order;
 mod outbox;

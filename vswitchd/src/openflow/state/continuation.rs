@@ -1,12 +1,15 @@
 //! What is needed to go on with a packet that waits for its controller. Pure.
 //!
-//! It is a PACKET_OUT without frame: what is still to be done, in a form that has a reader already.
-//! The packet itself and its fields come back with the controller's answer.
+//! It is a FLOW_MOD whose flow has the actions that are left: a form that has a reader already. The
+//! packet itself and its fields come back with the controller's answer.
 
+use std::sync::Arc;
+
+use aorta_flow::Flow;
 use aorta_flow::action::{Action, Controller, Instructions};
 use aorta_flow::field::FieldId;
-use aorta_flow::{Match, OfPort};
-use aorta_openflow::message::PacketOut;
+use aorta_flow::table::FlowMod;
+use aorta_openflow::message::{FlowModMessage, Form};
 use aorta_openflow::{Context, Envelope, Message, Version, decode, encode};
 
 /// What the flow of an action has still to do behind it: what stands behind it in its list, the
@@ -37,12 +40,17 @@ pub fn remaining(instructions: &Instructions, paused_by: &Controller) -> Vec<Act
 
 /// As bytes; none if they can't be had.
 pub fn write(actions: Vec<Action>) -> Option<Vec<u8>> {
-    let message = Message::PacketOut(PacketOut {
+    let message = Message::FlowMod(FlowModMessage {
+        form: Form::Standard,
+        change: FlowMod {
+            table: Some(0),
+            flow: Flow {
+                instructions: Arc::new(Instructions::apply(actions)),
+                ..Flow::default()
+            },
+            ..FlowMod::default()
+        },
         buffer_id: None,
-        in_port: OfPort::CONTROLLER,
-        metadata: Match::default(),
-        actions,
-        frame: Vec::new(),
     });
     let envelope = Envelope {
         version: Version::OpenFlow13,
@@ -55,7 +63,7 @@ pub fn write(actions: Vec<Action>) -> Option<Vec<u8>> {
 /// The actions; none if it isn't of this switch.
 pub fn read(bytes: &[u8]) -> Option<Vec<Action>> {
     match decode(bytes, Context::default()).ok()?.message {
-        Message::PacketOut(packet) => Some(packet.actions),
+        Message::FlowMod(message) => Some(message.change.flow.instructions.apply.clone()),
         _ => None,
     }
 }
