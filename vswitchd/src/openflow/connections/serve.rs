@@ -133,6 +133,10 @@ impl<'a> Connection<'a> {
                 }
                 done = self.sending.advance(writer), if self.sending.is_busy() => {
                     done.map_err(|e| plain(&e))?;
+                    if self.sending.waiting() > 0 {
+                        // It reads, though what it was asked may be behind all of this.
+                        self.session.alive(self.now());
+                    }
                 }
                 () = ended(&mut self.under_way), if self.under_way.is_some() => {
                     self.under_way = None;
@@ -368,3 +372,7 @@ impl Drop for Farewell {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;
