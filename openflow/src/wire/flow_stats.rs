@@ -1,33 +1,477 @@
-//! Flows with their counters.
+//! Flows with what was counted of them (OpenFlow 1.3.5 §7.3.5.2, §7.3.5.3).
 
-use super::EncodeError;
-use super::kind::Kind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aorta_flow::{Flow, FlowStats, OfPort};
+
+use super::flow_mod::{
+    ALL_TABLES, flag_bits, flags, no_match_cookie, out_group, out_port, read_nxm, table, write_nxm,
+};
+use super::kind::{Class, Kind, kind};
+use super::oxm::{self, Unknown};
+use super::oxs::{self, Counters, read_duration, write_duration};
+use super::read::{Reader, Refusal};
 use super::write::Writer;
-use crate::message::{AggregateStats, FlowFilter, FlowStatsReply};
+use super::{Decoding, EncodeError, instructions, match10};
+use crate::message::{
+    AggregateStats, FlowFilter, FlowRecord, FlowStatsReply, Form, Message, MultipartReply,
+    MultipartRequest,
+};
+use crate::version::Version;
 
-pub(super) const KINDS: &[Kind] = &[];
+const FLOW: u32 = 1;
+const AGGREGATE: u32 = 2;
+const NX_FLOW: u32 = 0;
+const NX_AGGREGATE: u32 = 1;
 
-pub(super) fn encode_aggregate_reply(
+pub(super) const KINDS: &[Kind] = &[
+    kind(Class::Request, FLOW, 0, 5, |r, d| {
+        Ok(Message::Request(MultipartRequest::Flow(read_filter(r, d)?)))
+    }),
+    kind(Class::Request, AGGREGATE, 0, 5, |r, d| {
+        Ok(Message::Request(MultipartRequest::Aggregate(read_filter(
+            r, d,
+        )?)))
+    }),
+    kind(Class::NxRequest, NX_FLOW, 0, 0, |r, _| {
+        Ok(Message::Request(MultipartRequest::Flow(
+            read_nicira_filter(r)?,
+        )))
+    }),
+    kind(Class::NxRequest, NX_AGGREGATE, 0, 0, |r, _| {
+        Ok(Message::Request(MultipartRequest::Aggregate(
+            read_nicira_filter(r)?,
+        )))
+    }),
+    kind(Class::Reply, FLOW, 0, 5, |r, d| {
+        read_flows(r, d, Form::Standard)
+    }),
+    kind(Class::NxReply, NX_FLOW, 0, 0, |r, d| {
+        read_flows(r, d, Form::Nicira)
+    }),
+    kind(Class::Reply, AGGREGATE, 0, 5, |r, d| {
+        read_aggregate(r, d, Form::Standard)
+    }),
+    kind(Class::NxReply, NX_AGGREGATE, 0, 0, |r, d| {
+        read_aggregate(r, d, Form::Nicira)
+    }),
+];
+
+/// Match, table and port in OpenFlow 1.0; later table, port, group, cookie with mask, match.
+fn read_filter(reader: &mut Reader<'_>, d: Decoding<'_>) -> Result<FlowFilter, Refusal> {
+    if d.version == Version::OpenFlow10 {
+        let matching = match10::read(&mut reader.part(match10::LEN)?)?;
+        let table = table(reader.u8()?);
+        reader.skip(1)?;
+        return Ok(FlowFilter {
+            form: Form::Standard,
+            table,
+            out_port: out_port(OfPort(reader.u16()?)),
+            out_group: None,
+            cookie: None,
+            matching,
+        });
+    }
+    let table = table(reader.u8()?);
+    reader.skip(3)?;
+    let port = out_port(reader.port32()?);
+    let group = out_group(reader.u32()?);
+    reader.skip(4)?;
+    let cookie = no_match_cookie((reader.u64()?, reader.u64()?));
+    Ok(FlowFilter {
+        form: Form::Standard,
+        table,
+        out_port: port,
+        out_group: group,
+        cookie,
+        matching: oxm::read_match(reader, Unknown::Refuse)?,
+    })
+}
+
+/// Port, length of the match, table, padding, match.
+fn read_nicira_filter(reader: &mut Reader<'_>) -> Result<FlowFilter, Refusal> {
+    let port = out_port(OfPort(reader.u16()?));
+    let match_len = reader.u16()?;
+    let table = table(reader.u8()?);
+    reader.skip(3)?;
+    let entries = read_nxm(reader, match_len)?;
+    Ok(FlowFilter {
+        form: Form::Nicira,
+        table,
+        out_port: port,
+        out_group: None,
+        cookie: entries.cookie.and_then(no_match_cookie),
+        matching: entries.matching,
+    })
+}
+
+fn read_flows(reader: &mut Reader<'_>, d: Decoding<'_>, form: Form) -> Result<Message, Refusal> {
+    let mut flows = Vec::new();
+    while !reader.is_empty() {
+        let length = usize::from({ *reader }.u16()?);
+        let mut entry = reader.part(length)?;
+        if length < 8 {
+            return Err(Refusal::bad_len("a flow is too short"));
+        }
+        entry.skip(2)?;
+        let (flow, stats) = match (form, d.version) {
+            (Form::Nicira, _) => read_nicira_flow(&mut entry, d)?,
+            (_, Version::OpenFlow10) => read_flow10(&mut entry, d)?,
+            (_, Version::OpenFlow15) => read_flow15(&mut entry, d)?,
+            _ => read_flow11(&mut entry, d)?,
+        };
+        entry.end()?;
+        flows.push(FlowRecord {
+            flow: Arc::new(flow),
+            stats,
+        });
+    }
+    Ok(Message::Reply {
+        reply: MultipartReply::Flow(FlowStatsReply { form, flows }),
+        more: d.more,
+    })
+}
+
+/// Table, match, duration, priority, timeouts, cookie, counters, actions.
+fn read_flow10(entry: &mut Reader<'_>, d: Decoding<'_>) -> Result<(Flow, FlowStats), Refusal> {
+    let mut flow = Flow {
+        table: entry.u8()?,
+        ..Flow::default()
+    };
+    entry.skip(1)?;
+    flow.matching = match10::read(&mut entry.part(match10::LEN)?)?;
+    let mut stats = FlowStats {
+        duration: read_duration(entry)?,
+        ..FlowStats::default()
+    };
+    flow.priority = entry.u16()?;
+    flow.idle_timeout_s = entry.u16()?;
+    flow.hard_timeout_s = entry.u16()?;
+    entry.skip(6)?;
+    read_cookie_and_counters(entry, &mut flow, &mut stats)?;
+    flow.instructions = instructions::read_list(entry, d)?.into();
+    Ok((flow, stats))
+}
+
+fn read_cookie_and_counters(
+    entry: &mut Reader<'_>,
+    flow: &mut Flow,
+    stats: &mut FlowStats,
+) -> Result<(), Refusal> {
+    flow.cookie = entry.u64()?;
+    stats.n_packets = entry.u64()?;
+    stats.n_bytes = entry.u64()?;
+    Ok(())
+}
+
+/// Table, duration, priority, timeouts, flags, importance, cookie, counters, match, instructions.
+fn read_flow11(entry: &mut Reader<'_>, d: Decoding<'_>) -> Result<(Flow, FlowStats), Refusal> {
+    let mut flow = Flow {
+        table: entry.u8()?,
+        ..Flow::default()
+    };
+    entry.skip(1)?;
+    let mut stats = FlowStats {
+        duration: read_duration(entry)?,
+        ..FlowStats::default()
+    };
+    flow.priority = entry.u16()?;
+    flow.idle_timeout_s = entry.u16()?;
+    flow.hard_timeout_s = entry.u16()?;
+    let (bits, importance) = (entry.u16()?, entry.u16()?);
+    entry.skip(2)?;
+    if d.version >= Version::OpenFlow13 {
+        flow.flags = flags(bits);
+    }
+    if d.version >= Version::OpenFlow14 {
+        flow.importance = importance;
+    }
+    read_cookie_and_counters(entry, &mut flow, &mut stats)?;
+    flow.matching = oxm::read_match(entry, Unknown::Refuse)?;
+    flow.instructions = instructions::read(entry, d)?.into();
+    Ok((flow, stats))
+}
+
+/// Table, priority, timeouts, flags, importance, cookie, match, list of counters, instructions.
+fn read_flow15(entry: &mut Reader<'_>, d: Decoding<'_>) -> Result<(Flow, FlowStats), Refusal> {
+    entry.skip(2)?;
+    let mut flow = Flow {
+        table: entry.u8()?,
+        ..Flow::default()
+    };
+    entry.skip(1)?;
+    flow.priority = entry.u16()?;
+    flow.idle_timeout_s = entry.u16()?;
+    flow.hard_timeout_s = entry.u16()?;
+    flow.flags = flags(entry.u16()?);
+    flow.importance = entry.u16()?;
+    flow.cookie = entry.u64()?;
+    flow.matching = oxm::read_match(entry, Unknown::Refuse)?;
+    let counters = oxs::read(entry)?;
+    flow.instructions = instructions::read(entry, d)?.into();
+    let stats = FlowStats {
+        duration: counters.duration.unwrap_or_default(),
+        n_packets: counters.n_packets.unwrap_or(u64::MAX),
+        n_bytes: counters.n_bytes.unwrap_or(u64::MAX),
+        idle_age_s: counters.idle.map(|idle| idle.as_secs() as u32),
+        hard_age_s: None,
+    };
+    Ok((flow, stats))
+}
+
+/// Ages are one more than they are, so that 0 is not known.
+fn read_age(entry: &mut Reader<'_>) -> Result<Option<u32>, Refusal> {
+    Ok(entry.u16()?.checked_sub(1).map(u32::from))
+}
+
+fn write_age(out: &mut Writer<'_>, age_s: Option<u32>) {
+    let age = age_s.map_or(0, |age| {
+        u16::try_from(age.saturating_add(1)).unwrap_or(u16::MAX)
+    });
+    out.u16(age);
+}
+
+/// Table, duration, priority, timeouts, length of the match, ages, cookie, counters, match,
+/// actions.
+fn read_nicira_flow(entry: &mut Reader<'_>, d: Decoding<'_>) -> Result<(Flow, FlowStats), Refusal> {
+    let mut flow = Flow {
+        table: entry.u8()?,
+        ..Flow::default()
+    };
+    entry.skip(1)?;
+    let mut stats = FlowStats {
+        duration: read_duration(entry)?,
+        ..FlowStats::default()
+    };
+    flow.priority = entry.u16()?;
+    flow.idle_timeout_s = entry.u16()?;
+    flow.hard_timeout_s = entry.u16()?;
+    let match_len = entry.u16()?;
+    stats.idle_age_s = read_age(entry)?;
+    stats.hard_age_s = read_age(entry)?;
+    read_cookie_and_counters(entry, &mut flow, &mut stats)?;
+    flow.matching = read_nxm(entry, match_len)?.matching;
+    flow.instructions = instructions::read_list(entry, d)?.into();
+    Ok((flow, stats))
+}
+
+fn read_aggregate(
+    reader: &mut Reader<'_>,
+    d: Decoding<'_>,
+    form: Form,
+) -> Result<Message, Refusal> {
+    let stats = if d.version == Version::OpenFlow15 {
+        let counters = oxs::read(reader)?;
+        AggregateStats {
+            form,
+            n_packets: counters.n_packets,
+            n_bytes: counters.n_bytes,
+            n_flows: counters.n_flows.unwrap_or(0),
+        }
+    } else {
+        let stats = AggregateStats {
+            form,
+            n_packets: reader.counter()?,
+            n_bytes: reader.counter()?,
+            n_flows: reader.u32()?,
+        };
+        reader.skip(4)?;
+        stats
+    };
+    Ok(Message::Reply {
+        reply: MultipartReply::Aggregate(stats),
+        more: d.more,
+    })
+}
+
+pub(super) fn encode_flow_request(
     out: &mut Writer<'_>,
-    _: &AggregateStats,
+    filter: &FlowFilter,
 ) -> Result<(), EncodeError> {
-    Err(out.unsupported("flows yet"))
+    write_filter(out, FLOW, NX_FLOW, filter)
 }
 
 pub(super) fn encode_aggregate_request(
     out: &mut Writer<'_>,
-    _: &FlowFilter,
+    filter: &FlowFilter,
 ) -> Result<(), EncodeError> {
-    Err(out.unsupported("flows yet"))
+    write_filter(out, AGGREGATE, NX_AGGREGATE, filter)
+}
+
+fn write_filter(
+    out: &mut Writer<'_>,
+    number: u32,
+    nicira: u32,
+    filter: &FlowFilter,
+) -> Result<(), EncodeError> {
+    let table = filter.table.unwrap_or(ALL_TABLES);
+    let port = filter.out_port.unwrap_or(OfPort::ANY);
+    if out.version == Version::OpenFlow10 && filter.out_group.is_some() {
+        return Err(out.unsupported("selection by group"));
+    }
+    if filter.form == Form::Nicira {
+        out.begin(Class::NxRequest, nicira);
+        out.u16(port.0);
+        let length_at = out.place();
+        out.u16(0);
+        out.u8(table);
+        out.zeros(3);
+        return write_nxm(out, &filter.matching, filter.cookie, length_at);
+    }
+    out.begin(Class::Request, number);
+    if out.version == Version::OpenFlow10 {
+        if filter.cookie.is_some() || !match10::can_say(&filter.matching) {
+            return Err(out.unsupported("such selection of flows but in Nicira's form"));
+        }
+        match10::write(out, &filter.matching);
+        out.u8(table);
+        out.zeros(1);
+        out.u16(port.0);
+        return Ok(());
+    }
+    out.u8(table);
+    out.zeros(3);
+    out.port32(port);
+    out.u32(filter.out_group.unwrap_or(0xffff_ffff));
+    out.zeros(4);
+    let (cookie, mask) = filter.cookie.unwrap_or((0, 0));
+    out.u64(cookie);
+    out.u64(mask);
+    oxm::write_match(out, &filter.matching)
 }
 
 pub(super) fn encode_flow_reply(
     out: &mut Writer<'_>,
-    _: &FlowStatsReply,
+    reply: &FlowStatsReply,
 ) -> Result<(), EncodeError> {
-    Err(out.unsupported("flows yet"))
+    match reply.form {
+        Form::Standard => out.begin(Class::Reply, FLOW),
+        Form::Nicira => out.begin(Class::NxReply, NX_FLOW),
+    }
+    out.lossy = true;
+    for record in &reply.flows {
+        let start = out.place();
+        out.u16(0);
+        match (reply.form, out.version) {
+            (Form::Nicira, _) => write_nicira_flow(out, record)?,
+            (_, Version::OpenFlow10) => write_flow10(out, record)?,
+            (_, Version::OpenFlow15) => write_flow15(out, record)?,
+            _ => write_flow11(out, record)?,
+        }
+        out.length_at(start, start)?;
+        out.end_entry()?;
+    }
+    Ok(())
 }
 
-pub(super) fn encode_flow_request(out: &mut Writer<'_>, _: &FlowFilter) -> Result<(), EncodeError> {
-    Err(out.unsupported("flows yet"))
+fn write_cookie_and_counters(out: &mut Writer<'_>, record: &FlowRecord) {
+    out.u64(record.flow.cookie);
+    out.u64(record.stats.n_packets);
+    out.u64(record.stats.n_bytes);
+}
+
+fn write_flow10(out: &mut Writer<'_>, record: &FlowRecord) -> Result<(), EncodeError> {
+    let FlowRecord { flow, stats } = record;
+    out.u8(flow.table);
+    out.zeros(1);
+    match10::write(out, &flow.matching);
+    write_duration(out, stats.duration);
+    out.u16(flow.priority);
+    out.u16(flow.idle_timeout_s);
+    out.u16(flow.hard_timeout_s);
+    out.zeros(6);
+    write_cookie_and_counters(out, record);
+    instructions::write_list(out, &flow.instructions, &flow.matching)
+}
+
+fn write_flow11(out: &mut Writer<'_>, record: &FlowRecord) -> Result<(), EncodeError> {
+    let FlowRecord { flow, stats } = record;
+    out.u8(flow.table);
+    out.zeros(1);
+    write_duration(out, stats.duration);
+    out.u16(flow.priority);
+    out.u16(flow.idle_timeout_s);
+    out.u16(flow.hard_timeout_s);
+    match out.version >= Version::OpenFlow13 {
+        true => out.u16(flag_bits(flow.flags, out.version)),
+        false => out.u16(0),
+    }
+    match out.version >= Version::OpenFlow14 {
+        true => out.u16(flow.importance),
+        false => out.u16(0),
+    }
+    out.zeros(2);
+    write_cookie_and_counters(out, record);
+    oxm::write_match(out, &flow.matching)?;
+    instructions::write(out, &flow.instructions, &flow.matching)
+}
+
+fn write_flow15(out: &mut Writer<'_>, record: &FlowRecord) -> Result<(), EncodeError> {
+    let FlowRecord { flow, stats } = record;
+    out.zeros(2);
+    out.u8(flow.table);
+    out.zeros(1);
+    out.u16(flow.priority);
+    out.u16(flow.idle_timeout_s);
+    out.u16(flow.hard_timeout_s);
+    out.u16(flag_bits(flow.flags, out.version));
+    out.u16(flow.importance);
+    out.u64(flow.cookie);
+    oxm::write_match(out, &flow.matching)?;
+    let known = |count: u64| Some(count).filter(|count| *count != u64::MAX);
+    oxs::write(
+        out,
+        Counters {
+            duration: Some(stats.duration),
+            idle: stats.idle_age_s.map(|age| Duration::from_secs(age.into())),
+            n_flows: None,
+            n_packets: known(stats.n_packets),
+            n_bytes: known(stats.n_bytes),
+        },
+    )?;
+    instructions::write(out, &flow.instructions, &flow.matching)
+}
+
+fn write_nicira_flow(out: &mut Writer<'_>, record: &FlowRecord) -> Result<(), EncodeError> {
+    let FlowRecord { flow, stats } = record;
+    out.u8(flow.table);
+    out.zeros(1);
+    write_duration(out, stats.duration);
+    out.u16(flow.priority);
+    out.u16(flow.idle_timeout_s);
+    out.u16(flow.hard_timeout_s);
+    let length_at = out.place();
+    out.u16(0);
+    write_age(out, stats.idle_age_s);
+    write_age(out, stats.hard_age_s);
+    write_cookie_and_counters(out, record);
+    write_nxm(out, &flow.matching, None, length_at)?;
+    instructions::write_list(out, &flow.instructions, &flow.matching)
+}
+
+pub(super) fn encode_aggregate_reply(
+    out: &mut Writer<'_>,
+    stats: &AggregateStats,
+) -> Result<(), EncodeError> {
+    match stats.form {
+        Form::Standard => out.begin(Class::Reply, AGGREGATE),
+        Form::Nicira => out.begin(Class::NxReply, NX_AGGREGATE),
+    }
+    if out.version == Version::OpenFlow15 {
+        return oxs::write(
+            out,
+            Counters {
+                n_packets: stats.n_packets,
+                n_bytes: stats.n_bytes,
+                n_flows: Some(stats.n_flows),
+                ..Counters::default()
+            },
+        );
+    }
+    out.counter(stats.n_packets);
+    out.counter(stats.n_bytes);
+    out.u32(stats.n_flows);
+    out.zeros(4);
+    Ok(())
 }

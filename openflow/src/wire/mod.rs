@@ -3,9 +3,6 @@
 //! Each family of messages has a file that lists its kinds (`KINDS`), from which [`kind`] finds the
 //! function that reads a message, and functions that write it, which [`encode`] calls.
 
-// Families that can't be read yet leave some of it unused.
-#![allow(dead_code)]
-
 mod actions;
 mod asynchronous;
 mod bucket;
@@ -30,6 +27,7 @@ mod monitor;
 mod multipart;
 mod oxm;
 mod oxm_write;
+mod oxs;
 mod packet_in;
 mod packet_out;
 mod port;

@@ -186,9 +186,9 @@ pub(super) fn read_match(reader: &mut Reader<'_>, unknown: Unknown) -> Result<Ma
     }
 }
 
-/// Writes a match with its type, length and padding; the fixed one in OpenFlow 1.1.
+/// Writes a match with its type, length and padding; the fixed one in OpenFlow 1.1 if it will do.
 pub(super) fn write_match(out: &mut Writer<'_>, matching: &Match) -> Result<(), EncodeError> {
-    if out.version <= Version::OpenFlow11 {
+    if out.version <= Version::OpenFlow11 && super::match11::can_say(matching) {
         super::match11::write(out, matching);
         return Ok(());
     }

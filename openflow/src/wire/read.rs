@@ -4,9 +4,6 @@ use aorta_flow::OfPort;
 use aorta_packet::MacAddr;
 
 use crate::error::ErrorCode;
-use crate::message::Message;
-
-use super::Decoding;
 
 /// Why something can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,12 +174,4 @@ pub(crate) fn element<'a>(
         ..*reader
     };
     Ok(Element { kind, body })
-}
-
-/// For families that can't be read yet.
-pub(crate) fn unsupported(_: &mut Reader<'_>, _: Decoding<'_>) -> Result<Message, Refusal> {
-    Err(Refusal::new(
-        ErrorCode::OFPBRC_BAD_TYPE,
-        "this message isn't supported",
-    ))
 }

@@ -133,11 +133,6 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Bytes of the message so far.
-    pub fn message_len(&self) -> usize {
-        self.bytes.len() - self.start
-    }
-
     pub fn u8(&mut self, value: u8) {
         self.bytes.push(value);
     }
@@ -151,10 +146,6 @@ impl<'a> Writer<'a> {
     }
 
     pub fn u64(&mut self, value: u64) {
-        self.bytes.extend_from_slice(&value.to_be_bytes());
-    }
-
-    pub fn u128(&mut self, value: u128) {
         self.bytes.extend_from_slice(&value.to_be_bytes());
     }
 

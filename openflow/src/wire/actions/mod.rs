@@ -10,7 +10,6 @@ mod set_field;
 mod standard;
 mod write;
 
-#[allow(unused_imports)]
 pub(super) use controller::property;
 pub(super) use write::{Around, write, write_around, write_metadata};
 
