@@ -21,6 +21,7 @@ pub mod log;
 pub mod manage;
 pub mod model;
 pub mod names;
+pub mod ofctl;
 pub mod ops;
 pub mod output;
 pub mod plan;

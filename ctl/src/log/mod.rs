@@ -3,7 +3,7 @@
 
 mod levels;
 mod syslog;
-mod time;
+pub(crate) mod time;
 
 pub use levels::{Destination, Level, Levels, SpecError};
 pub use syslog::{Method, MethodError};

@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
-use crate::appctl;
+use crate::{appctl, ofctl};
 
 /// A client of another socket of the switch: the name that it was called by, the words behind it,
 /// and where the switch keeps its sockets; answers the exit status.
 pub(super) type Client = fn(&str, &[String], &Path) -> i32;
 
 /// The clients, with the command of `vsctl` that runs each, and the name of Open vSwitch's.
-const CLIENTS: [(&str, &str, Client); 1] = [("appctl", "ovs-appctl", appctl::main)];
+const CLIENTS: [(&str, &str, Client); 2] = [
+    ("appctl", "ovs-appctl", appctl::main),
+    ("ofctl", "ovs-ofctl", ofctl::main),
+];
 
 /// The client that the program's name or the first word asks for, and the words that are its own.
 pub(super) fn client<'a>(called: &str, words: &'a [String]) -> Option<(Client, &'a [String])> {

@@ -14,8 +14,7 @@ use thiserror::Error;
 
 use crate::schema::Needs;
 use crate::view::{View, ViewError};
-use transport::Transport;
-pub use transport::Ways;
+pub use transport::{Transport, Ways};
 
 /// Name of the database.
 const DATABASE: &str = "Open_vSwitch";

@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::SessionError;
 
 /// A stream whose reads and writes end after some time.
-pub(super) trait Transport: Read + Write + Debug + Send {
+pub trait Transport: Read + Write + Debug + Send {
     /// Limits each read and write from now on.
     fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 }
@@ -68,6 +68,20 @@ impl Ways {
             _ => None,
         };
         self.0.iter().filter_map(address).collect()
+    }
+
+    /// Connects by the first way.
+    ///
+    /// # Errors
+    /// If nobody is there, or it can't be encrypted.
+    pub fn connect_first(
+        &self,
+        limit: Option<Duration>,
+    ) -> Result<Box<dyn Transport>, SessionError> {
+        match self.0.first() {
+            Some(way) => way.connect(limit),
+            None => Err(SessionError::Lost(io::ErrorKind::NotConnected.into())),
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Way> {

@@ -1,0 +1,145 @@
+//! What a switch says by itself.
+
+use std::time::SystemTime;
+
+use aorta_flow::text::{Form, parse_flow};
+use aorta_openflow::message::{
+    FlowMonitorCommand, FlowMonitorFlags, FlowMonitorRequest, MultipartRequest, PacketInFormat,
+};
+use aorta_openflow::{Message, Versions};
+
+use super::client::{Client, ERROR};
+use super::error::OfctlError;
+use super::target::Socket;
+use super::{Done, Ofctl, switch};
+use crate::log::time::Time;
+
+/// Parts of `watch:` by which something is not told.
+const FLAGS: [(&str, FlowMonitorFlags); 6] = [
+    ("!initial", FlowMonitorFlags::INITIAL),
+    ("!add", FlowMonitorFlags::ADD),
+    ("!delete", FlowMonitorFlags::REMOVED),
+    ("!modify", FlowMonitorFlags::MODIFY),
+    ("!actions", FlowMonitorFlags::INSTRUCTIONS),
+    ("!own", FlowMonitorFlags::ONLY_OWN),
+];
+
+impl Ofctl {
+    /// The monitor that `watch:` asks for.
+    fn watch(&self, target: &str, text: &str) -> Result<FlowMonitorRequest, OfctlError> {
+        let all = FLAGS.iter().fold(0, |all, (_, flag)| all | flag.0);
+        let mut flags = all;
+        let mut rest = Vec::new();
+        for part in text.split([',', ' ']).filter(|part| !part.is_empty()) {
+            match FLAGS.iter().find(|(word, _)| *word == part) {
+                Some((_, flag)) => flags &= !flag.0,
+                None => rest.push(part),
+            }
+        }
+        let (names, text) = (self.names_to_read(target)?, rest.join(","));
+        let flow = parse_flow(&text, Form::Filter, names);
+        let flow = flow.map_err(|error| OfctlError::Text(error.render(&text)))?;
+        Ok(FlowMonitorRequest {
+            id: 0,
+            command: FlowMonitorCommand::Add,
+            flags: FlowMonitorFlags(flags),
+            out_port: flow.out_port,
+            out_group: flow.out_group,
+            table: flow.table,
+            matching: flow.matching,
+        })
+    }
+}
+
+/// Prints all that a switch sends.
+pub fn monitor(ofctl: &Ofctl, words: &[&str]) -> Done {
+    let target = words[0];
+    let mut client = ofctl.open(target)?;
+    for word in &words[1..] {
+        if word.starts_with(|c: char| c.is_ascii_digit()) {
+            configure(ofctl, &mut client, |config| {
+                config.miss_send_len_bytes = word.parse().unwrap_or(0);
+            })?;
+        } else if *word == "invalid_ttl" {
+            configure(ofctl, &mut client, |config| {
+                config.invalid_ttl_to_controller = Some(true);
+            })?;
+        } else if let Some(text) = word.strip_prefix("watch:") {
+            let request = ofctl.watch(target, text)?;
+            watch(ofctl, &mut client, request)?;
+        } else {
+            let text = format!("{word}: unsupported \"monitor\" argument");
+            return Err(OfctlError::other(text));
+        }
+    }
+    packet_in_format(ofctl, &mut client)?;
+    write_pidfile(ofctl)?;
+    follow(ofctl, &mut client)
+}
+
+fn configure(
+    ofctl: &Ofctl,
+    client: &mut Client<'_>,
+    change: impl FnOnce(&mut aorta_openflow::message::SwitchConfig),
+) -> Result<(), OfctlError> {
+    let mut config = switch::config(client)?;
+    change(&mut config);
+    ofctl.command(client, Message::SetConfig(config))
+}
+
+fn watch(
+    ofctl: &Ofctl,
+    client: &mut Client<'_>,
+    request: FlowMonitorRequest,
+) -> Result<(), OfctlError> {
+    let request = MultipartRequest::FlowMonitor(vec![request]);
+    let received = client.transact(Message::Request(request))?;
+    let text = ofctl.text(client, &received, 2)?;
+    if received.kind == ERROR {
+        return Err(OfctlError::Refused(text));
+    }
+    eprint!("{text}");
+    Ok(())
+}
+
+/// Asks for packets in the form that is wanted; in the richest if none is.
+fn packet_in_format(ofctl: &Ofctl, client: &mut Client<'_>) -> Result<(), OfctlError> {
+    let wanted = ofctl.settings.packet_in_format;
+    let format = wanted.unwrap_or(PacketInFormat::Nicira2);
+    match client.command(Message::SetPacketInFormat(format))? {
+        // It is only a wish.
+        Err(_) if wanted.is_none() => Ok(()),
+        Err(refusal) => Err(ofctl.refusal(client, &refusal)),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn write_pidfile(ofctl: &Ofctl) -> Result<(), OfctlError> {
+    let Some(path) = &ofctl.settings.pidfile else {
+        return Ok(());
+    };
+    let path = ofctl.rundir.join(path);
+    let text = format!("{}\n", std::process::id());
+    std::fs::write(&path, text).map_err(|cause| OfctlError::Open {
+        file: path.display().to_string(),
+        cause,
+    })
+}
+
+/// Prints what a switch and its controllers say to each other.
+pub fn snoop(ofctl: &Ofctl, words: &[&str]) -> Done {
+    let mut client = ofctl.open_with(words[0], Socket::Snoop, Versions::ALL)?;
+    follow(ofctl, &mut client)
+}
+
+/// Prints messages until the connection ends.
+fn follow(ofctl: &Ofctl, client: &mut Client<'_>) -> Done {
+    loop {
+        let received = client.recv()?;
+        let text = ofctl.text(client, &received, 2)?;
+        match ofctl.settings.timestamp {
+            true => eprint!("{}: {text}", Time::of(SystemTime::now()).milliseconds()),
+            false => eprint!("{text}"),
+        }
+    }
+}
