@@ -105,6 +105,16 @@ fn prints(name: &str) {
 }
 
 #[test]
+fn groups_as_text() {
+    prints("groups.txt");
+}
+
+#[test]
+fn groups() {
+    both_ways("groups.txt", |_| false);
+}
+
+#[test]
 fn ports_as_text() {
     prints("ports.txt");
 }

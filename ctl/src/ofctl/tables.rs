@@ -159,6 +159,10 @@ fn keep_others(
         ..eviction
     };
     change.eviction = change.eviction.or(table.eviction.map(plain));
-    change.vacancy = change.vacancy.or(table.vacancy);
+    let asked = |vacancy: Vacancy| Vacancy {
+        vacancy_percent: 0,
+        ..vacancy
+    };
+    change.vacancy = change.vacancy.or(table.vacancy.map(asked));
     Ok(())
 }

@@ -109,38 +109,78 @@ pub(super) fn put_stats(
     style: Style<'_>,
 ) {
     out.push('\n');
+    let mut list = List::default();
     let mut previous: Option<&TableStats> = None;
     let mut rest = tables;
     while let Some((table, others)) = rest.split_first() {
-        let alike = match previous {
-            Some(previous) => rest.iter().take_while(|t| same(previous, t)).count(),
-            None => 0,
-        };
-        if alike >= 1 && previous.is_some() {
-            put_ditto(out, table.table, rest[alike - 1].table, style);
+        let alike = previous.map_or(0, |previous| {
+            let unnamed = |t: &&TableStats| t.features.name.is_empty();
+            rest.iter()
+                .take_while(|t| unnamed(t) && same(previous, t))
+                .count()
+        });
+        if alike > 0 {
+            list.put_ditto(out, table.table, rest[alike - 1].table, style);
             rest = &rest[alike..];
             continue;
         }
+        rest = others;
+        if previous.is_some_and(|previous| same(previous, table)) {
+            list.put_named_ditto(out, table.table, &table.features.name, style);
+            continue;
+        }
+        list.begin(out);
         put_table_stats(out, table, previous, version, style);
         previous = Some(table);
-        rest = others;
+    }
+}
+
+/// A list of tables, with an empty line between.
+#[derive(Default)]
+pub(super) struct List {
+    /// Whether an empty line comes before the next.
+    apart: bool,
+}
+
+impl List {
+    /// Begins an entry.
+    pub(super) fn begin(&mut self, out: &mut String) {
+        if std::mem::replace(&mut self.apart, true) {
+            out.push('\n');
+        }
+    }
+
+    /// Tables that are like the one before.
+    pub(super) fn put_ditto(&mut self, out: &mut String, first: u8, last: u8, style: Style<'_>) {
+        self.begin(out);
+        if first == last {
+            out.push_str("  table ");
+            put_table(out, first, style.names);
+        } else {
+            let _ = write!(out, "  tables {first}...{last}");
+        }
+        out.push_str(": ditto\n");
+    }
+
+    /// A table with a name that is like the one before; no empty line follows it.
+    pub(super) fn put_named_ditto(
+        &mut self,
+        out: &mut String,
+        table: u8,
+        name: &str,
+        style: Style<'_>,
+    ) {
+        self.begin(out);
+        out.push_str("  table ");
+        put_table(out, table, style.names);
+        let _ = writeln!(out, " (\"{name}\"): ditto");
+        self.apart = false;
     }
 }
 
 fn same(a: &TableStats, b: &TableStats) -> bool {
     let counts = |t: &TableStats| (t.active_count, t.lookup_count, t.matched_count);
     counts(a) == counts(b) && super::table_features::same(&a.features, &b.features)
-}
-
-/// Tables that are like the one before.
-pub(super) fn put_ditto(out: &mut String, first: u8, last: u8, style: Style<'_>) {
-    if first == last {
-        out.push_str("\n  table ");
-        put_table(out, first, style.names);
-    } else {
-        let _ = write!(out, "\n  tables {first}...{last}");
-    }
-    out.push_str(": ditto\n");
 }
 
 fn put_table_stats(
@@ -150,9 +190,6 @@ fn put_table_stats(
     version: Version,
     style: Style<'_>,
 ) {
-    if previous.is_some() {
-        out.push('\n');
-    }
     out.push_str("  table ");
     put_table(out, table.table, style.names);
     if !table.features.name.is_empty() {

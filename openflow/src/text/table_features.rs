@@ -6,7 +6,7 @@ use aorta_flow::field::FieldId;
 
 use super::Style;
 use super::bits::put_bits;
-use super::table::{miss, put_ditto};
+use super::table::{List, miss};
 use crate::message::{TableAbilities, TableFeatures, TableMiss};
 use crate::version::Version;
 
@@ -70,34 +70,35 @@ pub(super) fn put_tables(
     style: Style<'_>,
 ) {
     out.push('\n');
+    let mut list = List::default();
     let mut previous: Option<&TableFeatures> = None;
     let mut rest = tables;
     while let Some((table, others)) = rest.split_first() {
         let alike = previous.map_or(0, |previous| {
+            let unnamed = |t: &&TableFeatures| t.name.is_empty();
             rest.iter()
-                .take_while(|t| same(previous, t) && t.name.is_empty())
+                .take_while(|t| unnamed(t) && same(previous, t))
                 .count()
         });
         if alike > 0 {
-            put_ditto(out, table.table, rest[alike - 1].table, style);
+            list.put_ditto(out, table.table, rest[alike - 1].table, style);
             previous = rest.get(alike - 1);
             rest = &rest[alike..];
             continue;
         }
-        out.push_str(if previous.is_some() { "\n" } else { "" });
-        let _ = write!(out, "  table {}", table.table);
-        if !table.name.is_empty() {
-            let _ = write!(out, " (\"{}\")", table.name);
-        }
-        match previous.filter(|previous| same(previous, table)) {
-            Some(_) => out.push_str(": ditto\n"),
-            None => {
-                out.push_str(":\n");
-                put_features(out, table, previous, version);
+        rest = others;
+        if previous.is_some_and(|previous| same(previous, table)) {
+            list.put_named_ditto(out, table.table, &table.name, style);
+        } else {
+            list.begin(out);
+            let _ = write!(out, "  table {}", table.table);
+            if !table.name.is_empty() {
+                let _ = write!(out, " (\"{}\")", table.name);
             }
+            out.push_str(":\n");
+            put_features(out, table, previous, version);
         }
         previous = Some(table);
-        rest = others;
     }
 }
 

@@ -32,11 +32,13 @@ const EVICTION_PROPERTY: u16 = 2;
 const VACANCY_PROPERTY: u16 = 3;
 const VACANCY_DOWN: u8 = 3;
 const VACANCY_UP: u8 = 4;
+/// The number that says nothing of it.
+const DEFAULT_MISS: u32 = 3;
 /// What is done without a flow, by number (OpenFlow 1.1 and 1.2).
 const MISSES: [TableMiss; 3] = [TableMiss::Controller, TableMiss::Continue, TableMiss::Drop];
 
 /// What is done without a flow, in versions in which it can be set.
-pub(super) fn read_miss(config: u32, version: Version) -> Result<TableMiss, Refusal> {
+fn read_miss(config: u32, version: Version) -> Result<TableMiss, Refusal> {
     if version >= Version::OpenFlow13 {
         return Ok(TableMiss::Default);
     }
@@ -47,9 +49,14 @@ pub(super) fn read_miss(config: u32, version: Version) -> Result<TableMiss, Refu
     ))
 }
 
+/// What a switch tells of the same; a number without a meaning of its own is the default.
+pub(super) fn told_miss(config: u32) -> TableMiss {
+    MISSES.get(config as usize).copied().unwrap_or_default()
+}
+
 pub(super) fn miss_number(miss: TableMiss) -> u32 {
     let at = MISSES.iter().position(|other| *other == miss);
-    at.map_or(0, |at| at as u32)
+    at.map_or(DEFAULT_MISS, |at| at as u32)
 }
 
 fn decode_mod(reader: &mut Reader<'_>, decoding: Decoding<'_>) -> Result<Message, Refusal> {

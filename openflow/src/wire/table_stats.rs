@@ -5,7 +5,7 @@ use aorta_flow::field::{Class as FieldClass, FieldId};
 
 use super::kind::Class;
 use super::read::{Reader, Refusal};
-use super::table::{miss_number, read_miss};
+use super::table::{miss_number, told_miss};
 use super::write::Writer;
 use super::{Decoding, EncodeError};
 use crate::message::{Message, MultipartReply, MultipartRequest, TableFeatures, TableStats};
@@ -181,7 +181,7 @@ fn read_11(reader: &mut Reader<'_>) -> Result<TableStats, Refusal> {
     features.nonmiss.instructions = reader.u32()?;
     features.nonmiss.write_actions = bits(reader.u32()?.into()).collect();
     features.nonmiss.apply_actions = bits(reader.u32()?.into()).collect();
-    features.miss_config = read_miss(reader.u32()?, Version::OpenFlow11)?;
+    features.miss_config = told_miss(reader.u32()?);
     features.miss = features.nonmiss.clone();
     features.max_entries = reader.u32()?;
     read_counts(reader, features)
@@ -198,7 +198,7 @@ fn read_12(reader: &mut Reader<'_>) -> Result<TableStats, Refusal> {
     features.metadata_match = reader.u64()?;
     features.metadata_write = reader.u64()?;
     features.nonmiss.instructions = reader.u32()?;
-    features.miss_config = read_miss(reader.u32()?, Version::OpenFlow12)?;
+    features.miss_config = told_miss(reader.u32()?);
     features.miss = features.nonmiss.clone();
     features.max_entries = reader.u32()?;
     read_counts(reader, features)
