@@ -75,6 +75,9 @@ fn action(depth: u32) -> BoxedStrategy<String> {
         1 => Just("push:NXM_OF_ETH_SRC[],pop:NXM_OF_ETH_DST[]".to_owned()),
         1 => Just("push:NXM_OF_ETH_DST[],output:3,pop:NXM_OF_ETH_SRC[]".to_owned()),
         2 => Just("resubmit(,1)".to_owned()),
+        1 => Just("push_mpls:0x8847".to_owned()),
+        1 => Just("push_mpls:0x8847,output:3,set_field:9->mpls_label".to_owned()),
+        1 => Just("push_mpls:0x8848,output:2,pop_mpls:0x0806,output:3".to_owned()),
     ];
     if depth == 0 {
         return leaf.boxed();

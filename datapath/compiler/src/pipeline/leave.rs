@@ -25,7 +25,7 @@ use crate::emit::{
 };
 use crate::{CompileError, skb};
 
-use Reg::{R0, R1, R2, R3, R6, R7, R8, R9, R10};
+use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10};
 
 /// Stack frame: u32 key of an array.
 const INDEX: i16 = -4;
@@ -189,16 +189,27 @@ fn copy_state(a: &mut Assembler, from: Reg, to: Reg) {
     }
 }
 
-/// Copies what is to be undone of labels, if there is any.
+/// Copies what is to be undone of labels. Uses R1 to R5.
 fn copy_labels(a: &mut Assembler, from: (Reg, i16), to: (Reg, i16)) {
-    let none = a.label("no_labels");
-    a.load(Size::W, R1, R7, state::KEY + labels::LOG);
-    a.jump_if(Cond::Eq, R1, 0, none);
-    for at in (0..state::LABELS_END - state::LABELS_AT).step_by(8) {
-        a.load(Size::Dw, R1, from.0, from.1 + at);
-        a.store(Size::Dw, to.0, to.1 + at, R1);
+    let done = a.label("labels_copied");
+    a.load(Size::W, R2, R7, state::KEY + labels::LOG);
+    let next = a.here("next_label");
+    a.may_goto(done);
+    a.jump_if(Cond::Eq, R2, 0, done);
+    a.sub(R2, 1);
+    a.mov(R3, R2);
+    a.and(R3, i32::from(labels::MAX_LOG) - 1);
+    a.lsh(R3, labels::ENTRY_BYTES.trailing_zeros() as i32);
+    a.mov(R4, from.0);
+    a.add(R4, R3);
+    a.mov(R5, to.0);
+    a.add(R5, R3);
+    for at in (0..labels::ENTRY_BYTES).step_by(8) {
+        a.load(Size::Dw, R1, R4, from.1 + at);
+        a.store(Size::Dw, R5, to.1 + at, R1);
     }
-    a.bind(none);
+    a.jump(next);
+    a.bind(done);
 }
 
 fn copy_stack(a: &mut Assembler, from: (Reg, i16), to: (Reg, i16)) {
