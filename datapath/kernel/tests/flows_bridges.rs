@@ -235,18 +235,41 @@ impl Rig {
     }
 }
 
-#[test]
-fn bridges_in_a_row_do_what_the_interpreter_says() {
-    let lab = Lab::new("fbr");
-    let taps = (0..4).map(|n| lab.tap(&format!("fbr{n}"), MTU)).collect();
-    let rig = RefCell::new(Rig {
-        taps,
+fn rig(test: &str) -> (Lab, Rig) {
+    let lab = Lab::new(test);
+    let taps = (0..4).map(|n| lab.tap(&format!("{test}{n}"), MTU));
+    let rig = Rig {
+        taps: taps.collect(),
         datapath: lab.datapath(),
         tables: NAMES.map(Flows::new).into(),
         frames: 0,
         many_outputs: 0,
         too_far: 0,
-    });
+    };
+    (lab, rig)
+}
+
+#[test]
+fn what_a_bridge_sets_aside_is_safe_from_bridges_that_set_less_aside() {
+    let (_lab, mut rig) = rig("fbs");
+    let small = "table=0,priority=0,actions=mod_dl_src:02:00:00:00:00:01";
+    let large = "table=0,priority=0,actions=clone(mod_dl_src:02:00:00:00:00:01,\
+                 clone(mod_dl_dst:02:00:00:00:00:01,output:2,NORMAL),output:3),mod_vlan_vid:1";
+    let tables = [
+        Some(vec![small.to_owned()]),
+        Some(vec![large.to_owned()]),
+        None,
+    ];
+    let frame = (2, 1, 0, None);
+    for _ in 0..3 {
+        rig.check(&tables, &[frame]).unwrap();
+    }
+}
+
+#[test]
+fn bridges_in_a_row_do_what_the_interpreter_says() {
+    let (_lab, rig) = rig("fbr");
+    let rig = RefCell::new(rig);
     let given = std::env::var("AORTA_DIFF_CASES").ok();
     let cases = given.and_then(|n| n.parse().ok()).unwrap_or(40);
     let persistence = FileFailurePersistence::WithSource("regressions");

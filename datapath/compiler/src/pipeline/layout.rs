@@ -175,7 +175,7 @@ pub mod state {
     pub const FRAMES: i16 = 16;
     /// u32: frames that belong to bridges that the packet came through before.
     pub const FRAME_BASE: i16 = 20;
-    /// u32: copies of the key that are set aside.
+    /// u32: bytes in which copies of keys are set aside, from [`SAVES_AT`] on.
     pub const SAVES: i16 = 24;
     /// u32: values on the stack of `push` and `pop`.
     pub const STACK: i16 = 28;
@@ -238,7 +238,7 @@ pub mod state {
     pub const SETS_BEGUN: i16 = 148;
     /// u32: frames when the bucket that is being worked on was begun, its own included; 0 if none.
     pub const BUCKET: i16 = 152;
-    /// u32: copies set aside then.
+    /// u32: [`SAVES`] then.
     pub const BUCKET_SAVES: i16 = 156;
     /// The action set, one entry for each kind of which the last one counts: u32 place of the code,
     /// 0 for none, and u32 record.
@@ -278,7 +278,7 @@ pub mod state {
     pub const MAX_STACK: i16 = 64;
     /// Keys that are set aside.
     pub const SAVES_AT: i16 = STACK_AT + 16 * MAX_STACK;
-    /// Bytes of a key set aside: the words that the bridge's actions change, one after the other.
+    /// Bytes of a key set aside at most: the words that the bridge's actions change, one after the other.
     pub const SAVE_BYTES: i16 = 1024;
     /// Keys of that size set aside at most, a power of two; of smaller ones, more fit.
     pub const MAX_SAVES: i16 = 16;

@@ -14,10 +14,8 @@ use Reg::{R0, R1, R2, R3, R4, R5, R7};
 /// Bytes that are set aside besides the fields that actions change, at most.
 pub const HEADER_BYTES: usize = 32 + 8 * (state::SET_KINDS + state::MAX_SETS + 1 + 4) as usize;
 
-/// Copies of this size that can be set aside at a time, a power of two.
-fn max_aside(bytes: usize) -> i32 {
-    i32::from(state::MAX_SAVES) * i32::from(state::SAVE_BYTES) / bytes as i32
-}
+/// Bytes in which copies are set aside, a power of two.
+const ASIDE_BYTES: i32 = state::MAX_SAVES as i32 * state::SAVE_BYTES as i32;
 
 impl Gen<'_> {
     pub(super) fn begin_copies(&mut self) {
@@ -95,11 +93,11 @@ impl Gen<'_> {
         saved
     }
 
-    /// Bytes of a copy that is set aside, a power of two.
-    fn aside_bytes(&self) -> usize {
+    /// Bytes of a copy that is set aside, a multiple of 8. They differ from bridge to bridge.
+    pub(super) fn aside_bytes(&self) -> usize {
         let bytes = |bucket| -> usize { self.saved(bucket).iter().map(|(_, s)| s.bytes()).sum() };
         let first = if self.changes.labels() { 16 } else { 8 };
-        (first + bytes(false).max(bytes(true))).next_power_of_two()
+        (first + bytes(false).max(bytes(true))).next_multiple_of(8)
     }
 
     /// Whether what actions change fits where a copy is set aside.
@@ -107,23 +105,21 @@ impl Gen<'_> {
         self.aside_bytes() <= state::SAVE_BYTES as usize
     }
 
-    /// R2 = where the copy number R2 is set aside, less the offset of all of them.
+    /// R2 = where the copy at R2 is set aside, less the offset of all of them.
     pub(super) fn place_aside(&mut self) {
-        let bytes = self.aside_bytes();
         let a = &mut self.a;
-        a.and(R2, max_aside(bytes) - 1);
-        a.lsh(R2, bytes.trailing_zeros() as i32);
+        a.and(R2, ASIDE_BYTES - 8);
         a.add(R2, R7);
     }
 
     pub(super) fn emit_save(&mut self, bucket: bool) {
         let full = self.block(Block::TooDeep);
-        let most = max_aside(self.aside_bytes());
+        let bytes = self.aside_bytes() as i32;
         let a = &mut self.a;
         a.load(Size::W, R1, R7, state::SAVES);
-        a.jump_if(Cond::Ge, R1, most, full);
+        a.jump_if(Cond::Gt, R1, ASIDE_BYTES - bytes, full);
         a.mov(R2, R1);
-        a.add(R1, 1);
+        a.add(R1, bytes);
         a.store(Size::W, R7, state::SAVES, R1);
         self.place_aside();
         let mut to = state::SAVES_AT;
@@ -151,9 +147,10 @@ impl Gen<'_> {
         if self.changes.labels() {
             self.call_bare(Block::UndoLabels);
         }
+        let bytes = self.aside_bytes() as i32;
         let a = &mut self.a;
         a.load(Size::W, R2, R7, state::SAVES);
-        a.sub(R2, 1);
+        a.sub(R2, bytes);
         a.store(Size::W, R7, state::SAVES, R2);
         self.place_aside();
         let mut from = state::SAVES_AT;

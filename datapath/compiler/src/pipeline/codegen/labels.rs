@@ -480,7 +480,8 @@ impl Gen<'_> {
         let next = self.a.here("undo");
         self.a.may_goto(full);
         self.a.load(Size::W, R2, R7, state::SAVES);
-        self.a.sub(R2, 1);
+        let bytes = self.aside_bytes() as i32;
+        self.a.sub(R2, bytes);
         self.place_aside();
         let a = &mut self.a;
         a.load(Size::W, R3, R2, state::SAVES_AT + 8);

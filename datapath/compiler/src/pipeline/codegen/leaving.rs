@@ -40,10 +40,11 @@ impl Gen<'_> {
         a.load(Size::W, R1, R7, state::INSIDE);
         a.jump_if(Cond::Eq, R1, 0, outermost);
         if self.fits_aside() {
+            let bytes = self.aside_bytes() as i32;
             let a = &mut self.a;
             a.store(Size::Dw, R7, state::COMMITTED, 0);
             a.load(Size::W, R1, R7, state::SAVES);
-            a.add(R1, 1);
+            a.add(R1, bytes);
             a.store(Size::W, R7, state::INSIDE, R1);
             self.call_bare(Block::Save);
         } else {
