@@ -43,10 +43,13 @@ pub fn launch() -> io::Result<ExitCode> {
     Ok(ExitCode::from(code.unwrap_or(1)))
 }
 
-/// Leaves the session and the directory of whoever started this.
-pub fn leave_session() -> io::Result<()> {
+/// Leaves the session of whoever started this, and, if told to, the directory.
+pub fn leave_session(directory: bool) -> io::Result<()> {
     rustix::process::setsid()?;
-    env::set_current_dir("/")
+    if directory {
+        env::set_current_dir("/")?;
+    }
+    Ok(())
 }
 
 /// Lets go of the pipes to the foreground process, which may now end.

@@ -16,6 +16,10 @@ const DB_VERSION: &str = "8.3.1";
 const IFACE_TYPES: [&str; 4] = ["internal", "patch", "system", "tap"];
 /// Values of Bridge.datapath_type that are accepted; they all mean the same datapath.
 const DATAPATH_TYPES: [&str; 2] = ["netdev", "system"];
+/// Interface types that simulated devices add.
+const SIMULATED_IFACE_TYPES: [&str; 3] = ["dummy", "dummy-internal", "dummy-pmd"];
+/// The value of Bridge.datapath_type that they add.
+const SIMULATED_DATAPATH_TYPE: &str = "dummy";
 /// File in the database's directory that names this host, where an earlier installation left it.
 const SYSTEM_ID_FILE: &str = "system-id.conf";
 
@@ -32,11 +36,13 @@ pub struct Host {
     pub system_id: String,
     /// Directory of the sockets.
     pub rundir: String,
+    /// Whether devices are in memory.
+    pub simulated: bool,
 }
 
 impl Host {
     /// Asks the host.
-    pub fn read(rundir: &Path, db: &Path) -> Host {
+    pub fn read(rundir: &Path, db: &Path, simulated: bool) -> Host {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let release = [read("/etc/os-release"), read("/usr/lib/os-release")].concat();
         let value = |key: &str| os_release(&release, key).unwrap_or_else(|| "unknown".to_owned());
@@ -53,12 +59,16 @@ impl Host {
                 id.to_owned()
             },
             rundir: rundir.display().to_string(),
+            simulated,
         }
     }
 
     /// Columns of the Open_vSwitch row that are missing or wrong.
     pub fn columns(&self, row: &Row) -> Columns {
-        let types = |names: &[&str]| Datum::set(names.iter().copied());
+        let types = |names: &[&str], more: &[&str]| {
+            let more = more.iter().filter(|_| self.simulated);
+            Datum::set(names.iter().chain(more).copied())
+        };
         let keep = |column: &str, value: &str| optional(row.str(column).or(Some(value)));
         let wanted = vec![
             ("ovs_version", Datum::scalar(OVS_VERSION)),
@@ -68,8 +78,11 @@ impl Host {
                 "system_version",
                 keep("system_version", &self.system_version),
             ),
-            ("iface_types", types(&IFACE_TYPES)),
-            ("datapath_types", types(&DATAPATH_TYPES)),
+            ("iface_types", types(&IFACE_TYPES, &SIMULATED_IFACE_TYPES)),
+            (
+                "datapath_types",
+                types(&DATAPATH_TYPES, &[SIMULATED_DATAPATH_TYPE]),
+            ),
             ("dpdk_initialized", Datum::scalar(false)),
             ("external_ids", self.external_ids(row)),
         ];
@@ -119,6 +132,7 @@ mod tests {
             system_version: "12".into(),
             system_id: "id".into(),
             rundir: "/run/x".into(),
+            simulated: false,
         }
     }
 

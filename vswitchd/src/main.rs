@@ -66,7 +66,7 @@ fn start(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(detach::launch()?);
     }
     if options.detach {
-        detach::leave_session()?;
+        detach::leave_session(!options.ovs.no_chdir)?;
     }
     let log = logging::start(options.log_file().as_deref())?;
     log.set(&options.ovs.verbose)?;

@@ -14,6 +14,8 @@ use crate::remotes::{
     ColumnSpec, FileSpec, FileSpecs, RemotesConfig, RemotesError, Spec, anchored, gid,
 };
 
+/// Says to --unixctl that there is to be no socket.
+const NO_SOCKET: &str = "none";
 /// File name of the database's socket within the rundir.
 const DB_SOCKET: &str = "db.sock";
 /// Where `ovs-vsctl set-manager` puts remotes.
@@ -144,7 +146,44 @@ pub enum DatapathKind {
 impl Options {
     /// The options that this process was started with; ends it, if they make no sense.
     pub fn of_process() -> Options {
-        Options::parse_from(normal(env::args_os()))
+        Options::parse_from(normal(env::args_os())).anchored()
+    }
+
+    /// With paths that stay the same when the process goes to another directory.
+    fn anchored(mut self) -> Options {
+        let log_file = self.log_file.as_mut().and_then(Option::as_mut);
+        let unixctl = self
+            .ovs
+            .unixctl
+            .as_mut()
+            .filter(|path| **path != *NO_SOCKET);
+        let given = [self.rundir.as_mut(), self.db.as_mut(), log_file, unixctl];
+        for path in given.into_iter().flatten() {
+            if let Ok(absolute) = std::path::absolute(&*path) {
+                *path = absolute;
+            }
+        }
+        self
+    }
+
+    /// One more path for the switch's control socket.
+    pub fn control_socket(&self) -> Option<PathBuf> {
+        self.ovs.unixctl.clone().filter(|path| path != NO_SOCKET)
+    }
+
+    /// The socket of the database that was named, which this daemon makes.
+    ///
+    /// # Errors
+    /// If the database was named otherwise.
+    pub fn database_socket(&self) -> Result<Option<PathBuf>, DaemonError> {
+        let Some(text) = &self.ovs.database else {
+            return Ok(None);
+        };
+        let named = text.parse::<Remote>().ok();
+        match named.map(|remote| anchored(remote, &self.rundir())) {
+            Some(Remote::Unix(path)) => Ok(Some(path)),
+            _ => Err(DaemonError::ForeignDatabase(text.clone())),
+        }
     }
 
     /// What switches the frames.
@@ -194,7 +233,9 @@ impl Options {
         let rundir = self.rundir();
         let own = Remote::ListenUnix(rundir.join(DB_SOCKET));
         let mut remotes = vec![own.to_string(), MANAGERS.to_owned()];
-        for text in &self.remote {
+        let named = self.database_socket()?;
+        let named = named.map(|path| Remote::ListenUnix(path).to_string());
+        for text in self.remote.iter().chain(&named) {
             // What makes no sense is told before anything is made.
             text.parse::<Spec>().map_err(RemotesError::Spec)?;
             // OVS's scripts name the socket, too.

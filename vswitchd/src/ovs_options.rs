@@ -16,6 +16,10 @@ pub struct OvsOptions {
     #[arg(long, value_name = "KIND", num_args = 0..=1, require_equals = true)]
     pub enable_dummy: Option<Option<DummyMode>>,
 
+    /// With --detach: stay in the directory instead of going to /
+    #[arg(long)]
+    pub no_chdir: bool,
+
     /// One more path for the control socket, for `ovs-appctl -t PATH`; none means none
     #[arg(long, value_name = "PATH")]
     pub unixctl: Option<PathBuf>,
@@ -24,13 +28,13 @@ pub struct OvsOptions {
     #[arg(short = 'v', long, value_name = "SPEC")]
     pub verbose: Vec<String>,
 
-    /// Accepted: this daemon serves the database itself, and makes the socket if nobody else
-    /// answers there
+    /// The socket of the database, unix:PATH. The switch serves the database itself, so it makes
+    /// this socket; it refuses to start if another server answers there
     #[arg(value_name = "DATABASE")]
     pub database: Option<String>,
 
     #[command(flatten)]
-    pub ignored: Ignored,
+    ignored: Ignored,
 }
 
 /// Options that have nothing to do here.
@@ -40,8 +44,6 @@ pub struct Ignored {
     disable_system: bool,
     #[arg(long, hide = true)]
     disable_system_route: bool,
-    #[arg(long, hide = true)]
-    no_chdir: bool,
     #[arg(long, hide = true)]
     monitor: bool,
     #[arg(long, hide = true)]

@@ -18,6 +18,19 @@ use crate::remotes::{GroupError, RemotesError};
 /// Why the daemon can't run.
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
+    /// Somebody else serves the database that was named.
+    #[error(
+        "{}: another database server answers there. This switch serves its database itself: stop \
+         that server, and start the switch again with --db FILE, which may be that server's file",
+        .0.display()
+    )]
+    OtherDatabase(PathBuf),
+    /// The database can't be reached as was said.
+    #[error(
+        "{0}: this switch serves its database itself, on unix sockets and --remote; leave the \
+         argument away, or name a socket that it is to make (unix:PATH)"
+    )]
+    ForeignDatabase(String),
     /// A directory is missing.
     #[error(transparent)]
     Place(#[from] PlaceError),

@@ -3,9 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 mod ask;
 mod error;
 mod parts;
+mod process;
 mod sim;
 mod wait;
 
@@ -14,15 +16,14 @@ use std::sync::Arc;
 use aorta_kernel::netdev::LinkEvents;
 use aorta_kernel::{Config, Datapath};
 use aorta_ovsdb::{Db, Delta, Store, StoreError, StoreHandle, Tls, op};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 pub use error::DaemonError;
 use parts::{Parts, next_batch};
+use process::{Signals, no_other_database, raise_open_files};
 use wait::{readable, sleep_at, watch};
 
 use crate::clock;
@@ -33,7 +34,7 @@ use crate::expedite::Expedite;
 use crate::identity::Host;
 use crate::logging::LogControl;
 use crate::mgmt::{self, ApiSocket};
-use crate::ofproto::Moment;
+use crate::ofproto::{Journal, Moment};
 use crate::openflow::connections::{self, Connections};
 use crate::options::{DatapathKind, Options};
 use crate::pidfile::Pidfile;
@@ -58,6 +59,9 @@ pub async fn tear_down(options: &Options) -> Result<(), DaemonError> {
     } else {
         None
     };
+    if options.datapath() == DatapathKind::Sim {
+        return Ok(Journal::remove_from(&place.rundir)?);
+    }
     teardown(&place).await
 }
 
@@ -88,17 +92,20 @@ async fn run_with<E: Effects, D: reconcile::Datapath>(
     let signals = Signals::new().map_err(DaemonError::Process)?;
     let place = Place::of(options);
     place.make()?;
-    let _pidfiles = (
-        Pidfile::take(&place.rundir, SWITCH)?,
-        Pidfile::take(&place.rundir, DATABASE)?,
-    );
+    let _switch = Pidfile::take(&place.rundir, SWITCH)?;
+    if let Some(socket) = options.database_socket()? {
+        no_other_database(&socket)?;
+    }
+    let _database = Pidfile::take(&place.rundir, DATABASE)?;
     place.remove_stale_sockets(&[SWITCH, DATABASE]);
     let mut daemon = Daemon::open(place.clone(), signals, parts).await?;
     daemon
-        .identify(&Host::read(&place.rundir, &place.db))
+        .identify(&Host::read(&place.rundir, &place.db, daemon.net.is_some()))
         .await?;
     daemon.start().await?;
-    let _sockets = daemon.listen(remotes, api, log).await?;
+    let _sockets = daemon
+        .listen(remotes, api, options.control_socket(), log)
+        .await?;
     let line = format!(
         "vswitchd is ready: {} bridges, database {}, sockets in {}",
         daemon.switch.bridges().len(),
@@ -111,35 +118,6 @@ async fn run_with<E: Effects, D: reconcile::Datapath>(
     info!("vswitchd ends");
     daemon.store.close().await?;
     end
-}
-
-/// Lets clients have as many connections as the system grants.
-fn raise_open_files() {
-    let files = getrlimit(Resource::Nofile);
-    let all = Rlimit {
-        current: files.maximum,
-        ..files
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, all) {
-        warn!("the number of open files stays limited: {error}");
-    }
-}
-
-/// What ends the daemon from outside.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Signals> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
 }
 
 /// Everything that is open.
@@ -169,7 +147,7 @@ struct Daemon<E, D> {
 }
 
 /// Sockets that live as long as the daemon.
-type Sockets = ([ControlSocket; 2], ApiSocket);
+type Sockets = (Vec<ControlSocket>, ApiSocket);
 
 impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
     async fn open(
@@ -261,23 +239,26 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
         &mut self,
         remotes: RemotesConfig,
         api: Option<SocketAddr>,
+        extra: Option<PathBuf>,
         log: &LogControl,
     ) -> Result<Sockets, DaemonError> {
         self.remotes = Some(Remotes::start(&self.store, remotes, self.tls.clone()).await?);
         let rundir = &self.place.rundir;
-        let failed = |source| DaemonError::Socket {
-            path: rundir.clone(),
-            source,
-        };
-        let control = |target, name| {
+        let control = |target, path: PathBuf| {
             let (control, log) = (self.control.clone(), log.clone());
             let commands = Commands::new(target, control, self.store.clone(), log);
-            unixctl::serve(rundir, name, commands).map_err(failed)
+            let commands = commands.simulated(self.net.is_some());
+            let socket = unixctl::serve(&path, commands);
+            socket.map_err(|source| DaemonError::Socket { path, source })
         };
-        let controls = [
-            control(Target::Switch, SWITCH)?,
-            control(Target::Database, DATABASE)?,
+        let usual = |name| unixctl::socket_path(rundir, name);
+        let mut controls = vec![
+            control(Target::Switch, usual(SWITCH))?,
+            control(Target::Database, usual(DATABASE))?,
         ];
+        if let Some(path) = extra {
+            controls.push(control(Target::Switch, path)?);
+        }
         let api = mgmt::serve(rundir, api, self.control.clone(), self.store.clone()).await?;
         Ok((controls, api))
     }

@@ -41,14 +41,6 @@ const SWITCH: &[Command] = &[
     ("fdb/stats-clear", "[bridge]", 0, 1),
     ("fdb/stats-show", "bridge", 1, 1),
     ("ofproto/list", "", 0, 0),
-    ("netdev-dummy/conn-state", "[netdev]", 0, 1),
-    (
-        "netdev-dummy/receive",
-        "name [--qid queue_id] packet|flow [--len packet_len]",
-        2,
-        ANY,
-    ),
-    ("netdev-dummy/set-admin-state", "[netdev] up|down", 1, 2),
     (
         "ofproto/trace",
         "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]",
@@ -59,6 +51,18 @@ const SWITCH: &[Command] = &[
     ("qos/show-types", "interface", 1, 1),
     ("revalidator/purge", "", 0, 0),
     ("revalidator/wait", "", 0, 0),
+];
+
+/// Of devices in memory.
+const SIMULATED: &[Command] = &[
+    ("netdev-dummy/conn-state", "[netdev]", 0, 1),
+    (
+        "netdev-dummy/receive",
+        "name [--qid queue_id] packet|flow [--len packet_len]",
+        2,
+        ANY,
+    ),
+    ("netdev-dummy/set-admin-state", "[netdev] up|down", 1, 2),
     ("time/stop", "", 0, 0),
     ("time/warp", "[large_msecs] msecs", 1, 2),
 ];
@@ -86,47 +90,70 @@ const DATABASE: &[Command] = &[
     ("ovsdb-server/tlog-set", "DB:TABLE on|off", 2, 2),
 ];
 
-fn commands(target: Target) -> Vec<Command> {
-    let own = match target {
-        Target::Switch => SWITCH,
-        Target::Database => DATABASE,
-    };
-    let mut all = [COMMON, own].concat();
-    all.sort_unstable();
-    all
+/// Which commands there are.
+#[derive(Debug, Clone, Copy)]
+pub struct Set {
+    /// Of which daemon.
+    pub target: Target,
+    /// Whether devices are in memory.
+    pub simulated: bool,
 }
 
-/// Whether there is such a command and it takes so many arguments.
-///
-/// # Errors
-/// With Open vSwitch's words for why not.
-pub fn check(target: Target, name: &str, arguments: usize) -> Result<(), String> {
-    let all = commands(target);
-    let Some((_, _, least, most)) = all.iter().find(|(known, ..)| *known == name) else {
-        let absent = (target == Target::Switch).then(|| missing::why(name));
-        if let Some(why) = absent.flatten() {
-            return Err(why);
+impl Set {
+    fn commands(self) -> Vec<Command> {
+        let own: &[&[Command]] = match (self.target, self.simulated) {
+            (Target::Switch, true) => &[COMMON, SWITCH, SIMULATED],
+            (Target::Switch, false) => &[COMMON, SWITCH],
+            (Target::Database, _) => &[COMMON, DATABASE],
+        };
+        let mut all = own.concat();
+        all.sort_unstable();
+        all
+    }
+
+    /// Whether there is such a command and it takes so many arguments.
+    ///
+    /// # Errors
+    /// With Open vSwitch's words for why not, or what is missing here.
+    pub fn check(self, name: &str, arguments: usize) -> Result<(), String> {
+        let all = self.commands();
+        let Some((_, _, least, most)) = all.iter().find(|(known, ..)| *known == name) else {
+            return Err(self.unknown(name));
+        };
+        if arguments < *least {
+            return Err(format!(
+                "\"{name}\" command requires at least {least} arguments"
+            ));
         }
-        return Err(format!(
-            "{name:?} is not a valid command (use \"list-commands\" to see a list of valid commands)"
-        ));
-    };
-    if arguments < *least {
-        return Err(format!(
-            "\"{name}\" command requires at least {least} arguments"
-        ));
+        if arguments > *most {
+            return Err(format!("\"{name}\" command takes at most {most} arguments"));
+        }
+        Ok(())
     }
-    if arguments > *most {
-        return Err(format!("\"{name}\" command takes at most {most} arguments"));
-    }
-    Ok(())
-}
 
-/// The answer to `list-commands`.
-pub fn list(target: Target) -> String {
-    let mut text = "The available commands are:\n".to_owned();
-    for (name, usage, ..) in commands(target) {
-        let _ = writeln!(text, "  {name:<23} {usage}");
+    fn unknown(self, name: &str) -> String {
+        let missing = match self.target {
+            Target::Switch if SIMULATED.iter().any(|(known, ..)| *known == name) => {
+                Some(format!("{name}: needs `vswitchd --datapath sim`"))
+            }
+            Target::Switch => missing::why(name),
+            Target::Database => None,
+        };
+        missing.unwrap_or_else(|| {
+            format!(
+                "{name:?} is not a valid command (use \"list-commands\" to see a list of valid \
+                 commands)"
+            )
+        })
     }
-    text
+
+    /// The answer to `list-commands`.
+    pub fn list(self) -> String {
+        let mut text = "The available commands are:\n".to_owned();
+        for (name, usage, ..) in self.commands() {
+            // Writing to a string never fails.
+            let _ = writeln!(text, "  {name:<23} {usage}");
+        }
+        text
+    }
 }

@@ -16,7 +16,7 @@ mod vlog;
 
 use aorta_ovsdb::StoreHandle;
 
-pub use socket::{ControlSocket, listen, serve};
+pub use socket::{ControlSocket, listen, serve, socket_path};
 
 use crate::control::Control;
 use crate::coverage;
@@ -36,6 +36,8 @@ pub enum Target {
 #[derive(Debug, Clone)]
 pub struct Commands {
     target: Target,
+    /// Whether devices are in memory.
+    simulated: bool,
     control: Control,
     store: StoreHandle,
     log: LogControl,
@@ -51,11 +53,17 @@ impl Commands {
     pub fn new(target: Target, control: Control, store: StoreHandle, log: LogControl) -> Commands {
         Commands {
             target,
+            simulated: false,
             control,
             log,
             transactions: TransactionLog::new(store.clone()),
             store,
         }
+    }
+
+    /// Has commands about devices in memory, too, or hasn't.
+    pub fn simulated(self, simulated: bool) -> Commands {
+        Commands { simulated, ..self }
     }
 
     /// Runs one command. The texts end with a line's end, unless they are empty.
@@ -70,10 +78,14 @@ impl Commands {
     }
 
     async fn answer(&self, name: &str, arguments: &[String]) -> Answer {
-        commands::check(self.target, name, arguments.len())?;
+        let set = commands::Set {
+            target: self.target,
+            simulated: self.simulated,
+        };
+        set.check(name, arguments.len())?;
         let family = name.split_once('/').map_or(name, |(family, _)| family);
         match family {
-            "list-commands" => Ok(commands::list(self.target)),
+            "list-commands" => Ok(set.list()),
             "version" => Ok(version()),
             "exit" => self.exit(arguments).await,
             "coverage" => reports::coverage(name, arguments),

@@ -35,19 +35,23 @@ impl Drop for ControlSocket {
     }
 }
 
-/// Listens on `DIR/NAME.PID.ctl` and answers until the runtime ends.
+/// Where clients look for the socket of a daemon of that name: `DIR/NAME.PID.ctl`.
+pub fn socket_path(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.{}.ctl", std::process::id()))
+}
+
+/// Listens on a path and answers until the runtime ends.
 ///
 /// # Errors
 /// If the socket can't be had.
-pub fn serve(dir: &Path, name: &str, commands: Commands) -> io::Result<ControlSocket> {
-    let path = dir.join(format!("{name}.{}.ctl", std::process::id()));
-    let listener = listen(&path)?;
+pub fn serve(path: &Path, commands: Commands) -> io::Result<ControlSocket> {
+    let listener = listen(path)?;
     tokio::spawn(accept(
         listener,
         commands,
         Arc::new(Semaphore::new(MAX_CONNECTIONS)),
     ));
-    Ok(ControlSocket(path))
+    Ok(ControlSocket(path.to_owned()))
 }
 
 async fn accept(listener: UnixListener, commands: Commands, places: Arc<Semaphore>) {

@@ -40,6 +40,29 @@ async fn each_target_lists_its_own_commands() {
 }
 
 #[tokio::test]
+async fn what_devices_in_memory_can_do_is_there_with_them_only() {
+    let (host, _keep) = commands(Target::Switch);
+    let list = run(&host, "list-commands").await.unwrap();
+    assert!(
+        !list.contains("time/") && !list.contains("netdev-dummy/"),
+        "{list}"
+    );
+    assert_eq!(
+        run(&host, "time/stop").await.unwrap_err(),
+        "time/stop: needs `vswitchd --datapath sim`\n"
+    );
+    assert_eq!(
+        run(&host, "stp/show").await.unwrap_err(),
+        "stp/show: spanning trees are not supported\n"
+    );
+    let list = run(&host.simulated(true), "list-commands").await.unwrap();
+    assert!(
+        list.contains("\n  time/warp               [large_msecs] msecs\n"),
+        "{list}"
+    );
+}
+
+#[tokio::test]
 async fn bad_commands_are_refused_in_open_vswitch_words() {
     let (switch, _keep) = commands(Target::Switch);
     let (database, _keep) = commands(Target::Database);
@@ -202,7 +225,7 @@ async fn connected() -> (
 ) {
     let dir = tempfile::tempdir().unwrap();
     let (switch, requests) = commands(Target::Switch);
-    let socket = serve(dir.path(), "x", switch).unwrap();
+    let socket = serve(&socket_path(dir.path(), "x"), switch).unwrap();
     let stream = UnixStream::connect(path(&dir)).await.unwrap();
     (dir, socket, requests, stream)
 }
