@@ -63,11 +63,11 @@ impl Tier {
     }
 
     /// The tier of a test program: in the integration crate by the start of its name, in
-    /// others by the name itself.
+    /// others by the name itself, or if that starts with `protocol_`.
     fn of(package: &str, program: &str) -> Tier {
         let starts = |prefix| program.starts_with(prefix);
         if package != INTEGRATION {
-            if PROTOCOL_PROGRAMS.contains(&program) {
+            if PROTOCOL_PROGRAMS.contains(&program) || starts("protocol_") {
                 Tier::Protocol
             } else {
                 Tier::Unit
@@ -307,6 +307,7 @@ mod tests {
         assert_eq!(Tier::of("aorta-ovsdb", "tools"), Tier::Protocol);
         assert_eq!(Tier::of("aorta-ebpf", "text"), Tier::Unit);
         assert_eq!(Tier::of(INTEGRATION, "protocol_vsctl"), Tier::Protocol);
+        assert_eq!(Tier::of("aorta-vswitchd", "protocol_sim"), Tier::Protocol);
         assert_eq!(Tier::of(INTEGRATION, "vm_guests"), Tier::Vm);
         assert_eq!(Tier::of(INTEGRATION, "lab"), Tier::Vm);
         assert_eq!(Tier::of(INTEGRATION, "restart"), Tier::E2e);

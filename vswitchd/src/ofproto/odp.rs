@@ -15,6 +15,9 @@ pub struct OdpFlow {
 /// EtherTypes of VLAN tags: what is behind says the flow's.
 const TAGS: [u16; 2] = [0x8100, 0x88a8];
 
+/// How an address that isn't there is written.
+const NO_ADDRESS: &str = "00:00:00:00:00:00";
+
 /// Whether a text looks like a flow of the datapath: those of OpenFlow have no parentheses at the
 /// end of their first word.
 pub fn looks_like_odp(text: &str) -> bool {
@@ -113,6 +116,8 @@ impl Reader {
             ("icmpv6", "type") => "icmpv6_type",
             ("icmpv6", "code") => "icmpv6_code",
             ("nd", "target") => "nd_target",
+            // An option that isn't there.
+            ("nd", "sll" | "tll") if value == NO_ADDRESS => return Some(()),
             ("nd", "sll") => "nd_sll",
             ("nd", "tll") => "nd_tll",
             ("arp", "sip") => "arp_spa",

@@ -136,7 +136,7 @@ pub trait Datapath: Send {
     fn fdb(&self, bridge: &BridgeName) -> Result<Vec<Fdb>, DatapathError>;
 
     /// What became of the addresses that a bridge has learned, if that is counted.
-    fn fdb_counts(&self, _bridge: &BridgeName) -> Option<StationCounts> {
+    fn fdb_counts(&mut self, _bridge: &BridgeName) -> Option<StationCounts> {
         None
     }
 

@@ -150,8 +150,11 @@ impl Datapath for SimDatapath {
     fn fdb(&self, bridge: &BridgeName) -> Result<Vec<Fdb>, DatapathError> {
         let now_s = now().as_secs();
         let ports = self.switch.ports(bridge);
-        let entries = self.switch.stations(bridge, now_s).into_iter();
-        Ok(entries
+        let mut stations = self.switch.stations(bridge, now_s);
+        // As Open vSwitch has them.
+        stations.sort_by_key(|(.., station)| station.turn);
+        Ok(stations
+            .into_iter()
             .map(|(vid, mac, station)| {
                 let port = ports.iter().find(|port| port.ofport == station.ofport);
                 Fdb {
@@ -165,7 +168,8 @@ impl Datapath for SimDatapath {
             .collect())
     }
 
-    fn fdb_counts(&self, bridge: &BridgeName) -> Option<StationCounts> {
+    fn fdb_counts(&mut self, bridge: &BridgeName) -> Option<StationCounts> {
+        self.switch.tidy_stations(now().as_secs());
         Some(self.switch.station_counts(bridge))
     }
 

@@ -15,8 +15,6 @@ pub struct DatapathReport {
     pub simulated: bool,
     /// Frames that it has taken.
     pub packets: u64,
-    /// Flows in all tables.
-    pub flows: u64,
     /// Bridges by name.
     pub bridges: Vec<BridgeReport>,
 }
@@ -77,7 +75,6 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         DatapathReport {
             simulated: self.model.devices != Devices::Host,
             packets: counters.values().map(|count| count.rx_packets).sum(),
-            flows: self.flows.keys().map(|name| self.flow_count(name)).sum(),
             bridges: bridges.collect(),
         }
     }
@@ -113,7 +110,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     ///
     /// # Errors
     /// If there is no such bridge, or the datapath can't be read.
-    pub fn fdb_report(&self, bridge: &str) -> Result<FdbReport, FdbError> {
+    pub fn fdb_report(&mut self, bridge: &str) -> Result<FdbReport, FdbError> {
         let mut bridges = self.desired.bridges.iter();
         let found = bridges.find(|other| other.name.as_str() == bridge);
         let found = found.ok_or_else(|| FdbError::NoBridge(bridge.to_owned()))?;

@@ -22,14 +22,16 @@ impl Commands {
     pub(super) async fn simulation(&self, name: &str, arguments: &[String]) -> Answer {
         match (name, arguments) {
             ("netdev-dummy/receive", [device, rest @ ..]) => {
-                let (queue, frames) = received(rest)?;
-                let device = device.clone();
+                let read = received(rest);
+                let (queue, frames) = read.clone().unwrap_or_default();
                 let order = SimOrder::Receive {
-                    device,
+                    device: device.clone(),
                     queue,
                     frames,
                 };
-                self.order_sim(order).await
+                // That there is no such device is told before what is wrong with the packet.
+                let done = self.order_sim(order).await?;
+                read.map(|_| done)
             }
             ("netdev-dummy/set-admin-state", [device @ .., state]) => {
                 let up = match state.as_str() {

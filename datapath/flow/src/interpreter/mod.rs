@@ -129,12 +129,7 @@ impl Interpreter {
     ) -> bool {
         let number = self.number(bridge);
         if let Some(b) = number {
-            let station_there = Station {
-                ofport,
-                seen_s,
-                fixed: false,
-            };
-            self.fdb[b].put(station, station_there);
+            self.fdb[b].put(station, ofport, seen_s, false);
         }
         number.is_some()
     }

@@ -15,6 +15,8 @@ pub struct Station {
     pub seen_s: u64,
     /// Put there by an administrator: never forgotten, and not learned elsewhere.
     pub fixed: bool,
+    /// Higher than that of all that were seen before it.
+    pub turn: u64,
 }
 
 /// What became of a bridge's addresses.
@@ -34,6 +36,7 @@ pub struct StationCounts {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stations {
     entries: HashMap<(Vid, MacAddr), Station>,
+    turns: u64,
     pub counts: StationCounts,
 }
 
@@ -46,10 +49,12 @@ impl Stations {
 
     /// Takes notice of a frame from a station.
     pub fn learn(&mut self, key: (Vid, MacAddr), ofport: OfPort, now_s: u64) {
+        self.turns += 1;
         let seen = Station {
             ofport,
             seen_s: now_s,
             fixed: false,
+            turn: self.turns,
         };
         match self.entries.insert(key, seen) {
             None => self.counts.learned += 1,
@@ -60,7 +65,14 @@ impl Stations {
     }
 
     /// Puts one there.
-    pub fn put(&mut self, key: (Vid, MacAddr), station: Station) {
+    pub fn put(&mut self, key: (Vid, MacAddr), ofport: OfPort, seen_s: u64, fixed: bool) {
+        self.turns += 1;
+        let station = Station {
+            ofport,
+            seen_s,
+            fixed,
+            turn: self.turns,
+        };
         self.entries.insert(key, station);
     }
 
@@ -92,7 +104,7 @@ impl Stations {
         self.counts.expired += (before - self.entries.len()) as u64;
         while self.entries.len() > most {
             let learned = self.entries.iter().filter(|(_, station)| !station.fixed);
-            let oldest = learned.min_by_key(|(key, station)| (station.seen_s, **key));
+            let oldest = learned.min_by_key(|(_, station)| station.turn);
             let Some((&oldest, _)) = oldest else { return };
             self.entries.remove(&oldest);
             self.counts.evicted += 1;
@@ -145,16 +157,12 @@ mod tests {
     #[test]
     fn what_an_administrator_says_stays() {
         let mut stations = Stations::default();
-        let fixed = Station {
-            ofport: OfPort(7),
-            seen_s: 0,
-            fixed: true,
-        };
-        stations.put(key(0), fixed);
+        stations.put(key(0), OfPort(7), 0, true);
         stations.learn(key(0), OfPort(1), 1);
         stations.learn(key(1), OfPort(1), 1);
         stations.tidy(10_000, 300, 0);
-        assert_eq!(stations.fresh(key(0), 10_000, 300), Some(&fixed));
+        let station = stations.fresh(key(0), 10_000, 300).unwrap();
+        assert_eq!((station.ofport, station.fixed), (OfPort(7), true));
         assert_eq!(stations.len(), 1);
         assert!(stations.take_fixed(key(0)) && !stations.take_fixed(key(0)));
     }

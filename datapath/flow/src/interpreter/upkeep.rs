@@ -87,12 +87,7 @@ impl Interpreter {
     ) -> bool {
         let number = self.number(bridge);
         if let Some(b) = number {
-            let fixed = Station {
-                ofport,
-                seen_s: 0,
-                fixed: true,
-            };
-            self.fdb[b].put(station, fixed);
+            self.fdb[b].put(station, ofport, 0, true);
         }
         number.is_some()
     }
