@@ -101,6 +101,19 @@ pub enum LoadError {
         /// The program's text around the refused instruction.
         excerpt: String,
     },
+    /// The kernel was not done with checking it in time.
+    #[error(
+        "the kernel was not done with checking program {program} of {insns} instructions after \
+         {seconds} s: flows with fewer different kinds of actions and matches make it easier"
+    )]
+    TooSlow {
+        /// Its name.
+        program: String,
+        /// Its instructions.
+        insns: usize,
+        /// How long the kernel was given, in seconds.
+        seconds: f32,
+    },
     /// The kernel refused it for another reason than its text.
     #[error("the kernel did not load program {program}")]
     Kernel {

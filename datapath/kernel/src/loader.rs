@@ -1,6 +1,7 @@
 //! Programs into the kernel: through aya, each as a small object file made in memory.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use aorta_ebpf::{MapId, Program, refusal};
 use aya::programs::{ProgramError, ProgramFd, SchedClassifier, Xdp};
@@ -11,7 +12,7 @@ use object::{
 };
 
 use crate::error::LoadError;
-use crate::sys;
+use crate::{patience, sys};
 
 /// A program in the kernel.
 #[derive(Debug)]
@@ -53,7 +54,16 @@ impl Kind {
 }
 
 /// Loads programs. Keep one: making it reads the kernel's type information.
-pub struct Loader(EbpfLoader<'static>);
+pub struct Loader {
+    aya: EbpfLoader<'static>,
+    patience: Duration,
+}
+
+/// The kernel checks programs for so long at most: nothing else is done in the meantime. Those of
+/// real controllers' tables take it less than a tenth of a second.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// Programs of fewer instructions take no time to speak of.
+const SMALL_INSNS: usize = 300;
 
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -75,7 +85,16 @@ impl Loader {
         loader
             .btf(None)
             .verifier_log_level(VerifierLogLevel::DISABLE);
-        Loader(loader)
+        Loader {
+            aya: loader,
+            patience: PATIENCE,
+        }
+    }
+
+    /// Gives the kernel so much time for each program.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Loader {
+        Loader { patience, ..self }
     }
 
     /// Loads a TC program, its maps resolved by `map_fd`.
@@ -111,8 +130,29 @@ impl Loader {
             program: name.clone(),
             reason,
         })?;
-        match self.load_object(kind, &name, &object) {
-            Err(LoadError::Kernel { .. }) => self.load_with_log(kind, program, &object),
+        if program.len() < SMALL_INSNS {
+            return self.load_or_explain(kind, program, &object);
+        }
+        let patience = self.patience;
+        let work = || self.load_or_explain(kind, program, &object);
+        match patience::at_most(patience, work) {
+            (Err(_), true) => Err(LoadError::TooSlow {
+                program: name,
+                insns: program.len(),
+                seconds: patience.as_secs_f32(),
+            }),
+            (result, _) => result,
+        }
+    }
+
+    fn load_or_explain(
+        &mut self,
+        kind: Kind,
+        program: &Program,
+        object: &[u8],
+    ) -> Result<Loaded, LoadError> {
+        match self.load_object(kind, program.name(), object) {
+            Err(LoadError::Kernel { .. }) => self.load_with_log(kind, program, object),
             other => other,
         }
     }
@@ -134,10 +174,10 @@ impl Loader {
         object: &[u8],
     ) -> Result<Loaded, LoadError> {
         let name = program.name().to_owned();
-        self.0
+        self.aya
             .verifier_log_level(VerifierLogLevel::VERBOSE | VerifierLogLevel::STATS);
         let result = self.try_load(kind, &name, object);
-        self.0.verifier_log_level(VerifierLogLevel::DISABLE);
+        self.aya.verifier_log_level(VerifierLogLevel::DISABLE);
         match result? {
             Ok(loaded) => Ok(loaded),
             Err((source, log)) if log.trim().is_empty() => Err(LoadError::Kernel {
@@ -169,7 +209,7 @@ impl Loader {
             reason,
         };
         let mut ebpf = self
-            .0
+            .aya
             .load(object)
             .map_err(|e| defect(crate::error::chain(&e)))?;
         let program = ebpf

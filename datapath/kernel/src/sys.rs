@@ -424,6 +424,31 @@ pub struct TestRun {
     pub frame: Vec<u8>,
 }
 
+/// Has [`interrupt`] interrupt system calls, and do nothing else.
+pub fn catch_interruptions() -> io::Result<()> {
+    extern "C" fn nothing(_signal: libc::c_int) {}
+    // SAFETY: all zero is a signal action, of which each field that matters is set below.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as extern "C" fn(libc::c_int) as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the action is valid for the call, and its handler touches nothing.
+    match unsafe { libc::sigaction(INTERRUPT, &raw const action, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The signal that interrupts: where nobody catches it, it has no effect.
+const INTERRUPT: libc::c_int = libc::SIGURG;
+
+/// Interrupts the system call that a thread of this process is in, if it is in one that can be.
+pub fn interrupt(thread: rustix::thread::Pid) {
+    let (process, thread) = (std::process::id(), thread.as_raw_nonzero().get());
+    // SAFETY: no memory is involved. A thread that isn't there is an error, which means that there is
+    // nothing to interrupt.
+    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, INTERRUPT) };
+}
+
 /// Runs a TC program `repeat` times on `frame` as if it came from the device `ifindex` (0: the
 /// loopback device).
 pub fn test_run(

@@ -1,5 +1,7 @@
 //! What the kernel's verifier refuses comes back with the place in the program. Needs root.
 
+use std::time::Duration;
+
 use aorta_ebpf::Program;
 use aorta_kernel::{LoadError, Loader};
 
@@ -52,6 +54,41 @@ fn a_loader_goes_on_after_a_refusal() {
         .test_run(&[0; 14], 1)
         .unwrap();
     assert_eq!(run.verdict, 2);
+}
+
+/// Each way through the program leaves four pointers elsewhere, which the verifier tells apart.
+fn slow_program() -> Program {
+    let mut text = "program slow\n".to_owned();
+    for register in 6..10 {
+        text += &format!("    r{register} = r10\n    r{register} += -8\n");
+    }
+    for step in 0..100 {
+        let register = 6 + step % 4;
+        text += &format!(
+            "    r0 = *(u32 *)(r1 + 0)\n    if r0 > {step} goto on{step}\n    r{register} += -8\n\
+             on{step}:\n"
+        );
+    }
+    for register in 6..10 {
+        text += &format!("    *(u64 *)(r{register} + 0) = r0\n");
+    }
+    Program::parse(&(text + "    r0 = 2\n    exit\n")).unwrap()
+}
+
+#[test]
+fn a_program_that_takes_too_long_to_check_is_given_up() {
+    let slow = slow_program();
+    let mut loader = Loader::new().with_patience(Duration::from_millis(5));
+    let error = loader.load(&slow, |_| None).map(|_| ()).unwrap_err();
+    let LoadError::TooSlow { program, insns, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!((program.as_str(), *insns), ("slow", slow.len()));
+    let good = Program::parse(&format!(
+        "program good\n{}    exit\n",
+        "    r0 = 2\n".repeat(400)
+    ));
+    loader.load(&good.unwrap(), |_| None).unwrap();
 }
 
 #[test]
