@@ -461,7 +461,8 @@ pub fn test_run(
     const SK_BUFF_IFINDEX: usize = 40;
     let mut context = [0u8; SK_BUFF_BYTES];
     context[SK_BUFF_IFINDEX..SK_BUFF_IFINDEX + 4].copy_from_slice(&ifindex.to_ne_bytes());
-    let mut out = vec![0u8; frame.len() + 64];
+    // Programs make frames longer, by a label or tag at each of their actions.
+    let mut out = vec![0u8; frame.len() + 2048];
     let mut attr = attr();
     attr.test.prog_fd = fd(program);
     attr.test.data_in = frame.as_ptr() as u64;

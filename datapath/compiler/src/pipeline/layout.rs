@@ -224,6 +224,8 @@ pub mod state {
     pub const NEXT: i16 = 116;
     /// u32: ports of the list of all ports that are done, or other things that are counted.
     pub const LISTED: i16 = 120;
+    /// u32, in XDP programs: length of the frame as it leaves, without its outer tag.
+    pub const LEAVING_LEN: i16 = LISTED;
     /// u32: queue before one output went by another.
     pub const QUEUE_BEFORE: i16 = 124;
     /// u64: groups in which the bytes followed the key at some time, as in [`DIRTY`].

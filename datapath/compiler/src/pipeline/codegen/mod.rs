@@ -177,11 +177,10 @@ fn generate_for(
     hook: Hook,
     port: Option<PortForm>,
 ) -> Result<Generated, PipelineError> {
-    // What XDP programs do changes no bytes.
-    let none = commit::Changes::default();
+    let in_xdp = plan.changes.in_xdp();
     let changes = match hook {
         Hook::Tc => &plan.changes,
-        Hook::Xdp => &none,
+        Hook::Xdp => &in_xdp,
     };
     let whole = hook == Hook::Tc && port.is_none();
     let code = emit(plan, (hook, port), changes);
@@ -278,7 +277,10 @@ impl Gen<'_> {
         self.parse_insns = self.a.len() - start;
         self.begin_action_set();
         self.begin_copies();
-        if self.port.is_none() {
+        if self.hook == Hook::Xdp && !self.changes.is_empty() {
+            self.a.store(Size::Dw, R7, state::COMMITTED, 0);
+        }
+        if self.port.is_none() && self.hook == Hook::Tc {
             self.begin_inside();
         }
         self.begin_own_port();

@@ -8,7 +8,7 @@ use aorta_flow::{DropReason, OfPort, hash};
 use super::site::Site;
 use super::{Block, Gen, choose, commit, prereq, upcalls};
 use crate::pipeline::extras::upcalls_of;
-use crate::pipeline::{Refusal, choice};
+use crate::pipeline::{Hook, Refusal, choice};
 use commit::actions::{emit_dec_ttl, emit_pop_vlan, emit_push_vlan};
 
 /// Refuses an action without code.
@@ -133,16 +133,22 @@ fn forget_connection(code: &mut Gen<'_>) {
 /// Lowers a time to live; where it is over, controllers hear of it and the list ends.
 fn dec_ttl(code: &mut Gen<'_>, site: &Site, field: FieldId, needs: Prereq, action: &Action) {
     let (over, skip) = (code.a.label("ttl_over"), code.a.label("skip"));
-    let end = code.list_end(site);
     prereq::emit(&mut code.a, needs, skip);
     emit_dec_ttl(&mut code.a, field, over);
     code.a.jump(skip);
     code.a.bind(over);
+    if code.hook == Hook::Xdp {
+        let pass = code.block(Block::Pass);
+        code.a.jump(pass);
+        code.a.bind(skip);
+        return;
+    }
     for upcall in upcalls_of(action) {
         if let Action::Controller(how) = &upcall {
             code.controller(how, site);
         }
     }
+    let end = code.list_end(site);
     code.a.jump(end);
     code.a.bind(skip);
 }

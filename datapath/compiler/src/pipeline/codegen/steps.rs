@@ -6,7 +6,8 @@ use aorta_flow::field::FieldId;
 use aorta_flow::translate::MAX_DEPTH;
 
 use super::site::Site;
-use super::{Block, Gen, bits, commit, key, other, prereq};
+use super::{Block, Gen, bits, commit, key, other, prereq, xdp};
+use crate::pipeline::Hook;
 use crate::pipeline::layout::{self, state};
 use crate::pipeline::shape::{Param, SetWord, Step, When};
 
@@ -57,6 +58,9 @@ impl Gen<'_> {
 
     /// One step. True if control never comes to what is behind it.
     fn step(&mut self, step: &Step, site: &Site, tail: bool) -> bool {
+        if self.hook == Hook::Xdp && xdp::changes_bytes(step) {
+            self.pass_if_sent();
+        }
         match step {
             Step::Set { field, when, words } => self.set(*field, *when, words, site),
             Step::SetTag(word) => self.set_tag(*word, site),

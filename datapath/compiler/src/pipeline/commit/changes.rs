@@ -47,6 +47,25 @@ pub fn dirty_bit(field: FieldId) -> i32 {
     }
 }
 
+/// Whether XDP programs can change a field, by the name that the action has for it.
+pub fn xdp_changes(field: FieldId) -> bool {
+    let names = [
+        FieldId::ETH_SRC,
+        FieldId::ETH_DST,
+        FieldId::IP_SRC,
+        FieldId::IP_DST,
+        FieldId::NW_TOS,
+        FieldId::IP_DSCP,
+        FieldId::NW_ECN,
+        FieldId::NW_TTL,
+        FieldId::TCP_SRC,
+        FieldId::TCP_DST,
+        FieldId::UDP_SRC,
+        FieldId::UDP_DST,
+    ];
+    names.contains(&field) || dirty_bit(field) == dirty::VLAN
+}
+
 /// The fields in packets' bytes that a bridge's actions can change, by the names that the actions
 /// have for them: an address set in ARP is not one set in IPv4.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -67,6 +86,16 @@ impl Changes {
                 changes.add_action(nested);
             }
         }
+        changes
+    }
+
+    /// Those of them that XDP programs can do.
+    pub fn in_xdp(&self) -> Changes {
+        let mut changes = Changes::default();
+        let fields = self.fields.iter().copied();
+        fields
+            .filter(|field| xdp_changes(*field))
+            .for_each(|field| changes.add(field));
         changes
     }
 

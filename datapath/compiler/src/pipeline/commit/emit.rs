@@ -4,8 +4,9 @@ use aorta_ebpf::{AluOp, Assembler, Cond, Helper, Label, Reg, Size, Width};
 use aorta_flow::field::FieldId;
 
 use super::Emitter;
+use crate::pipeline::Hook;
+use crate::pipeline::codegen::hook;
 use crate::pipeline::layout::{self, state};
-use crate::skb;
 
 use Reg::{R0, R1, R2, R3, R4, R5, R6, R7, R8, R9};
 
@@ -40,9 +41,13 @@ pub(super) fn key(home: FieldId) -> i16 {
 
 /// R1 = address of the frame plus the offset in the state word `offset`; goes to `failed` unless
 /// `bytes` are accessible from there on. Uses R2, R3.
-pub(super) fn frame_key(a: &mut Assembler, offset: Option<i16>, bytes: i32, failed: Label) {
-    a.load(Size::W, R1, R6, skb::DATA);
-    a.load(Size::W, R3, R6, skb::DATA_END);
+pub(super) fn frame_key(
+    a: &mut Assembler,
+    kind: Hook,
+    (offset, bytes): (Option<i16>, i32),
+    failed: Label,
+) {
+    hook::load_frame(a, kind, R1, R3);
     if let Some(offset) = offset {
         a.load(Size::W, R2, R7, offset);
         a.and(R2, MAX_OFFSET);

@@ -20,12 +20,14 @@ mod nd;
 mod sctp;
 mod tags;
 mod transport;
+pub mod xdp;
 
-pub use changes::{Changes, dirty, dirty_bit};
+pub use changes::{Changes, dirty, dirty_bit, xdp_changes};
 
 use aorta_ebpf::{Assembler, Cond, Helper, Label, Reg, Size};
 use aorta_flow::field::{EtherType, FieldId};
 
+use super::Hook;
 use super::layout::state;
 use crate::skb;
 use emit::{MAX_OFFSET, PSEUDO, forget, frame_key, key};
@@ -48,6 +50,7 @@ pub struct CommitFacts<'a> {
 struct Emitter<'a> {
     a: &'a mut Assembler,
     changes: &'a Changes,
+    hook: Hook,
     failed: Label,
 }
 
@@ -67,6 +70,7 @@ pub fn emit_commit(a: &mut Assembler, facts: &CommitFacts<'_>) {
     let mut e = Emitter {
         a,
         changes: facts.changes,
+        hook: Hook::Tc,
         failed: facts.failed,
     };
     e.linear();
@@ -214,6 +218,6 @@ impl Emitter<'_> {
 
     /// R1 = packet + offset in the state word, with `bytes` accessible from there on. Uses R2, R3.
     fn packet(&mut self, offset: Option<i16>, bytes: i32) {
-        frame_key(self.a, offset, bytes, self.failed);
+        frame_key(self.a, self.hook, (offset, bytes), self.failed);
     }
 }

@@ -18,7 +18,7 @@ const TO_BASE: i16 = BASE - KEY;
 /// `vlan_tci` has a tag.
 pub(super) const PRESENT: i32 = 0x1000;
 /// Tags at most, the outer one included.
-const MAX_TAGS: i32 = vlan::MAX_INNER as i32 + 1;
+pub(super) const MAX_TAGS: i32 = vlan::MAX_INNER as i32 + 1;
 
 /// What is counted stands in the state, where the verifier doesn't know it: it would follow every
 /// combination of numbers on every way that leads here. Nothing is parsed while frames are written,
@@ -29,9 +29,9 @@ const SAME: i16 = state::PARSE_OFFSET;
 /// u32: tags of the frame before, without one beside it.
 const IN_FRAME: i16 = state::PARSE_TYPE;
 /// u32: tags that it is to have.
-const WANTED: i16 = state::PARSE_LEFT;
+pub(super) const WANTED: i16 = state::PARSE_LEFT;
 /// u32: tags that it has.
-const HAS: i16 = state::PARSE_COUNT;
+pub(super) const HAS: i16 = state::PARSE_COUNT;
 
 const _: () = assert!(KEY_BYTES >= HEADER_BYTES && TO_BASE > 0);
 
@@ -146,7 +146,7 @@ impl Emitter<'_> {
 }
 
 /// Keeps a number, and makes it one that the verifier doesn't know.
-fn hide(a: &mut Assembler, place: i16, number: Reg) {
+pub(super) fn hide(a: &mut Assembler, place: i16, number: Reg) {
     a.store(Size::W, R7, place, number);
     a.load(Size::W, number, R7, place);
 }
@@ -162,7 +162,7 @@ fn beside(a: &mut Assembler, dst: Reg, count: Reg) {
 }
 
 /// `dst` = R7 plus 4 times `number`, which is cut to the places that there are.
-fn slot(a: &mut Assembler, dst: Reg, number: Reg) {
+pub(super) fn slot(a: &mut Assembler, dst: Reg, number: Reg) {
     a.mov(dst, number);
     a.and(dst, MAX_TAGS - 1);
     a.lsh(dst, 2);
@@ -171,7 +171,7 @@ fn slot(a: &mut Assembler, dst: Reg, number: Reg) {
 
 /// Puts the outer tag of the key or base in `of` behind the inner ones; `count` = how many tags
 /// there are. Uses R1 to R3.
-fn complete(a: &mut Assembler, of: i16, count: Reg) {
+pub(super) fn complete(a: &mut Assembler, of: i16, count: Reg) {
     let tci = of + key(FieldId::VLAN_TCI) - KEY;
     let (none, known) = (a.label("untagged"), a.label("known_protocol"));
     a.mov(count, 0);
