@@ -369,7 +369,7 @@ fn told(explained: &Explained) -> FlowExplain {
             }
             XdpForm::Runs(insns) => format!(
                 "{TCX}; in front of it, ports with XDP run {insns} instructions for drops and \
-                 single outputs of packets as they came"
+                 single outputs"
             ),
         },
     }

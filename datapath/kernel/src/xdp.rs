@@ -208,7 +208,7 @@ impl Datapath {
                 "as configured, but all frames go on to tcx: no flow can be done in XDP".to_owned()
             }
             _ => format!(
-                "as configured: drops and single outputs to ports with XDP, all else goes on to \
+                "as configured: drops, and single outputs to ports with XDP, all else goes on to \
                  tcx; {FAR_END}"
             ),
         }

@@ -237,7 +237,7 @@ impl Pipeline {
 
     /// The same tables in front of the stack, at the bridge's slot in
     /// [`XDP_JUMPS`](crate::abi::XDP_JUMPS), with the same memories: it takes packets that are
-    /// dropped or leave as they came by one port, and leaves all others to [`Pipeline::program`],
+    /// dropped or leave by one port with no more changed than it can, and leaves all others to [`Pipeline::program`],
     /// untouched and uncounted. `None` if no flow is such.
     ///
     /// # Errors
