@@ -1,4 +1,5 @@
 //! What the kernel's verifier refuses comes back with the place in the program. Needs root.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::time::Duration;
 
