@@ -6,6 +6,7 @@
 
 pub mod error;
 mod framing;
+pub mod fuzzing;
 mod header;
 pub mod message;
 pub mod session;

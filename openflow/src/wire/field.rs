@@ -35,8 +35,9 @@ const LATER: [(FieldId, Class, u8); 2] = [
 /// A code that is understood and never written.
 const SECOND: [(FieldId, Class, u8); 1] = [(FieldId::DP_HASH, Class::NXOXM_ET, 0)];
 
-/// Nicira's field that stands for a cookie in what selects flows: class and number.
-const COOKIE: (u16, u8) = (1, 30);
+/// Nicira's field that stands for a cookie in what selects flows: class, number and length, by which
+/// it differs from the time to live of MPLS.
+const COOKIE: (u16, u8, u8) = (1, 30, 8);
 
 const CLASSES: [u16; 5] = [0x8000, 0x0001, 0x0000, 0x8001, 0x1000];
 
@@ -74,11 +75,14 @@ pub(super) fn read_header(reader: &mut Reader<'_>) -> Result<FieldHeader, Refusa
     let (has_mask, number) = (number & 1 != 0, number >> 1);
     let mut header = FieldHeader {
         field: None,
-        cookie: (class, number) == COOKIE,
+        cookie: (class, number, length >> u8::from(has_mask)) == COOKIE,
         has_mask,
         len: length.into(),
     };
     let codes = &*CODES;
+    if header.cookie {
+        return Ok(header);
+    }
     if class == 0xffff {
         let who = reader.u32()?;
         let found = codes.experimenters.iter();

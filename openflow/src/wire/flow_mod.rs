@@ -278,7 +278,7 @@ fn cookie_to_write(change: &FlowMod) -> u64 {
             None if change.add_if_absent => change.flow.cookie,
             None => KEEP_COOKIE,
         },
-        Command::Delete | Command::DeleteStrict => KEEP_COOKIE,
+        Command::Delete | Command::DeleteStrict => 0,
     }
 }
 
