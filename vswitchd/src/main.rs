@@ -11,6 +11,7 @@ mod detach;
 mod devices;
 mod errors;
 mod expedite;
+mod heap;
 mod identity;
 mod kernel;
 mod logging;

@@ -15,6 +15,7 @@ use crate::clock;
 use crate::config::DesiredBridge;
 use crate::control::{Atomic, FlowRequest};
 use crate::coverage;
+use crate::heap;
 use crate::ofproto::{
     self, BridgeFlows, FlowDumped, FlowError, GroupDumped, MeterDumped, Moment, Pending, PortNames,
     TraceJob,
@@ -144,11 +145,19 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             FlowRequest::Names(to) => drop(to.send(self.port_names(&name))),
             FlowRequest::ModifyFlows(changes, atomic, to) => {
                 drop(to.send(self.modify_flows(&name, &changes, atomic)));
+                let many = changes.len();
+                drop(changes);
+                heap::after_request_of(many);
             }
             FlowRequest::ModifyEntries(changes, to) => {
                 drop(to.send(self.modify_entries(&name, &changes)));
             }
-            FlowRequest::Replace(flows, to) => drop(to.send(self.replace_flows(&name, &flows))),
+            FlowRequest::Replace(flows, to) => {
+                drop(to.send(self.replace_flows(&name, &flows)));
+                let many = flows.len();
+                drop(flows);
+                heap::after_request_of(many);
+            }
             FlowRequest::Flows(selection, to) => drop(to.send(self.dump_flows(&name, &selection))),
             FlowRequest::Groups(group, to) => drop(to.send(self.dump_groups(&name, group))),
             FlowRequest::Meters(meter, to) => drop(to.send(self.dump_meters(&name, meter))),
