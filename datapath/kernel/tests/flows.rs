@@ -113,13 +113,13 @@ fn tables_that_cannot_be_had_leave_those_that_run() {
         &mut datapath,
         &[
             "in_port=1,actions=output:3",
-            "in_port=3,actions=output(port=1,max_len=99)",
+            "in_port=3,mpls,actions=pop_mpls:0x8100",
         ],
     );
     let Err(FlowsError::Pipeline(error)) = refused else {
         panic!("{refused:?}")
     };
-    assert!(error.to_string().contains("max_len"), "{error}");
+    assert!(error.to_string().contains("pop_mpls"), "{error}");
     a.send(&sent).unwrap();
     assert_eq!(b.receive_all(), std::slice::from_ref(&sent));
     let applied = flows.change(&mut datapath, &["in_port=2,actions=output:1"]);

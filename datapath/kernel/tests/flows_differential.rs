@@ -24,9 +24,6 @@ const FRAMES: usize = 300;
 /// How long a case that differs is made smaller.
 const SHRINKING: Duration = Duration::from_secs(60);
 
-/// What isn't compiled.
-const LEFT_OUT: [Kind; 1] = [Kind::Truncated];
-
 fn number(variable: &str, otherwise: u64) -> u64 {
     let asked = std::env::var(variable).ok();
     asked.and_then(|n| n.parse().ok()).unwrap_or(otherwise)
@@ -47,7 +44,6 @@ fn profile(seed: u64) -> Profile {
         _ => &[Kind::Output],
     };
     without.retain(|kind| !often.contains(kind));
-    without.extend(LEFT_OUT);
     Profile {
         tables,
         flows,

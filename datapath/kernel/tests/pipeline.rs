@@ -145,6 +145,30 @@ fn labelled(frame: &[u8], labels: u8) -> Vec<u8> {
     labelled
 }
 
+#[test]
+fn copies_are_cut_and_the_packet_is_not() {
+    let mut rig = Rig::new(
+        "pt",
+        "table=0,udp,tp_dst=1 actions=output(port=2,max_len=14),output:3
+         table=0,udp,tp_dst=2 actions=output:3,output(port=2,max_len=20),output:4
+         table=0,udp,tp_dst=3 actions=set_field:10.9.9.9->ip_dst,output(port=2,max_len=40),\
+            set_field:10.8.8.8->ip_dst,output(port=3,max_len=59),output:4
+         table=0,udp,tp_dst=4 actions=output(port=2,max_len=60),output(port=3,max_len=1000)
+         table=0,udp,tp_dst=5 actions=output(port=1,max_len=20),output(port=in_port,max_len=20)
+         table=0,udp,tp_dst=6 actions=output(port=77,max_len=20),output:4
+         table=0,udp,tp_dst=7 actions=output(port=FLOOD,max_len=20),output(port=NORMAL,max_len=20)
+         table=0,udp,tp_dst=8 actions=push_vlan:0x8100,output(port=2,max_len=14),\
+            output(port=3,max_len=30),output:77",
+    );
+    for port in 1..=8 {
+        rig.check(&udp(1000, port));
+    }
+    // In a test run a tag is within the frame, as any bytes.
+    for port in 2..=8 {
+        rig.check(&tagged(&udp(1000, port), 1));
+    }
+}
+
 /// The frame with so many tags more.
 fn tagged(frame: &[u8], tags: u8) -> Vec<u8> {
     let mut tagged = frame[..12].to_vec();

@@ -354,6 +354,10 @@ pub mod state {
     pub const LABELS_AT: i16 = NOTED_AT + 4 * MAX_NOTED;
     /// One past them.
     pub const LABELS_END: i16 = LABELS_AT + super::labels::ENTRY_BYTES * super::labels::MAX_LOG;
+    /// u32: slot plus 1 of the port that a copy goes to that is cut, 0 if there is none.
+    pub const CUT_PORT: i16 = 488;
+    /// u32: bytes that are left of it.
+    pub const CUT_LEN: i16 = 492;
     /// u32: number of the action that sends a copy to the daemon, just before it does.
     pub const UPCALL_WHAT: i16 = 496;
     /// u32: bytes of the frame that go along at most.

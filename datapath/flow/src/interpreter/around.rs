@@ -1,5 +1,7 @@
 //! What is around a frame in a bridge.
 
+use aorta_packet::{ETH_HEADER_LEN, Headers, VLAN_TAG_LEN};
+
 use super::normal::{Classified, leave};
 use super::pipeline::{Learned, PacketIn, Pipeline};
 use super::{Interpreter, Journey, Verdict, fits, untagged_bytes};
@@ -7,7 +9,9 @@ use crate::action::Ct;
 use crate::field::FieldId;
 use crate::table::TableFlow;
 use crate::translate::{CtOutcome, Effect, Env, Packet, Trace};
-use crate::{BridgeName, Bucket, DropReason, Group, MeterId, MeterVerdict, OfPort, PortName};
+use crate::{
+    Attachment, BridgeName, Bucket, DropReason, Group, MeterId, MeterVerdict, OfPort, PortName,
+};
 
 /// What is around a frame in a bridge: the switch, in which things happen.
 pub(super) struct Around<'a> {
@@ -21,6 +25,12 @@ pub(super) struct Around<'a> {
     pub sent_by_controller: bool,
     /// What NORMAL decided last.
     pub decided: Option<Result<(Classified, Vec<usize>), DropReason>>,
+}
+
+/// Bytes that no copy is cut to less than: the Ethernet header with the outer tag.
+fn link_bytes(frame: &[u8]) -> usize {
+    let tag = Headers::parse(frame).is_ok_and(|headers| headers.outer.is_some());
+    ETH_HEADER_LEN + if tag { VLAN_TAG_LEN } else { 0 }
 }
 
 impl Around<'_> {
@@ -40,8 +50,13 @@ impl Around<'_> {
         let (Some(e), Some(mut frame)) = (egress, packet.frame()) else {
             return self.drop(DropReason::PortDown);
         };
-        frame.truncate(max_len_bytes.map_or(usize::MAX, |max| max as usize));
         let attachment = &self.switch.bridges[self.b].ports[e].attachment;
+        if let Some(max) = max_len_bytes {
+            if matches!(attachment, Attachment::Patch { .. }) {
+                return self.drop(DropReason::PortDown);
+            }
+            frame.truncate((max as usize).max(link_bytes(&frame)));
+        }
         if !fits(attachment, untagged_bytes(&frame)) {
             return self.drop(DropReason::ExceedsMtu);
         }

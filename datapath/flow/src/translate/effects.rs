@@ -38,6 +38,10 @@ impl<'a> Machine<'a> {
         match action {
             Action::Output(port) => self.output(*port, None),
             Action::OutputTruncated {
+                port: OfPort::FLOOD | OfPort::ALL | OfPort::NORMAL | OfPort::CONTROLLER,
+                ..
+            } => self.note(|| "copies for this port can't be cut: none is sent"),
+            Action::OutputTruncated {
                 port,
                 max_len_bytes,
             } => self.output(*port, Some(*max_len_bytes)),

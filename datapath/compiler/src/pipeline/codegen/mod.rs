@@ -9,6 +9,7 @@ mod action_set;
 mod bits;
 mod choose;
 mod copies;
+pub mod cut;
 mod frames;
 mod front;
 mod groups;
@@ -76,6 +77,8 @@ pub enum Block {
     RestoreBucket,
     /// Sends a copy to the daemon.
     Upcall,
+    /// Sends a copy that is cut.
+    SendCut,
     /// Adds an MPLS label.
     PushLabel,
     /// Removes an MPLS label.
@@ -379,6 +382,7 @@ impl Gen<'_> {
             Block::SaveBucket => self.emit_save(true),
             Block::RestoreBucket => self.emit_restore(true),
             Block::Upcall => self.emit_upcall(),
+            Block::SendCut => self.emit_send_cut(),
             Block::PushLabel => self.emit_push_label(),
             Block::PopLabel => self.emit_pop_label(),
             Block::BareFrame => self.emit_bare_frame(),

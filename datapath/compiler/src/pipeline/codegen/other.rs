@@ -21,6 +21,7 @@ pub fn check(action: &Action) -> Result<(), Refusal> {
         | Action::PopVlan
         | Action::StripVlan
         | Action::DecTtl(_)
+        | Action::OutputTruncated { .. }
         | Action::DecMplsTtl
         | Action::PushMpls(_)
         | Action::Group(_)
@@ -44,7 +45,6 @@ pub fn check(action: &Action) -> Result<(), Refusal> {
         }
         Action::Bundle(how) if how.members.len() <= choose::MAX_CANDIDATES => return Ok(()),
         Action::Multipath(_) | Action::Bundle(_) => "it chooses among too many, 64 are possible",
-        Action::OutputTruncated { .. } => "a copy can't be cut without cutting the packet",
         Action::PopMpls(0x8100 | 0x88a8) => "what is behind a label has no VLAN tag",
         Action::PopMpls(_) => return Ok(()),
         Action::DecNshTtl => "network service headers aren't parsed",
@@ -95,6 +95,10 @@ pub fn emit(code: &mut Gen<'_>, site: &Site, action: &Action, tail: bool) -> boo
         }
         Action::PopVlan | Action::StripVlan => emit_pop_vlan(&mut code.a),
         Action::DecTtl(_) => dec_ttl(code, site, FieldId::NW_TTL, Prereq::Ip, action),
+        Action::OutputTruncated {
+            port,
+            max_len_bytes,
+        } => code.output_cut(*port, *max_len_bytes, site),
         Action::PushMpls(ethertype) => code.push_mpls(*ethertype, site),
         Action::PopMpls(ethertype) => code.pop_mpls(*ethertype, site),
         Action::DecMplsTtl => dec_ttl(code, site, FieldId::MPLS_TTL, Prereq::Mpls, action),

@@ -259,13 +259,18 @@ impl Gen<'_> {
         a.bind(uncounted);
     }
 
-    /// A copy goes to the port whose slot plus 1 is in R1, or is counted as dropped.
-    fn send_pending_copy(&mut self) {
-        let [jumps, lost, done] = ["jumps", "lost", "done"].map(|name| self.a.label(name));
+    /// One copy more leaves. Uses R2.
+    pub(super) fn count_output(&mut self) {
         let a = &mut self.a;
         a.load(Size::W, R2, R7, state::OUTPUTS);
         a.add(R2, 1);
         a.store(Size::W, R7, state::OUTPUTS, R2);
+    }
+
+    /// A copy goes to the port whose slot plus 1 is in R1, or is counted as dropped.
+    fn send_pending_copy(&mut self) {
+        let [jumps, lost, done] = ["jumps", "lost", "done"].map(|name| self.a.label(name));
+        self.count_output();
         self.egress(jumps, lost);
         self.count_sent();
         self.a.load(Size::W, R2, R9, port::IFINDEX);

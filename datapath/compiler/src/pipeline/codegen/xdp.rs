@@ -159,6 +159,7 @@ impl Gen<'_> {
             | Block::SaveBucket
             | Block::RestoreBucket
             | Block::Upcall
+            | Block::SendCut
             | Block::PushLabel
             | Block::PopLabel
             | Block::BareFrame
