@@ -262,6 +262,10 @@ pub struct FakeDatapath {
     pub counted: HashMap<FlowId, FlowCounters>,
     /// How often the flows' counters were read.
     pub counter_reads: Cell<usize>,
+    /// How often flows were changed.
+    pub flow_changes: usize,
+    /// Refuses tables with a flow whose text has this in it.
+    pub refuses_flow: Option<String>,
     /// Refuses all flows, with this reason.
     pub refuses_flows: Option<String>,
 }
@@ -306,7 +310,14 @@ impl Datapath for FakeDatapath {
             return Err(DatapathError(why.clone()));
         }
         let flows = tables.flows().map(|entry| entry.flow.to_string());
-        self.flows.insert(bridge.clone(), flows.collect());
+        let flows: Vec<String> = flows.collect();
+        if let Some(word) = &self.refuses_flow
+            && flows.iter().any(|flow| flow.contains(word))
+        {
+            return Err(DatapathError(format!("{word} is refused")));
+        }
+        self.flow_changes += 1;
+        self.flows.insert(bridge.clone(), flows);
         Ok(())
     }
 

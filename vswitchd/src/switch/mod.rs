@@ -256,7 +256,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     }
 
     fn apply(&mut self) {
-        let snapshot = snapshot(&self.desired, &self.actual);
+        let snapshot = self.as_asked(snapshot(&self.desired, &self.actual));
         let retry = self.datapath_problem.is_some() || !self.hooks.failed.is_empty();
         if snapshot == self.applied && !retry && self.published.complete() {
             return;

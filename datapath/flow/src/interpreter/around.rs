@@ -193,11 +193,8 @@ impl Env for Around<'_> {
                 flow,
                 packet,
             } => {
-                let mut frame = packet.frame().unwrap_or_default();
+                let frame = packet.frame().unwrap_or_default();
                 let frame_bytes = frame.len() as u32;
-                if how.max_len_bytes != u16::MAX {
-                    frame.truncate(how.max_len_bytes.into());
-                }
                 self.verdict.packet_ins.push(PacketIn {
                     bridge: self.bridge(),
                     how: how.clone(),

@@ -30,7 +30,7 @@ pub struct PacketIn {
     pub flow: Option<FlowId>,
     /// All its fields.
     pub fields: FlowKey,
-    /// Its bytes, cut to the length that is asked for.
+    /// Its bytes: all of them, whatever length is asked for, because nobody keeps the rest.
     pub frame: Vec<u8>,
     /// Its whole length.
     pub frame_bytes: u32,

@@ -10,9 +10,9 @@ use aorta_openflow::message::{
 
 /// Flows that a table says to have room for where nothing limits it.
 pub const MAX_FLOWS: u32 = 1_000_000;
-/// What goes first when a table is full: flows of little importance, and of these those that end
-/// soonest.
-const EVICTION_FLAGS: u32 = 2 | 4;
+/// What goes first when a table is full: flows of little importance, then those that end soonest,
+/// and of these the oldest.
+const EVICTION_FLAGS: u32 = 1 | 2 | 4;
 
 /// Numbers of all tables.
 pub fn numbers() -> impl Iterator<Item = u8> {
@@ -136,9 +136,12 @@ fn limit(before: Option<TableLimit>, evicts: bool) -> Option<TableLimit> {
 /// How much of a table's room is free.
 fn free_percent(tables: &Tables, table: u8) -> u8 {
     let flows = tables.table(table).map_or(0, |table| table.len());
-    let room = tables.limit(table).map_or(0, |limit| limit.max_flows);
-    match room {
-        0 | usize::MAX => 0,
+    let limit = tables.limit(table).map(|limit| limit.max_flows);
+    match limit
+        .filter(|limit| *limit != usize::MAX)
+        .unwrap_or(MAX_FLOWS as usize)
+    {
+        0 => 0,
         room => (room.saturating_sub(flows) * 100 / room) as u8,
     }
 }
@@ -152,7 +155,8 @@ pub fn features(table: u8, tables: &Tables, settings: &TableSettings) -> TableFe
         table,
         command: 0,
         features: 1,
-        name: format!("table{table}"),
+        // One that has no name is called by its number.
+        name: String::new(),
         metadata_match: u64::MAX,
         metadata_write: u64::MAX,
         miss_config: settings.miss(table),

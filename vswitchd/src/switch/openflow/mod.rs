@@ -7,6 +7,8 @@ mod packets;
 mod ports;
 mod requests;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use aorta_openflow::error::ErrorCode;
 use aorta_openflow::message::Role;

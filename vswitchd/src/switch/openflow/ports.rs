@@ -1,6 +1,6 @@
 //! Ports as controllers know them.
 
-use aorta_flow::OfPort;
+use aorta_flow::{Attachment, OfPort};
 use aorta_kernel::netdev::HardwareInfo;
 use aorta_openflow::Message;
 use aorta_openflow::error::ErrorCode;
@@ -56,6 +56,22 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         self.desired = desired;
     }
 
+    /// A snapshot whose ports send as controllers ask: by those with `NO_FWD`, nothing leaves.
+    pub(in crate::switch) fn as_asked(&self, mut snapshot: Snapshot) -> Snapshot {
+        for bridge in &mut snapshot.bridges {
+            let Some(state) = self.openflow.bridges.get(&bridge.name) else {
+                continue;
+            };
+            for port in &mut bridge.ports {
+                let asked = state.asked.get(&port.name).copied().unwrap_or_default();
+                if let Attachment::Netdev { up, .. } = &mut port.attachment {
+                    *up &= !asked.contains(PortConfig::NO_FWD);
+                }
+            }
+        }
+        snapshot
+    }
+
     fn ports_now(&mut self, bridge: &DesiredBridge) -> Ports {
         let asked = self.openflow.bridge(&bridge.name).asked.clone();
         let mut ports = Ports::new();
@@ -96,9 +112,6 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         bridge: &BridgeName,
         number: OfPort,
     ) -> Answer<MultipartReply> {
-        if number != OfPort::ANY && !self.openflow.bridge(bridge).ports.contains_key(&number) {
-            return Err(ErrorCode::OFPBRC_BAD_PORT);
-        }
         match self.effects.links().await {
             Ok(links) => {
                 for link in links {

@@ -66,10 +66,8 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             }
             // Sent by who has nothing to do with them any more; and of what every flow is told by.
             Message::SetFlowFormat(_) | Message::FlowModTableId(_) | Message::FlowAge => {}
-            // There is no connection tracking whose connections could be forgotten.
-            Message::CtFlushZone(_) | Message::CtFlush(_) => {
-                return Err(ErrorCode::NXR_NOT_SUPPORTED);
-            }
+            // Nothing tracks connections, so there are none to be forgotten.
+            Message::CtFlushZone(_) | Message::CtFlush(_) => {}
             Message::Error(_) | Message::EchoReply(_) | Message::Hello(_) => {}
             _ => return Err(ErrorCode::OFPBRC_BAD_TYPE),
         }
@@ -90,8 +88,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 .with(Capabilities::QUEUE_STATS)
                 .with(Capabilities::GROUP_STATS)
                 .with(Capabilities::ARP_MATCH_IP)
-                .with(Capabilities::BUNDLES)
-                .with(Capabilities::FLOW_MONITORING),
+                .with(Capabilities::BUNDLES),
             actions: ACTIONS_OF_10,
             ports: ports.collect(),
         };

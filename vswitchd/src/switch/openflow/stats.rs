@@ -28,7 +28,7 @@ const GROUP_KINDS: [GroupKind; 4] = [
 /// Meters that there can be.
 const MAX_METERS: u32 = 262_144;
 /// Bands of a meter that there can be.
-const MAX_BANDS: u8 = 16;
+const MAX_BANDS: u8 = 10;
 
 impl<E: Effects, D: Datapath> Switch<E, D> {
     /// Answers a request whose answer may be long.
@@ -42,7 +42,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         asked: MultipartRequest,
     ) -> Answer<()> {
         let reply = match asked {
-            MultipartRequest::Desc => MultipartReply::Desc(self.desc(bridge)),
+            MultipartRequest::Desc => MultipartReply::Desc(Self::desc()),
             MultipartRequest::Flow(filter) => self.flow_stats(bridge, filter)?,
             MultipartRequest::Aggregate(filter) => self.aggregate(bridge, filter)?,
             MultipartRequest::Table => self.table_stats(bridge)?,
@@ -111,14 +111,14 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         Ok(flows.tables.tables())
     }
 
-    fn desc(&self, bridge: &BridgeName) -> SwitchDesc {
+    fn desc() -> SwitchDesc {
         SwitchDesc {
             // Clients know what to expect of a switch by these names.
             manufacturer: "Nicira, Inc.".to_owned(),
             hardware: "Open vSwitch".to_owned(),
             software: format!("Aorta {}", env!("CARGO_PKG_VERSION")),
             serial: "None".to_owned(),
-            description: bridge.to_string(),
+            description: "None".to_owned(),
         }
     }
 
@@ -318,11 +318,11 @@ fn selection(filter: FlowFilter) -> FlowMod {
     }
 }
 
-/// What is possible with groups: all kinds, weights, liveness and groups that lead to others.
+/// What is possible with groups: all kinds, weights, liveness, and groups that lead to others.
 fn group_features() -> GroupFeatures {
     GroupFeatures {
         types: (1 << GROUP_KINDS.len()) - 1,
-        capabilities: 0xf,
+        capabilities: 0x7,
         max_groups: [aorta_flow::Group::MAX_ID; 4],
         // Output, the TTL ones, tags and labels, queues, groups, and changes of fields.
         actions: [0x1fff_f801 & !(1 << 13); 4],

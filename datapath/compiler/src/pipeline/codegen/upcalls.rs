@@ -45,11 +45,8 @@ impl Gen<'_> {
         a.load(Size::W, R1, R7, state::OUTPUTS);
         a.add(R1, 1);
         a.store(Size::W, R7, state::OUTPUTS, R1);
-        let max_len = match how.max_len_bytes {
-            u16::MAX => i32::MAX,
-            bytes => bytes.into(),
-        };
-        self.upcall(&Action::Controller(Box::new(how.clone())), max_len, site);
+        // All of it, however much is asked for: nobody keeps the rest for the controller.
+        self.upcall(&Action::Controller(Box::new(how.clone())), i32::MAX, site);
         if how.pause {
             let drop = self.block(Block::DropPacket);
             self.a.jump(drop);
