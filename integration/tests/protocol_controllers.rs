@@ -150,6 +150,37 @@ fn controllers_reach_the_switch_and_the_switch_reaches_controllers() {
 }
 
 #[test]
+fn who_watches_sees_what_a_controller_and_the_switch_say() {
+    let (ns, switch) = switch("ofsnoop");
+    done(
+        &switch,
+        "set-controller br0 tcp:127.0.0.1:6653 -- set Controller br0 max_backoff=1000",
+    );
+    let seen = switch.rundir().join("seen");
+    let mut command = ns.command("ovs-ofctl");
+    let arguments = ["-O", "OpenFlow15", "snoop"];
+    command
+        .args(arguments)
+        .arg(switch.rundir().join("br0.snoop"));
+    let output = std::fs::File::create(&seen).unwrap();
+    command
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap());
+    let _watcher = Background(command.stderr(output).spawn().unwrap());
+    let _controller = Background::controller(&ns, "ptcp:6653:127.0.0.1", &[]);
+    eventually("both sides are seen", || {
+        let seen = std::fs::read_to_string(&seen).unwrap();
+        [
+            "OFPT_FEATURES_REQUEST",
+            "OFPT_FEATURES_REPLY",
+            "OFPT_SET_CONFIG",
+        ]
+        .iter()
+        .all(|message| seen.contains(message))
+    });
+}
+
+#[test]
 fn a_target_that_leads_nowhere_says_so() {
     let (_ns, switch) = switch("ofwrong");
     done(&switch, "set-controller br0 punix:/tmp/elsewhere");

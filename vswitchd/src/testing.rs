@@ -80,6 +80,7 @@ impl Rows {
             next_cfg: 0,
             cur_cfg: 0,
             stats_interval_ms: None,
+            restore_wait: false,
         });
         root.bridges.push(uuid);
         uuid

@@ -20,6 +20,9 @@ pub struct OpenVswitchRow {
     pub cur_cfg: i64,
     /// Milliseconds between two writes of statistics, if configured.
     pub stats_interval_ms: Option<String>,
+    /// Somebody is putting flows back; controllers are not connected to before that is over
+    /// (other_config:flow-restore-wait).
+    pub restore_wait: bool,
 }
 
 impl From<&Row> for OpenVswitchRow {
@@ -30,6 +33,7 @@ impl From<&Row> for OpenVswitchRow {
             next_cfg: row.int("next_cfg").unwrap_or(0),
             cur_cfg: row.int("cur_cfg").unwrap_or(0),
             stats_interval_ms: key(row, "other_config", "stats-update-interval"),
+            restore_wait: key(row, "other_config", "flow-restore-wait").as_deref() == Some("true"),
         }
     }
 }

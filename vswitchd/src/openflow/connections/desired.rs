@@ -80,7 +80,9 @@ fn is_file_name(name: &str) -> bool {
 
 fn bridge(model: &Model, row: &BridgeRow, rundir: &Path) -> BridgeWanted {
     let mut controllers = BTreeMap::new();
-    for uuid in &row.controllers {
+    let waits = model.root.as_ref().is_some_and(|root| root.restore_wait);
+    let rows = row.controllers.iter().filter(|_| !waits);
+    for uuid in rows {
         let Some(controller) = model.controllers.get(uuid) else {
             continue;
         };
@@ -261,6 +263,22 @@ mod tests {
     fn two_rows_with_one_target_are_one_connection() {
         let all = with([controller("tcp:a"), controller("tcp:a")]);
         assert_eq!(all.controllers["tcp:a"].rows.len(), 2);
+    }
+
+    #[test]
+    fn controllers_wait_for_flows_that_are_put_back() {
+        let mut rows = Rows::default();
+        let bridge = rows.bridge("br0");
+        let id = rows.id();
+        rows.model.controllers.insert(id, controller("tcp:a"));
+        rows.model.bridges.get_mut(&bridge).unwrap().controllers = vec![id];
+        let root = rows.model.root.as_mut().unwrap();
+        root.restore_wait = true;
+        let waiting = desired(&rows.model, Path::new("/run/x"));
+        assert!(waiting["br0"].controllers.is_empty());
+        rows.model.root.as_mut().unwrap().restore_wait = false;
+        let over = desired(&rows.model, Path::new("/run/x"));
+        assert_eq!(over["br0"].controllers.len(), 1);
     }
 
     #[test]

@@ -30,7 +30,7 @@ const SMALL: usize = 4 << 10;
 const LARGE: usize = 64 << 10;
 /// How much work a batch may be: the next one of another connection waits for its end.
 const BATCH: usize = 2048;
-/// How much work a message is that changes no flow.
+/// How much work a message is that changes no flow, and asks for nothing long.
 const OTHER: usize = 16;
 /// An error quotes no more of a request.
 const QUOTE: usize = 64;
@@ -323,6 +323,7 @@ fn next_batch(incoming: &mut VecDeque<Incoming>) -> Vec<Incoming> {
         work += match message {
             Incoming::Message(envelope, _) => match envelope.message {
                 Message::FlowMod(_) | Message::BundleAdd(_) | Message::PacketOut(_) => 1,
+                Message::Request(_) => BATCH,
                 _ => OTHER,
             },
             Incoming::Unreadable(_) => OTHER,

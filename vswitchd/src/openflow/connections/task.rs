@@ -226,15 +226,18 @@ impl Work {
     }
 
     async fn configure(&mut self, desired: Desired) {
-        self.bridges.retain(|name, bridge| {
-            let wanted = desired.get(name);
-            wanted.is_some_and(|wanted| wanted.versions == bridge.hub.versions)
-        });
+        self.bridges.retain(|name, _| desired.contains_key(name));
         for (name, wanted) in &desired {
             let bridge = self
                 .bridges
                 .entry(name.clone())
                 .or_insert_with(|| Bridge::new(name, wanted));
+            if bridge.hub.versions != wanted.versions {
+                // Who spoke another version comes again.
+                let mode = bridge.mode;
+                *bridge = Bridge::new(name, wanted);
+                bridge.mode = mode;
+            }
             for target in close_and_adjust(&mut bridge.controllers, &wanted.controllers) {
                 info!("{name}: removed controller {target:?}");
             }

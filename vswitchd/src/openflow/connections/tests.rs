@@ -392,6 +392,39 @@ async fn settings_of_a_controller_apply_to_its_connection_or_make_another() {
 }
 
 #[tokio::test]
+async fn a_bridge_that_fails_open_is_told_once_and_told_the_end_whatever_changes_between() {
+    let mut lab = Lab::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let row = ControllerRow {
+        inactivity_probe: Some(1000),
+        max_backoff: Some(1000),
+        ..controller(format!("tcp:127.0.0.1:{port}"))
+    };
+    lab.add_controller(row).await;
+    // Nobody agrees on a version with it.
+    lab.until_told("br0 fails open: true").await;
+    let bridge = lab.bridge;
+    let row = lab.model().bridges.get_mut(&bridge).unwrap();
+    row.protocols = vec!["OpenFlow13".to_owned()];
+    lab.configure().await;
+    let greeted = async {
+        loop {
+            let mut there = Client::new(listener.accept().await.unwrap().0);
+            there.send(&header(4, 0, 1)).await;
+            if there.receive().await.is_some() {
+                return there;
+            }
+        }
+    };
+    let _there = timeout(PATIENCE, greeted).await.unwrap();
+    lab.until_told("br0 fails open: false").await;
+    let told = lab.told.orders.lock().unwrap();
+    let open = told.iter().filter(|words| words.contains("fails open"));
+    assert_eq!(open.count(), 2);
+}
+
+#[tokio::test]
 async fn controllers_that_connect_are_clients() {
     let mut lab = Lab::new().await;
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
