@@ -298,3 +298,14 @@ fn a_slow_sender_of_whole_messages_is_not_stalled() {
     pass(&mut session, &request[2..], after(105));
     assert_eq!(session.next_wake(), None);
 }
+#[test]
+fn what_the_table_in_a_command_means_is_remembered() {
+    let mut session = session(versions("OpenFlow10"));
+    pass(&mut session, &hex("0100 0008 00000001"), T0);
+    assert!(!session.context().flow_mod_table_id);
+    // NXT_FLOW_MOD_TABLE_ID.
+    let on = hex("0104 0018 00000002 00002320 0000000f 01 00000000000000");
+    let (seen, _) = feed(&mut session, &on, T0);
+    assert_eq!(seen, "message 2");
+    assert!(session.context().flow_mod_table_id);
+}
