@@ -87,7 +87,11 @@ impl Ofctl {
 
     fn send_flows(&self, target: &str, changes: Vec<FlowMod>) -> Done {
         if self.settings.bundle {
-            let messages = changes.into_iter().map(standard).collect();
+            let messages = changes
+                .into_iter()
+                .map(in_first_table)
+                .map(standard)
+                .collect();
             return super::bundle::run(self, target, messages);
         }
         let mut client = self.open(target)?;
@@ -117,7 +121,11 @@ impl Ofctl {
             });
         }
         if client.version > Version::OpenFlow10 {
-            return Ok(changes.into_iter().map(standard).collect());
+            return Ok(changes
+                .into_iter()
+                .map(in_first_table)
+                .map(standard)
+                .collect());
         }
         let own = Formats::OPENFLOW10.with(Formats::OPENFLOW10_TABLE_ID);
         let form = match fitting.has(own) {
@@ -148,6 +156,15 @@ fn standard(change: FlowMod) -> Message {
         change,
         buffer_id: None,
     })
+}
+
+/// From OpenFlow 1.1 on, a change of actions that names no table is of the first.
+fn in_first_table(mut change: FlowMod) -> FlowMod {
+    let modifies = matches!(change.command, Command::Modify | Command::ModifyStrict);
+    if modifies && change.table.is_none() {
+        change.table = Some(0);
+    }
+    change
 }
 
 /// Ways to write flows in which a change can be said.

@@ -4,10 +4,11 @@ use aorta_flow::table::GroupMod;
 use aorta_flow::text::{Names, parse_group};
 use aorta_flow::{Bucket, Group};
 use aorta_openflow::message::MultipartRequest;
-use aorta_openflow::{Message, Version};
+use aorta_openflow::{Message, Version, Versions};
 
 use super::error::OfctlError;
 use super::flows::lines_of;
+use super::formats::Formats;
 use super::{Done, OK, Ofctl};
 
 /// What a group's text is for.
@@ -121,7 +122,27 @@ fn bucket_change(change: Change, text: &str, names: &dyn Names) -> Result<GroupM
     })
 }
 
+/// Refuses changes of single buckets in versions that have none.
+fn need_buckets(ofctl: &Ofctl, change: Change) -> Result<(), OfctlError> {
+    let all = Formats::of_versions(Versions::only(Version::OpenFlow10).with(Version::OpenFlow15));
+    if ofctl.settings.formats.has(all) {
+        return Ok(());
+    }
+    match change {
+        Change::InsertBuckets => {
+            let text = "insert-bucket needs OpenFlow 1.5 or later ('-O OpenFlow15')";
+            Err(OfctlError::other(text))
+        }
+        Change::RemoveBuckets => Err(OfctlError::Formats {
+            usable: all.to_string(),
+            allowed: ofctl.settings.formats.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn change(ofctl: &Ofctl, change: Change, words: &[&str]) -> Done {
+    need_buckets(ofctl, change)?;
     let names = ofctl.names_to_read(words[0])?;
     let text = words.get(1).copied().unwrap_or("");
     let change = read(change, text, names)?;

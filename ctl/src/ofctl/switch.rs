@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use aorta_flow::OfPort;
+use aorta_flow::field::FieldId;
 use aorta_flow::text::{Form, parse_flow};
 use aorta_openflow::message::{
     CtEndpoint, CtFlush, FragmentHandling, MultipartRequest, PacketOut, SwitchConfig,
@@ -24,7 +26,7 @@ pub fn show(ofctl: &Ofctl, words: &[&str]) -> Done {
     // A long list of ports may have been cut.
     const MANY_PORTS: usize = 1000;
     if client.version >= Version::OpenFlow13 || features.ports.len() >= MANY_PORTS {
-        let request = MultipartRequest::PortDesc(aorta_flow::OfPort::ANY);
+        let request = MultipartRequest::PortDesc(OfPort::ANY);
         ofctl.dump_from(&mut client, request)?;
     }
     drop(client);
@@ -182,12 +184,14 @@ fn packet_of(
 ) -> Result<PacketOut, OfctlError> {
     let names = ofctl.names_to_read(target)?;
     let read = parse_flow(flow, Form::Flow, names);
-    let text = read.map_err(|error| OfctlError::Text(error.render(flow)))?;
-    let in_port = text.matching.exact(aorta_flow::field::FieldId::IN_PORT);
+    let mut text = read.map_err(|error| OfctlError::Text(error.render(flow)))?;
+    let in_port = text.matching.exact(FieldId::IN_PORT);
+    // It has a place of its own.
+    let _ = text.matching.set_masked(FieldId::IN_PORT, 0, 0);
     let in_port = in_port.and_then(|port| u16::try_from(port).ok());
     Ok(PacketOut {
         buffer_id: None,
-        in_port: in_port.map_or(aorta_flow::OfPort::CONTROLLER, aorta_flow::OfPort),
+        in_port: in_port.map_or(OfPort::CONTROLLER, OfPort),
         metadata: text.matching,
         actions: text.instructions.apply,
         frame: packet_bytes(frame)?,

@@ -41,7 +41,8 @@ pub fn dump_features(ofctl: &Ofctl, words: &[&str]) -> Done {
     };
     let text = aorta_openflow::text::show_envelope(&envelope, ofctl.style(names, 1));
     // The title is of a single message; these were several.
-    ofctl.print(text.split_once('\n').map_or("", |(_, tables)| tables))?;
+    let tables = text.split_once('\n').map_or("", |(_, tables)| tables);
+    ofctl.print(&format!("{tables}\n"))?;
     Ok(OK)
 }
 
