@@ -110,6 +110,26 @@ fn groups_as_text() {
 }
 
 #[test]
+fn flows_as_text() {
+    prints("flows.txt");
+}
+
+#[test]
+fn packets_as_text() {
+    prints("packets.txt");
+}
+
+#[test]
+fn made_messages_as_text() {
+    prints("made.txt");
+}
+
+#[test]
+fn other_messages_as_text() {
+    prints("connections.txt");
+}
+
+#[test]
 fn groups() {
     both_ways("groups.txt", |_| false);
 }
@@ -152,4 +172,14 @@ fn queues() {
 #[test]
 fn tables() {
     both_ways("tables.txt", |_| false);
+}
+
+#[test]
+fn packets() {
+    both_ways("packets.txt", |_| false);
+}
+
+#[test]
+fn other_messages() {
+    both_ways("connections.txt", |_| false);
 }

@@ -21,6 +21,8 @@ pub struct Client<'a> {
     framer: Framer,
     /// The name of the switch, as it was given.
     pub target: String,
+    /// Its address.
+    address: String,
     /// The version that both sides speak.
     pub version: Version,
     /// What messages depend on besides.
@@ -66,6 +68,7 @@ impl Ofctl {
             transport,
             framer: Framer::new(),
             target: target.to_owned(),
+            address: remote.to_string(),
             version: versions.highest().unwrap_or(Version::OpenFlow10),
             context: Context::default(),
             deadline: limit.map(|limit| Instant::now() + limit),
@@ -122,7 +125,7 @@ impl Client<'_> {
 
     pub fn not_the_protocol(&self) -> OfctlError {
         OfctlError::Protocol {
-            target: self.target.clone(),
+            target: self.address.clone(),
         }
     }
 
@@ -130,7 +133,7 @@ impl Client<'_> {
         match cause.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => OfctlError::TimedOut,
             _ => OfctlError::Lost {
-                target: self.target.clone(),
+                target: self.address.clone(),
                 cause,
             },
         }
@@ -206,7 +209,7 @@ impl Client<'_> {
             }
             self.limit()?;
             match self.transport.read(&mut piece) {
-                Ok(0) => return Err(OfctlError::Ended(self.target.clone())),
+                Ok(0) => return Err(OfctlError::Ended(self.address.clone())),
                 Ok(len) => self.framer.push(&piece[..len]),
                 Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
                 Err(cause) => return Err(self.lost(cause)),

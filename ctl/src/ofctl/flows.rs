@@ -87,11 +87,10 @@ impl Ofctl {
 
     fn send_flows(&self, target: &str, changes: Vec<FlowMod>) -> Done {
         if self.settings.bundle {
-            let messages = changes
+            let placed = changes
                 .into_iter()
-                .map(in_first_table)
-                .map(standard)
-                .collect();
+                .map(|change| in_first_table(change, false));
+            let messages = placed.map(standard).collect();
             return super::bundle::run(self, target, messages);
         }
         let mut client = self.open(target)?;
@@ -121,11 +120,11 @@ impl Ofctl {
             });
         }
         if client.version > Version::OpenFlow10 {
-            return Ok(changes
+            let old = client.version == Version::OpenFlow11;
+            let placed = changes
                 .into_iter()
-                .map(in_first_table)
-                .map(standard)
-                .collect());
+                .map(|change| in_first_table(change, old));
+            return Ok(placed.map(standard).collect());
         }
         let own = Formats::OPENFLOW10.with(Formats::OPENFLOW10_TABLE_ID);
         let form = match fitting.has(own) {
@@ -158,10 +157,11 @@ fn standard(change: FlowMod) -> Message {
     })
 }
 
-/// From OpenFlow 1.1 on, a change of actions that names no table is of the first.
-fn in_first_table(mut change: FlowMod) -> FlowMod {
+/// From OpenFlow 1.1 on, a change of actions that names no table is of the first; in 1.1 itself,
+/// which can't name all tables, any change is.
+fn in_first_table(mut change: FlowMod, always: bool) -> FlowMod {
     let modifies = matches!(change.command, Command::Modify | Command::ModifyStrict);
-    if modifies && change.table.is_none() {
+    if (modifies || always) && change.table.is_none() {
         change.table = Some(0);
     }
     change
@@ -322,15 +322,25 @@ pub fn dump(ofctl: &Ofctl, words: &[&str]) -> Done {
         return ofctl.dump_from(&mut client, MultipartRequest::Flow(filter));
     }
     let mut records = ofctl.records(words)?;
-    records.sort_by(|a, b| compare(&settings.sort, &a.flow, &b.flow));
+    // What OpenFlow 1.0 tells of ages isn't printed with names or sorted.
+    let old = settings.versions.highest() == Some(Version::OpenFlow10);
+    if !settings.sort.is_empty() {
+        // Of flows that are equal in this, the one that is taken first.
+        records.sort_by(|a, b| {
+            compare(&settings.sort, &a.flow, &b.flow)
+                .then_with(|| b.flow.priority.cmp(&a.flow.priority))
+        });
+    }
     let names = ofctl.names_to_show(words[0])?;
     let mut text = String::new();
     for record in &mut records {
-        record.stats = FlowStats {
-            idle_age_s: None,
-            hard_age_s: None,
-            ..record.stats
-        };
+        if old {
+            record.stats = FlowStats {
+                idle_age_s: None,
+                hard_age_s: None,
+                ..record.stats
+            };
+        }
         let line = show_record(record, settings.stats, ofctl.style(names, 1));
         text.push(' ');
         text.push_str(&paint(&line, settings.colour));

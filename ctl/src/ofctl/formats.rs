@@ -18,14 +18,14 @@ pub struct UnknownFormat(String);
 /// Names, and shorter ones for several together, the most first.
 const NAMES: [(&str, Formats); 13] = [
     ("any", Formats::ALL),
+    ("OXM", Formats(0x1e0)),
     ("OpenFlow10", Formats(3)),
+    ("NXM", Formats(12)),
     ("OpenFlow10-table_id", Formats::OPENFLOW10),
     ("OpenFlow10+table_id", Formats::OPENFLOW10_TABLE_ID),
-    ("NXM", Formats(12)),
     ("NXM-table_id", Formats::NXM),
     ("NXM+table_id", Formats::NXM_TABLE_ID),
     ("OpenFlow11", Formats::OPENFLOW11),
-    ("OXM", Formats(0x1e0)),
     ("OXM-OpenFlow12", Formats(1 << 5)),
     ("OXM-OpenFlow13", Formats(1 << 6)),
     ("OXM-OpenFlow14", Formats(1 << 7)),
@@ -132,7 +132,7 @@ mod tests {
     fn names_stand_for_several() {
         let text = |text| Formats::from_text(text).unwrap().to_string();
         assert_eq!(text("nxm,openflow10"), "OpenFlow10,NXM");
-        assert_eq!(text("NXM+table_id,OXM"), "NXM+table_id,OXM");
+        assert_eq!(text("NXM+table_id,OXM"), "OXM,NXM+table_id");
         assert_eq!(Formats::ALL.to_string(), "any");
         assert_eq!(
             Formats::OPENFLOW13_UP.to_string(),

@@ -6,7 +6,7 @@ use aorta_flow::text::{Form, parse_flow};
 use aorta_openflow::message::{
     FlowMonitorCommand, FlowMonitorFlags, FlowMonitorRequest, MultipartRequest, PacketInFormat,
 };
-use aorta_openflow::{Message, Versions};
+use aorta_openflow::{Message, Version, Versions};
 
 use super::client::{Client, ERROR};
 use super::error::OfctlError;
@@ -21,7 +21,7 @@ const FLAGS: [(&str, FlowMonitorFlags); 6] = [
     ("!delete", FlowMonitorFlags::REMOVED),
     ("!modify", FlowMonitorFlags::MODIFY),
     ("!actions", FlowMonitorFlags::INSTRUCTIONS),
-    ("!own", FlowMonitorFlags::ONLY_OWN),
+    ("!own", FlowMonitorFlags::NO_ABBREV),
 ];
 
 impl Ofctl {
@@ -65,7 +65,10 @@ pub fn monitor(ofctl: &Ofctl, words: &[&str]) -> Done {
                 config.invalid_ttl_to_controller = Some(true);
             })?;
         } else if let Some(text) = word.strip_prefix("watch:") {
-            let request = ofctl.watch(target, text)?;
+            let mut request = ofctl.watch(target, text)?;
+            if client.version >= Version::OpenFlow14 {
+                request.flags = as_in_14(request.flags);
+            }
             watch(ofctl, &mut client, request)?;
         } else {
             let text = format!("{word}: unsupported \"monitor\" argument");
@@ -75,6 +78,17 @@ pub fn monitor(ofctl: &Ofctl, words: &[&str]) -> Done {
     packet_in_format(ofctl, &mut client)?;
     write_pidfile(ofctl)?;
     follow(ofctl, &mut client)
+}
+
+/// OpenFlow 1.4 has another bit for changes of one's own.
+fn as_in_14(flags: FlowMonitorFlags) -> FlowMonitorFlags {
+    match flags.contains(FlowMonitorFlags::NO_ABBREV) {
+        true => {
+            let others = flags.0 & !FlowMonitorFlags::NO_ABBREV.0;
+            FlowMonitorFlags(others).with(FlowMonitorFlags::ONLY_OWN)
+        }
+        false => flags,
+    }
 }
 
 fn configure(

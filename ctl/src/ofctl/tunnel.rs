@@ -1,7 +1,7 @@
 //! Which options of tunnels are which fields.
 
-use aorta_openflow::Message;
-use aorta_openflow::message::{TlvMapping, TlvTableMod};
+use aorta_openflow::message::{FlowFormat, TlvMapping, TlvTableMod};
+use aorta_openflow::{Message, Version};
 
 use super::error::OfctlError;
 use super::{Done, OK, Ofctl};
@@ -53,6 +53,10 @@ fn mapping(option: &str, field: &str) -> Option<TlvMapping> {
 
 fn send(ofctl: &Ofctl, target: &str, change: TlvTableMod) -> Done {
     let mut client = ofctl.open(target)?;
+    if client.version == Version::OpenFlow10 {
+        // Fields of options can only be said in this form.
+        ofctl.command(&mut client, Message::SetFlowFormat(FlowFormat::Nxm))?;
+    }
     ofctl.command(&mut client, Message::TlvTableMod(change))?;
     Ok(OK)
 }

@@ -149,8 +149,11 @@ pub(super) fn put_filter(out: &mut String, filter: &FlowFilter, style: Style<'_>
         out.push_str(" out_port=");
         put_port(out, port, style.names);
     }
-    out.push(' ');
-    out.push_str(&show_match(&filter.matching, style.names));
+    let text = show_match(&filter.matching, style.names);
+    if !text.is_empty() {
+        out.push(' ');
+        out.push_str(&text);
+    }
 }
 
 /// Which flows are asked for, as a request's text ends.
@@ -202,13 +205,18 @@ pub(super) fn put_monitors(out: &mut String, monitors: &[FlowMonitorRequest], st
         (FlowMonitorFlags::REMOVED, "delete"),
         (FlowMonitorFlags::MODIFY, "modify"),
         (FlowMonitorFlags::INSTRUCTIONS, "actions"),
-        (FlowMonitorFlags::ONLY_OWN, "own"),
+        (FlowMonitorFlags::NO_ABBREV, "own"),
     ];
     for monitor in monitors {
         let set = FLAGS
             .iter()
             .filter(|(flag, _)| monitor.flags.contains(*flag));
-        let names: Vec<&str> = set.map(|(_, name)| *name).collect();
+        let mut names: Vec<&str> = set.map(|(_, name)| *name).collect();
+        // OpenFlow 1.4 has another bit for it.
+        let only_own = monitor.flags.contains(FlowMonitorFlags::ONLY_OWN);
+        if only_own && names.last() != Some(&"own") {
+            names.push("own");
+        }
         let _ = write!(out, "\n id={} flags={}", monitor.id, names.join(","));
         if let Some(port) = monitor.out_port {
             out.push_str(" out_port=");
@@ -259,15 +267,16 @@ fn put_update(out: &mut String, event: FlowUpdateEvent, flow: &Flow, style: Styl
         }
     }
     let _ = match flow.cookie {
-        0 => write!(out, " cookie=0 "),
-        cookie => write!(out, " cookie={cookie:#x} "),
+        0 => write!(out, " cookie=0"),
+        cookie => write!(out, " cookie={cookie:#x}"),
     };
-    out.push_str(&show_match(&flow.matching, style.names));
+    let text = show_match(&flow.matching, style.names);
+    if !text.is_empty() {
+        out.push(' ');
+        out.push_str(&text);
+    }
     if !flow.instructions.is_drop() {
-        if !out.ends_with(' ') {
-            out.push(' ');
-        }
-        out.push_str("actions=");
+        out.push_str(" actions=");
         out.push_str(&show_instructions(&flow.instructions, style.names));
     }
 }

@@ -90,6 +90,11 @@ fn put(out: &mut String, bytes: &[u8], context: Context<'_>, style: Style<'_>) {
             bytes.len()
         );
     } else {
+        // Tables stand in commands if they are used at all.
+        let context = Context {
+            flow_mod_table_id: true,
+            ..context
+        };
         match decode(bytes, context) {
             Ok(envelope) => {
                 out.push_str(&names::title_of(&envelope, header.version));

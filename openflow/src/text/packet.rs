@@ -90,7 +90,8 @@ pub fn show_frame(frame: &[u8]) -> String {
     let Ok(packet) = Packet::from_frame(frame, OfPort::ANY) else {
         return hex_dump(frame);
     };
-    let mut out = describe(&packet.key);
+    // It came from nowhere.
+    let mut out = describe(&packet.key).replacen("in_port=ANY,", "", 1);
     if let Some((name, checksum)) = checksum(frame) {
         let _ = write!(out, " {name}_csum:{checksum:x}");
     }

@@ -193,7 +193,7 @@ pub(super) fn put_mod(out: &mut String, change: &PortMod, style: Style<'_>) {
     out.push_str(" port: ");
     put_port(out, change.port, style.names);
     let _ = write!(out, ": addr:{}\n     config: ", change.hw_addr);
-    put_bits(out, change.config.0, &CONFIG, ' ');
+    put_bits(out, change.config.0 & change.mask.0, &CONFIG, ' ');
     out.push_str("\n     mask:   ");
     put_bits(out, change.mask.0, &CONFIG, ' ');
     out.push_str("\n     advertise: ");

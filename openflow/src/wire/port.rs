@@ -42,6 +42,8 @@ const CONFIG_11: u32 = 0x65;
 const SPEEDS_10: u32 = 0x7f;
 const OTHERS_10: u32 = 0xf80;
 const OTHERS_SHIFT: u32 = 4;
+/// Bits of features from OpenFlow 1.1 on.
+const FEATURES_11: u32 = 0xffff;
 
 fn old(version: Version) -> bool {
     version == Version::OpenFlow10
@@ -54,7 +56,7 @@ fn has_properties(version: Version) -> bool {
 fn features(number: u32, version: Version) -> PortFeatures {
     match old(version) {
         true => PortFeatures(number & SPEEDS_10 | (number & OTHERS_10) << OTHERS_SHIFT),
-        false => PortFeatures(number),
+        false => PortFeatures(number & FEATURES_11),
     }
 }
 
