@@ -2,13 +2,19 @@
 //! writes means to us what its line says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../../datapath/flow/tests/cases/mod.rs"]
+mod cases;
+#[path = "../../datapath/flow/tests/flows/mod.rs"]
+mod flows;
 mod peer;
 
+use aorta_flow::field::FieldId;
 use aorta_flow::table::FlowMod;
-use aorta_flow::text::{NoNames, parse_flow_line};
+use aorta_flow::text::{Form as TextForm, NoNames, parse_flow, parse_flow_line};
 use aorta_openflow::message::FlowModMessage;
 use aorta_openflow::{Context, Envelope, Message, Version, decode, encode};
 use peer::{hex, ofctl, with_xid};
+use proptest::strategy::{Strategy, ValueTree};
 
 /// Lines as people write them.
 const LINES: &str = include_str!("lines.txt");
@@ -62,10 +68,15 @@ fn is_meant(line: &str, version: Version) -> bool {
     meant.any(|(part, last, _)| line.contains(part) && version <= *last)
 }
 
-const CONTEXT: Context<'static> = Context {
-    flow_mod_table_id: true,
-    options: None,
-};
+/// What a client has agreed on with its switch.
+fn context(messages: &[Vec<u8>]) -> Context<'static> {
+    const FLOW_MOD_TABLE_ID: [u8; 9] = [0, 0, 0x23, 0x20, 0, 0, 0, 15, 1];
+    let agreed = |m: &Vec<u8>| m[1] == 4 && m[8..].starts_with(&FLOW_MOD_TABLE_ID);
+    Context {
+        flow_mod_table_id: messages.iter().any(agreed),
+        options: None,
+    }
+}
 
 /// Our change of flows of a line, in the form of a message that was seen.
 fn ours(line: &str, version: Version, seen: &Envelope) -> Envelope {
@@ -91,10 +102,10 @@ fn is_flow_mod(message: &[u8]) -> bool {
 }
 
 /// Differences of one line.
-fn compare(line: &str, version: Version, theirs: &[u8]) -> Vec<String> {
+fn compare(line: &str, version: Version, theirs: &[u8], context: Context<'_>) -> Vec<String> {
     let theirs = with_xid(theirs, 0);
     let mut differences = Vec::new();
-    let seen = match decode(&theirs, CONTEXT) {
+    let seen = match decode(&theirs, context) {
         Ok(seen) => seen,
         Err(e) => {
             return vec![format!(
@@ -103,7 +114,7 @@ fn compare(line: &str, version: Version, theirs: &[u8]) -> Vec<String> {
             )];
         }
     };
-    let again = encode(&seen, CONTEXT);
+    let again = encode(&seen, context);
     if again.as_ref() != Ok(&theirs) {
         let again = again.map(|bytes| hex(&bytes));
         differences.push(format!(
@@ -111,7 +122,7 @@ fn compare(line: &str, version: Version, theirs: &[u8]) -> Vec<String> {
             hex(&theirs)
         ));
     }
-    let written = encode(&ours(line, version, &seen), CONTEXT);
+    let written = encode(&ours(line, version, &seen), context);
     if written.as_ref() != Ok(&theirs) {
         let written = written.map(|bytes| hex(&bytes));
         differences.push(format!(
@@ -136,7 +147,7 @@ fn lines_of_people() {
                 continue;
             };
             compared += 1;
-            let found = compare(line, version, theirs);
+            let found = compare(line, version, theirs, context(&session.messages));
             match is_meant(line, version) {
                 true => meant += found.len(),
                 false => differences.extend(found),
@@ -150,4 +161,111 @@ fn lines_of_people() {
     assert!(differences.is_empty(), "{} differences", differences.len());
     // None of them is there for nothing.
     assert!(meant > MEANT.len(), "only {meant} differences are meant");
+}
+
+/// Sends all lines at once, and compares each.
+fn compare_all(version: Version, lines: &[String]) -> Vec<String> {
+    let input = lines.join("\n") + "\n";
+    let session = ofctl(version, &["add-flows", "SWITCH", "-"], &input);
+    let theirs: Vec<&Vec<u8>> = session.messages.iter().filter(|m| is_flow_mod(m)).collect();
+    assert_eq!(theirs.len(), lines.len(), "{version}: {}", session.stderr);
+    let context = context(&session.messages);
+    let pairs = lines.iter().zip(theirs);
+    pairs
+        .flat_map(|(line, theirs)| compare(line, version, theirs, context))
+        .collect()
+}
+
+fn none_of(differences: &[String]) {
+    differences
+        .iter()
+        .take(20)
+        .for_each(|difference| println!("{difference}"));
+    assert!(differences.is_empty(), "{} differences", differences.len());
+}
+
+const SAMPLES: [&str; 3] = [
+    include_str!("../../datapath/flow/tests/samples/neutron-br-int.flows"),
+    include_str!("../../datapath/flow/tests/samples/neutron-br-tun.flows"),
+    include_str!("../../datapath/flow/tests/samples/ovn-br-int.flows"),
+];
+
+#[test]
+fn tables_of_controllers() {
+    for sample in SAMPLES {
+        let lines: Vec<String> = sample
+            .lines()
+            // Others print this mask and don't read it.
+            .filter(|line| !line.contains("/0x3f->ip_dscp"))
+            .map(|line| {
+                // Others read no list as an empty one.
+                let line = line.replace("dec_ttl()", "dec_ttl");
+                let text = parse_flow(&line, TextForm::Flow, &NoNames).unwrap();
+                text.into_flow().to_string()
+            })
+            .collect();
+        for version in [
+            Version::OpenFlow13,
+            Version::OpenFlow14,
+            Version::OpenFlow15,
+        ] {
+            none_of(&compare_all(version, &lines));
+        }
+        let plain = lines.into_iter().filter(|line| openflow10_can_say(line));
+        none_of(&compare_all(
+            Version::OpenFlow10,
+            &plain.collect::<Vec<_>>(),
+        ));
+    }
+}
+
+/// Whether others would send a flow to a switch of OpenFlow 1.0.
+fn openflow10_can_say(line: &str) -> bool {
+    let (_, actions) = line.split_once("actions=").unwrap();
+    let later = ["goto_table", "meter:", "write_metadata", "push_vlan", "/"];
+    !later.iter().any(|word| actions.contains(word)) && !line.contains("reset_counts")
+}
+
+/// Fields that others write as they are given.
+fn allowed(field: FieldId) -> bool {
+    let kept = ![
+        FieldId::SKB_PRIORITY,
+        FieldId::TUN_TTL,
+        FieldId::TUN_TOS,
+        FieldId::RECIRC_ID,
+        FieldId::ACTSET_OUTPUT,
+        FieldId::PACKET_TYPE,
+        FieldId::VLAN_TCI,
+        FieldId::VLAN_VID,
+        FieldId::DL_VLAN,
+        FieldId::IP_FRAG,
+        FieldId::TUN_GBP_FLAGS,
+        FieldId::TUN_FLAGS,
+        FieldId::ETH_TYPE,
+    ]
+    .contains(&field);
+    let flags = field.name().starts_with("tun_erspan") || field.name().starts_with("tun_gtpu");
+    kept && !flags && field.as_tun_metadata().is_none()
+}
+
+#[test]
+fn random_flows() {
+    let mut runner = cases::runner();
+    let strategy = flows::plain_flow(allowed);
+    for version in [
+        Version::OpenFlow13,
+        Version::OpenFlow14,
+        Version::OpenFlow15,
+    ] {
+        let lines: Vec<String> = (0..cases::count(400))
+            .map(|_| {
+                strategy
+                    .new_tree(&mut runner)
+                    .unwrap()
+                    .current()
+                    .to_string()
+            })
+            .collect();
+        none_of(&compare_all(version, &lines));
+    }
 }

@@ -178,10 +178,10 @@ pub(super) fn value_bytes(id: FieldId, context: Context<'_>, value: u128, mask: 
     }
 }
 
-/// Options have a multiple of 4 bytes.
+/// As many bytes as a value needs, where nothing says how long an option is.
 fn shortest_option(bits: u128) -> usize {
     let bytes = (128 - bits.leading_zeros()).div_ceil(8) as usize;
-    bytes.max(1).next_multiple_of(4)
+    bytes.max(1)
 }
 
 fn write_code(out: &mut Writer<'_>, (class, number): (Class, u8), has_mask: bool, len: usize) {

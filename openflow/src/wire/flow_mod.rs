@@ -285,10 +285,7 @@ fn cookie_to_write(change: &FlowMod) -> u64 {
 fn write_command(out: &mut Writer<'_>, change: &FlowMod) -> Result<(), EncodeError> {
     let command = u16::from(number(change.command));
     match (out.context.flow_mod_table_id, change.table) {
-        (true, table) => {
-            let table = table.unwrap_or(all_tables(change.command));
-            out.u16(u16::from(table) << 8 | command);
-        }
+        (true, table) => out.u16(u16::from(table.unwrap_or(ALL_TABLES)) << 8 | command),
         (false, None) => out.u16(command),
         (false, Some(_)) => {
             return Err(out.unsupported("table in changes of flows before it is agreed on"));

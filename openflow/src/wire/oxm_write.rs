@@ -156,9 +156,14 @@ pub(super) fn write(out: &mut Writer<'_>, matching: &Match) -> Result<(), Encode
     let kind = Kind::of(matching);
     let mut parts: Vec<Part> = matching.parts().collect();
     parts.sort_by_key(|part| kind.rank(part.field));
-    parts
-        .into_iter()
-        .try_for_each(|part| write_part(out, &kind, part))
+    for part in parts {
+        match write_part(out, &kind, part) {
+            // What has no code is left out of what is only told.
+            Err(EncodeError::Unsupported { .. }) if out.lossy => {}
+            done => done?,
+        }
+    }
+    Ok(())
 }
 
 fn write_part(out: &mut Writer<'_>, kind: &Kind, part: Part) -> Result<(), EncodeError> {
@@ -179,33 +184,29 @@ fn write_part(out: &mut Writer<'_>, kind: &Kind, part: Part) -> Result<(), Encod
     }
 }
 
-/// VLAN and the bit that says that there is a tag; the priority.
+/// VLAN and the bit that says that there is a tag; that bit; the priority.
 const VID: u128 = 0x1fff;
+const PRESENT: u128 = 0x1000;
 const PCP: u128 = 0xe000;
 const PCP_SHIFT: u32 = 13;
 
-/// The tag as one field, or from OpenFlow 1.2 on VLAN and priority.
+/// The tag as one field, or from OpenFlow 1.2 on VLAN and priority, if these can say it.
 fn write_vlan(out: &mut Writer<'_>, value: u128, mask: u128) -> Result<(), EncodeError> {
-    if out.version < Version::OpenFlow12 {
+    let has_tag = value & mask & PRESENT != 0;
+    let whole_pcp = mask & PCP == PCP && has_tag;
+    if out.version < Version::OpenFlow12 || mask & PCP != 0 && !whole_pcp {
         // Without a tag nothing of it is left to be anything.
-        let mask = if value == 0 && mask == VID {
-            0xffff
-        } else {
-            mask
-        };
+        let no_tag = value == 0 && mask == VID;
+        let mask = if no_tag { 0xffff } else { mask };
         return write_entry(out, FieldId::VLAN_TCI, value, mask);
     }
     if mask & VID != 0 {
         write_entry(out, FieldId::VLAN_VID, value & VID, mask & VID)?;
     }
-    if value & VID != 0 && mask & PCP != 0 {
+    if whole_pcp {
         let pcp = (value & PCP) >> PCP_SHIFT;
-        return write_entry(
-            out,
-            FieldId::VLAN_PCP,
-            pcp,
-            FieldId::VLAN_PCP.field().full_mask(),
-        );
+        let all = FieldId::VLAN_PCP.field().full_mask();
+        return write_entry(out, FieldId::VLAN_PCP, pcp, all);
     }
     Ok(())
 }

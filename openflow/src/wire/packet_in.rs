@@ -203,6 +203,7 @@ fn read_properties(reader: &mut Reader<'_>) -> Result<PacketIn, Refusal> {
 }
 
 pub(super) fn encode(out: &mut Writer<'_>, packet: &PacketIn) -> Result<(), EncodeError> {
+    out.lossy = true;
     match (packet.form, out.version) {
         (PacketInForm::Nicira2, _) => write_properties(out, NXT_PACKET_IN2, packet),
         (PacketInForm::Nicira, _) => write_nicira(out, packet),

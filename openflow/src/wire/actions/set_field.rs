@@ -159,7 +159,8 @@ pub(super) fn write_load(
         return write_standard(out, to.field, value128, mask);
     }
     match is_short(to.field) {
-        true => write_one_load(out, to, value),
+        true if to.bits <= 64 => write_one_load(out, to, value),
+        true => write_loads(out, to.field, value128, mask),
         false => write_load2(out, to.field, value128, mask),
     }
 }

@@ -257,7 +257,7 @@ fn write_extension(out: &mut Writer<'_>, action: &Action) -> Result<(), EncodeEr
         Action::CheckPktLarger { len_bytes, to } => nicira(out, nx::CHECK_PKT_LARGER, |out| {
             out.u16(*len_bytes);
             out.u16(to.start.into());
-            write_operand(out, to.field, Choice::Version)
+            write_operand(out, to.field, Choice::Older)
         }),
         Action::DeleteField(field) => nicira(out, nx::DELETE_FIELD, |out| {
             write_operand(out, *field, Choice::Older)?;
@@ -443,7 +443,7 @@ fn output_field(out: &mut Writer<'_>, from: Subfield) -> Result<(), EncodeError>
             out.u16(packed_bits(from));
             out.u16(0xffff);
             let start = out.place();
-            write_operand(out, from.field, Choice::Version)?;
+            write_operand(out, from.field, Choice::Older)?;
             let len = out.place() - start;
             out.zeros(10 - len);
             Ok(())
