@@ -30,6 +30,18 @@ impl Loaded {
         sys::attach_tcx_ingress(self.fd(), ifindex)
     }
 
+    /// Attaches an XDP program to a device, in its driver or in the stack, for as long as the
+    /// descriptor is open.
+    pub fn attach_xdp(&self, ifindex: u32, native: bool) -> std::io::Result<OwnedFd> {
+        sys::attach_xdp(self.fd(), ifindex, native)
+    }
+
+    /// Runs an XDP program on so many frames as if they came from a device, and has its verdicts done:
+    /// frames that it redirects leave. Nanoseconds that a frame took.
+    pub fn run_live(&self, frame: &[u8], ifindex: u32, frames: u32) -> std::io::Result<u32> {
+        sys::run_live(self.fd(), frame, ifindex, frames)
+    }
+
     /// Runs it on a frame, outside of any traffic.
     pub fn test_run(&self, frame: &[u8], repeat: u32) -> std::io::Result<sys::TestRun> {
         sys::test_run(self.fd(), frame, 0, repeat)

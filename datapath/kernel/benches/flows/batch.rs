@@ -86,13 +86,6 @@ impl Batch {
         f64::from(run.duration_ns)
     }
 
-    /// Runs the last program once over so many packets.
-    pub fn warm(&self, packets: u32) {
-        if let Some(last) = self.wrappers.last() {
-            last.test_run(&self.frame, packets).unwrap();
-        }
-    }
-
     /// Runs all programs in turns; the first of them is what is subtracted from the others.
     pub fn measure(&self, rounds: usize, runs: u32) -> Vec<Samples> {
         let mut samples = vec![Vec::new(); self.wrappers.len()];

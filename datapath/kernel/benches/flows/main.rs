@@ -11,10 +11,13 @@
 mod bare;
 mod batch;
 mod growth;
+#[path = "../../tests/lab/mod.rs"]
+mod lab;
 mod lpm_map;
 mod pipelines;
 mod report;
 mod updates;
+mod xdp;
 
 use aorta_flow::table::Tables;
 use aorta_testing::Case;
@@ -35,7 +38,7 @@ impl Options {
 
 type Part = fn(&Options, &mut Report);
 
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("one-flow", pipelines::one_flow),
     ("five-tables", pipelines::five_tables),
     ("hash", growth::hash),
@@ -44,6 +47,8 @@ const PARTS: [(&str, Part); 8] = [
     ("attack", growth::attack),
     ("first-packet", growth::first_packet),
     ("updates", updates::updates),
+    // Last, because it moves into a network namespace of its own.
+    ("xdp", xdp::xdp),
 ];
 
 fn main() {

@@ -161,8 +161,7 @@ impl Bare {
             mode,
         };
         let program = compile_xdp_entry(&facts).unwrap();
-        self.try_load_xdp(&program)
-            .unwrap_or_else(|e| panic!("{e}"))
+        self.load_xdp(&program)
     }
 
     /// Says which XDP programs can send to a port.
@@ -217,6 +216,16 @@ impl Bare {
 
     pub fn load(&mut self, program: &Program) -> Loaded {
         self.try_load(program).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    pub fn load_xdp(&mut self, program: &Program) -> Loaded {
+        self.try_load_xdp(program).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Puts an XDP program where others jump to.
+    pub fn put_xdp(&self, index: u32, program: &Loaded) {
+        let jumps = &self.shared[&XDP_JUMPS.id];
+        jumps.set_program(index, program.fd()).unwrap();
     }
 
     fn try_load(&mut self, program: &Program) -> Result<Loaded, String> {

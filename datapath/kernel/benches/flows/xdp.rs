@@ -1,0 +1,219 @@
+//! The XDP form of tables against a program that does nothing but redirect: live frames, from one
+//! device to another whose far end drops them. All of it runs on the processor that makes the frames,
+//! so what a frame costs is all that there is.
+
+use std::os::fd::OwnedFd;
+use std::process::Command;
+
+use aorta_compiler::XdpMode;
+use aorta_compiler::abi::{MAX_BRIDGES, XDP_JUMPS};
+use aorta_compiler::pipeline::memory::Memory;
+use aorta_ebpf::{Assembler, Cond, Helper, MapId, Program, Reg, Size};
+use aorta_kernel::{Loaded, MappedMemory};
+use aorta_testing::Rng;
+use aorta_testing::packet::Packet;
+
+use crate::bare::Bare;
+use crate::growth::{five_tuple, tables};
+use crate::lab::Lab;
+use crate::pipelines::tcp;
+use crate::report::{Report, Series, median};
+use crate::{Options, tables_of};
+
+use Reg::{R0, R1, R2, R3, R4, R5, R6};
+
+const PACKETS: MapId = MapId(0x9200);
+const NEXT: MapId = MapId(0x9201);
+const HEADER_BYTES: usize = 48;
+const PLACE_BYTES: usize = 64;
+const FRAME_BYTES: usize = 64;
+/// Offsets in `struct xdp_md`, and verdicts.
+const DATA: i16 = 0;
+const DATA_END: i16 = 4;
+const DROP: i32 = 1;
+const FLOWS: u32 = 100_000;
+
+/// Two devices whose far ends drop all.
+struct Devices {
+    from: u32,
+    to: u32,
+    _sink: OwnedFd,
+    _lab: Lab,
+}
+
+impl Devices {
+    fn new(bare: impl FnOnce(&Program) -> Loaded) -> Devices {
+        let lab = Lab::new("bxdp");
+        for name in ["bxa", "bxb"] {
+            let peer = format!("{name}p");
+            ip(&["link", "add", name, "type", "veth", "peer", "name", &peer]);
+            ip(&["link", "set", name, "up"]);
+            ip(&["link", "set", &peer, "up"]);
+        }
+        let drop = bare(&verdict(DROP));
+        Devices {
+            from: ifindex("bxa"),
+            to: ifindex("bxb"),
+            _sink: drop.attach_xdp(ifindex("bxbp"), true).unwrap(),
+            _lab: lab,
+        }
+    }
+}
+
+fn ip(args: &[&str]) {
+    let status = Command::new("ip").args(args).status().unwrap();
+    assert!(status.success(), "ip {args:?}");
+}
+
+fn ifindex(name: &str) -> u32 {
+    let socket = rustix::net::socket(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::DGRAM,
+        None,
+    );
+    rustix::net::netdevice::name_to_index(socket.unwrap(), name).unwrap()
+}
+
+fn verdict(number: i32) -> Program {
+    let mut a = Assembler::new("verdict");
+    a.mov(R0, number);
+    a.exit();
+    a.finish().unwrap()
+}
+
+fn redirect(to: u32) -> Program {
+    let mut a = Assembler::new("bare_redirect");
+    a.mov(R1, to as i32);
+    a.mov(R2, 0);
+    a.call(Helper::Redirect);
+    a.exit();
+    a.finish().unwrap()
+}
+
+/// Writes the next packet's headers over the frame, and jumps on.
+fn next_packet(places: u32, index: u32) -> Program {
+    let mut a = Assembler::new("next_packet");
+    let short = a.label("short");
+    a.mov(R6, R1);
+    a.load_map_value(R1, NEXT, 0);
+    a.load(Size::Dw, R2, R1, 0);
+    a.mov(R3, R2);
+    a.add(R3, 1);
+    a.store(Size::Dw, R1, 0, R3);
+    a.and(R2, places as i32 - 1);
+    a.lsh(R2, PLACE_BYTES.trailing_zeros() as i32);
+    a.load_map_value(R1, PACKETS, 0);
+    a.add(R1, R2);
+    a.load(Size::W, R2, R6, DATA);
+    a.load(Size::W, R3, R6, DATA_END);
+    a.mov(R4, R2);
+    a.add(R4, HEADER_BYTES as i32);
+    a.jump_if(Cond::Gt, R4, R3, short);
+    for at in (0..HEADER_BYTES as i16).step_by(8) {
+        a.load(Size::Dw, R5, R1, at);
+        a.store(Size::Dw, R2, at, R5);
+    }
+    a.mov(R1, R6);
+    a.tail_call(XDP_JUMPS.id, index);
+    a.bind(short);
+    a.mov(R0, DROP);
+    a.exit();
+    a.finish().unwrap()
+}
+
+/// Both programs in turns, in nanoseconds a frame; the ratio of frames a second.
+fn compare(
+    name: &str,
+    sides: [(&str, &Loaded); 2],
+    frame: &[u8],
+    from: u32,
+    options: &Options,
+    report: &mut Report,
+) {
+    let frames = options.runs() * 2;
+    let mut samples = [Vec::new(), Vec::new()];
+    for round in 0..=options.rounds {
+        for ((_, program), samples) in sides.iter().zip(&mut samples) {
+            let ns = program.run_live(frame, from, frames).unwrap();
+            if round > 0 {
+                samples.push(f64::from(ns));
+            }
+        }
+    }
+    let ratio = median(&samples[0]) / median(&samples[1]);
+    report.note(format!(
+        "{name}: {ratio:.2} x the frames a second of the bare redirect (limit 0.85)"
+    ));
+    for ((side, _), samples) in sides.iter().zip(samples) {
+        let name = format!("{name}, {side}");
+        report.series.push(Series::new(name, "ns/frame", samples));
+    }
+}
+
+fn frame_of(packet: &Packet) -> Vec<u8> {
+    let mut frame = packet.bytes();
+    frame.resize(frame.len().max(FRAME_BYTES), 0);
+    frame
+}
+
+/// One flow, and many.
+pub fn xdp(options: &Options, report: &mut Report) {
+    let mut first = Bare::new(&[], 16);
+    let devices = Devices::new(|program| first.load_xdp(program));
+    let mut bare = Bare::new(&[(1, devices.from), (2, devices.to)], FLOWS + 1);
+    let by_hand = bare.load_xdp(&redirect(devices.to));
+    let flow = "priority=1,in_port=1,tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=1000,tp_dst=80 \
+                actions=output:2";
+    bare.install(&tables_of(&[flow.to_owned()])).unwrap();
+    assert_ne!(bare.install_xdp().unwrap(), 0);
+    let entry = bare.xdp_entry(1, XdpMode::Native);
+    let frame = frame_of(&tcp(0x0a00_0001, 0x0a00_0002, (1000, 80)));
+    let sides = [("bare redirect", &by_hand), ("compiled", &entry)];
+    compare("one flow", sides, &frame, devices.from, options, report);
+
+    let tuple = |at: u32| {
+        (
+            0x0a00_0000 + at,
+            at.wrapping_mul(0x9e37_79b9),
+            at as u16 | 1,
+        )
+    };
+    let flows: Vec<_> = (0..FLOWS).map(|at| tuple(at)).collect();
+    let rules: Vec<_> = flows.iter().map(|f| five_tuple(f.0, f.1, f.2)).collect();
+    bare.install(&tables(&rules)).unwrap();
+    assert_ne!(bare.install_xdp().unwrap(), 0);
+    let places = 1 << 18;
+    let mut memory = MappedMemory::create("packets", places * PLACE_BYTES as u32).unwrap();
+    let mut rng = Rng::new(9);
+    for place in 0..places {
+        let (src, dst, port) = *rng.pick(&flows);
+        let frame = frame_of(&tcp(src, dst, (port, 80)));
+        memory.fill(place * PLACE_BYTES as u32, &frame[..HEADER_BYTES]);
+    }
+    bare.share_memory(PACKETS, memory);
+    bare.share_memory(NEXT, MappedMemory::create("next", 8).unwrap());
+    let wrapped = [&by_hand, &entry]
+        .into_iter()
+        .zip(1..)
+        .map(|(program, at)| {
+            let index = MAX_BRIDGES - at;
+            bare.put_xdp(index, program);
+            bare.load_xdp(&next_packet(places, index))
+        });
+    let wrapped: Vec<Loaded> = wrapped.collect();
+    const REDIRECT: u32 = 4;
+    let answers = |program: &Loaded| program.test_run(&frame, 1).unwrap().verdict;
+    for _ in 0..1000 {
+        let both = [answers(&wrapped[0]), answers(&wrapped[1])];
+        assert_eq!(both, [REDIRECT; 2], "verdicts of both");
+    }
+    let sides = [("bare redirect", &wrapped[0]), ("compiled", &wrapped[1])];
+    let name = "100,000 flows, any order, headers written before";
+    compare(name, sides, &frame, devices.from, options, report);
+    let seen: u64 = bare.counters(1)[aorta_compiler::abi::counter::RX_PACKETS];
+    let sent: u64 = bare.counters(2)[aorta_compiler::abi::counter::TX_PACKETS];
+    assert!(
+        seen > 0 && seen == sent,
+        "{sent} of {seen} frames were sent"
+    );
+}
