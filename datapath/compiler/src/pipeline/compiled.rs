@@ -137,6 +137,24 @@ impl Pipeline {
         })
     }
 
+    /// As [`Pipeline::build`], made for no tables in particular: all fields of headers are parsed, and
+    /// every table is searched by tuples. It means the same, and is there to be compared with.
+    ///
+    /// # Errors
+    /// As [`Pipeline::build`].
+    pub fn build_generic(
+        tables: &Tables,
+        rule_of: &mut dyn FnMut(FlowId) -> RuleId,
+        config: &PipelineConfig,
+    ) -> Result<Pipeline, PipelineError> {
+        let plan = Plan::generic(tables, rule_of, config)?;
+        Ok(Pipeline {
+            plan,
+            kept: BTreeSet::new(),
+            retired: Retired::default(),
+        })
+    }
+
     /// Compiles tables that differ by `changes` from those that this pipeline holds. Tables in memory
     /// keep their memories, which both pipelines use until one of them goes: only the later of the
     /// two may be changed from then on. What changes in them is written into them for the version of

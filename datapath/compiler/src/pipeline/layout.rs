@@ -72,6 +72,11 @@ fn put(places: &mut [Option<i16>], id: FieldId, at: &mut i16) {
     }
 }
 
+/// The fields of the packet's headers that the key has.
+pub fn header_fields() -> impl Iterator<Item = FieldId> {
+    HEADERS.iter().copied()
+}
+
 /// Bytes that a field's storage takes: 4, 8 or 16.
 pub fn storage_bytes(home: FieldId) -> i16 {
     match home.field().key_bits {

@@ -69,6 +69,8 @@ const MAX_CODE_RULES: usize = 8;
 pub struct Plan {
     /// What it depends on besides the tables.
     pub config: PipelineConfig,
+    /// Nothing is chosen for these tables in particular.
+    generic: bool,
     /// Tables that packets can reach and that have flows.
     pub tables: BTreeMap<u8, TablePlan>,
     /// All shapes.
@@ -110,6 +112,24 @@ impl Plan {
         Ok(plan)
     }
 
+    /// As [`Plan::new`], for a program that could be one of any tables.
+    ///
+    /// # Errors
+    /// When flows ask for what programs can't do.
+    pub fn generic(
+        tables: &Tables,
+        rule_of: &mut dyn FnMut(FlowId) -> RuleId,
+        config: &PipelineConfig,
+    ) -> Result<Plan, PipelineError> {
+        let mut plan = Plan::empty(config, Shapes::default());
+        plan.generic = true;
+        for entry in tables.flows() {
+            plan.add(entry, rule_of)?;
+        }
+        plan.finish(tables, rule_of)?;
+        Ok(plan)
+    }
+
     /// As [`Plan::new`], with the tables of an earlier plan that are kept as they are, and its
     /// shapes.
     ///
@@ -137,6 +157,7 @@ impl Plan {
     fn empty(config: &PipelineConfig, shapes: Shapes) -> Plan {
         Plan {
             config: config.clone(),
+            generic: false,
             tables: BTreeMap::new(),
             shapes,
             usage: Usage::default(),
@@ -243,6 +264,9 @@ impl Plan {
         }
         self.note_groups();
         self.usage.reads.insert(FieldId::IN_PORT);
+        if self.generic {
+            self.usage.reads.extend(layout::header_fields());
+        }
     }
 
     /// Tables to which control comes with frames on the stack: all but those that only the last
@@ -325,7 +349,10 @@ impl Plan {
         };
         for table in self.tables.values_mut().filter(|t| t.image.is_none()) {
             let clauses = table.rules.iter().any(|rule| !rule.clauses.is_empty());
-            if clauses || table.rules.len() > MAX_CODE_RULES {
+            if self.generic {
+                table.image = Some(TableImage::plan_tuples(&table.rules, &caps));
+                table.since = self.config.version;
+            } else if clauses || table.rules.len() > MAX_CODE_RULES {
                 table.image = Some(TableImage::plan(&table.rules, &caps));
                 table.since = self.config.version;
             }

@@ -43,17 +43,30 @@ pub type Samples = Vec<f64>;
 impl Batch {
     /// A batch that goes round these packets; their number is brought up to a power of two.
     pub fn new(bare: &mut Bare, packets: &[Packet]) -> Batch {
+        let frames: Vec<Vec<u8>> = packets.iter().map(Packet::bytes).collect();
+        Batch::of_frames(bare, &frames)
+    }
+
+    /// A frame as it is run: of the length of all, and 0 where they don't differ.
+    pub fn as_run(frame: &[u8]) -> Vec<u8> {
+        let mut frame = frame[..frame.len().min(HEADER_BYTES)].to_vec();
+        frame.resize(FRAME_BYTES, 0);
+        frame
+    }
+
+    /// As [`Batch::new`], of packets' bytes.
+    pub fn of_frames(bare: &mut Bare, packets: &[Vec<u8>]) -> Batch {
         let places = packets.len().next_power_of_two() as u32;
         let bytes = places * PLACE_BYTES as u32;
         let mut memory = MappedMemory::create("packets", bytes).unwrap();
         for place in 0..places as usize {
-            let mut frame = packets[place % packets.len()].bytes();
+            let mut frame = packets[place % packets.len()].clone();
             frame.resize(frame.len().max(FRAME_BYTES), 0);
             memory.fill((place * PLACE_BYTES) as u32, &frame[..HEADER_BYTES]);
         }
         bare.share_memory(PACKETS, memory);
         bare.share_memory(NEXT, MappedMemory::create("next", 8).unwrap());
-        let mut frame = packets[0].bytes();
+        let mut frame = packets[0].clone();
         frame.resize(FRAME_BYTES, 0);
         Batch {
             frame,

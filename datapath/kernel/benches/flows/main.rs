@@ -10,6 +10,7 @@
 #[path = "../../tests/bare/mod.rs"]
 mod bare;
 mod batch;
+mod generic;
 mod growth;
 #[path = "../../tests/lab/mod.rs"]
 mod lab;
@@ -38,9 +39,10 @@ impl Options {
 
 type Part = fn(&Options, &mut Report);
 
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 10] = [
     ("one-flow", pipelines::one_flow),
     ("five-tables", pipelines::five_tables),
+    ("generic", generic::generic),
     ("hash", growth::hash),
     ("prefixes", growth::prefixes),
     ("acl", growth::acl),

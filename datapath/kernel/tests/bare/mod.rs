@@ -11,7 +11,7 @@ use aorta_compiler::abi::{
 use aorta_compiler::pipeline::maps::{self, STATE, flow_stats_spec, ports, stats};
 use aorta_compiler::pipeline::memory::Memory;
 use aorta_compiler::pipeline::record::RuleId;
-use aorta_compiler::pipeline::{Hook, Outcome, Pipeline, PipelineConfig};
+use aorta_compiler::pipeline::{Hook, Outcome, Pipeline, PipelineConfig, PipelineError};
 use aorta_compiler::{
     FlowEntryFacts, Origin, XdpEntryFacts, XdpMode, compile_finish, compile_flow_entry,
     compile_xdp_entry,
@@ -23,6 +23,13 @@ use aorta_kernel::{Loaded, Loader, Map, MappedMemory, Upcalls, chain};
 
 /// MTU of every port.
 pub const MTU_BYTES: u32 = 1500;
+
+/// How tables are compiled.
+type Build = fn(
+    &Tables,
+    &mut dyn FnMut(FlowId) -> RuleId,
+    &PipelineConfig,
+) -> Result<Pipeline, PipelineError>;
 
 /// One bridge in slot 0. Port number n has slot n.
 pub struct Bare {
@@ -102,6 +109,18 @@ impl Bare {
     /// # Errors
     /// The sentence of the compiler or the kernel.
     pub fn install(&mut self, tables: &Tables) -> Result<(), String> {
+        self.install_as(tables, Pipeline::build)
+    }
+
+    /// As [`Bare::install`], made for no tables in particular.
+    ///
+    /// # Errors
+    /// The sentence of the compiler or the kernel.
+    pub fn install_generic(&mut self, tables: &Tables) -> Result<(), String> {
+        self.install_as(tables, Pipeline::build_generic)
+    }
+
+    fn install_as(&mut self, tables: &Tables, build: Build) -> Result<(), String> {
         self.rules.clear();
         let config = PipelineConfig {
             bridge: "br0".into(),
@@ -111,7 +130,7 @@ impl Bare {
             seed: 7,
         };
         let rules = &mut self.rules;
-        let built = Pipeline::build(tables, &mut |flow| rule_of(rules, flow), &config);
+        let built = build(tables, &mut |flow| rule_of(rules, flow), &config);
         let mut pipeline = built.map_err(|e| chain(&e))?;
         self.version.set_u32(0, 1);
         self.memories.clear();

@@ -61,7 +61,12 @@ impl TableImage {
     /// Chooses the searches for these rules, and the memory that they need with room for more.
     /// Nothing is written yet.
     pub fn plan(rules: &[Rule], caps: &Caps) -> TableImage {
-        choose::image(rules, caps)
+        choose::image(rules, caps, true)
+    }
+
+    /// As [`TableImage::plan`], with tuples alone.
+    pub fn plan_tuples(rules: &[Rule], caps: &Caps) -> TableImage {
+        choose::image(rules, caps, false)
     }
 
     /// Lays out the memory for searches, and room for `records` records.

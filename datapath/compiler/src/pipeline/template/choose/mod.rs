@@ -38,14 +38,14 @@ pub(super) struct Planned {
     pub limit: u32,
 }
 
-/// Chooses the searches for rules.
-pub(super) fn image(rules: &[Rule], caps: &Caps) -> TableImage {
+/// Chooses the searches for rules; without `lpm` there are tuples only.
+pub(super) fn image(rules: &[Rule], caps: &Caps, lpm: bool) -> TableImage {
     let candidates: Vec<Candidate<'_>> = rules.iter().map(candidate).collect();
     let seed = Seed(caps.seed);
     let all = 0..candidates.len() as u32;
     let (mut hard, clauses): (Vec<u32>, Vec<u32>) =
         all.partition(|index| candidates[*index as usize].rule.clauses.is_empty());
-    let prefixes = prefixes::choose(&candidates, &hard);
+    let prefixes = prefixes::choose(&candidates, &hard).filter(|_| lpm);
     if let Some(prefixes) = &prefixes {
         let taken: std::collections::HashSet<u32> = prefixes.members.iter().copied().collect();
         hard.retain(|index| !taken.contains(index));
