@@ -178,7 +178,7 @@ pub fn xdp(options: &Options, report: &mut Report) {
             at as u16 | 1,
         )
     };
-    let flows: Vec<_> = (0..FLOWS).map(|at| tuple(at)).collect();
+    let flows: Vec<_> = (0..FLOWS).map(tuple).collect();
     let rules: Vec<_> = flows.iter().map(|f| five_tuple(f.0, f.1, f.2)).collect();
     bare.install(&tables(&rules)).unwrap();
     assert_ne!(bare.install_xdp().unwrap(), 0);
