@@ -18,4 +18,6 @@ pub use framing::{Framer, FramingError};
 pub use header::Header;
 pub use message::{Envelope, Message};
 pub use version::{Version, Versions};
-pub use wire::{Context, DecodeError, EncodeError, OptionLengths, decode, encode, encode_into};
+pub use wire::{
+    Context, DecodeError, EncodeError, OptionLengths, QUOTE_LEN, decode, encode, encode_into,
+};

@@ -147,7 +147,6 @@ fn groups_and_meters_alike() {
         o("add-group br0 group_id=2,type=select,bucket=weight:3,output:1,bucket=weight:5,output:2");
         o("add-group br0 group_id=3,type=indirect,bucket=group:1");
         o("add-group br0 group_id=4,type=ff,bucket=watch_port:1,output:1");
-        o("add-group br0 group_id=5,type=indirect,bucket=group:55");
         o("mod-group br0 group_id=9,type=all,bucket=output:1");
         o("mod-group br0 group_id=1,type=all,bucket=output:3");
         o("add-flow br0 priority=9,actions=group:1");

@@ -81,9 +81,9 @@ pub struct DecodeError {
     pub quote: Vec<u8>,
 }
 
-/// How many bytes of a request an error quotes at most; the standard asks for at least as many
-/// (OpenFlow 1.3.5 §7.5.4).
-pub const QUOTE_LEN: usize = 64;
+/// How many bytes of a request an error quotes at most: as many as fit behind the headers of an
+/// experimenter's error. The standard asks for at least 64 (OpenFlow 1.3.5 §7.5.4).
+pub const QUOTE_LEN: usize = u16::MAX as usize - 24;
 
 impl DecodeError {
     fn new(bytes: &[u8], header: Header, refusal: Refusal) -> DecodeError {

@@ -207,6 +207,6 @@ fn what_is_refused_is_quoted() {
     let request: Vec<u8> = request.collect();
     let refused = decode(&request, Context::default()).unwrap_err();
     let reply = encode(&refused.reply(), Context::default()).unwrap();
-    assert_eq!(reply[..12], bytes("0401004c 0000002a 00010001")[..]);
-    assert_eq!(reply[12..], request[..64]);
+    assert_eq!(reply[..12], bytes("0401005c 0000002a 00010001")[..]);
+    assert_eq!(reply[12..], request);
 }

@@ -32,8 +32,6 @@ const LARGE: usize = 64 << 10;
 const BATCH: usize = 2048;
 /// How much work a message is that changes no flow, and asks for nothing long.
 const OTHER: usize = 16;
-/// An error quotes no more of a request.
-const QUOTE: usize = 64;
 
 impl Service for Endpoint {
     fn admit(&self) -> Result<Admission, String> {
@@ -244,7 +242,7 @@ impl<'a> Connection<'a> {
                     return;
                 }
                 Input::Message { envelope, bytes } => {
-                    let quote = bytes[..bytes.len().min(QUOTE)].into();
+                    let quote = bytes[..bytes.len().min(aorta_openflow::QUOTE_LEN)].into();
                     incoming.push_back(Incoming::Message(envelope, quote));
                     bytes
                 }

@@ -9,7 +9,7 @@ use aorta_openflow::message::{
     AggregateStats, FlowFilter, FlowMonitorCommand, FlowMonitorFlags, FlowMonitorRequest,
     FlowRecord, FlowStatsReply, FlowUpdate, FlowUpdateEvent, GroupBucketStats, GroupFeatures,
     GroupStats, MeterBandStats, MeterFeatures, MeterStats, MultipartReply, MultipartRequest,
-    QueueFilter, SwitchDesc, TableStats,
+    QueueFilter, SwitchDesc, TableFeatures, TableMiss, TableStats,
 };
 
 use super::*;
@@ -176,7 +176,14 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 lookup_count: matched,
                 matched_count: matched,
                 active_count: tables.table(number).map_or(0, |table| table.len()) as u32,
-                features: table::features(number, tables, &settings),
+                // Told to OpenFlow 1.2, where misses go to controllers unless they say otherwise.
+                features: TableFeatures {
+                    miss_config: match settings.miss(number) {
+                        TableMiss::Default => TableMiss::Controller,
+                        other => other,
+                    },
+                    ..table::features(number, tables, &settings)
+                },
             }
         };
         Ok(MultipartReply::Table(table::numbers().map(stats).collect()))
