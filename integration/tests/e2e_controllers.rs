@@ -3,7 +3,32 @@
 
 mod common;
 
-use common::{Bed, RIGHT, done, eventually, pings};
+use std::process::{Child, Command, Stdio};
+
+use aorta_integration::lab::Netns;
+use common::{Bed, RIGHT, column, done, eventually, pings};
+
+/// The controller of Open vSwitch's tests; killed with the value.
+struct Controller(Child);
+
+impl Controller {
+    /// One that switches by the addresses that it sees, with packets and flows.
+    fn start(ns: &Netns, options: &[&str]) -> Controller {
+        let mut command: Command = ns.command("ovs-testcontroller");
+        command.args(["--unixctl=none", "-voff", "ptcp:6653:127.0.0.1"]);
+        let command = command.args(options).stdin(Stdio::null());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Controller(child.unwrap())
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 fn flows(bed: &Bed) -> String {
     let dumped = bed
@@ -41,4 +66,32 @@ fn a_bridge_that_may_switches_by_itself_while_its_controller_is_away() {
     done(&bed.switch, "set-fail-mode br0 secure");
     assert!(!pings(&bed.left, RIGHT));
     assert_eq!(flows(&bed), "");
+}
+
+#[test]
+fn packets_go_as_a_controller_says_by_flows_and_one_by_one() {
+    let bed = Bed::new("ofpackets");
+    for options in [&[][..], &["--noflow"], &["--hub"], &["-O", "OpenFlow13"]] {
+        let controller = Controller::start(&bed.ns, options);
+        done(&bed.switch, "set-fail-mode br0 secure");
+        set_controller(&bed);
+        let id = done(&bed.switch, "--bare --columns=_uuid list Controller");
+        eventually("the controller is connected", || {
+            column(&bed.switch, "Controller", &id, "is_connected") == "true"
+        });
+        bed.wait_connected();
+        let own = || {
+            flows(&bed)
+                .lines()
+                .filter(|flow| !flow.contains("priority=0,"))
+                .count()
+        };
+        if options.contains(&"--noflow") {
+            assert_eq!(own(), 0, "{}", flows(&bed));
+        } else {
+            eventually("flows are made", || own() > 0);
+        }
+        drop(controller);
+        done(&bed.switch, "del-controller br0");
+    }
 }

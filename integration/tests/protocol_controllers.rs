@@ -159,9 +159,9 @@ fn who_watches_sees_what_a_controller_and_the_switch_say() {
     let seen = switch.rundir().join("seen");
     let mut command = ns.command("ovs-ofctl");
     let arguments = ["-O", "OpenFlow15", "snoop"];
-    command
-        .args(arguments)
-        .arg(switch.rundir().join("br0.snoop"));
+    // The tool has a control socket of its own, in the rundir.
+    command.env("OVS_RUNDIR", switch.rundir());
+    command.args(arguments).arg("br0");
     let output = std::fs::File::create(&seen).unwrap();
     command
         .stdin(Stdio::null())
