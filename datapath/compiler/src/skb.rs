@@ -10,6 +10,8 @@ pub const VLAN_PRESENT: i16 = 20;
 pub const VLAN_TCI: i16 = 24;
 /// Protocol of that tag, network order.
 pub const VLAN_PROTO: i16 = 28;
+/// Priority, by which queueing disciplines choose a class.
+pub const PRIORITY: i16 = 32;
 /// First byte of the frame.
 pub const DATA: i16 = 76;
 /// One past the last byte that is directly accessible.

@@ -375,3 +375,75 @@ fn the_only_flow_of_a_learning_switch_counts_too() {
     apply(&mut datapath, vec![bridge("br0", ports().split_off(1))]);
     assert_eq!(flows.packets(&datapath, 1), 14, "without the port");
 }
+
+fn tc(arguments: &str) -> String {
+    let words = arguments.split_whitespace();
+    let done = std::process::Command::new("tc").args(words).output();
+    let done = done.expect("tc, of iproute2, is needed");
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "tc {arguments}: {errors}");
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// Packets that each class of a device's queues has let through.
+fn classes(device: &str) -> Vec<(String, u64)> {
+    let shown = tc(&format!("-s class show dev {device}"));
+    let mut found = Vec::new();
+    let mut name = String::new();
+    for line in shown.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match &words[..] {
+            ["class", "htb", class, ..] => name = (*class).to_owned(),
+            ["Sent", _, "bytes", packets, ..] => {
+                found.push((name.clone(), packets.parse().unwrap()))
+            }
+            _ => {}
+        }
+    }
+    found.retain(|(_, packets)| *packets > 0);
+    found.sort();
+    found
+}
+
+#[test]
+fn queues_are_classes_of_the_port() {
+    let lines = [
+        "dl_dst=02:00:00:00:00:02,actions=enqueue:2:1",
+        "dl_dst=02:00:00:00:00:03,actions=set_queue:2,output:2,set_queue:0,output:2,pop_queue,output:2",
+        "dl_dst=02:00:00:00:00:04,actions=clone(set_queue:1,output:2),output:2",
+        "dl_dst=02:00:00:00:00:05,actions=set_queue:3,resubmit(,1)",
+        "table=1,actions=mod_dl_src:02:00:00:00:00:09,output:2,enqueue:2:1",
+    ];
+    let (_lab, [a, b, _c], _datapath, _flows) = switch("fqu", &lines);
+    let device = b.name.as_str();
+    tc(&format!(
+        "qdisc add dev {device} root handle 1: htb default f"
+    ));
+    for class in ["1", "2", "3", "4", "f"] {
+        tc(&format!(
+            "class add dev {device} parent 1: classid 1:{class} htb rate 1gbit"
+        ));
+    }
+    let mut before: Vec<(String, u64)> = Vec::new();
+    for (destination, expected) in [
+        (2, vec![("1:2", 1)]),
+        (3, vec![("1:1", 1), ("1:3", 1), ("1:f", 1)]),
+        (4, vec![("1:2", 1), ("1:f", 1)]),
+        (5, vec![("1:2", 1), ("1:4", 1)]),
+    ] {
+        a.send(&frame(station(destination), station(1))).unwrap();
+        let now = classes(device);
+        let of = |all: &[(String, u64)], class: &str| {
+            let found = all.iter().find(|(name, _)| name == class);
+            found.map_or(0, |(_, packets)| *packets)
+        };
+        let mut came: Vec<(&str, u64)> = now
+            .iter()
+            .map(|(class, packets)| (class.as_str(), packets - of(&before, class)))
+            .collect();
+        came.retain(|(_, packets)| *packets > 0);
+        assert_eq!(came, expected, "station {destination}");
+        before = now;
+    }
+    assert_eq!(b.receive_all().len(), 8);
+}

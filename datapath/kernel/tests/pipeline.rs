@@ -169,6 +169,28 @@ fn copies_are_cut_and_the_packet_is_not() {
     }
 }
 
+#[test]
+fn what_can_be_learned_without_limit_is() {
+    let mut rig = Rig::new(
+        "pr",
+        "table=0,udp,tp_dst=1 actions=learn(table=5,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],\
+            result_dst=NXM_NX_REG0[3]),resubmit(,1)
+         table=0,udp,tp_dst=2 actions=resubmit(,1)
+         table=1,reg0=8 actions=output:2
+         table=1,reg0=0 actions=output:3",
+    );
+    for port in [1, 2, 1] {
+        rig.check(&udp(1000, port));
+    }
+    let limited = "udp,actions=learn(table=5,limit=3,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],\
+                   result_dst=NXM_NX_REG0[3])";
+    let refused = rig.bare.install(&rig::tables(limited)).unwrap_err();
+    assert!(
+        refused.contains("result_dst goes without limit only"),
+        "{refused}"
+    );
+}
+
 /// The frame with so many tags more.
 fn tagged(frame: &[u8], tags: u8) -> Vec<u8> {
     let mut tagged = frame[..12].to_vec();

@@ -163,6 +163,9 @@ pub mod labels {
     pub const POPPED: i32 = 2;
 }
 
+/// u32 in the key: the priority that the packet came with, if the bridge's actions choose queues.
+pub const PRIORITY: i16 = labels::READING + 4;
+
 /// What a pipeline keeps per CPU besides the key. Offsets in bytes; the key starts at
 /// [`state::KEY`], the base at [`state::BASE`].
 pub mod state {
@@ -359,6 +362,8 @@ pub mod state {
     pub const LABELS_AT: i16 = NOTED_AT + 4 * MAX_NOTED;
     /// One past them.
     pub const LABELS_END: i16 = LABELS_AT + super::labels::ENTRY_BYTES * super::labels::MAX_LOG;
+    /// u32: [`QUEUE`] of what is pending.
+    pub const PENDING_QUEUE: i16 = PARSE_COUNT + 4;
     /// u32: slot plus 1 of the port that a copy goes to that is cut, 0 if there is none.
     pub const CUT_PORT: i16 = 488;
     /// u32: bytes that are left of it.
@@ -389,10 +394,10 @@ mod tests {
         assert!(end <= KEY_BYTES);
         let fields_end = |id: &FieldId| place(*id).unwrap() + storage_bytes(*id);
         assert!(HEADERS.iter().all(|id| fields_end(id) <= vlan::OUTER));
-        const { assert!(labels::READING + 4 <= HEADER_BYTES) };
+        const { assert!(PRIORITY + 4 <= HEADER_BYTES) };
         const { assert!(labels::FIELDS + vlan::OUTER <= labels::ENTRY_BYTES) };
         const { assert!(state::BYTES <= 32768) };
-        const { assert!(state::PARSE_COUNT + 4 <= state::UPCALL_WHAT) };
+        const { assert!(state::PENDING_QUEUE + 4 <= state::WEIGHT) };
         const { assert!(state::RESUMED + 4 <= state::KEY) };
     }
 

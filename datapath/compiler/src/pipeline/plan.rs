@@ -87,6 +87,8 @@ pub struct Plan {
     pub action_set: bool,
     /// Whether anything is done with copies.
     pub copies: bool,
+    /// Whether queues are chosen.
+    pub queues: bool,
     /// What can be changed in packets' bytes.
     pub changes: Changes,
     /// Groups, meters, copies for the daemon.
@@ -166,6 +168,7 @@ impl Plan {
             framed: BTreeSet::new(),
             action_set: false,
             copies: false,
+            queues: false,
             changes: Changes::default(),
             extras: Extras::default(),
         }
@@ -309,6 +312,7 @@ impl Plan {
                 self.overridden.insert(*table);
             }
             Step::Clone(_) => self.copies = true,
+            Step::SetQueue(_) | Step::Enqueue(..) => self.queues = true,
             _ => {}
         }
     }

@@ -367,8 +367,10 @@ impl Maker<'_> {
     fn learn(&mut self) -> Option<Action> {
         let table = self.later_table()?;
         let whole = Subfield::whole;
+        let result = self.low_bits(1);
         Some(Action::Learn(Box::new(Learn {
             table,
+            result: self.rng.chance(30).then_some(result),
             specs: vec![
                 LearnSpec::MatchField {
                     to: whole(FieldId::ETH_DST),

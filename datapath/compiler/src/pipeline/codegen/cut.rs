@@ -20,9 +20,9 @@ const LEAST_BYTES: i32 = 14;
 const TAG_BYTES: i32 = 4;
 /// The kernel doesn't cut within what it takes for headers: then so much is left, the first that
 /// works.
-const ELSE_BYTES: [i32; 4] = [54, 74, 96, MOST_HEADER_BYTES];
+const ELSE_BYTES: [i32; 5] = [54, 74, 96, 128, MOST_HEADER_BYTES];
 /// Shorter frames than that are sent as they are if nothing works.
-const MOST_HEADER_BYTES: i32 = 128;
+const MOST_HEADER_BYTES: i32 = 256;
 /// `BPF_F_RECOMPUTE_CSUM`: a device's checksum over the whole frame follows.
 const RECOMPUTE_CSUM: i32 = 1;
 
@@ -69,6 +69,8 @@ impl Gen<'_> {
         let names = ["lost", "whole", "put_back", "refused", "long", "down"];
         let [lost, whole, put_back, refused, long, down] = names.map(|name| self.a.label(name));
         self.count_output();
+        self.note_queue();
+        self.take_queue();
         let a = &mut self.a;
         a.load(Size::W, R1, R7, state::CUT_PORT);
         a.jump_if(Cond::Eq, R1, 0, down);

@@ -22,6 +22,7 @@ pub mod other;
 mod output;
 mod parse;
 mod prereq;
+mod queues;
 pub mod site;
 mod steps;
 pub mod straight;
@@ -274,6 +275,9 @@ impl Gen<'_> {
         }
         self.begin_words();
         self.begin_labels();
+        if self.hook == Hook::Tc {
+            self.begin_queues();
+        }
         let start = self.a.len();
         self.parse();
         commit::emit_base(&mut self.a, self.changes);

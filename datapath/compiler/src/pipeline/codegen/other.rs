@@ -32,8 +32,11 @@ pub fn check(action: &Action) -> Result<(), Refusal> {
         | Action::Ct(_)
         | Action::CtClear
         | Action::FinTimeout { .. } => return Ok(()),
-        Action::Learn(learn) if learn.result.is_none() => return Ok(()),
-        Action::Learn(_) => "the daemon learns later, and can't tell the packet what came of it",
+        Action::Learn(learn) if learn.result.is_none() || learn.limit == 0 => return Ok(()),
+        Action::Learn(_) => {
+            "the daemon learns later, and can't tell the packet whether there were enough flows \
+             already: result_dst goes without limit only"
+        }
         Action::Multipath(how) if how.n_links as usize <= choose::MAX_CANDIDATES => return Ok(()),
         Action::Multipath(how)
             if matches!(
@@ -81,6 +84,7 @@ pub fn writes(action: &Action) -> Vec<FieldId> {
         Action::DecTtl(_) => vec![FieldId::NW_TTL],
         Action::DecMplsTtl => vec![FieldId::MPLS_TTL],
         Action::Multipath(how) => vec![how.to.field],
+        Action::Learn(how) => how.result.map(|to| to.field).into_iter().collect(),
         Action::Bundle(how) => how.to.map(|to| to.field).into_iter().collect(),
         _ => Vec::new(),
     }

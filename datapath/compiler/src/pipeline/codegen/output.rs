@@ -98,6 +98,7 @@ impl Gen<'_> {
             self.a.jump(sync);
             self.a.bind(first);
             self.a.store(Size::W, R7, state::PENDING, R1);
+            self.note_queue();
             self.a.bind(skip);
             self.a.jump(end);
             return true;
@@ -106,6 +107,7 @@ impl Gen<'_> {
         self.a.jump(skip);
         self.a.bind(first);
         self.a.store(Size::W, R7, state::PENDING, R1);
+        self.note_queue();
         self.a.bind(skip);
         false
     }
@@ -200,6 +202,7 @@ impl Gen<'_> {
         self.a.bind(done);
         self.a.load(Size::W, R1, R7, state::NEXT);
         self.a.store(Size::W, R7, state::PENDING, R1);
+        self.note_queue();
         self.a.jump(back);
     }
 
@@ -271,6 +274,7 @@ impl Gen<'_> {
     fn send_pending_copy(&mut self) {
         let [jumps, lost, done] = ["jumps", "lost", "done"].map(|name| self.a.label(name));
         self.count_output();
+        self.take_queue();
         self.egress(jumps, lost);
         self.count_sent();
         self.a.load(Size::W, R2, R9, port::IFINDEX);
@@ -302,6 +306,7 @@ impl Gen<'_> {
         a.load(Size::W, R2, R7, state::OUTPUTS);
         a.jump_if(Cond::Ne, R2, 0, last_of_several);
         a.bind(counted);
+        self.take_queue();
         self.egress(jumps, lost);
         self.count_sent();
         let a = &mut self.a;

@@ -1,20 +1,23 @@
 //! Copies for the daemon.
 
 use aorta_ebpf::{Cond, Helper, Reg, Size};
-use aorta_flow::MeterId;
 use aorta_flow::action::{Action, Controller, Learn, LearnSpec, Sample};
 use aorta_flow::field::{FieldId, Prereq};
 use aorta_flow::hash::Word;
+use aorta_flow::{MeterId, Subfield};
 
 use super::site::Site;
-use super::{Block, Gen, INDEX, key, prereq};
+use super::{Block, Gen, INDEX, bits, key, prereq};
 use crate::emit::lookup_index;
 use crate::pipeline::choice::emit_hash;
 use crate::pipeline::layout::state;
 use crate::pipeline::maps::{UPCALL_SPACE, upcall};
 use crate::pipeline::upcall::{UpcallFacts, emit_upcall};
 
-use Reg::{R0, R1, R2, R3, R7, R9};
+use Reg::{R0, R1, R2, R3, R7, R9, R10};
+
+/// Stack frame: a bit.
+const RESULT: i16 = -24;
 
 /// Flags of TCP that end a connection: FIN and RST.
 const TCP_END: i32 = 0x5;
@@ -138,6 +141,25 @@ impl Gen<'_> {
         a.store(Size::Dw, R9, upcall::LEARNED as i16 + 8, R0);
         self.upcall(&action, upcall::MAX_FRAME_BYTES, site);
         self.a.bind(known);
+        if let Some(result) = learn.result {
+            self.learned(result);
+        }
+    }
+
+    /// Nothing limits the flows that are learned: each is there once the daemon has heard of it.
+    fn learned(&mut self, result: Subfield) {
+        let skip = self.a.label("no_such_field");
+        prereq::emit(&mut self.a, result.field.field().prereq, skip);
+        let bit = bits::Bits {
+            base: R10,
+            at: RESULT,
+            start: 0,
+            count: 1,
+        };
+        self.a.store(Size::W, R10, RESULT, 1);
+        bits::copy_to_field(&mut self.a, bit, result);
+        self.written(result.field);
+        self.a.bind(skip);
     }
 
     /// Sends a sample.
