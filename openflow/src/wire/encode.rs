@@ -3,8 +3,8 @@
 use super::write::Writer;
 use super::{
     Context, asynchronous, bundle, connection, ct, flow_mod, flow_removed, flow_stats, group,
-    ipfix, meter, monitor, multipart, packet_in, packet_out, port, queue, role, settings, switch,
-    table, table_features, tlv,
+    ipfix, meter, monitor, monitor_update, multipart, packet_in, packet_out, port, queue, role,
+    settings, switch, table, table_features, tlv,
 };
 use crate::message::{Envelope, Message, MultipartReply, MultipartRequest};
 use crate::version::Version;
@@ -153,7 +153,7 @@ fn multipart_reply(out: &mut Writer<'_>, reply: &MultipartReply) -> Result<(), E
         MultipartReply::PortDesc(ports) => port::encode_desc_reply(out, ports),
         MultipartReply::TableDesc(tables) => table::encode_desc_reply(out, tables),
         MultipartReply::QueueDesc(queues) => queue::encode_desc_reply(out, queues),
-        MultipartReply::FlowMonitor(updates) => monitor::encode_reply(out, updates),
+        MultipartReply::FlowMonitor(updates) => monitor_update::encode(out, updates),
         MultipartReply::IpfixBridge(stats) => ipfix::encode_bridge_reply(out, stats),
         MultipartReply::IpfixFlow(stats) => ipfix::encode_flow_reply(out, stats),
     }

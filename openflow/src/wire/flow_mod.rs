@@ -294,14 +294,6 @@ fn write_command(out: &mut Writer<'_>, change: &FlowMod) -> Result<(), EncodeErr
     Ok(())
 }
 
-/// What no table is written as: what is added goes to the first.
-fn all_tables(command: Command) -> u8 {
-    match command {
-        Command::Add => 0,
-        _ => ALL_TABLES,
-    }
-}
-
 fn write10(out: &mut Writer<'_>, message: &FlowModMessage) -> Result<(), EncodeError> {
     let change = &message.change;
     if change.cookie.is_some() {

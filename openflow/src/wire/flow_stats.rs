@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aorta_flow::{Flow, FlowStats, OfPort};
+use aorta_flow::{Flow, FlowStats};
 
-use super::flow_mod::{
-    ALL_TABLES, flag_bits, flags, no_match_cookie, out_group, out_port, read_nxm, table, write_nxm,
-};
+use super::flow_mod::{flag_bits, flags, read_nxm, write_nxm};
 use super::kind::{Class, Kind, kind};
 use super::oxm::{self, Unknown};
 use super::oxs::{self, Counters, read_duration, write_duration};
 use super::read::{Reader, Refusal};
 use super::write::Writer;
-use super::{Decoding, EncodeError, instructions, match10};
+use super::{Decoding, EncodeError, flow_filter, instructions, match10};
 use crate::message::{
     AggregateStats, FlowFilter, FlowRecord, FlowStatsReply, Form, Message, MultipartReply,
     MultipartRequest,
@@ -27,21 +25,23 @@ const NX_AGGREGATE: u32 = 1;
 
 pub(super) const KINDS: &[Kind] = &[
     kind(Class::Request, FLOW, 0, 5, |r, d| {
-        Ok(Message::Request(MultipartRequest::Flow(read_filter(r, d)?)))
-    }),
-    kind(Class::Request, AGGREGATE, 0, 5, |r, d| {
-        Ok(Message::Request(MultipartRequest::Aggregate(read_filter(
+        Ok(Message::Request(MultipartRequest::Flow(flow_filter::read(
             r, d,
         )?)))
     }),
+    kind(Class::Request, AGGREGATE, 0, 5, |r, d| {
+        Ok(Message::Request(MultipartRequest::Aggregate(
+            flow_filter::read(r, d)?,
+        )))
+    }),
     kind(Class::NxRequest, NX_FLOW, 0, 0, |r, _| {
         Ok(Message::Request(MultipartRequest::Flow(
-            read_nicira_filter(r)?,
+            flow_filter::read_nicira(r)?,
         )))
     }),
     kind(Class::NxRequest, NX_AGGREGATE, 0, 0, |r, _| {
         Ok(Message::Request(MultipartRequest::Aggregate(
-            read_nicira_filter(r)?,
+            flow_filter::read_nicira(r)?,
         )))
     }),
     kind(Class::Reply, FLOW, 0, 5, |r, d| {
@@ -57,54 +57,6 @@ pub(super) const KINDS: &[Kind] = &[
         read_aggregate(r, d, Form::Nicira)
     }),
 ];
-
-/// Match, table and port in OpenFlow 1.0; later table, port, group, cookie with mask, match.
-fn read_filter(reader: &mut Reader<'_>, d: Decoding<'_>) -> Result<FlowFilter, Refusal> {
-    if d.version == Version::OpenFlow10 {
-        let matching = match10::read(&mut reader.part(match10::LEN)?)?;
-        let table = table(reader.u8()?);
-        reader.skip(1)?;
-        return Ok(FlowFilter {
-            form: Form::Standard,
-            table,
-            out_port: out_port(OfPort(reader.u16()?)),
-            out_group: None,
-            cookie: None,
-            matching,
-        });
-    }
-    let table = table(reader.u8()?);
-    reader.skip(3)?;
-    let port = out_port(reader.port32()?);
-    let group = out_group(reader.u32()?);
-    reader.skip(4)?;
-    let cookie = no_match_cookie((reader.u64()?, reader.u64()?));
-    Ok(FlowFilter {
-        form: Form::Standard,
-        table,
-        out_port: port,
-        out_group: group,
-        cookie,
-        matching: oxm::read_match(reader, Unknown::Refuse)?,
-    })
-}
-
-/// Port, length of the match, table, padding, match.
-fn read_nicira_filter(reader: &mut Reader<'_>) -> Result<FlowFilter, Refusal> {
-    let port = out_port(OfPort(reader.u16()?));
-    let match_len = reader.u16()?;
-    let table = table(reader.u8()?);
-    reader.skip(3)?;
-    let entries = read_nxm(reader, match_len)?;
-    Ok(FlowFilter {
-        form: Form::Nicira,
-        table,
-        out_port: port,
-        out_group: None,
-        cookie: entries.cookie.and_then(no_match_cookie),
-        matching: entries.matching,
-    })
-}
 
 fn read_flows(reader: &mut Reader<'_>, d: Decoding<'_>, form: Form) -> Result<Message, Refusal> {
     let mut flows = Vec::new();
@@ -289,56 +241,14 @@ pub(super) fn encode_flow_request(
     out: &mut Writer<'_>,
     filter: &FlowFilter,
 ) -> Result<(), EncodeError> {
-    write_filter(out, FLOW, NX_FLOW, filter)
+    flow_filter::write(out, FLOW, NX_FLOW, filter)
 }
 
 pub(super) fn encode_aggregate_request(
     out: &mut Writer<'_>,
     filter: &FlowFilter,
 ) -> Result<(), EncodeError> {
-    write_filter(out, AGGREGATE, NX_AGGREGATE, filter)
-}
-
-fn write_filter(
-    out: &mut Writer<'_>,
-    number: u32,
-    nicira: u32,
-    filter: &FlowFilter,
-) -> Result<(), EncodeError> {
-    let table = filter.table.unwrap_or(ALL_TABLES);
-    let port = filter.out_port.unwrap_or(OfPort::ANY);
-    if out.version == Version::OpenFlow10 && filter.out_group.is_some() {
-        return Err(out.unsupported("selection by group"));
-    }
-    if filter.form == Form::Nicira {
-        out.begin(Class::NxRequest, nicira);
-        out.u16(port.0);
-        let length_at = out.place();
-        out.u16(0);
-        out.u8(table);
-        out.zeros(3);
-        return write_nxm(out, &filter.matching, filter.cookie, length_at);
-    }
-    out.begin(Class::Request, number);
-    if out.version == Version::OpenFlow10 {
-        if filter.cookie.is_some() || !match10::can_say(&filter.matching) {
-            return Err(out.unsupported("such selection of flows but in Nicira's form"));
-        }
-        match10::write(out, &filter.matching);
-        out.u8(table);
-        out.zeros(1);
-        out.u16(port.0);
-        return Ok(());
-    }
-    out.u8(table);
-    out.zeros(3);
-    out.port32(port);
-    out.u32(filter.out_group.unwrap_or(0xffff_ffff));
-    out.zeros(4);
-    let (cookie, mask) = filter.cookie.unwrap_or((0, 0));
-    out.u64(cookie);
-    out.u64(mask);
-    oxm::write_match(out, &filter.matching)
+    flow_filter::write(out, AGGREGATE, NX_AGGREGATE, filter)
 }
 
 pub(super) fn encode_flow_reply(

@@ -4,6 +4,7 @@ mod choices;
 mod controller;
 mod ct;
 mod learn;
+mod modify;
 mod nicira;
 mod number;
 mod set_field;

@@ -223,8 +223,8 @@ fn write_old(
 ) -> Result<(), EncodeError> {
     let modify = match id {
         FieldId::VLAN_TCI => return write_tci(out, value as u16, around),
-        FieldId::VLAN_VID => return super::write::set_vlan_vid(out, value as u16 & 0xfff),
-        FieldId::VLAN_PCP => return super::write::set_vlan_pcp(out, value as u8),
+        FieldId::VLAN_VID => return super::modify::set_vlan_vid(out, value as u16 & 0xfff),
+        FieldId::VLAN_PCP => return super::modify::set_vlan_pcp(out, value as u8),
         FieldId::IP_DSCP => (FieldId::NW_TOS, value << 2),
         FieldId::TCP_SRC | FieldId::UDP_SRC => (FieldId::TCP_SRC, value),
         FieldId::TCP_DST | FieldId::UDP_DST => (FieldId::TCP_DST, value),
@@ -236,19 +236,19 @@ fn write_old(
         | FieldId::NW_ECN => (id, value),
         _ => return write_loads(out, id, value, id.field().wire_mask()),
     };
-    super::write::modify(out, modify.0, modify.1, around)
+    super::modify::modify(out, modify.0, modify.1, around)
 }
 
 fn write_tci(out: &mut Writer<'_>, tci: u16, around: Around) -> Result<(), EncodeError> {
     let old = out.version == Version::OpenFlow10;
     if u128::from(tci) & PRESENT != 0 {
         if !old && !around.has_vlan {
-            super::write::push_vlan(out, 0x8100)?;
+            super::modify::push_vlan(out, 0x8100)?;
         }
-        super::write::set_vlan_vid(out, tci & 0xfff)?;
-        super::write::set_vlan_pcp(out, (tci >> 13) as u8)
+        super::modify::set_vlan_vid(out, tci & 0xfff)?;
+        super::modify::set_vlan_pcp(out, (tci >> 13) as u8)
     } else if old || around.has_vlan {
-        super::write::pop_vlan(out)
+        super::modify::pop_vlan(out)
     } else {
         Ok(())
     }
