@@ -285,3 +285,118 @@ fn it_starts_as_the_real_one_is_started() {
         );
     }
 }
+
+/// What a flow has counted and does, without what depends on the time.
+fn flows(switch: &Switch) -> Vec<String> {
+    let dump = switch.succeeds("ovs-ofctl", "--no-stats -O OpenFlow13 dump-flows br0");
+    let mut lines: Vec<String> = dump.lines().map(|line| line.trim().to_owned()).collect();
+    lines.retain(|line| !line.contains("OFPST_FLOW"));
+    lines.sort();
+    lines
+}
+
+/// How many packets each flow of a table has counted, in the order of `ovs-ofctl`.
+fn packets_of_flows(switch: &Switch) -> Vec<String> {
+    let dump = switch.succeeds("ovs-ofctl", "dump-flows br0");
+    let words = dump.split([' ', ',']);
+    let counts =
+        words.filter(|word| word.starts_with("n_packets=") || word.starts_with("n_bytes="));
+    let mut counts: Vec<String> = counts.map(str::to_owned).collect();
+    counts.sort();
+    counts
+}
+
+#[test]
+fn flows_do_the_same_to_packets() {
+    let pair = Pair::start();
+    let ip = "eth_type(0x0800),ipv4(src=10.0.0.2,dst=10.0.0.1,tos=0,ttl=64,frag=no";
+    pair.each(|switch| {
+        switch.vsctl(&bridge(&["p1", "p2", "p3"]));
+        switch.vsctl("set bridge br0 fail-mode=secure");
+        switch.appctl("time/stop");
+        switch.succeeds("ovs-ofctl", "del-flows br0");
+        for group in ["group_id=1,type=all,bucket=output:2,bucket=set_field:9->tcp_dst,output:3"] {
+            let add = format!("-O OpenFlow13 add-group br0 {group}");
+            switch.succeeds("ovs-ofctl", &add);
+        }
+        for flow in [
+            "priority=9,udp,actions=mod_nw_dst:1.2.3.4,mod_vlan_vid:7,output:2",
+            "priority=9,tcp,actions=group:1",
+            "priority=9,icmp,actions=dec_ttl,load:5->NXM_NX_REG0[],resubmit(,1)",
+            "priority=9,arp,actions=drop",
+            "table=1,reg0=5,actions=in_port,output:3",
+            "priority=1,actions=NORMAL",
+            "priority=20,dl_type=0x88b5,hard_timeout=30,idle_timeout=10,actions=output:2",
+        ] {
+            switch.succeeds("ovs-ofctl", &format!("-O OpenFlow13 add-flow br0 {flow}"));
+        }
+    });
+    pair.same("flows", flows);
+    for rest in [
+        format!("{ip},proto=17),udp(src=8,dst=9)"),
+        format!("{ip},proto=6),tcp(src=8,dst=80)"),
+        format!("{ip},proto=1),icmp(type=8,code=0)"),
+        "eth_type(0x0806),arp(sip=1.1.1.1,tip=2.2.2.2,op=1)".to_owned(),
+        "eth_type(0x88b5)".to_owned(),
+        "eth_type(0x1234)".to_owned(),
+    ] {
+        pair.each(|switch| switch.receive("p1", &packet(STATIONS, &rest)));
+        for port in ["p1", "p2", "p3"] {
+            let file = format!("{port}-tx.pcap");
+            pair.same(&format!("{file} after {rest}"), |switch| {
+                switch.captured(&file)
+            });
+        }
+    }
+    // The real switch writes counters back once a second.
+    pair.each(|switch| assert_eq!(switch.appctl("time/warp 5000 500"), "warped\n"));
+    pair.same("counts", packets_of_flows);
+    pair.each(|switch| assert_eq!(switch.appctl("time/warp 12000 500"), "warped\n"));
+    pair.same("after the idle timeout", flows);
+    let out = format!("packet-out br0 in_port=1,packet={FRAME},actions=output:3,NORMAL");
+    pair.each(|switch| drop(switch.succeeds("ovs-ofctl", &out)));
+    for port in ["p1", "p2", "p3"] {
+        let file = format!("{port}-tx.pcap");
+        pair.same(&format!("{file} after a packet-out"), |switch| {
+            switch.captured(&file)
+        });
+    }
+}
+
+/// A frame to a station that nobody has heard of.
+const FRAME: &str = "5054000000ee50540000000912340102";
+
+#[test]
+fn packets_for_controllers_are_told_alike() {
+    let pair = Pair::start();
+    let file = "monitor.txt";
+    pair.each(|switch| {
+        switch.vsctl(&bridge(&["p1", "p2"]));
+        switch.succeeds(
+            "ovs-ofctl",
+            "add-flow br0 priority=9,cookie=0x7,udp,actions=controller",
+        );
+    });
+    let (mut ours, mut real) = (pair.ours.monitor(file), pair.real.monitor(file));
+    let udp = "eth_type(0x0800),ipv4(src=10.0.0.2,dst=10.0.0.1,proto=17,tos=0,ttl=64,frag=no),\
+               udp(src=8,dst=9)";
+    pair.each(|switch| switch.receive("p1", &packet(STATIONS, udp)));
+    let told = |switch: &Switch| {
+        let text = std::fs::read_to_string(switch.path(file)).unwrap();
+        let lines = text.lines().map(|line| line.trim().to_owned());
+        let lines = lines.filter(|line| line.contains("cookie=0x7") || line.starts_with("udp,"));
+        lines
+            .map(|line| line.replace("(xid=0x0)", ""))
+            .collect::<Vec<_>>()
+    };
+    pair.same("packet-in", |switch| {
+        let told = told(switch);
+        // Ours must have come, too, before both are compared.
+        if told.len() < 2 { None } else { Some(told) }
+    });
+    assert_eq!(told(&pair.ours).len(), 2);
+    for monitor in [&mut ours, &mut real] {
+        monitor.kill().unwrap();
+        monitor.wait().unwrap();
+    }
+}

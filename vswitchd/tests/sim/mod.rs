@@ -139,6 +139,31 @@ impl Switch {
         command.arg("--timeout=20").args(words).output().unwrap()
     }
 
+    /// A controller that writes what it is told into a file; it is connected at the return.
+    pub fn monitor(&self, file: &str) -> Child {
+        let output = fs::File::create(self.path(file)).unwrap();
+        let mut command = Command::new("ovs-ofctl");
+        self.surround(&mut command);
+        command.args(["monitor", "br0", "65534", "--unixctl=monitor.ctl"]);
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        let control = self.path("monitor.ctl").display().to_string();
+        // Its barrier is answered when its configuration is in effect.
+        let barrier = format!("-t {control} ofctl/barrier");
+        while !self.run("ovs-appctl", &barrier).status.success() {
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{}: the monitor doesn't start",
+                self.name
+            );
+        }
+        child
+    }
+
     pub fn vsctl(&self, arguments: &str) -> String {
         self.succeeds("ovs-vsctl", arguments)
     }
