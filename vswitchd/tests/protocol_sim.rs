@@ -326,6 +326,8 @@ fn flows_do_the_same_to_packets() {
             "priority=9,arp,actions=drop",
             "table=1,reg0=5,actions=in_port,output:3",
             "priority=1,actions=NORMAL",
+            "priority=15,dl_type=0x88b6,actions=learn(table=2,hard_timeout=60,\
+             NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[]),output:2",
             "priority=20,dl_type=0x88b5,hard_timeout=30,idle_timeout=10,actions=output:2",
         ] {
             switch.succeeds("ovs-ofctl", &format!("-O OpenFlow13 add-flow br0 {flow}"));
@@ -338,6 +340,7 @@ fn flows_do_the_same_to_packets() {
         format!("{ip},proto=1),icmp(type=8,code=0)"),
         "eth_type(0x0806),arp(sip=1.1.1.1,tip=2.2.2.2,op=1)".to_owned(),
         "eth_type(0x88b5)".to_owned(),
+        "eth_type(0x88b6)".to_owned(),
         "eth_type(0x1234)".to_owned(),
     ] {
         pair.each(|switch| switch.receive("p1", &packet(STATIONS, &rest)));
@@ -381,6 +384,9 @@ fn packets_for_controllers_are_told_alike() {
     let udp = "eth_type(0x0800),ipv4(src=10.0.0.2,dst=10.0.0.1,proto=17,tos=0,ttl=64,frag=no),\
                udp(src=8,dst=9)";
     pair.each(|switch| switch.receive("p1", &packet(STATIONS, udp)));
+    // What ours is told has come when its barrier is answered.
+    pair.ours
+        .succeeds("ovs-appctl", &pair.ours.monitored("ofctl/barrier"));
     let told = |switch: &Switch| {
         let text = std::fs::read_to_string(switch.path(file)).unwrap();
         let lines = text.lines().map(|line| line.trim().to_owned());
@@ -389,14 +395,72 @@ fn packets_for_controllers_are_told_alike() {
             .map(|line| line.replace("(xid=0x0)", ""))
             .collect::<Vec<_>>()
     };
-    pair.same("packet-in", |switch| {
-        let told = told(switch);
-        // Ours must have come, too, before both are compared.
-        if told.len() < 2 { None } else { Some(told) }
-    });
     assert_eq!(told(&pair.ours).len(), 2);
+    pair.same("packet-in", told);
     for monitor in [&mut ours, &mut real] {
         monitor.kill().unwrap();
         monitor.wait().unwrap();
     }
+}
+
+/// A frame goes through wires: from a device to another of the same switch, to the real one, and
+/// back.
+#[test]
+fn wires_lead_from_switch_to_switch() {
+    let pair = Pair::start();
+    let option = |port: &str, option: &str| format!(" -- set interface {port} options:{option}");
+    let mut line = bridge(&["p1", "p2", "p3", "p4", "p5"]);
+    for (port, value) in [
+        ("p1", "punix:p1.sock"),
+        ("p2", "punix:p2.sock"),
+        ("p5", "punix:p5.sock"),
+    ] {
+        line += &option(port, &format!("pstream={value}"));
+    }
+    line += &option("p4", "stream=unix:p5.sock");
+    pair.ours.vsctl(&line);
+    let mut line = bridge(&["p1", "p2"]);
+    for port in ["p1", "p2"] {
+        let socket = pair.ours.path(&format!("{port}.sock"));
+        line += &option(port, &format!("stream=unix:{}", socket.display()));
+    }
+    pair.real.vsctl(&line);
+    let start = std::time::Instant::now();
+    let connected = |switch: &Switch, port: &str| {
+        let line = format!("netdev-dummy/conn-state {port}");
+        while switch.appctl(&line) != format!("{port}: connected\n") {
+            assert!(
+                start.elapsed().as_secs() < 30,
+                "{}: no wire at {port}",
+                switch.name
+            );
+        }
+    };
+    connected(&pair.ours, "p4");
+    connected(&pair.real, "p1");
+    connected(&pair.real, "p2");
+    assert_eq!(
+        pair.ours.appctl("netdev-dummy/conn-state"),
+        "p4: connected\n"
+    );
+    assert_eq!(
+        pair.ours.appctl("netdev-dummy/conn-state p1"),
+        "p1: unknown\n"
+    );
+    // With NORMAL it would go around for ever.
+    pair.each(|switch| drop(switch.succeeds("ovs-ofctl", "del-flows br0")));
+    for (from, to) in [(3, 4), (5, 1), (2, 3)] {
+        let flow = format!("add-flow br0 in_port={from},actions={to}");
+        pair.ours.succeeds("ovs-ofctl", &flow);
+    }
+    pair.real
+        .succeeds("ovs-ofctl", "add-flow br0 in_port=1,actions=2");
+    pair.ours.receive("p3", FRAME);
+    while pair.ours.captured("p3-tx.pcap").is_empty() {
+        assert!(
+            start.elapsed().as_secs() < 60,
+            "the frame doesn't come back"
+        );
+    }
+    assert_eq!(pair.ours.captured("p3-tx.pcap"), [FRAME]);
 }

@@ -11,7 +11,7 @@ mod rows;
 mod vlan;
 
 pub use desired::{Desired, DesiredBridge, DesiredPort, Wanted, desired};
-pub use dummy::{Devices, Dummy, DummyKind, OPTIONS};
+pub use dummy::{Devices, Dummy, DummyKind, OPTIONS, Wire};
 pub use mac::stable_mac;
 pub use model::Model;
 pub use ofport::AllOfPorts;

@@ -163,6 +163,9 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
         } = parts(&place)?;
         let (_, deltas) = store.subscribe().await?;
         let (control, requests) = Control::new();
+        if let Some(net) = &net {
+            net.allow_wires(control.clone(), place.rundir.clone());
+        }
         let tls = Tls::default();
         let (database, orders) = (store.clone(), control.clone());
         let openflow = Connections::start(database, orders, tls.clone(), place.rundir.clone());

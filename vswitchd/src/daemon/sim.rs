@@ -8,6 +8,7 @@ use crate::clock;
 use crate::config::DummyKind;
 use crate::control::{SimAnswer, SimOrder};
 use crate::reconcile::{Datapath, DatapathError, Effects};
+use crate::sim::SimNet;
 
 /// What only devices in memory can do.
 const NO_SIM: &str =
@@ -54,13 +55,7 @@ impl<E: Effects, D: Datapath> Daemon<E, D> {
                 self.write(updates).await;
                 Ok("OK".to_owned())
             }
-            SimOrder::Wires { device } => match device {
-                Some(name) => match net.dummy(&name) {
-                    None => Err("Unknown Dummy Interface".to_owned()),
-                    Some(_) => Ok(format!("{name}: unknown")),
-                },
-                None => Ok(String::new()),
-            },
+            SimOrder::Wires { device } => wires(&net, device.as_deref()),
             SimOrder::StopTime => {
                 clock::stop();
                 Ok(String::new())
@@ -75,4 +70,27 @@ impl<E: Effects, D: Datapath> Daemon<E, D> {
             }
         }
     }
+}
+
+/// Whether wires lead to another end: of a device, or of all that connect by themselves.
+fn wires(net: &SimNet, device: Option<&str>) -> SimAnswer {
+    let state = |connected: bool| {
+        if connected {
+            "connected"
+        } else {
+            "disconnected"
+        }
+    };
+    let all = net.connections();
+    let Some(device) = device else {
+        let lines = all.iter();
+        let lines = lines.map(|(name, connected)| format!("{name}: {}\n", state(*connected)));
+        return Ok(lines.collect());
+    };
+    if net.dummy(device).is_none() {
+        return Err("Unknown Dummy Interface".to_owned());
+    }
+    let found = all.iter().find(|(name, _)| name == device);
+    let told = found.map_or("unknown", |(_, connected)| state(*connected));
+    Ok(format!("{device}: {told}"))
 }

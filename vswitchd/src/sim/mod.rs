@@ -7,6 +7,7 @@ mod error;
 mod host;
 mod net;
 mod number;
+mod wire;
 
 pub use datapath::SimDatapath;
 pub use error::SimError;

@@ -2,7 +2,7 @@
 //! them and gives frames to them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aorta_flow::IfIndex;
@@ -12,7 +12,9 @@ use aorta_packet::MacAddr;
 use super::capture::Capture;
 use super::error::SimError;
 use super::number::number_of;
-use crate::config::Dummy;
+use super::wire::WireEnd;
+use crate::config::{Dummy, Wire};
+use crate::control::Control;
 
 /// MTU of a new device, in bytes.
 const DEFAULT_MTU: u32 = 1500;
@@ -28,6 +30,8 @@ struct Inner {
     devices: BTreeMap<String, Device>,
     /// How many devices were given an address.
     addresses: u32,
+    /// Where frames go that come by wires, and the directory of their sockets.
+    outside: Option<(Control, PathBuf)>,
 }
 
 #[derive(Debug)]
@@ -35,6 +39,7 @@ struct Device {
     link: Link,
     dummy: Dummy,
     captures: Captures,
+    wire: Option<WireEnd>,
 }
 
 /// Where a device's frames are written to.
@@ -71,6 +76,12 @@ impl SimNet {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets devices have wires: frames that come by them are received by the switch behind
+    /// `control`. Sockets whose name has no directory are in `rundir`.
+    pub fn allow_wires(&self, control: Control, rundir: PathBuf) {
+        self.inner().outside = Some((control, rundir));
+    }
+
     /// Makes a device, or changes the one of that name.
     ///
     /// # Errors
@@ -78,10 +89,17 @@ impl SimNet {
     pub fn make(&self, name: &str, dummy: &Dummy) -> Result<Link, SimError> {
         let captures = Captures::open(name, dummy)?;
         let mut inner = self.inner();
-        let link = match inner.devices.remove(name) {
-            Some(device) => device.link,
-            None => inner.new_link(name)?,
+        let before = inner.devices.remove(name);
+        let (link, wire) = match before {
+            Some(device) if device.dummy.wire == dummy.wire => (device.link, device.wire),
+            Some(device) => (device.link, None),
+            None => (inner.new_link(name)?, None),
         };
+        let wire = wire.or_else(|| {
+            let (control, rundir) = inner.outside.as_ref()?;
+            let to = dummy.wire.as_ref()?;
+            Some(WireEnd::open(name, to, control.clone(), rundir))
+        });
         let link = Link {
             mac: dummy.mac.or(link.mac),
             ..link
@@ -90,6 +108,7 @@ impl SimNet {
             link: link.clone(),
             dummy: dummy.clone(),
             captures,
+            wire,
         };
         inner.devices.insert(name.to_owned(), device);
         Ok(link)
@@ -154,6 +173,20 @@ impl SimNet {
         for capture in [&mut captures.all, &mut captures.sent] {
             capture.iter_mut().for_each(|capture| capture.write(frame));
         }
+        if let Some(wire) = &device.wire {
+            wire.send(frame);
+        }
+    }
+
+    /// Whether the wires of devices that connect by themselves have led to another end, by name.
+    pub fn connections(&self) -> Vec<(String, bool)> {
+        let inner = self.inner();
+        let active = |device: &Device| matches!(device.dummy.wire, Some(Wire::Active(_)));
+        let devices = inner.devices.iter().filter(|(_, device)| active(device));
+        let connected = |device: &Device| device.wire.as_ref().is_some_and(WireEnd::is_connected);
+        devices
+            .map(|(name, device)| (name.clone(), connected(device)))
+            .collect()
     }
 }
 
@@ -197,7 +230,6 @@ fn first_mac(n: u32) -> MacAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Dummy;
 
     #[test]
     fn devices_are_numbered_counted_and_captured() {

@@ -151,9 +151,8 @@ impl Switch {
             .spawn()
             .unwrap();
         let start = Instant::now();
-        let control = self.path("monitor.ctl").display().to_string();
         // Its barrier is answered when its configuration is in effect.
-        let barrier = format!("-t {control} ofctl/barrier");
+        let barrier = self.monitored("ofctl/barrier");
         while !self.run("ovs-appctl", &barrier).status.success() {
             assert!(
                 start.elapsed() < PATIENCE,
@@ -162,6 +161,11 @@ impl Switch {
             );
         }
         child
+    }
+
+    /// Arguments of `ovs-appctl` for a command of the monitor.
+    pub fn monitored(&self, command: &str) -> String {
+        format!("-t {} {command}", self.path("monitor.ctl").display())
     }
 
     pub fn vsctl(&self, arguments: &str) -> String {
