@@ -5,9 +5,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
+use aorta_flow::table::FlowMod;
+use aorta_flow::text::{NoNames, parse_flow_line};
 use aorta_openflow::fuzzing;
-use aorta_openflow::{Context, Envelope, decode, encode};
+use aorta_openflow::message::{FlowModMessage, Form};
+use aorta_openflow::{Context, Envelope, Message, Version, decode, encode};
 use proptest::prelude::*;
 
 /// Each as a line that says what it is, and its bytes in hexadecimal.
@@ -99,6 +103,45 @@ fn cut_anywhere_they_are_answered() {
     }
 }
 
+/// Changes of flows with every action and field, in every version.
+fn changes_of_flows() -> Vec<Vec<u8>> {
+    let lines = include_str!("lines.txt").lines();
+    let all = Version::ALL.into_iter().flat_map(|version| {
+        lines.clone().map(move |line| {
+            let (command, text) = parse_flow_line(line, &NoNames).unwrap();
+            let message = Message::FlowMod(FlowModMessage {
+                form: match version {
+                    Version::OpenFlow10 => Form::Nicira,
+                    _ => Form::Standard,
+                },
+                change: FlowMod::from_text(command, text),
+                buffer_id: None,
+            });
+            let envelope = Envelope {
+                version,
+                xid: 1,
+                message,
+            };
+            encode(&envelope, CONTEXT)
+        })
+    });
+    // Not all versions can say all.
+    let all: Vec<Vec<u8>> = all.filter_map(Result::ok).collect();
+    assert!(all.len() > 1000, "only {} changes", all.len());
+    all
+}
+
+#[test]
+fn changes_of_flows_cut_anywhere_are_answered() {
+    for message in changes_of_flows() {
+        fuzzing::message(&message);
+        // All that is behind the fixed part, where lengths depend on each other.
+        for len in (40..message.len()).step_by(3) {
+            fuzzing::message(&cut(&message, len));
+        }
+    }
+}
+
 fn corpus() -> Vec<Vec<u8>> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/message");
     let files = fs::read_dir(dir).unwrap();
@@ -114,10 +157,22 @@ fn corpus_replays() {
     files.iter().for_each(|message| fuzzing::message(message));
 }
 
+/// What is changed.
+static POPULATION: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let messages = messages().into_iter().map(|(_, bytes)| bytes);
+    messages.chain(changes_of_flows()).collect()
+});
+
+/// How many changed messages are tried: a few, or as many as the environment says.
+fn changed_messages() -> u32 {
+    let asked = std::env::var("AORTA_OPENFLOW_CASES").ok();
+    asked.and_then(|n| n.parse().ok()).unwrap_or(4000)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
-        ..ProptestConfig::with_cases(4000)
+        ..ProptestConfig::with_cases(changed_messages())
     })]
 
     #[test]
@@ -125,8 +180,7 @@ proptest! {
         which in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let all = messages();
-        let (_, mut message) = which.get(&all).clone();
+        let mut message = which.get(&POPULATION).clone();
         for (at, byte) in changes {
             let at = at.index(message.len());
             message[at] = byte;

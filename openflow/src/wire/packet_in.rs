@@ -64,8 +64,7 @@ fn reason_number(reason: PacketInReason, version: Version) -> u8 {
         PacketInReason::ActionSet | PacketInReason::Group | PacketInReason::PacketOut => {
             version < Version::OpenFlow14
         }
-        PacketInReason::InvalidTtl => version < Version::OpenFlow12,
-        PacketInReason::NoMatch | PacketInReason::Action => false,
+        PacketInReason::NoMatch | PacketInReason::Action | PacketInReason::InvalidTtl => false,
     };
     match asked {
         true => PacketInReason::Action as u8,
@@ -300,7 +299,8 @@ fn write_properties(
         padded[4..].copy_from_slice(&cookie.to_be_bytes());
         property(out, property_type::COOKIE, &padded)?;
     }
-    property(out, property_type::REASON, &[packet.reason as u8])?;
+    let reason = reason_number(packet.reason, out.version);
+    property(out, property_type::REASON, &[reason])?;
     let start = out.place();
     out.u16(property_type::METADATA);
     out.u16(0);
