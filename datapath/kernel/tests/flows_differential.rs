@@ -40,7 +40,7 @@ fn profile(seed: u64) -> Profile {
     let mut without = Kind::all_but(6, &mut Rng::new(!seed));
     let often: &[Kind] = match seed % 5 {
         0 => &[Kind::Output, Kind::Mpls, Kind::Clone, Kind::Vlan],
-        1 => &[Kind::Output, Kind::Conjunction],
+        1 => &[Kind::Output, Kind::Conjunction, Kind::Learn],
         _ => &[Kind::Output],
     };
     without.retain(|kind| !often.contains(kind));

@@ -39,7 +39,7 @@ const WEIGHTS: [(usize, Kind); 30] = [
     (3, Kind::Meter),
     (2, Kind::Multipath),
     (2, Kind::Bundle),
-    (1, Kind::Learn),
+    (4, Kind::Learn),
     (2, Kind::Exit),
     (1, Kind::Note),
     (2, Kind::CheckLength),
