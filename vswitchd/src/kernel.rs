@@ -360,19 +360,29 @@ fn told(explained: &Explained) -> FlowExplain {
         program_insns: explained.program_insns as u64,
         load_ms: explained.load_time.as_secs_f64() * 1000.0,
         hook: "tcx".to_owned(),
-        why: match &explained.xdp {
-            XdpForm::Unwanted => TCX.to_owned(),
-            XdpForm::Nothing => format!("{TCX}; no flow is such that ports with XDP could do it"),
-            XdpForm::Refused(why) => {
-                let why = errors::first_line(why);
-                format!("{TCX}; the kernel refused what ports with XDP are to run: {why}")
-            }
-            XdpForm::Runs(insns) => format!(
-                "{TCX}; in front of it, ports with XDP run {insns} instructions for drops and \
-                 single outputs"
-            ),
-        },
+        why: why(explained),
     }
+}
+
+/// Where a bridge's tables run, and why there.
+fn why(explained: &Explained) -> String {
+    let own = match explained.own_programs {
+        0 => String::new(),
+        1 => "; one port has them in a program of its own".to_owned(),
+        ports => format!("; {ports} ports have them in programs of their own"),
+    };
+    let xdp = match &explained.xdp {
+        XdpForm::Unwanted => String::new(),
+        XdpForm::Nothing => "; no flow is such that ports with XDP could do it".to_owned(),
+        XdpForm::Refused(why) => {
+            let why = errors::first_line(why);
+            format!("; the kernel refused what ports with XDP are to run: {why}")
+        }
+        XdpForm::Runs(insns) => format!(
+            "; in front of it, ports with XDP run {insns} instructions for drops and single outputs"
+        ),
+    };
+    format!("{TCX}{own}{xdp}")
 }
 
 /// Devices of ports.

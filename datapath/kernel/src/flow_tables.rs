@@ -183,7 +183,14 @@ impl Datapath {
 
     /// What became of a bridge's tables; `None` if it does NORMAL alone.
     pub fn explain_flows(&self, bridge: &BridgeName) -> Option<Explained> {
-        self.flows.explained(self.slot(bridge)?)
+        let slot = self.slot(bridge)?;
+        let explained = self.flows.explained(slot)?;
+        let ports = self.installed.ports.values();
+        let own = ports.filter(|port| port.bridge_slot == slot && self.is_tailored(&port.name));
+        Some(Explained {
+            own_programs: own.count(),
+            ..explained
+        })
     }
 
     /// The packets that flows send to the daemon; `None` as long as no bridge has flows. They go to

@@ -51,6 +51,8 @@ pub struct Explained {
     pub memory_bytes: u64,
     /// The form in front of the stack.
     pub xdp: XdpForm,
+    /// Ports that have the tables in a program of their own.
+    pub own_programs: usize,
 }
 
 /// What became of the XDP form of a bridge's tables.
