@@ -3,12 +3,20 @@
 
 mod common;
 
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use aorta_integration::lab::{Netns, Output, Switch, SwitchOptions, run};
 use common::pki::Pki;
+use common::real_switch::RealSwitch;
 use common::{column, done, eventually};
+
+/// A switch that says nothing for so long has said all; the second is for one that had no time.
+const QUIET: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 
 const VERSIONS: [&str; 6] = [
     "OpenFlow10",
@@ -204,7 +212,7 @@ fn connections_are_made_anew_when_somebody_says_so() {
     let listener = TcpListener::bind("127.0.0.1:6653").unwrap();
     let closed = |stream: TcpStream| {
         let mut bytes = [0; 64];
-        let read = || std::io::Read::read(&mut &stream, &mut bytes);
+        let read = || (&stream).read(&mut bytes);
         std::iter::repeat_with(read).any(|read| read.unwrap_or(0) == 0)
     };
     let (first, _) = listener.accept().unwrap();
@@ -219,4 +227,102 @@ fn connections_are_made_anew_when_somebody_says_so() {
         (unknown.status, unknown.stderr.contains("Unknown bridge")),
         (2, true)
     );
+}
+
+/// What a switch answers to bytes, the number of its HELLO left out, and whether it hangs up.
+fn answer(socket: &Path, bytes: &[u8], quiet: Duration) -> (Vec<u8>, bool) {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream.set_read_timeout(Some(quiet)).unwrap();
+    let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
+    let hangs_up = loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => break true,
+            Ok(count) => said.extend(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break false,
+            Err(_) => break true,
+        }
+    };
+    said[4..8].fill(0);
+    (said, hangs_up)
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(|b| *b != b' ').collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+#[test]
+fn first_messages_and_broken_ones_are_answered_as_by_the_real_switch() {
+    let real = RealSwitch::start(&[]);
+    let (_ns, switch) = switch("ofbytes");
+    let protocols = "OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15";
+    done(&switch, &format!("set Bridge br0 protocols={protocols}"));
+    let sockets = [real.path("br0.mgmt"), switch.rundir().join("br0.mgmt")];
+    const HELLO: &str = "0400 0008 00000001";
+    const BARRIER: &str = "0414 0008 00000002";
+    for (what, said) in [
+        (
+            "another version",
+            format!("{HELLO} 0105 0008 00000002 {BARRIER}"),
+        ),
+        (
+            "too short for a header",
+            format!("{HELLO} 0405 0007 00000002"),
+        ),
+        ("no greeting", BARRIER.to_owned()),
+        ("an echo for a greeting", "0402 0008 00000001".to_owned()),
+        ("a later version", "0900 0008 00000001".to_owned()),
+        (
+            "a version without a bitmap that is none of ours",
+            "0300 0008 00000001".to_owned(),
+        ),
+        (
+            "no common version",
+            "0900 0010 00000001 0001 0008 00000200".to_owned(),
+        ),
+        (
+            "a version between",
+            "0300 0010 00000001 0001 0008 0000000c".to_owned(),
+        ),
+        ("version 0", "0000 0008 00000001".to_owned()),
+        ("an echo", format!("{HELLO} 0402 000b 00000002 aabbcc")),
+        (
+            "an echo of another version",
+            format!("{HELLO} 0102 000b 00000002 aabbcc"),
+        ),
+        (
+            "an unknown type",
+            format!("{HELLO} 0463 0008 00000002 {BARRIER}"),
+        ),
+        (
+            "more than there should be",
+            format!("{HELLO} 0405 0009 00000002 aa"),
+        ),
+        (
+            "an answer to nothing",
+            format!("{HELLO} 0403 0008 00000002 {BARRIER}"),
+        ),
+        (
+            "a second greeting",
+            format!("{HELLO} 0400 0008 00000009 {BARRIER}"),
+        ),
+        (
+            "a greeting that is damaged",
+            format!("0400 000c 00000001 00010002 {BARRIER}"),
+        ),
+    ] {
+        let both = |quiet| {
+            let said = bytes(&said);
+            sockets
+                .each_ref()
+                .map(|socket| answer(socket, &said, quiet))
+        };
+        let [theirs, ours] = match both(QUIET[0]) {
+            [theirs, ours] if theirs != ours => both(QUIET[1]),
+            same => same,
+        };
+        assert_eq!(ours, theirs, "{what}");
+    }
 }

@@ -58,7 +58,8 @@ impl RealSwitch {
         switch
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A file in its rundir.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 

@@ -26,8 +26,9 @@ impl Session {
             error: ReportedError::Known(ErrorCode::OFPHFC_INCOMPATIBLE),
             data: text.into_bytes(),
         });
-        // No version is agreed on; this one has the same error as all others.
-        self.send(Version::OpenFlow10, 0, error);
+        // No version is agreed on; all have this error.
+        let version = Version::from_number(header.version);
+        self.send(version.unwrap_or(Version::OpenFlow10), 0, error);
         let end = format!("no common version: we have {ours}, the peer has {yours}");
         Err(SessionEnd::NoCommonVersion(end))
     }
