@@ -183,3 +183,46 @@ fn packets() {
 fn other_messages() {
     both_ways("connections.txt", |_| false);
 }
+
+/// Every message cut short at every byte, and with single bits turned: whatever comes of it is
+/// refused or printed.
+#[test]
+fn damaged_messages_are_refused_or_printed() {
+    let style = Style {
+        names: &NoNames,
+        verbosity: 3,
+    };
+    let files = [
+        "ports.txt",
+        "groups.txt",
+        "meters.txt",
+        "queues.txt",
+        "tables.txt",
+        "flows.txt",
+        "packets.txt",
+        "connections.txt",
+        "made.txt",
+    ];
+    let (mut refused, mut printed) = (0, 0);
+    let mut look = |bytes: &[u8]| {
+        match decode(bytes, Context::default()) {
+            Ok(_) => printed += 1,
+            Err(_) => refused += 1,
+        }
+        assert!(show(bytes, Context::default(), style).ends_with('\n'));
+    };
+    for message in files.into_iter().flat_map(captured) {
+        let bytes = message.bytes();
+        for len in (8..bytes.len().min(400)).step_by(3) {
+            let mut cut = bytes[..len].to_vec();
+            cut[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+            look(&cut);
+        }
+        for at in (8..bytes.len().min(300)).step_by(7) {
+            let mut turned = bytes.clone();
+            turned[at] ^= 1 << (at % 8);
+            look(&turned);
+        }
+    }
+    assert!(refused > 10_000 && printed > 1000, "{refused} {printed}");
+}

@@ -127,6 +127,8 @@ pub fn text(mode: Mode, topic: Option<&str>) -> String {
     if mode == Mode::Vsctl {
         text.push_str(
             ";\n2 also if diff-flows finds a difference;\n65 the database is written, but an interface could not be set up\n\n\
+             vsctl ofctl ... and vsctl appctl ... are the tools that Open vSwitch calls ovs-ofctl and\n\
+             ovs-appctl, as vsctl is under these names; vsctl ofctl --help tells more\n\n\
              vsctl help COMMAND tells more of a command; vsctl completion bash|zsh|fish prints a\n\
              script that completes command lines",
         );

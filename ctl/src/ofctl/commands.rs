@@ -3,7 +3,8 @@
 use super::error::OfctlError;
 use super::{Done, Ofctl};
 use super::{
-    bundle, flows, groups, help, messages, meters, monitor, ports, switch, tables, times, tunnel,
+    bundle, flows, groups, help, messages, meters, monitor, parse, ports, sets, switch, tables,
+    times, tunnel,
 };
 
 /// A command.
@@ -85,8 +86,8 @@ pub const COMMANDS: &[Command] = &[
     writes("add-flows", "switch file", (2, 2), flows::add_file),
     writes("mod-flows", "switch flow", (2, 2), flows::modify),
     writes("del-flows", "switch [flow]", (1, 2), flows::delete),
-    writes("replace-flows", "switch file", (2, 2), flows::replace),
-    reads("diff-flows", "source1 source2", (2, 2), flows::diff),
+    writes("replace-flows", "switch file", (2, 2), sets::replace),
+    reads("diff-flows", "source1 source2", (2, 2), sets::diff),
     writes("add-meter", "switch meter", (2, 2), meters::add),
     writes("mod-meter", "switch meter", (2, 2), meters::modify),
     writes("del-meter", "switch meter", (1, 2), meters::delete),
@@ -150,6 +151,9 @@ pub const COMMANDS: &[Command] = &[
     reads("dump-tlv-map", "switch", (1, 1), tunnel::dump),
     reads("help", "", (0, MANY), help::run),
     reads("list-commands", "", (0, MANY), help::list),
+    reads("parse-flow", "", (1, 1), parse::flow),
+    reads("parse-flows", "", (1, 1), parse::flows),
+    reads("parse-group", "", (1, 1), parse::group),
     reads("print-error", "", (1, 1), messages::print_error),
     reads("ofp-print", "", (1, 2), messages::print_hex),
 ];

@@ -1,8 +1,8 @@
 //! Flows.
 
+use aorta_flow::FlowStats;
 use aorta_flow::table::FlowMod;
-use aorta_flow::text::{Command, FlowText, Form, Names, parse_flow, parse_flow_line};
-use aorta_flow::{Flow, FlowStats};
+use aorta_flow::text::{Command, FlowText, Form, Names, TextError, parse_flow, parse_flow_line};
 use aorta_openflow::message::{
     FlowFilter, FlowFormat, FlowModMessage, FlowRecord, Form as MessageForm, MultipartReply,
     MultipartRequest,
@@ -16,11 +16,7 @@ use super::formats::Formats;
 use super::messages::read_bytes;
 use super::{Done, OK, Ofctl};
 use crate::flows::colour::paint;
-use crate::flows::diff::{FlowSet, differences, text as diff_text};
 use crate::flows::sort::compare;
-
-/// Status of `diff-flows` if there is a difference.
-const DIFFERENT: i32 = 2;
 
 /// The lines of a file that say something, without comments.
 pub fn lines_of(file: &str) -> Result<Vec<String>, OfctlError> {
@@ -30,7 +26,8 @@ pub fn lines_of(file: &str) -> Result<Vec<String>, OfctlError> {
     Ok(lines.collect())
 }
 
-fn text_error(error: aorta_flow::text::TextError, text: &str) -> OfctlError {
+/// A text that can't be read, with the place.
+pub fn text_error(error: TextError, text: &str) -> OfctlError {
     OfctlError::Text(error.render(text))
 }
 
@@ -47,7 +44,8 @@ pub fn flow_mod(command: Command, flow: FlowText, text: &str) -> FlowMod {
     let mut change = FlowMod::from_text(command, flow);
     let modifies = matches!(command, Command::Modify | Command::ModifyStrict);
     if modifies && !cookie_has_mask(text) {
-        change.new_cookie = cookie;
+        // A cookie that isn't given is 0, and flows get it.
+        change.new_cookie = Some(cookie.unwrap_or(0));
         change.cookie = None;
     }
     change
@@ -85,7 +83,8 @@ impl Ofctl {
         self.send_flows(target, changes)
     }
 
-    fn send_flows(&self, target: &str, changes: Vec<FlowMod>) -> Done {
+    /// Has a switch do changes.
+    pub fn send_flows(&self, target: &str, changes: Vec<FlowMod>) -> Done {
         if self.settings.bundle {
             let placed = changes
                 .into_iter()
@@ -229,7 +228,8 @@ fn usable(change: &FlowMod) -> Formats {
     possible.fold(Formats::NONE, |all, (format, ..)| all.with(format))
 }
 
-fn usable_by_all(changes: &[FlowMod]) -> Formats {
+/// Ways to write flows in which all changes can be said.
+pub fn usable_by_all(changes: &[FlowMod]) -> Formats {
     changes
         .iter()
         .fold(Formats::ALL, |all, change| all.common(usable(change)))
@@ -298,7 +298,8 @@ impl Ofctl {
         Ok((client, MessageForm::Nicira))
     }
 
-    fn records(&self, words: &[&str]) -> Result<Vec<FlowRecord>, OfctlError> {
+    /// The flows of a switch.
+    pub fn records(&self, words: &[&str]) -> Result<Vec<FlowRecord>, OfctlError> {
         let mut filter = self.filter(words)?;
         let (mut client, form) = self.open_to_dump(words[0])?;
         filter.form = form;
@@ -356,82 +357,4 @@ pub fn aggregate(ofctl: &Ofctl, words: &[&str]) -> Done {
     let (mut client, form) = ofctl.open_to_dump(words[0])?;
     filter.form = form;
     ofctl.dump_from(&mut client, MultipartRequest::Aggregate(filter))
-}
-
-impl Ofctl {
-    /// The flows of a file or of a switch.
-    fn source(&self, name: &str, names: &dyn Names) -> Result<Vec<Flow>, OfctlError> {
-        let is_file = name == "-" || std::fs::metadata(name).is_ok_and(|data| data.is_file());
-        if !is_file {
-            let records = self.records(&[name])?;
-            return Ok(records
-                .into_iter()
-                .map(|record| (*record.flow).clone())
-                .collect());
-        }
-        self.file_flows(name, names)
-    }
-
-    fn file_flows(&self, name: &str, names: &dyn Names) -> Result<Vec<Flow>, OfctlError> {
-        let lines = lines_of(name)?;
-        let read = |line: &String| {
-            let flow = parse_flow(line, Form::Flow, names);
-            flow.map(FlowText::into_flow)
-                .map_err(|error| text_error(error, line))
-        };
-        lines.iter().map(read).collect()
-    }
-}
-
-/// Prints how two sets of flows differ.
-pub fn diff(ofctl: &Ofctl, words: &[&str]) -> Done {
-    let is_switch =
-        |word: &&&str| **word != "-" && !std::fs::metadata(word).is_ok_and(|data| data.is_file());
-    let names: &dyn Names = match words.iter().find(is_switch) {
-        Some(target) => ofctl.names_to_read(target)?,
-        None => &aorta_flow::text::NoNames,
-    };
-    let set = |name: &str| -> Result<FlowSet, OfctlError> {
-        Ok(ofctl.source(name, names)?.into_iter().collect())
-    };
-    let found = differences(&set(words[0])?, &set(words[1])?);
-    let shown: &dyn Names = match (ofctl.shows_names(), words.iter().find(is_switch)) {
-        (true, Some(target)) => ofctl.names_to_show(target)?,
-        _ => &aorta_flow::text::NoNames,
-    };
-    ofctl.print(&diff_text(&found, shown))?;
-    Ok(if found.is_empty() { OK } else { DIFFERENT })
-}
-
-/// Makes the flows of a switch those of a file.
-pub fn replace(ofctl: &Ofctl, words: &[&str]) -> Done {
-    let names = ofctl.names_to_read(words[0])?;
-    let wanted = ofctl.file_flows(words[1], names)?;
-    let present: FlowSet = ofctl
-        .records(&words[..1])?
-        .into_iter()
-        .map(|record| (*record.flow).clone())
-        .collect();
-    let target: FlowSet = wanted.iter().cloned().collect();
-    let found = differences(&present, &target);
-    let gone = found
-        .iter()
-        .filter(|d| d.new.is_none())
-        .filter_map(|d| d.old.clone());
-    let mut changes: Vec<FlowMod> = gone.map(|flow| of(Command::DeleteStrict, flow)).collect();
-    let added: Vec<Flow> = match ofctl.settings.readd {
-        true => wanted,
-        false => found.into_iter().filter_map(|d| d.new).collect(),
-    };
-    changes.extend(added.into_iter().map(|flow| of(Command::Add, flow)));
-    ofctl.send_flows(words[0], changes)
-}
-
-fn of(command: Command, flow: Flow) -> FlowMod {
-    FlowMod {
-        command,
-        table: (flow.table != 0).then_some(flow.table),
-        flow,
-        ..FlowMod::default()
-    }
 }

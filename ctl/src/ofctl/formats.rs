@@ -18,9 +18,9 @@ pub struct UnknownFormat(String);
 /// Names, and shorter ones for several together, the most first.
 const NAMES: [(&str, Formats); 13] = [
     ("any", Formats::ALL),
-    ("OXM", Formats(0x1e0)),
     ("OpenFlow10", Formats(3)),
     ("NXM", Formats(12)),
+    ("OXM", Formats(0x1e0)),
     ("OpenFlow10-table_id", Formats::OPENFLOW10),
     ("OpenFlow10+table_id", Formats::OPENFLOW10_TABLE_ID),
     ("NXM-table_id", Formats::NXM),
@@ -94,6 +94,13 @@ impl Formats {
     #[must_use]
     pub fn common(self, other: Formats) -> Formats {
         Formats(self.0 & other.0)
+    }
+
+    /// The first of them, which is the most widely known, with its version.
+    pub fn first(self) -> Option<(Formats, Version)> {
+        let one = Formats(self.0 & self.0.wrapping_neg());
+        let version = one.versions().iter().next()?;
+        Some((one, version))
     }
 
     /// Whether there is none.

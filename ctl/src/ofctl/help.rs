@@ -72,6 +72,8 @@ What a switch says:
   snoop SWITCH                      what it and its controllers say
   ofp-parse FILE                    print the messages in FILE
   ofp-print HEX                     print a message
+  parse-flow FLOW, parse-flows FILE, parse-group GROUP
+                                    what would be sent, without a switch
   print-error NAME                  numbers of an error
 
 SWITCH is a bridge's name, the path of a socket, tcp:HOST[:PORT], ssl:HOST[:PORT] or unix:PATH.

@@ -112,8 +112,8 @@ fn watch(
     if received.kind == ERROR {
         return Err(OfctlError::Refused(text));
     }
-    eprint!("{text}");
-    Ok(())
+    // The flows that there are were asked for.
+    ofctl.print(&text)
 }
 
 /// Asks for packets in the form that is wanted; in the richest if none is.

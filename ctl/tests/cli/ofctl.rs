@@ -4,6 +4,7 @@
 //! why.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -142,6 +143,78 @@ fn compare(name: &str) {
         "{count} in {name}:\n{}",
         faults.join("\n")
     );
+}
+
+impl Side {
+    /// What a monitor prints of changes, up to the end of the flow with this text.
+    fn monitored(&self, arguments: &str, changes: &[&str], end: &str) -> String {
+        let mut monitor = Command::new(&self.program)
+            .env("OVS_RUNDIR", &self.switch.dir)
+            .env("OVS_SYSLOG_METHOD", "null")
+            .arg("--timeout=60")
+            .args(split(arguments))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The flows that there are come on standard output, what changes on standard error.
+        let present = BufReader::new(monitor.stdout.take().unwrap()).lines();
+        let changed = BufReader::new(monitor.stderr.take().unwrap()).lines();
+        let mut text = up_to(present, "table=8");
+        for change in changes {
+            self.run(change);
+        }
+        text.push_str(&up_to(changed, end));
+        monitor.kill().unwrap();
+        monitor.wait().unwrap();
+        normalized(&text)
+    }
+}
+
+/// Lines up to the first with this text.
+fn up_to(lines: impl Iterator<Item = std::io::Result<String>>, end: &str) -> String {
+    let mut text = String::new();
+    for line in lines.map(Result::unwrap) {
+        text.push_str(&line);
+        text.push('\n');
+        if line.contains(end) {
+            return text;
+        }
+    }
+    panic!("no {end:?} in {text}");
+}
+
+#[test]
+fn monitors_tell_the_same() {
+    let dir = TempDir::new().unwrap();
+    let program = dir.path().join("ovs-ofctl");
+    symlink(env!("CARGO_BIN_EXE_vsctl"), &program).unwrap();
+    let sides = [("reference", need("ovs-ofctl")), ("ours", program)].map(|(name, program)| {
+        let side = Side {
+            program,
+            switch: RealSwitch::start(&dir.path().join(name)),
+        };
+        side.run("add-flow br0 table=8,actions=drop");
+        side
+    });
+    let changes = [
+        "mod-port br0 p2 down",
+        "add-flow br0 table=5,cookie=7,tcp,tp_dst=80,send_flow_rem,actions=output:3",
+        "mod-flows br0 table=5,tcp,actions=output:2",
+        "del-flows br0 table=5",
+        "mod-port br0 p2 up",
+        "add-flow br0 table=9,actions=normal",
+    ];
+    for version in ["OpenFlow10", "OpenFlow13", "OpenFlow14", "OpenFlow15"] {
+        let arguments = format!("--no-names -O {version} monitor br0 65535 watch:");
+        let [expected, found] = [0, 1].map(|at| {
+            let text = sides[at].monitored(&arguments, &changes, "table=9");
+            sides[at].run("del-flows br0 table=9");
+            text
+        });
+        assert_eq!(found, expected, "{version}");
+    }
 }
 
 #[test]
