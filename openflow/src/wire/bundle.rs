@@ -29,23 +29,11 @@ pub(super) const KINDS: &[Kind] = &[
     kind(Class::Nxt, NX_FORWARD, 0, 2, read_forward),
 ];
 
-fn read_flags(reader: &mut Reader<'_>) -> Result<BundleFlags, Refusal> {
-    let flags = reader.u16()?;
-    let known = BundleFlags::ATOMIC.0 | BundleFlags::ORDERED.0;
-    match flags & !known {
-        0 => Ok(BundleFlags(flags)),
-        _ => Err(Refusal::new(
-            ErrorCode::OFPBFC_BAD_FLAGS,
-            "a bundle has flags that aren't known",
-        )),
-    }
-}
-
 /// Bundle, type, flags, properties that aren't looked at.
 fn read_control(reader: &mut Reader<'_>, _: Decoding<'_>) -> Result<Message, Refusal> {
     let id = reader.u32()?;
     let number = usize::from(reader.u16()?);
-    let flags = read_flags(reader)?;
+    let flags = BundleFlags(reader.u16()?);
     reader.rest();
     let known = BundleControlKind::ALL.get(number).copied();
     let kind = known.ok_or(Refusal::new(
@@ -59,7 +47,7 @@ fn read_control(reader: &mut Reader<'_>, _: Decoding<'_>) -> Result<Message, Ref
 fn read_add(reader: &mut Reader<'_>, d: Decoding<'_>) -> Result<Message, Refusal> {
     let id = reader.u32()?;
     reader.skip(2)?;
-    let flags = read_flags(reader)?;
+    let flags = BundleFlags(reader.u16()?);
     let bytes = reader.rest();
     let (header, inner) = inner_message(bytes, d)?;
     if !can_be_added(&inner.message) {

@@ -175,6 +175,12 @@ fn read10(reader: &mut Reader<'_>, d: Decoding<'_>) -> Result<Message, Refusal> 
 fn read11(reader: &mut Reader<'_>, d: Decoding<'_>) -> Result<Message, Refusal> {
     let (cookie, mask) = (reader.u64()?, reader.u64()?);
     let (table_id, command) = (reader.u8()?, command(reader.u8()?)?);
+    if table_id == ALL_TABLES && !deletes(command) {
+        return Err(Refusal::new(
+            ErrorCode::OFPFMFC_BAD_TABLE_ID,
+            "only deletions are for all tables",
+        ));
+    }
     let mut flow = Flow {
         idle_timeout_s: reader.u16()?,
         hard_timeout_s: reader.u16()?,
@@ -369,10 +375,11 @@ fn write11(out: &mut Writer<'_>, message: &FlowModMessage) -> Result<(), EncodeE
     };
     out.u64(cookie);
     out.u64(mask);
-    let all = if change.command == Command::Add {
-        0
-    } else {
+    // Only deletions are for all tables; what is without table is for the first.
+    let all = if deletes(change.command) {
         ALL_TABLES
+    } else {
+        0
     };
     out.u8(change.table.unwrap_or(all));
     out.u8(number(change.command));

@@ -194,7 +194,9 @@ fn stats(
     if version > Version::OpenFlow10 {
         reader.skip(4)?;
     }
+    let mut unknown = ErrorCode::OFPBRC_BAD_STAT;
     let kind = if number == STATS_EXPERIMENTER {
+        unknown = ErrorCode::OFPBRC_BAD_SUBTYPE;
         let class = vendor_class(reader.u32()?, [classes[1], classes[2]])?;
         let subtype = reader.u32()?;
         if version == Version::OpenFlow10 {
@@ -207,7 +209,7 @@ fn stats(
     match kind {
         Some(kind) => Ok((kind, more, reader.rest())),
         None => Err(Refusal::new(
-            ErrorCode::OFPBRC_BAD_STAT,
+            unknown,
             "there is no such request in this version",
         )),
     }

@@ -31,7 +31,8 @@ pub(super) struct Entries {
     pub cookie: Option<(u64, u64)>,
 }
 
-/// Reads the fields of a list that must end with `reader`, and checks that each has a meaning.
+/// Reads the fields of a list that must end with `reader`. If all must be known, each must have a
+/// meaning, too.
 pub(super) fn read(mut reader: Reader<'_>, unknown: Unknown) -> Result<Entries, Refusal> {
     reader = reader.with_error(ErrorCode::OFPBMC_BAD_LEN);
     let mut entries = Entries::default();
@@ -39,7 +40,12 @@ pub(super) fn read(mut reader: Reader<'_>, unknown: Unknown) -> Result<Entries, 
         let header = field::read_header(&mut reader)?;
         let mut body = reader.part(header.len)?;
         match header.field {
-            Some(id) => read_entry(&mut entries.matching, id, header, &mut body)?,
+            Some(id) => {
+                if unknown == Unknown::Refuse {
+                    has_meaning(&entries.matching, id)?;
+                }
+                read_entry(&mut entries.matching, id, header, &mut body)?;
+            }
             None if header.cookie => entries.cookie = Some(read_cookie(header, &mut body)?),
             None if unknown == Unknown::Skip => {}
             None => {
@@ -50,16 +56,18 @@ pub(super) fn read(mut reader: Reader<'_>, unknown: Unknown) -> Result<Entries, 
             }
         }
     }
-    match unknown {
-        Unknown::Skip => {}
-        Unknown::Refuse => entries.matching.check().map_err(|_| {
-            refused(
-                ErrorCode::OFPBMC_BAD_PREREQ,
-                "a field is matched without what it needs",
-            )
-        })?,
-    }
     Ok(entries)
+}
+
+/// What a field needs must stand in front of it (OpenFlow 1.3.5 §7.2.3.6).
+fn has_meaning(matching: &Match, id: FieldId) -> Result<(), Refusal> {
+    match id.field().prereq.met(&|field| matching.get(field)) {
+        true => Ok(()),
+        false => Err(refused(
+            ErrorCode::OFPBMC_BAD_PREREQ,
+            "a field is matched without what it needs in front of it",
+        )),
+    }
 }
 
 fn read_cookie(header: FieldHeader, body: &mut Reader<'_>) -> Result<(u64, u64), Refusal> {
@@ -92,8 +100,9 @@ fn read_entry(
         }
     };
     if !right {
+        // A field is known by its length, too.
         return Err(refused(
-            ErrorCode::OFPBMC_BAD_LEN,
+            ErrorCode::OFPBMC_BAD_FIELD,
             "a field's value has a wrong length",
         ));
     }
