@@ -11,13 +11,13 @@ use std::time::Duration;
 use aorta_flow::action::PacketInReason;
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowMod, RemovedReason};
-use aorta_flow::text::Command;
+use aorta_flow::text::{Command, Form as TextForm, NoNames, parse_flow};
 use aorta_flow::{Flow, FlowFlags, FlowStats, OfPort};
 use aorta_openflow::message::{
     FlowModMessage, FlowRecord, FlowRemoved, FlowStatsReply, FlowUpdate, FlowUpdateEvent, Form,
     MultipartReply, PacketIn, PacketInForm, PacketOut,
 };
-use aorta_openflow::{Context, EncodeError, Envelope, Message, Version, decode, encode};
+use aorta_openflow::{Context, EncodeError, Envelope, Framer, Message, Version, decode, encode};
 use proptest::prelude::*;
 
 const CONTEXT: Context<'static> = Context {
@@ -254,5 +254,50 @@ proptest! {
         if form != PacketInForm::Standard || version >= Version::OpenFlow13 {
             prop_assert_eq!(read, packet);
         }
+    }
+}
+
+#[test]
+fn many_flows_are_several_messages() {
+    let text = "tcp,nw_src=10.0.0.1,actions=output:2";
+    let flow = parse_flow(text, TextForm::Flow, &NoNames)
+        .unwrap()
+        .into_flow();
+    let flow = Arc::new(flow);
+    const FLOWS: usize = 5000;
+    let record = || FlowRecord {
+        flow: Arc::clone(&flow),
+        stats: FlowStats::default(),
+    };
+    for version in Version::ALL {
+        let reply = MultipartReply::Flow(FlowStatsReply {
+            form: Form::Standard,
+            flows: (0..FLOWS).map(|_| record()).collect(),
+        });
+        let envelope = Envelope {
+            version,
+            xid: 9,
+            message: Message::Reply { reply, more: false },
+        };
+        let mut framer = Framer::new();
+        framer.push(&encode(&envelope, CONTEXT).unwrap());
+        let mut parts = Vec::new();
+        while let Some(part) = framer.next_message().unwrap() {
+            let part = decode(part, CONTEXT).unwrap();
+            assert_eq!(part.xid, 9);
+            let Message::Reply {
+                reply: MultipartReply::Flow(read),
+                more,
+            } = part.message
+            else {
+                panic!("{version}: not flows");
+            };
+            parts.push((read.flows.len(), more));
+        }
+        let flows: usize = parts.iter().map(|(flows, _)| flows).sum();
+        assert_eq!(flows, FLOWS, "{version}");
+        assert!(parts.len() > 3, "{version}: {} parts", parts.len());
+        let (_, more) = parts.pop().unwrap();
+        assert!(!more && parts.iter().all(|(_, more)| *more), "{version}");
     }
 }
