@@ -315,13 +315,16 @@ fn flows_do_the_same_to_packets() {
         switch.vsctl("set bridge br0 fail-mode=secure");
         switch.appctl("time/stop");
         switch.succeeds("ovs-ofctl", "del-flows br0");
-        for group in ["group_id=1,type=all,bucket=output:2,bucket=set_field:9->tcp_dst,output:3"] {
+        for group in [
+            "group_id=1,type=all,bucket=output:2,bucket=set_field:9->tcp_dst,output:3",
+            "group_id=2,type=indirect,bucket=dec_ttl,group:1",
+        ] {
             let add = format!("-O OpenFlow13 add-group br0 {group}");
             switch.succeeds("ovs-ofctl", &add);
         }
         for flow in [
             "priority=9,udp,actions=mod_nw_dst:1.2.3.4,mod_vlan_vid:7,output:2",
-            "priority=9,tcp,actions=group:1",
+            "priority=9,tcp,actions=group:2",
             "priority=9,icmp,actions=dec_ttl,load:5->NXM_NX_REG0[],resubmit(,1)",
             "priority=9,arp,actions=drop",
             "table=1,reg0=5,actions=in_port,output:3",
