@@ -71,6 +71,7 @@ fn start(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     }
     let log = logging::start(options.log_file().as_deref())?;
     log.set(&options.ovs.verbose)?;
+    aorta_kernel::keep_heap_small();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()

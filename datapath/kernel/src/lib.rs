@@ -39,6 +39,6 @@ pub use grace::{Grace, Moment};
 pub use loader::{Loaded, Loader};
 pub use map::Map;
 pub use memory::MappedMemory;
-pub use sys::{TestRun, give_back_heap};
+pub use sys::{TestRun, give_back_heap, keep_heap_small};
 pub use view::{FdbEntry, PortCounters};
 pub use xdp::HookInUse;

@@ -565,6 +565,16 @@ pub fn send_frames(socket: BorrowedFd<'_>, frames: &[(u32, &[u8])]) -> io::Resul
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+/// Has the heap of each thread end where it isn't used any more, for good: by itself it keeps up to 64
+/// MiB that were used once.
+pub fn keep_heap_small() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it sets a number of the allocator's.
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
+    }
+}
+
 /// Gives pages of the heap back to the system that hold nothing any more. Takes milliseconds.
 pub fn give_back_heap() {
     #[cfg(target_env = "gnu")]

@@ -35,6 +35,8 @@ pub fn updates(options: &Options, report: &mut Report) {
         let start = Instant::now();
         bare.install(&tables).unwrap();
         let installed = start.elapsed();
+        // As the daemon does after so many.
+        aorta_kernel::give_back_heap();
         let bytes = heap_bytes().saturating_sub(before);
         let memories = bare.pipeline.as_ref().unwrap().memories();
         let kernel: u64 = memories.iter().map(|m| u64::from(m.bytes)).sum();
