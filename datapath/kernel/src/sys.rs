@@ -569,9 +569,11 @@ pub fn send_frames(socket: BorrowedFd<'_>, frames: &[(u32, &[u8])]) -> io::Resul
 /// MiB that were used once.
 pub fn keep_heap_small() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: it sets a number of the allocator's.
+    // SAFETY: it sets numbers of the allocator's. Without bins for the smallest pieces, each that is
+    // freed joins its neighbours, and so the end of the heap.
     unsafe {
         libc::mallopt(libc::M_TRIM_THRESHOLD, 1 << 20);
+        libc::mallopt(libc::M_MXFAST, 0);
     }
 }
 
