@@ -99,6 +99,11 @@ const BENCHES: &[Bench] = &[
         run: openflow::packets,
     },
     Bench {
+        name: "openflow-packets-in",
+        about: "frames that a flow sends to a controller, against ovs-vswitchd",
+        run: openflow::packets_in,
+    },
+    Bench {
         name: "openflow-idle",
         about: "CPU time of an idle switch with 8 controllers, 20 s a round, against ovs-vswitchd",
         run: openflow::idle,
@@ -139,7 +144,7 @@ fn is_part_of(bench: &str, name: &str) -> bool {
 pub fn run(args: &BenchArgs) -> Result<(), TaskError> {
     let Some(name) = &args.name else {
         for bench in BENCHES {
-            println!("{:<17} {}", bench.name, bench.about);
+            println!("{:<19} {}", bench.name, bench.about);
         }
         return Ok(());
     };

@@ -14,7 +14,9 @@ const ECHO_REQUEST: u8 = 2;
 const ECHO_REPLY: u8 = 3;
 const FEATURES_REQUEST: u8 = 5;
 const FLOW_MOD: u8 = 14;
+const PACKET_IN: u8 = 10;
 const PACKET_OUT: u8 = 13;
+const SET_CONFIG: u8 = 9;
 const BARRIER_REQUEST: u8 = 20;
 const BARRIER_REPLY: u8 = 21;
 const BUNDLE_CONTROL: u8 = 33;
@@ -105,6 +107,12 @@ pub fn features_request(xid: u32) -> Vec<u8> {
     message(FEATURES_REQUEST, xid, &[])
 }
 
+/// Asks for packets, with so many bytes of each.
+pub fn want_packets(bytes: u16) -> Vec<u8> {
+    let [high, low] = bytes.to_be_bytes();
+    message(SET_CONFIG, 1, &[0, 0, high, low])
+}
+
 /// A barrier.
 pub fn barrier_request(xid: u32) -> Vec<u8> {
     message(BARRIER_REQUEST, xid, &[])
@@ -182,7 +190,7 @@ impl Client {
                     let text = format!("error {error:?} to message {xid}");
                     return Err(io::Error::other(text));
                 }
-                10 => self.packet_ins += 1,
+                PACKET_IN => self.packet_ins += 1,
                 _ => return Ok((kind, xid)),
             }
         }

@@ -4,6 +4,7 @@
 mod client;
 
 use std::fmt::Write as _;
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -30,6 +31,8 @@ const BARRIERS: u32 = 20;
 const STOPPED: Duration = Duration::from_millis(200);
 /// Frames of one sample.
 const FRAMES: u32 = 100_000;
+/// How long packets for a controller come in one sample.
+const SENDING: Duration = Duration::from_secs(2);
 /// How long idling is watched, with so many controllers.
 const IDLE: Duration = Duration::from_secs(20);
 const IDLE_CONTROLLERS: usize = 8;
@@ -167,6 +170,71 @@ pub fn packets(rounds: u32) -> Result<Report, TaskError> {
         series,
         notes: vec!["limit: ≥ 100,000 a second".to_owned()],
     })
+}
+
+/// Packets that a flow sends to a controller, as many as come.
+///
+/// # Errors
+/// When a switch or the lab fails.
+pub fn packets_in(rounds: u32) -> Result<Report, TaskError> {
+    let beds = both()?;
+    let mut stations = Vec::new();
+    for bed in &beds {
+        let station = Netns::new("sender")?;
+        bed.netns().veth("va", &station, "eth0")?;
+        station.address("eth0", "192.0.2.1/24")?;
+        let neighbour = "neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev eth0";
+        station.ip(&neighbour.split(' ').collect::<Vec<_>>())?;
+        bed.vsctl(&["add-port", "br0", "va"])?;
+        ofctl(bed, &["del-flows", "BR"])?;
+        ofctl(bed, &["add-flow", "BR", "actions=controller:128"])?;
+        stations.push(station);
+    }
+    let series = in_turns(rounds, &beds, &["packets in a second"], |bed| {
+        let ours = usize::from(std::ptr::eq(bed, &beds[1]));
+        let mut client = connect(bed)?;
+        let ask = client::want_packets(128);
+        client
+            .send(&ask)
+            .and_then(|()| client.barrier(1))
+            .map_err(failed(bed))?;
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| send_for(&stations[ours], SENDING));
+            let (start, before) = (Instant::now(), client.packet_ins);
+            while start.elapsed() < SENDING {
+                client.barrier(2).map_err(failed(bed))?;
+            }
+            let got = client.packet_ins - before;
+            let rate = got as f64 / start.elapsed().as_secs_f64();
+            // What it couldn't send is seen in the rate.
+            let _ = sender.join();
+            Ok(vec![rate])
+        })
+    })?;
+    Ok(Report {
+        bench: "openflow-packets-in",
+        series,
+        notes: vec!["limit: ≥ 100,000 a second".to_owned()],
+    })
+}
+
+/// Sends datagrams as fast as one thread can.
+fn send_for(station: &Netns, time: Duration) -> Result<(), TaskError> {
+    station.enter()?;
+    let failed = TaskError::file("cannot send from", station.path());
+    let send = || {
+        let socket = UdpSocket::bind("192.0.2.1:0")?;
+        socket.connect("192.0.2.2:7")?;
+        let start = Instant::now();
+        while start.elapsed() < time {
+            for _ in 0..64 {
+                // A full queue is no fault here.
+                let _ = socket.send(&[0; 18]);
+            }
+        }
+        Ok(())
+    };
+    send().map_err(failed)
 }
 
 /// CPU time of an idle switch with controllers.
