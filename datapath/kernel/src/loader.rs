@@ -65,6 +65,9 @@ impl Kind {
     }
 }
 
+/// A loaded program, or why the kernel has none, with its log.
+type KernelSays = Result<Loaded, (std::io::Error, String)>;
+
 /// Loads programs. Keep one: making it reads the kernel's type information.
 pub struct Loader {
     aya: EbpfLoader<'static>,
@@ -76,6 +79,8 @@ pub struct Loader {
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Programs of fewer instructions take no time to speak of.
 const SMALL_INSNS: usize = 300;
+/// A signal that the process gets ends the kernel's check with EAGAIN; so often it is begun again.
+const ATTEMPTS: u32 = 5;
 
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -209,13 +214,20 @@ impl Loader {
     }
 
     /// The outer error is ours, the inner one the kernel's, with its log.
-    #[allow(clippy::type_complexity)]
-    fn try_load(
-        &mut self,
-        kind: Kind,
-        name: &str,
-        object: &[u8],
-    ) -> Result<Result<Loaded, (std::io::Error, String)>, LoadError> {
+    fn try_load(&mut self, kind: Kind, name: &str, object: &[u8]) -> Result<KernelSays, LoadError> {
+        let mut result = self.attempt(kind, name, object);
+        for _ in 1..ATTEMPTS {
+            match &result {
+                Ok(Err((error, _))) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    result = self.attempt(kind, name, object);
+                }
+                _ => break,
+            }
+        }
+        result
+    }
+
+    fn attempt(&mut self, kind: Kind, name: &str, object: &[u8]) -> Result<KernelSays, LoadError> {
         let defect = |reason: String| LoadError::Object {
             program: name.to_owned(),
             reason,
