@@ -12,6 +12,10 @@ pub static DATAPATH_APPLY: Counter = Counter::new("datapath_apply");
 pub static FLOW_LEARNED: Counter = Counter::new("flow_learned");
 /// Events of network devices.
 pub static NETLINK_EVENT: Counter = Counter::new("netlink_event");
+/// Packets for controllers that were dropped because too many waited to be sent.
+pub static PACKET_IN_DROPPED: Counter = Counter::new("packet_in_dropped");
+/// Packets for controllers that were dropped because their rate limit's queue was full.
+pub static PACKET_IN_LIMITED: Counter = Counter::new("packet_in_limited");
 /// Commands taken from control sockets.
 pub static UNIXCTL_RECEIVED: Counter = Counter::new("unixctl_received");
 /// Answers given to them.
@@ -19,12 +23,14 @@ pub static UNIXCTL_REPLIED: Counter = Counter::new("unixctl_replied");
 
 /// Every counter of the process now.
 pub fn read() -> Vec<Reading> {
-    let own: [&Counter; 7] = [
+    let own: [&Counter; 9] = [
         &API_CALL,
         &CONNECTION_REFUSED,
         &DATAPATH_APPLY,
         &FLOW_LEARNED,
         &NETLINK_EVENT,
+        &PACKET_IN_DROPPED,
+        &PACKET_IN_LIMITED,
         &UNIXCTL_RECEIVED,
         &UNIXCTL_REPLIED,
     ];

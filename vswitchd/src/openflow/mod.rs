@@ -8,15 +8,13 @@
 //! The next batch is sent when the one before is done and the outbox has room: a peer that doesn't
 //! read isn't read from.
 
-#![allow(dead_code, unused_imports)]
-
 pub mod connections;
 mod order;
 mod outbox;
 pub mod state;
 
 pub use order::{Batch, ConnId, Connected, Incoming, Kind, Order, Quote};
-pub use outbox::{Cause, Outbox, Outgoing, Spool};
+pub use outbox::{Cause, Outbox, Outgoing};
 
 pub use aorta_openflow::{Envelope, Version};
 

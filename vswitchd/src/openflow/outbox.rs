@@ -1,8 +1,6 @@
 //! What is to be sent to a connection: filled by the switch's task, emptied by the connection's.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -11,20 +9,12 @@ use aorta_openflow::OptionLengths;
 use aorta_openflow::message::Role;
 
 use super::Envelope;
+use crate::coverage;
 
 /// Packets for a controller that wait at most; more are dropped and counted.
 const MAX_PACKET_INS: usize = 10_000;
 /// Other messages nobody asked for that wait at most.
 const MAX_UNASKED: usize = 50_000;
-
-/// Messages that are made when they are sent, not on the switch's task: long answers.
-pub struct Spool(pub Box<dyn Iterator<Item = Envelope> + Send>);
-
-impl fmt::Debug for Spool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Spool")
-    }
-}
 
 /// Why a packet goes to a controller, as rate limits tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +32,6 @@ pub enum Outgoing {
     Message(Envelope),
     /// A packet, to which rate limits apply.
     PacketIn(Envelope, Cause),
-    /// Messages to be made.
-    Spool(Spool),
     /// The connection's role is another, for the database.
     Role(Role),
     /// How long the values of tunnel options are from now on, for reading and writing.
@@ -60,7 +48,6 @@ pub struct Outbox(Arc<Shared>);
 struct Shared {
     queue: Mutex<Queue>,
     filled: Notify,
-    packet_ins_dropped: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -123,14 +110,9 @@ impl Outbox {
                 let packet = Outgoing::PacketIn(message, cause);
                 queue.waiting.push_back((packet, true));
             } else {
-                self.0.packet_ins_dropped.fetch_add(1, Ordering::Relaxed);
+                coverage::PACKET_IN_DROPPED.add(1);
             }
         });
-    }
-
-    /// Has the connection closed, for this reason; what waits is not sent any more.
-    pub fn close(&self, why: String) {
-        self.add(|queue| queue.close(why));
     }
 
     /// Takes what waits, so many at most, in order.
@@ -152,16 +134,6 @@ impl Outbox {
     pub async fn filled(&self) {
         self.0.filled.notified().await;
     }
-
-    /// How much waits.
-    pub fn len(&self) -> usize {
-        self.queue().waiting.len()
-    }
-
-    /// Packets that were dropped because too many waited.
-    pub fn packet_ins_dropped(&self) -> u64 {
-        self.0.packet_ins_dropped.load(Ordering::Relaxed)
-    }
 }
 
 impl Queue {
@@ -178,6 +150,10 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::openflow::test_envelope;
+
+    fn len(outbox: &Outbox) -> usize {
+        outbox.queue().waiting.len()
+    }
 
     fn kinds(taken: &[Outgoing]) -> Vec<&'static str> {
         let kind = |outgoing: &Outgoing| match outgoing {
@@ -199,7 +175,7 @@ mod tests {
         outbox.filled().await;
         assert_eq!(kinds(&outbox.take(2)), ["message", "packet"]);
         assert_eq!(kinds(&outbox.take(9)), ["message"]);
-        assert_eq!(outbox.len(), 0);
+        assert_eq!(len(&outbox), 0);
     }
 
     #[test]
@@ -209,11 +185,14 @@ mod tests {
             outbox.packet_in(test_envelope(), Cause::Action);
         }
         outbox.tell(test_envelope());
-        assert_eq!(outbox.packet_ins_dropped(), 3);
-        assert_eq!(outbox.len(), MAX_PACKET_INS + 1);
+        assert_eq!(len(&outbox), MAX_PACKET_INS + 1);
         let _ = outbox.take(1);
         outbox.packet_in(test_envelope(), Cause::Action);
-        assert_eq!(outbox.packet_ins_dropped(), 3, "there is room again");
+        assert_eq!(
+            len(&outbox),
+            MAX_PACKET_INS + 1,
+            "there is room again for one"
+        );
     }
 
     #[test]
@@ -224,6 +203,6 @@ mod tests {
         }
         outbox.tell(test_envelope());
         assert_eq!(kinds(&outbox.take(9)), ["close"]);
-        assert_eq!(outbox.len(), 0);
+        assert_eq!(len(&outbox), 0);
     }
 }

@@ -98,9 +98,9 @@ impl<T> Limiter<T> {
         Some(self.at + Duration::from_micros(missing.div_ceil(u64::from(limit.packets_s))))
     }
 
-    /// Packets that found no room.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
+    /// How many packets found no room since the last call.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     fn earn(&mut self, limit: RateLimit, now: Duration) {
@@ -150,7 +150,7 @@ mod tests {
         let mut limiter = Limiter::new(at(0));
         let passed = (0..100).filter(|n| limiter.take(*n, LIMIT, at(0)).is_some());
         assert_eq!(passed.count(), 25);
-        assert_eq!(limiter.dropped(), 65);
+        assert_eq!(limiter.take_dropped(), 65);
         assert_eq!(limiter.next_wake(LIMIT), Some(at(10)));
         assert_eq!(limiter.due(LIMIT, at(9)), [0; 0]);
         assert_eq!(limiter.due(LIMIT, at(10)), [25]);

@@ -18,5 +18,5 @@ mod task;
 mod tests;
 mod watcher;
 
-pub use desired::{Desired, desired};
+pub use desired::desired;
 pub use task::Connections;

@@ -13,7 +13,8 @@ use tracing::warn;
 
 use super::hub::Endpoint;
 use super::limit::Limiter;
-use crate::openflow::{Cause, Outbox, Outgoing, Spool};
+use crate::coverage;
+use crate::openflow::{Cause, Outbox, Outgoing};
 
 /// From so many bytes on that wait to be sent, no more are made.
 const HIGH: usize = 256 << 10;
@@ -33,7 +34,6 @@ pub struct Sending {
     /// When bytes were last sent, or began to wait.
     moved: Instant,
     queue: VecDeque<Outgoing>,
-    spool: Option<Spool>,
     /// Packets that wait for their time, by [`Cause`].
     limiters: [Limiter<Envelope>; 2],
     /// Role to be told, if it changed.
@@ -53,7 +53,6 @@ impl Sending {
             unflushed: false,
             moved: Instant::now(),
             queue: VecDeque::new(),
-            spool: None,
             limiters: [Limiter::new(now), Limiter::new(now)],
             role: None,
             options: None,
@@ -74,7 +73,7 @@ impl Sending {
 
     /// Whether more can be made.
     pub fn has_room(&self) -> bool {
-        self.waiting() < HIGH && self.spool.is_none() && self.close.is_none()
+        self.waiting() < HIGH && self.close.is_none()
     }
 
     /// Since when nothing that waits was sent.
@@ -119,13 +118,6 @@ impl Sending {
             }
         }
         while self.waiting() < HIGH && self.close.is_none() {
-            if let Some(spool) = &mut self.spool {
-                match spool.0.next() {
-                    Some(envelope) => self.write(&envelope, endpoint),
-                    None => self.spool = None,
-                }
-                continue;
-            }
             if self.queue.is_empty() {
                 self.queue.extend(outbox.take(TAKEN));
             }
@@ -134,11 +126,12 @@ impl Sending {
                 Some(Outgoing::Message(envelope)) => self.write(&envelope, endpoint),
                 Some(Outgoing::PacketIn(envelope, cause)) => {
                     let limiter = &mut self.limiters[usize::from(cause == Cause::Action)];
-                    if let Some(envelope) = limiter.take(envelope, limit, now) {
+                    let due = limiter.take(envelope, limit, now);
+                    coverage::PACKET_IN_LIMITED.add(limiter.take_dropped());
+                    if let Some(envelope) = due {
                         self.write(&envelope, endpoint);
                     }
                 }
-                Some(Outgoing::Spool(spool)) => self.spool = Some(spool),
                 Some(Outgoing::Role(role)) => self.role = Some(role),
                 Some(Outgoing::TunnelOptions(options)) => self.options = Some(*options),
                 Some(Outgoing::Close(why)) => self.close = Some(why),

@@ -8,6 +8,7 @@ use aorta_openflow::message::{
     AsyncConfig, AsyncForm, AsyncMasks, ErrorMessage, PacketInFormat, ReportedError, Role,
 };
 use aorta_openflow::{Envelope, Message, Version};
+use tracing::debug;
 
 use super::{Bundle, Monitor};
 use crate::openflow::{Cause, ConnId, Connected, Kind, Outbox, Outgoing};
@@ -102,6 +103,7 @@ impl Connection {
 
     /// Answers a request with an error, which quotes its first bytes.
     pub fn refuse(&self, xid: u32, quote: &[u8], error: ErrorCode) {
+        debug!("{}: refused request {xid:#x} with {error}", self.name);
         let message = Message::Error(ErrorMessage {
             error: ReportedError::Known(error),
             data: quote.to_vec(),

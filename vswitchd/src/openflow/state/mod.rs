@@ -10,6 +10,6 @@ pub mod table;
 mod tlv;
 
 pub use bridge::BridgeState;
-pub use bundle::{Bundle, Controlled, Entry};
+pub use bundle::{Bundle, Controlled};
 pub use connection::{Connection, Unasked};
 pub use monitor::{Monitor, Origin, full, updates};
