@@ -301,7 +301,7 @@ fn flows_file() -> Result<PathBuf, TaskError> {
         // Writing into a String doesn't fail.
         let _ = writeln!(
             text,
-            "priority=10,ip,nw_dst={a}.{b}.{c}.{d},actions=set_field:{}->reg1,drop",
+            "priority=10,ip,nw_dst={a}.{b}.{c}.{d},actions=set_field:{}->reg1",
             n % 16
         );
     }
