@@ -4,6 +4,7 @@
 
 mod bare;
 mod lab;
+mod xdp_frames;
 
 use std::collections::BTreeMap;
 
@@ -15,13 +16,12 @@ use aorta_flow::{
     Verdict,
 };
 use aorta_kernel::Loaded;
-use aorta_packet::{MacAddr, Tci, VlanTag};
-use aorta_testing::packet::{Ipv4, Network, Packet, Transport};
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Frame, Offload, Rng};
 
 use bare::{Bare, MTU_BYTES};
 use lab::{Lab, Tap};
+use xdp_frames::{frames_of_all_depths, udp};
 
 const PORTS: u16 = 4;
 const XDP_DROP: u32 = 1;
@@ -289,33 +289,40 @@ fn what_xdp_can_do_it_takes() {
     assert!(taken * 3 > frames, "{taken} of {frames}");
 }
 
-fn udp(tags: &[(u16, u16)], port: u16) -> Frame {
-    let packet = Packet {
-        dst: MacAddr([2, 0, 0, 0, 0, 2]),
-        src: MacAddr([2, 0, 0, 0, 0, 1]),
-        tags: tags
-            .iter()
-            .map(|(tpid, tci)| VlanTag {
-                tpid: *tpid,
-                tci: Tci(*tci),
-            })
-            .collect(),
-        labels: Vec::new(),
-        network: Network::Ipv4(Ipv4 {
-            src: 0x0a00_0001,
-            dst: 0x0a00_0002,
-            tos: 0,
-            ttl: 64,
-            fragment: 0,
-            options: Vec::new(),
-            transport: Transport::Udp(1000, port, true),
-        }),
-        trailer: vec![0; 20],
-    };
-    Frame {
-        in_port: OfPort(1),
-        offload: Offload::None,
-        bytes: packet.bytes(),
+#[test]
+fn what_the_first_table_decides_at_once_is_what_parsed_packets_get() {
+    let mut rig = Rig::new("xe");
+    rig.bare.set_xdp(4, port::XDP_GENERIC);
+    let all = [
+        "priority=9,in_port=1,udp,tp_dst=1 actions=output:2
+         priority=8,udp,nw_src=10.0.0.1,tp_dst=2 actions=output:3
+         priority=8,udp,vlan_tci=0,tp_dst=3 actions=output:2
+         priority=7,udp,dl_vlan=5,tp_dst=3 actions=output:3
+         priority=7,udp,tp_dst=4 actions=drop
+         priority=6,udp,tp_dst=5 actions=dec_ttl,output:2
+         priority=5,udp,tp_dst=6 actions=output:77
+         priority=4,udp,tp_dst=7 actions=output:4",
+        "priority=9,in_port=1,dl_src=02:00:00:00:00:01 actions=output:2
+         priority=8,in_port=2,dl_dst=02:00:00:00:00:02 actions=drop
+         priority=7,in_port=3 actions=output:3",
+        "priority=9,in_port=1,ip,nw_src=10.0.0.1 actions=output:2
+         priority=8,in_port=2,ip,nw_ttl=1 actions=drop
+         priority=7,dl_vlan=5 actions=drop
+         priority=6,in_port=3 actions=output:1",
+        "in_port=1 actions=drop\nin_port=2 actions=output:1",
+        "actions=output:2",
+    ];
+    for lines in all {
+        let tables = tables(lines);
+        rig.bare.install(&tables).unwrap();
+        assert_ne!(rig.bare.install_xdp().unwrap(), 0);
+        rig.bare.clear_stats();
+        let mut reference = rig.reference(&tables);
+        let mut taken = 0;
+        for frame in frames_of_all_depths(PORTS) {
+            taken += usize::from(rig.check(&tables, &mut reference, &frame));
+        }
+        assert!(taken > 100, "{taken}");
     }
 }
 

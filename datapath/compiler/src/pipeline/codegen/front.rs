@@ -1,14 +1,15 @@
-//! The first table of a port's own program, for the most frequent frames: compared with the frame's
-//! bytes, without a key, where it is code and nothing follows it. Whatever isn't decided here goes on
-//! as if nothing had been asked: no flow is counted before it is known that its packet leaves.
+//! The first table of a port's own program, and of a bridge's XDP form, for the most frequent frames:
+//! compared with the frame's bytes, without a key, where it is code and nothing follows it. Whatever
+//! isn't decided here goes on as if nothing had been asked: no flow is counted before it is known that
+//! its packet leaves. What XDP forms do with what is decided is in [`super::xdp_front`].
 
 use aorta_ebpf::{AluOp, Cond, Helper, Label, Reg, Size, Width};
 use aorta_flow::DropReason;
-use aorta_flow::field::EtherType;
+use aorta_flow::field::{EtherType, FieldId};
 use aorta_packet::{ETH_HEADER_LEN, proto};
 
-use super::in_frame::{Depth, Test, depth_of, ones, tests};
-use super::{Gen, INDEX, hook};
+use super::in_frame::{Depth, Test, depth_of, ones, tests, without_tag};
+use super::{Gen, INDEX, hook, key};
 use crate::abi::{PORTS, port};
 use crate::emit::{CTX, lookup_index};
 use crate::pipeline::Hook;
@@ -31,7 +32,7 @@ const TAGGED: i32 = 0x1000;
 
 /// What becomes of the packets of a rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Fate {
+pub(super) enum Fate {
     Drop,
     Send(u16),
     /// That isn't decided here.
@@ -47,7 +48,7 @@ struct Candidate {
 
 impl Gen<'_> {
     /// Decides about frames as far as it can, and falls through with those that it can't. R6 is the
-    /// context, R8 the length that flows count, both kept.
+    /// context and kept; so is, at tcx, R8, the length that flows count, and in XDP R7, the state.
     pub(super) fn front(&mut self) {
         let Some((depth, candidates, complete)) = self.candidates() else {
             return;
@@ -77,18 +78,24 @@ impl Gen<'_> {
         }
         if open {
             match complete {
-                true => self.drop_at_once(DropReason::TableMiss),
+                true => self.sure_miss(general),
                 false => self.a.jump(general),
             }
         }
         let sends = hits.iter().any(|hit| matches!(hit.2, Fate::Send(_)));
         for (hit, rule, fate) in hits {
             self.a.bind(hit);
-            self.sure_hit(rule, fate, send);
+            match self.hook {
+                Hook::Tc => self.sure_hit(rule, fate, send),
+                Hook::Xdp => self.xdp_sure_hit(rule, fate, (send, general)),
+            }
         }
         if sends {
             self.a.bind(send);
-            self.send_surely(general);
+            match self.hook {
+                Hook::Tc => self.send_surely(general),
+                Hook::Xdp => self.xdp_send_surely(general),
+            }
         }
         self.a.bind(general);
     }
@@ -112,6 +119,10 @@ impl Gen<'_> {
             let Some(tests) = tests(&words) else {
                 complete = false;
                 break;
+            };
+            let tests = match self.hook {
+                Hook::Tc => tests,
+                Hook::Xdp => tests.and_then(without_tag),
             };
             let Some(tests) = tests else { continue };
             let fate = self.fate(rule);
@@ -152,7 +163,7 @@ impl Gen<'_> {
             Depth::Transport => IPV4_LEN + TRANSPORT_LEN,
         };
         let a = &mut self.a;
-        hook::load_frame(a, Hook::Tc, R2, R3);
+        hook::load_frame(a, self.hook, R2, R3);
         a.mov(R1, R2);
         a.add(R1, ETH_HEADER_LEN as i32 + headers);
         a.jump_if(Cond::Gt, R1, R3, general);
@@ -167,7 +178,7 @@ impl Gen<'_> {
         a.load(Size::H, R5, R2, 16);
         a.be16(R5);
         a.jump_if(Cond::Lt, R5, headers, general);
-        a.load(Size::W, R0, CTX, skb::LEN);
+        hook::load_len(a, self.hook, R0);
         a.sub(R0, ETH_HEADER_LEN as i32);
         a.jump_if(Cond::Gt, R5, R0, general);
         a.load(Size::H, R1, R2, 20);
@@ -207,6 +218,11 @@ impl Gen<'_> {
                 }
                 a.jump_if32(Cond::Ne, R1, value as u32 as i32, next);
             }
+            Test::InPort { mask, value } => {
+                a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
+                a.alu(AluOp::And, Width::W32, R1, mask as i32);
+                a.jump_if32(Cond::Ne, R1, value as i32, next);
+            }
             Test::Tag { mask, value } => {
                 let untagged = a.label("untagged");
                 a.mov(R1, 0);
@@ -218,6 +234,14 @@ impl Gen<'_> {
                 a.alu(AluOp::And, Width::W32, R1, mask as i32);
                 a.jump_if32(Cond::Ne, R1, value as i32, next);
             }
+        }
+    }
+
+    /// No rule is for the frame.
+    fn sure_miss(&mut self, general: Label) {
+        match self.hook {
+            Hook::Tc => self.drop_at_once(DropReason::TableMiss),
+            Hook::Xdp => self.xdp_drop_surely(None, general),
         }
     }
 

@@ -28,6 +28,8 @@ pub(super) enum Test {
     },
     /// So has the field `vlan_tci`.
     Tag { mask: u32, value: u32 },
+    /// So has the number of the port that the frame came from.
+    InPort { mask: u32, value: u32 },
 }
 
 /// All bits of a number of that size.
@@ -68,6 +70,7 @@ pub(super) fn depth_of(at: i16) -> Depth {
         Some((offset, _)) if offset >= TRANSPORT => Depth::Transport,
         Some(_) => Depth::Ipv4,
         None if Some(at) == layout::place(FieldId::TCP_FLAGS) => Depth::Ethernet,
+        None if Some(at) == layout::place(FieldId::IN_PORT) => Depth::Ethernet,
         None if at >= layout::HEADER_BYTES => Depth::Ethernet,
         None => Depth::Ipv4,
     }
@@ -92,6 +95,10 @@ pub(super) fn tests(words: &[MatchWord]) -> Option<Option<Vec<Test>>> {
                 tests.push(Test::Tag { mask, value });
                 continue;
             }
+            at if at == layout::place(FieldId::IN_PORT) => {
+                tests.push(Test::InPort { mask, value });
+                continue;
+            }
             at if at == layout::place(FieldId::TCP_FLAGS) => return None,
             at if at == layout::place(FieldId::ETH_TYPE) => u32::from(EtherType::IPV4),
             _ => 0,
@@ -101,6 +108,20 @@ pub(super) fn tests(words: &[MatchWord]) -> Option<Option<Vec<Test>>> {
         }
     }
     Some(Some(merged(tests)))
+}
+
+/// The same questions where tags are in the frame: of full depth none has any. `None` if no such
+/// frame is so.
+pub(super) fn without_tag(tests: Vec<Test>) -> Option<Vec<Test>> {
+    let tagged = |test: &Test| matches!(test, Test::Tag { value, .. } if *value != 0);
+    if tests.iter().any(tagged) {
+        return None;
+    }
+    let rest = tests.into_iter();
+    Some(
+        rest.filter(|test| !matches!(test, Test::Tag { .. }))
+            .collect(),
+    )
 }
 
 /// The bits of a number, most significant byte first in the frame.

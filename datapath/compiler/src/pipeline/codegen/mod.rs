@@ -29,6 +29,7 @@ pub mod straight;
 mod table;
 pub mod upcalls;
 pub mod xdp;
+mod xdp_front;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -300,8 +301,10 @@ impl Gen<'_> {
         lookup_index(a, STATE.id, INDEX, 0);
         a.jump_if(Cond::Eq, R0, 0, lost);
         a.mov(R7, R0);
-        if self.hook == Hook::Tc {
-            self.enter_again();
+        match self.hook {
+            Hook::Tc => self.enter_again(),
+            Hook::Xdp if straight::takes(self.plan) => self.front(),
+            Hook::Xdp => {}
         }
     }
 

@@ -255,13 +255,13 @@ impl Gen<'_> {
     }
 
     /// Counts the frame in the counters that R0 points to; its length stands at `len`. Uses R1, R2.
-    fn count_frame(&mut self, len: i16, packets: usize, bytes: usize) {
+    pub(super) fn count_frame(&mut self, len: i16, packets: usize, bytes: usize) {
         count(&mut self.a, packets, 1);
         self.a.load(Size::W, R2, R7, len);
         count(&mut self.a, bytes, R2);
     }
 
-    fn count_received(&mut self) {
+    pub(super) fn count_received(&mut self) {
         let uncounted = self.a.label("uncounted");
         let a = &mut self.a;
         a.load(Size::W, R1, R7, state::INGRESS);
