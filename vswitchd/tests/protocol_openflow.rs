@@ -47,7 +47,7 @@ fn said(switch: &Switch, arguments: &str) -> String {
         .lines()
         .map(|line| masked(&line.replace(dir.trim_end_matches('/'), "DIR")));
     let mut lines: Vec<String> = lines.collect();
-    if arguments.contains("dump-") {
+    if arguments.contains("dump-") || arguments.contains("queue-stats") {
         lines.sort();
     }
     lines.join("\n")
@@ -227,6 +227,53 @@ fn the_switch_and_its_ports_are_told_alike() {
             "dump-ipfix-bridge br0",
             "queue-stats br0 9",
             "ct-flush-zone br0 5",
+        ],
+    );
+}
+
+#[test]
+fn what_tables_groups_and_queues_can_do_is_told_alike() {
+    let pair = pair();
+    for version in VERSIONS {
+        let o = |rest: &str| same(&pair, &format!("-O {version} {rest}"));
+        o("dump-group-features br0");
+        o("queue-stats br0");
+        o("queue-stats br0 p1 0");
+        o("queue-stats br0 p1 1");
+        o("queue-stats br0 nope");
+        o("queue-get-config br0");
+        o("queue-get-config br0 p1");
+        o("mod-port br0 p1 down");
+        o("dump-ports-desc br0");
+        o("mod-port br0 p1 up");
+        if version < "OpenFlow14" {
+            o("dump-ports br0");
+        }
+    }
+    for version in ["OpenFlow10", "OpenFlow12", "OpenFlow13"] {
+        same(&pair, &format!("-O {version} dump-tables br0"));
+    }
+    same(&pair, "-O OpenFlow13 dump-table-features br0");
+    // Here it is told that tables evict, as they do.
+    for version in ["OpenFlow14", "OpenFlow15"] {
+        let told = |switch: &Switch| {
+            let text = said(switch, &format!("-O {version} dump-table-features br0"));
+            let lines = text.lines().filter(|line| !line.ends_with("supported"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&pair.ours), told(&pair.real), "{version}");
+    }
+}
+
+#[test]
+fn a_table_does_without_a_flow_what_it_was_told_last() {
+    let pair = pair();
+    script(
+        &pair,
+        &[
+            "-O OpenFlow12 mod-table br0 1 drop",
+            "-O OpenFlow14 mod-table br0 1 evict",
+            "-O OpenFlow12 dump-tables br0",
         ],
     );
 }

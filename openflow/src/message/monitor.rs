@@ -36,7 +36,9 @@ pub enum FlowMonitorCommand {
     Delete,
 }
 
-/// What a monitor tells: bits as OpenFlow 1.4 numbers them.
+/// What a monitor tells: bits as OpenFlow 1.4 numbers them. What texts call `own` is bit 5
+/// ([`NO_ABBREV`](FlowMonitorFlags::NO_ABBREV)) in the extension to OpenFlow 1.3, and bit 6
+/// ([`ONLY_OWN`](FlowMonitorFlags::ONLY_OWN)) from 1.4 on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct FlowMonitorFlags(pub u16);
 

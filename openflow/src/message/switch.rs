@@ -42,7 +42,7 @@ impl Capabilities {
     pub const ARP_MATCH_IP: Capabilities = Capabilities(1 << 7);
     /// Blocks ports that would loop (from OpenFlow 1.2).
     pub const PORT_BLOCKED: Capabilities = Capabilities(1 << 8);
-    /// Takes bundles (from OpenFlow 1.5).
+    /// Takes bundles (from OpenFlow 1.5, Open vSwitch tells it in 1.4, too).
     pub const BUNDLES: Capabilities = Capabilities(1 << 9);
     /// Monitors flows (from OpenFlow 1.5).
     pub const FLOW_MONITORING: Capabilities = Capabilities(1 << 10);

@@ -67,14 +67,26 @@ fn read_capabilities(bits: u32, old: bool) -> Capabilities {
     }
 }
 
-fn write_capabilities(capabilities: Capabilities, old: bool) -> u32 {
+/// Capabilities that a version doesn't know aren't told.
+fn write_capabilities(capabilities: Capabilities, version: Version) -> u32 {
     let (groups, stp) = (Capabilities::GROUP_STATS.0, Capabilities::STP.0);
-    let bits = capabilities.0;
-    match old {
+    let bits = capabilities.0 & !unknown_capabilities(version);
+    match version == Version::OpenFlow10 {
         true if bits & stp != 0 => bits & !stp | groups,
         true => bits & !groups,
         false => bits & !stp,
     }
+}
+
+fn unknown_capabilities(version: Version) -> u32 {
+    let without = |unknown, capability: Capabilities| match unknown {
+        true => capability.0,
+        false => 0,
+    };
+    without(version > Version::OpenFlow11, Capabilities::ARP_MATCH_IP)
+        | without(version < Version::OpenFlow12, Capabilities::PORT_BLOCKED)
+        | without(version < Version::OpenFlow14, Capabilities::BUNDLES)
+        | without(version < Version::OpenFlow15, Capabilities::FLOW_MONITORING)
 }
 
 /// Bits of the flags of a configuration: what is done with fragments, and with packets whose time
@@ -132,7 +144,7 @@ fn write_features(out: &mut Writer<'_>, features: &Features) -> Result<(), Encod
     let late = out.version >= Version::OpenFlow13;
     out.u8(if late { features.auxiliary_id } else { 0 });
     out.zeros(2);
-    out.u32(write_capabilities(features.capabilities, old));
+    out.u32(write_capabilities(features.capabilities, out.version));
     out.u32(if old { features.actions } else { 0 });
     if !late {
         for port in &features.ports {
@@ -152,4 +164,30 @@ fn write_config(out: &mut Writer<'_>, number: u32, config: SwitchConfig) {
         flags
     });
     out.u16(config.miss_send_len_bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_told_of_what_it_knows() {
+        let all = Capabilities(u32::MAX & !Capabilities::STP.0);
+        let told = |version| Capabilities(write_capabilities(all, version));
+        for (version, blocked, bundles, arp) in [
+            (Version::OpenFlow10, false, false, true),
+            (Version::OpenFlow11, false, false, true),
+            (Version::OpenFlow12, true, false, false),
+            (Version::OpenFlow13, true, false, false),
+            (Version::OpenFlow14, true, true, false),
+            (Version::OpenFlow15, true, true, false),
+        ] {
+            let told = told(version);
+            assert_eq!(told.contains(Capabilities::PORT_BLOCKED), blocked);
+            assert_eq!(told.contains(Capabilities::BUNDLES), bundles);
+            assert_eq!(told.contains(Capabilities::ARP_MATCH_IP), arp);
+            let monitors = told.contains(Capabilities::FLOW_MONITORING);
+            assert_eq!(monitors, version == Version::OpenFlow15);
+        }
+    }
 }

@@ -34,6 +34,7 @@ impl Effects for SimHost {
             }
             Effect::SetMtu(device, mtu) => self.change(device, |link| link.mtu = *mtu),
             Effect::SetMac(device, mac) => self.change(device, |link| link.mac = Some(*mac)),
+            Effect::SetUp(device, up) => self.change(device, |link| link.up = *up),
             other => return Err(SimError::Unsupported(other.to_string()).into()),
         })
     }

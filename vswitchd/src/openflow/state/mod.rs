@@ -1,5 +1,6 @@
 //! What the switch's task knows of connections and bridges for OpenFlow. Pure.
 
+pub mod abilities;
 mod bridge;
 mod bundle;
 mod connection;

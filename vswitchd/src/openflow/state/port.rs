@@ -110,6 +110,17 @@ pub fn device_stats(port: OfPort, counted: &LinkStats) -> PortStats {
     }
 }
 
+/// What a device in memory has counted.
+pub fn simulated_stats(port: OfPort, counted: &LinkStats) -> PortStats {
+    PortStats {
+        rx_packets: Some(counted.rx_packets),
+        tx_packets: Some(counted.tx_packets),
+        rx_bytes: Some(counted.rx_bytes),
+        tx_bytes: Some(counted.tx_bytes),
+        ..unknown_stats(port)
+    }
+}
+
 /// What the datapath has counted of a port without device.
 pub fn patch_stats(port: OfPort, counted: &Counters) -> PortStats {
     PortStats {

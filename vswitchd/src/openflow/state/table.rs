@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use aorta_flow::table::{MAX_TABLE, TableLimit, Tables};
+use aorta_openflow::Version;
 use aorta_openflow::message::{
     Eviction, TableAbilities, TableDesc, TableFeatures, TableMiss, TableMod, TableReason,
     TableStatus, Vacancy,
 };
+
+use super::abilities::with_abilities;
 
 /// Flows that a table says to have room for where nothing limits it.
 pub const MAX_FLOWS: u32 = 1_000_000;
@@ -48,7 +51,10 @@ impl TableSettings {
         let mut limits = Vec::new();
         for table in chosen {
             let setting = self.tables.entry(table).or_default();
-            setting.miss = change.miss;
+            // From OpenFlow 1.4 on nothing is said of it.
+            if change.miss != TableMiss::Default {
+                setting.miss = change.miss;
+            }
             if let Some(eviction) = change.eviction {
                 setting.evicts = eviction.enabled;
                 limits.push((table, limit(tables.limit(table), eviction.enabled)));
@@ -146,12 +152,16 @@ fn free_percent(tables: &Tables, table: u8) -> u8 {
     }
 }
 
-/// What a table is and can do, as short as the standard has it: fields and actions are as everywhere
-/// and are left out.
-pub fn features(table: u8, tables: &Tables, settings: &TableSettings) -> TableFeatures {
+/// What a table is and can do.
+pub fn features(
+    table: u8,
+    tables: &Tables,
+    settings: &TableSettings,
+    version: Version,
+) -> TableFeatures {
     let limit = tables.limit(table).map(|limit| limit.max_flows);
     let room = limit.and_then(|room| u32::try_from(room).ok());
-    TableFeatures {
+    let features = TableFeatures {
         table,
         command: 0,
         features: 1,
@@ -168,7 +178,8 @@ pub fn features(table: u8, tables: &Tables, settings: &TableSettings) -> TableFe
         matching: Vec::new(),
         mask: Vec::new(),
         wildcard: Vec::new(),
-    }
+    };
+    with_abilities(features, version)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod events;
 mod modify;
 mod packets;
 mod ports;
+mod queues;
 mod requests;
 mod stats;
 #[cfg(test)]

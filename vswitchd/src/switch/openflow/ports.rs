@@ -7,7 +7,7 @@ use aorta_openflow::error::ErrorCode;
 use aorta_openflow::message::{MultipartReply, PortConfig, PortMod, PortStats};
 
 use super::*;
-use crate::config::{DesiredBridge, DesiredPort, stable_mac};
+use crate::config::{DesiredBridge, DesiredPort, Wanted, stable_mac};
 use crate::openflow::state::Unasked;
 use crate::openflow::state::port::{self, Device, Ports};
 use crate::reconcile::{Effect, Resolved, resolve};
@@ -133,6 +133,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 continue;
             }
             let counted = match resolve(wanted, &self.actual) {
+                Resolved::Device(link) if matches!(wanted.wanted, Wanted::Dummy(_)) => {
+                    port::simulated_stats(port, &link.stats)
+                }
                 Resolved::Device(link) | Resolved::Pair { hidden: link, .. } => {
                     port::device_stats(port, &link.stats)
                 }

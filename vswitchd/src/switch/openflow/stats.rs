@@ -4,16 +4,17 @@ use aorta_flow::table::FlowMod;
 use aorta_flow::text::Command;
 use aorta_flow::{Flow, GroupKind, MeterId, OfPort};
 use aorta_openflow::Message;
+use aorta_openflow::Version;
 use aorta_openflow::error::ErrorCode;
 use aorta_openflow::message::{
     AggregateStats, FlowFilter, FlowMonitorCommand, FlowMonitorFlags, FlowMonitorRequest,
     FlowRecord, FlowStatsReply, FlowUpdate, FlowUpdateEvent, GroupBucketStats, GroupFeatures,
     GroupStats, MeterBandStats, MeterFeatures, MeterStats, MultipartReply, MultipartRequest,
-    QueueFilter, SwitchDesc, TableFeatures, TableMiss, TableStats,
+    SwitchDesc, TableFeatures, TableMiss, TableStats,
 };
 
 use super::*;
-use crate::openflow::state::{Monitor, full, table};
+use crate::openflow::state::{Monitor, abilities, full, table};
 use crate::reconcile::FlowCounters;
 use aorta_api::Counted;
 use aorta_flow::table::FlowId;
@@ -45,19 +46,19 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             MultipartRequest::Desc => MultipartReply::Desc(Self::desc()),
             MultipartRequest::Flow(filter) => self.flow_stats(bridge, filter)?,
             MultipartRequest::Aggregate(filter) => self.aggregate(bridge, filter)?,
-            MultipartRequest::Table => self.table_stats(bridge)?,
+            MultipartRequest::Table => self.table_stats(request, bridge)?,
             MultipartRequest::Port(port) => self.port_stats(bridge, port).await?,
-            MultipartRequest::Queue(filter) => {
-                self.check_queue(bridge, filter)?;
-                MultipartReply::Queue(Vec::new())
-            }
+            MultipartRequest::Queue(filter) => self.queue_stats(bridge, filter)?,
             MultipartRequest::Group(id) => self.group_stats(bridge, id)?,
             MultipartRequest::GroupDesc(id) => {
                 let groups = self.tables_of(bridge)?.groups();
                 let groups = groups.filter(|group| id.is_none_or(|id| id == group.id));
                 MultipartReply::GroupDesc(groups.map(|group| (**group).clone()).collect())
             }
-            MultipartRequest::GroupFeatures => MultipartReply::GroupFeatures(group_features()),
+            MultipartRequest::GroupFeatures => {
+                let version = self.connection(request.conn)?.version;
+                MultipartReply::GroupFeatures(group_features(version))
+            }
             MultipartRequest::Meter(id) => self.meter_stats(bridge, id)?,
             MultipartRequest::MeterConfig(id) => {
                 self.check_meter(bridge, id)?;
@@ -76,9 +77,10 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 if !wanted.tables.is_empty() || wanted.more {
                     return Err(ErrorCode::OFPTFFC_EPERM);
                 }
+                let version = self.connection(request.conn)?.version;
                 let settings = self.openflow.bridge(bridge).tables.clone();
                 let tables = self.tables_of(bridge)?;
-                let all = table::numbers().map(|n| table::features(n, tables, &settings));
+                let all = table::numbers().map(|n| table::features(n, tables, &settings, version));
                 MultipartReply::TableFeatures(all.collect())
             }
             MultipartRequest::PortDesc(port) => {
@@ -93,8 +95,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 MultipartReply::TableDesc(all.collect())
             }
             MultipartRequest::QueueDesc(filter) => {
-                self.check_queue(bridge, filter)?;
-                MultipartReply::QueueDesc(Vec::new())
+                MultipartReply::QueueDesc(self.queue_descs(bridge, filter)?)
             }
             MultipartRequest::FlowMonitor(monitors) => self.monitor(request, bridge, &monitors)?,
             MultipartRequest::IpfixBridge | MultipartRequest::IpfixFlow => {
@@ -162,7 +163,8 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         }))
     }
 
-    fn table_stats(&mut self, bridge: &BridgeName) -> Answer<MultipartReply> {
+    fn table_stats(&mut self, request: Request<'_>, bridge: &BridgeName) -> Answer<MultipartReply> {
+        let version = self.connection(request.conn)?.version;
         let counters = self.counters_for(bridge);
         let settings = self.openflow.bridge(bridge).tables.clone();
         let tables = self.tables_of(bridge)?;
@@ -182,7 +184,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                         TableMiss::Default => TableMiss::Controller,
                         other => other,
                     },
-                    ..table::features(number, tables, &settings)
+                    ..table::features(number, tables, &settings, version)
                 },
             }
         };
@@ -234,30 +236,6 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             bands: dumped.bands.iter().map(band).collect(),
         });
         Ok(MultipartReply::Meter(stats.collect()))
-    }
-
-    /// Refuses to tell of a queue or a port that isn't there. There are no queues.
-    fn check_queue(&mut self, bridge: &BridgeName, filter: QueueFilter) -> Answer<()> {
-        let known = &self.openflow.bridge(bridge).ports;
-        if filter.port != OfPort::ANY && !known.contains_key(&filter.port) {
-            return Err(ErrorCode::OFPQOFC_BAD_PORT);
-        }
-        match filter.queue {
-            Some(_) => Err(ErrorCode::OFPQOFC_BAD_QUEUE),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn queues_of(
-        &mut self,
-        request: Request<'_>,
-        bridge: &BridgeName,
-        port: OfPort,
-    ) -> Answer<()> {
-        self.check_queue(bridge, QueueFilter { port, queue: None })?;
-        let queues = Vec::new();
-        self.reply(request, Message::QueueGetConfigReply { port, queues });
-        Ok(())
     }
 
     /// Begins, changes or ends monitors; the flows that there are, for those that ask for them.
@@ -326,12 +304,11 @@ fn selection(filter: FlowFilter) -> FlowMod {
 }
 
 /// What is possible with groups: all kinds, weights, liveness, and groups that lead to others.
-fn group_features() -> GroupFeatures {
+fn group_features(version: Version) -> GroupFeatures {
     GroupFeatures {
         types: (1 << GROUP_KINDS.len()) - 1,
         capabilities: 0x7,
         max_groups: [aorta_flow::Group::MAX_ID; 4],
-        // Output, the TTL ones, tags and labels, queues, groups, and changes of fields.
-        actions: [0x1fff_f801 & !(1 << 13); 4],
+        actions: [abilities::actions(version); 4],
     }
 }
