@@ -50,9 +50,14 @@ impl Datapath {
             generation: &self.generation,
             state: &self.state,
         };
-        let taken = taken(&self.state, &self.installed.ports, slot)?;
+        let only = normal_flow(tables);
+        // Reading counters costs calls for each port.
+        let taken = match only.is_some() || self.flows.normal_flow(slot).is_some() {
+            true => taken(&self.state, &self.installed.ports, slot)?,
+            false => Taken::default(),
+        };
         let adopted = self.adopted.remove(bridge).unwrap_or_default();
-        if let Some(flow) = normal_flow(tables) {
+        if let Some(flow) = only {
             let why = self.flows.has(slot).then(|| "NORMAL alone is left".into());
             self.flows.reclaim(&self.generation)?;
             self.flows

@@ -71,27 +71,41 @@ impl Outbox {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds something unless the queue is closed.
-    fn add(&self, change: impl FnOnce(&mut Queue)) {
+    /// Changes the queue unless it is closed.
+    fn change(&self, change: impl FnOnce(&mut Queue)) {
         let mut queue = self.queue();
-        if queue.closed {
-            return;
+        if !queue.closed {
+            change(&mut queue);
         }
-        change(&mut queue);
-        drop(queue);
+    }
+
+    /// Changes the queue unless it is closed, and wakes whoever empties it.
+    fn fill(&self, change: impl FnOnce(&mut Queue)) {
+        self.change(change);
+        self.wake();
+    }
+
+    /// Wakes whoever empties the queue.
+    pub fn wake(&self) {
         self.0.filled.notify_one();
     }
 
-    /// Adds answers, for which there is always room: only so many are asked for at once.
+    /// Adds answers, for which there is always room: only so many are asked for at once. They are
+    /// found when the end of their batch is told, which wakes once for all.
     pub fn answer(&self, answers: impl IntoIterator<Item = Outgoing>) {
         let answers = answers.into_iter().map(|answer| (answer, false));
-        self.add(|queue| queue.waiting.extend(answers));
+        self.change(|queue| queue.waiting.extend(answers));
+    }
+
+    /// Adds something that always has room.
+    pub fn add(&self, outgoing: Outgoing) {
+        self.fill(|queue| queue.waiting.push_back((outgoing, false)));
     }
 
     /// Adds a message that nobody asked for. If too many wait already, the connection is given up:
     /// it would miss some.
     pub fn tell(&self, message: Envelope) {
-        self.add(|queue| {
+        self.fill(|queue| {
             if queue.unasked < MAX_UNASKED {
                 queue.unasked += 1;
                 queue.waiting.push_back((Outgoing::Message(message), true));
@@ -104,7 +118,7 @@ impl Outbox {
 
     /// Adds a packet, unless too many wait already; it is dropped and counted then.
     pub fn packet_in(&self, message: Envelope, cause: Cause) {
-        self.add(|queue| {
+        self.fill(|queue| {
             if queue.packet_ins < MAX_PACKET_INS {
                 queue.packet_ins += 1;
                 let packet = Outgoing::PacketIn(message, cause);

@@ -342,7 +342,7 @@ async fn a_controller_s_row_tells_how_it_does() {
     })
     .await;
     let outbox = lab.told.outboxes.lock().unwrap()[0].clone();
-    outbox.answer([Outgoing::Role(Role::Primary)]);
+    outbox.add(Outgoing::Role(Role::Primary));
     lab.until_row(uuid, "its role", |row| row.str("role") == Some("master"))
         .await;
     drop(there);

@@ -154,6 +154,8 @@ impl Connection {
         for (_, bundle) in gone {
             let (xid, quote) = &bundle.opened;
             self.refuse(*xid, quote, ErrorCode::OFPBFC_TIMEOUT);
+            // It belongs to no batch.
+            self.wake();
         }
     }
 }

@@ -96,9 +96,10 @@ impl Connection {
         }
     }
 
-    /// Answers a request.
+    /// Answers a request, when all of its batch is done.
     pub fn reply(&self, xid: u32, message: Message) {
-        self.send(Outgoing::Message(self.envelope(xid, message)));
+        let answer = Outgoing::Message(self.envelope(xid, message));
+        self.outbox.answer([answer]);
     }
 
     /// Answers a request with an error, which quotes its first bytes.
@@ -121,9 +122,14 @@ impl Connection {
         self.outbox.packet_in(self.envelope(0, message), cause);
     }
 
+    /// Has answers sent that belong to no batch.
+    pub fn wake(&self) {
+        self.outbox.wake();
+    }
+
     /// Adds to what is sent.
     pub fn send(&self, outgoing: Outgoing) {
-        self.outbox.answer([outgoing]);
+        self.outbox.add(outgoing);
     }
 
     fn envelope(&self, xid: u32, message: Message) -> Envelope {
