@@ -9,8 +9,12 @@
 mod sim;
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use sim::{Pair, Switch};
+
+/// Nothing here takes so long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const VERSIONS: [&str; 6] = [
     "OpenFlow10",
@@ -262,6 +266,48 @@ fn what_tables_groups_and_queues_can_do_is_told_alike() {
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(told(&pair.ours), told(&pair.real), "{version}");
+    }
+}
+
+#[test]
+fn monitors_are_told_alike() {
+    let packet = "packet=ffffffffffff000000000001080045000028000100004006";
+    let commands = [
+        "add-flow br0 table=5,cookie=7,tcp,tp_dst=80,send_flow_rem,actions=output:3".to_owned(),
+        "mod-flows br0 table=5,tcp,actions=output:2".to_owned(),
+        "-O OpenFlow14 --bundle add-flow br0 table=7,actions=2".to_owned(),
+        "del-flows br0 table=5".to_owned(),
+        format!("packet-out br0 in_port=2,{packet},actions=controller(max_len=32)"),
+        format!("packet-out br0 in_port=2,{packet},actions=controller(id=0,reason=no_match)"),
+    ];
+    let pair = pair();
+    for version in ["OpenFlow10", "OpenFlow13", "OpenFlow14", "OpenFlow15"] {
+        let arguments = format!("-O {version} monitor br0 65535 watch:");
+        let told = |switch: &Switch| {
+            let file = format!("monitor-{version}.txt");
+            let mut monitor = switch.monitor_with(&file, &arguments);
+            for command in &commands {
+                switch.succeeds("ovs-ofctl", command);
+            }
+            // The real one sends packets after it has answered.
+            let start = Instant::now();
+            let written = || {
+                switch.succeeds("ovs-appctl", &switch.monitored("ofctl/barrier"));
+                fs::read_to_string(switch.path(&file)).unwrap()
+            };
+            while !written().contains("via no_match") && start.elapsed() < PATIENCE {}
+            let text = written();
+            monitor.kill().unwrap();
+            monitor.wait().unwrap();
+            switch.succeeds("ovs-ofctl", "del-flows br0");
+            let lines = text.lines().filter(|line| !line.contains("BARRIER"));
+            let lines = lines.map(|line| line.split(" duration").next().map(str::to_owned));
+            lines.collect::<Vec<_>>()
+        };
+        let (ours, real) = (told(&pair.ours), told(&pair.real));
+        assert_eq!(ours, real, "{version}");
+        let has = |text| real.iter().flatten().any(|line| line.contains(text));
+        assert!(has("event=DELETED") && has("PACKET_IN") && has("via no_match"));
     }
 }
 

@@ -55,7 +55,8 @@ impl FlowMonitorFlags {
     pub const INSTRUCTIONS: FlowMonitorFlags = FlowMonitorFlags(1 << 4);
     /// The asking side's own changes in full, instead of by their transaction.
     pub const NO_ABBREV: FlowMonitorFlags = FlowMonitorFlags(1 << 5);
-    /// Only the asking side's own changes.
+    /// Only the asking side's own changes, by the standard; Open vSwitch tells all changes, and
+    /// those in full.
     pub const ONLY_OWN: FlowMonitorFlags = FlowMonitorFlags(1 << 6);
 
     /// Whether all of `other` are set.

@@ -141,10 +141,17 @@ impl Switch {
 
     /// A controller that writes what it is told into a file; it is connected at the return.
     pub fn monitor(&self, file: &str) -> Child {
+        self.monitor_with(file, "monitor br0 65534")
+    }
+
+    /// The same with other arguments.
+    pub fn monitor_with(&self, file: &str, arguments: &str) -> Child {
         let output = fs::File::create(self.path(file)).unwrap();
         let mut command = Command::new("ovs-ofctl");
         self.surround(&mut command);
-        command.args(["monitor", "br0", "65534", "--unixctl=monitor.ctl"]);
+        command
+            .args(arguments.split(' '))
+            .arg("--unixctl=monitor.ctl");
         let child = command
             .stdout(Stdio::null())
             .stderr(output)

@@ -99,6 +99,10 @@ fn event(change: &Change) -> Option<(FlowUpdateEvent, FlowMonitorFlags, &Arc<Flo
     })
 }
 
+/// Flags of those who want what they asked for themselves in full. `ovs-ofctl` asks for it in OpenFlow
+/// 1.4 by the flag that has others' changes left out by the standard, and expects these, too.
+const OWN_IN_FULL: u16 = FlowMonitorFlags::NO_ABBREV.0 | FlowMonitorFlags::ONLY_OWN.0;
+
 /// What a connection's monitors tell of changes; what the connection itself asked for is told by its
 /// transaction, once, unless it wants it in full.
 pub fn updates<'a>(
@@ -116,8 +120,7 @@ pub fn updates<'a>(
         let by = origin(at).filter(|(conn, _)| *conn == own);
         let mut flags = FlowMonitorFlags::default();
         for monitor in monitors.clone() {
-            let owned = !monitor.flags.contains(FlowMonitorFlags::ONLY_OWN) || by.is_some();
-            if monitor.flags.contains(flag) && owned && monitor.covers(flow) {
+            if monitor.flags.contains(flag) && monitor.covers(flow) {
                 flags = flags.with(monitor.flags);
             }
         }
@@ -125,7 +128,7 @@ pub fn updates<'a>(
             continue;
         }
         match by {
-            Some((_, xid)) if !flags.contains(FlowMonitorFlags::NO_ABBREV) => {
+            Some((_, xid)) if flags.0 & OWN_IN_FULL == 0 => {
                 if abbreviated != Some(xid) {
                     told.push(FlowUpdate::Abbreviated { xid });
                     abbreviated = Some(xid);

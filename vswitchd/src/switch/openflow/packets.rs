@@ -44,7 +44,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let tables = self.tables_of(bridge)?;
         let checked = tables.check_sent(&packet);
         checked.map_err(|error: TableError| ErrorCode::from(&error))?;
-        self.run_packet(bridge, &packet);
+        self.run_packet(bridge, &packet, PacketInReason::PacketOut);
         Ok(())
     }
 
@@ -82,11 +82,12 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             frame: packet.frame.clone(),
             actions,
         };
-        self.run_packet(bridge, &packet);
+        self.run_packet(bridge, &packet, PacketInReason::Action);
         Ok(())
     }
 
-    fn run_packet(&mut self, bridge: &BridgeName, packet: &PacketOut) {
+    /// Does a packet's actions; why controllers get it that these send it to, and no flow.
+    fn run_packet(&mut self, bridge: &BridgeName, packet: &PacketOut, why: PacketInReason) {
         let now = Duration::from_millis(clock::now().0);
         let mut mirror = match self.mirror.take() {
             Some(mirror) => mirror,
@@ -102,7 +103,11 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         self.count_sent(&mut mirror);
         self.mirror = Some(mirror);
         self.frames.append(&mut verdict.outputs);
-        for packet in verdict.packet_ins {
+        for mut packet in verdict.packet_ins {
+            let how = &mut packet.how;
+            if packet.flow.is_none() && how.reason == PacketInReason::Action && how.id == 0 {
+                how.reason = why;
+            }
             self.packet_in(packet);
         }
         if !verdict.learned.is_empty() {
