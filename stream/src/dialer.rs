@@ -1,4 +1,6 @@
 //! Connections that are made, and made again whenever they end, to serve whoever answers.
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -50,6 +52,27 @@ pub struct DialerStatus {
     pub disconnected: Option<Instant>,
     /// Why the last attempt failed or the last connection ended.
     pub problem: Option<String>,
+}
+
+impl DialerStatus {
+    /// As column `status` of table Manager or Controller tells it.
+    pub fn told(&self, now: Instant) -> BTreeMap<&'static str, String> {
+        let mut told = BTreeMap::from([("state", self.state.name().to_owned())]);
+        let times = [
+            ("sec_since_connect", self.connected),
+            ("sec_since_disconnect", self.disconnected),
+        ];
+        for (key, since) in times {
+            if let Some(since) = since {
+                let seconds = now.saturating_duration_since(since).as_secs();
+                told.insert(key, seconds.to_string());
+            }
+        }
+        if let Some(problem) = &self.problem {
+            told.insert("last_error", problem.clone());
+        }
+        told
+    }
 }
 
 /// A connection that is made, and made again whenever it ends; dropping it ends it for good.

@@ -200,6 +200,30 @@ pub struct PortStats {
     pub custom: Vec<CustomCounter>,
 }
 
+impl PortStats {
+    /// A port of which nothing is counted.
+    pub fn unknown(port: OfPort) -> PortStats {
+        PortStats {
+            port,
+            duration: None,
+            rx_packets: None,
+            tx_packets: None,
+            rx_bytes: None,
+            tx_bytes: None,
+            rx_dropped: None,
+            tx_dropped: None,
+            rx_errors: None,
+            tx_errors: None,
+            rx_frame_err: None,
+            rx_over_err: None,
+            rx_crc_err: None,
+            collisions: None,
+            ethernet: None,
+            custom: Vec::new(),
+        }
+    }
+}
+
 /// Counters of RFC 2819 and others like them, in the order of the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct EtherCounters {

@@ -3,7 +3,7 @@
 use aorta_flow::field::FieldId;
 use aorta_flow::{Bucket, Group, GroupKind, OfPort, Selection};
 
-use super::codes::{read_code, write_code};
+use super::field::{read_listed, write_listed};
 use super::group::has_properties;
 use super::property::{EXPERIMENTER_PROPERTY, property};
 use super::read::{Reader, Refusal};
@@ -225,7 +225,7 @@ fn read_method(body: &mut Reader<'_>) -> Result<Selection, Refusal> {
     let parameter = body.u64()?;
     let mut fields = Vec::new();
     while !body.is_empty() {
-        let code = read_code(body)?;
+        let code = read_listed(body)?;
         let value = body.take(code.len)?;
         let field = code.field.ok_or(Refusal::new(
             ErrorCode::OFPBMC_BAD_FIELD,
@@ -266,7 +266,7 @@ pub(super) fn write_selection(
     let mut fields = selection.fields.clone();
     fields.sort_by_key(|(field, _)| *field);
     for (field, bits) in fields {
-        write_code(out, field, false);
+        write_listed(out, field, false);
         let len = usize::from(field.field().wire_bytes);
         let bytes = bits.to_be_bytes();
         out.all(&bytes[bytes.len() - len.min(bytes.len())..]);

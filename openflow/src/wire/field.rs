@@ -109,6 +109,12 @@ pub(super) fn read_operand(reader: &mut Reader<'_>) -> Result<FieldId, Refusal> 
     }
 }
 
+/// Reads the code of a field in a list; too few bytes, of what is behind it too, are OFPBMC_BAD_LEN.
+pub(super) fn read_listed(reader: &mut Reader<'_>) -> Result<FieldHeader, Refusal> {
+    *reader = reader.with_error(ErrorCode::OFPBMC_BAD_LEN);
+    read_header(reader)
+}
+
 /// Bits of a field that an action works on, which must be there.
 pub(super) fn subfield(field: FieldId, start: u16, bits: u16) -> Result<Subfield, Refusal> {
     let refused = Refusal::new(
@@ -209,6 +215,15 @@ pub(super) fn write_operand(
     let code = code.ok_or(no_code(out))?;
     write_code(out, code, false, id.field().wire_bytes.into());
     Ok(())
+}
+
+/// Writes the code of a field in a list, its value left out or behind it; fields without a code are
+/// left out.
+pub(super) fn write_listed(out: &mut Writer<'_>, id: FieldId, has_mask: bool) {
+    if let Some(code) = code(id, out.version) {
+        let len = usize::from(id.field().wire_bytes) << u8::from(has_mask);
+        write_code(out, code, has_mask, len);
+    }
 }
 
 /// Whether the older code of a field has no experimenter: older actions have room for 4 bytes.

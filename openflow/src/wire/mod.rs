@@ -7,7 +7,6 @@ mod actions;
 mod asynchronous;
 mod bucket;
 mod bundle;
-mod codes;
 mod connection;
 mod ct;
 mod encode;

@@ -66,28 +66,6 @@ pub(super) fn decode_reply(
     })
 }
 
-/// A port of which nothing is known.
-fn unknown(port: OfPort) -> PortStats {
-    PortStats {
-        port,
-        duration: None,
-        rx_packets: None,
-        tx_packets: None,
-        rx_bytes: None,
-        tx_bytes: None,
-        rx_dropped: None,
-        tx_dropped: None,
-        rx_errors: None,
-        tx_errors: None,
-        rx_frame_err: None,
-        rx_over_err: None,
-        rx_crc_err: None,
-        collisions: None,
-        ethernet: None,
-        custom: Vec::new(),
-    }
-}
-
 /// The counters that all versions have, in the order of the wire.
 fn common(stats: &mut PortStats) -> [&mut Option<u64>; 8] {
     [
@@ -113,7 +91,7 @@ fn ethernet(stats: &mut PortStats) -> [&mut Option<u64>; 4] {
 }
 
 fn read_fixed(reader: &mut Reader<'_>, version: Version) -> Result<PortStats, Refusal> {
-    let mut stats = unknown(read_number(reader, version)?);
+    let mut stats = PortStats::unknown(read_number(reader, version)?);
     reader.skip(if version == Version::OpenFlow10 { 6 } else { 4 })?;
     for counter in common(&mut stats) {
         *counter = reader.counter()?;
@@ -131,7 +109,7 @@ fn read_with_properties(reader: &mut Reader<'_>) -> Result<PortStats, Refusal> {
     let length = usize::from({ *reader }.u16()?);
     let mut body = reader.part(length)?;
     body.skip(4)?;
-    let mut stats = unknown(body.port32()?);
+    let mut stats = PortStats::unknown(body.port32()?);
     stats.duration = read_duration(&mut body)?;
     for counter in common(&mut stats) {
         *counter = body.counter()?;

@@ -2,7 +2,7 @@
 
 use aorta_flow::field::FieldId;
 
-use super::codes::{read_code, write_code};
+use super::field::{read_listed, write_listed};
 use super::kind::{Class, Kind, kind};
 use super::property::{EXPERIMENTER_PROPERTY, property};
 use super::read::{Reader, Refusal};
@@ -161,8 +161,8 @@ fn read_types(body: &mut Reader<'_>) -> Result<Vec<u16>, Refusal> {
 fn read_fields(body: &mut Reader<'_>) -> Result<Vec<(FieldId, bool)>, Refusal> {
     let mut fields = Vec::new();
     while !body.is_empty() {
-        let code = read_code(body)?;
-        fields.extend(code.field.map(|field| (field, code.masked)));
+        let code = read_listed(body)?;
+        fields.extend(code.field.map(|field| (field, code.has_mask)));
     }
     Ok(fields)
 }
@@ -225,7 +225,7 @@ fn write_table(out: &mut Writer<'_>, table: &TableFeatures) -> Result<(), Encode
     write_abilities(out, &table.miss, 1)?;
     write_property(out, MATCH, |out| {
         for field in &table.matching {
-            write_code(out, *field, table.mask.contains(field));
+            write_listed(out, *field, table.mask.contains(field));
         }
     })?;
     write_property(out, WILDCARDS, |out| write_fields(out, &table.wildcard))?;
@@ -288,6 +288,6 @@ fn write_types(out: &mut Writer<'_>, types: &[u16]) {
 
 fn write_fields(out: &mut Writer<'_>, fields: &[FieldId]) {
     for field in fields {
-        write_code(out, *field, false);
+        write_listed(out, *field, false);
     }
 }

@@ -36,21 +36,8 @@ impl RowStatus {
 
     /// Of a connection that the switch makes.
     pub(super) fn of_dialer(dialer: &DialerStatus, locks: &LockStatus, now: Instant) -> RowStatus {
-        let mut status = BTreeMap::from([("state", dialer.state.name().to_owned())]);
-        let times = [
-            ("sec_since_connect", dialer.connected),
-            ("sec_since_disconnect", dialer.disconnected),
-        ];
-        for (key, since) in times {
-            if let Some(since) = since {
-                let seconds = now.saturating_duration_since(since).as_secs();
-                status.insert(key, seconds.to_string());
-            }
-        }
+        let mut status = dialer.told(now);
         let is_connected = matches!(dialer.state, DialState::Active | DialState::Idle);
-        if let Some(problem) = &dialer.problem {
-            status.insert("last_error", problem.clone());
-        }
         let locks = [
             ("locks_held", &locks.held),
             ("locks_waiting", &locks.waiting),

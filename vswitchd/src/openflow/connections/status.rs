@@ -31,24 +31,10 @@ impl RowStatus {
     /// Of a connection that the switch makes, with the role of a controller that has agreed on a
     /// version.
     pub fn of_dialer(dialer: &DialerStatus, role: Option<Role>, now: Instant) -> RowStatus {
-        let state = match dialer.state {
+        let mut status = dialer.told(now);
+        if role.is_none() && matches!(dialer.state, DialState::Active | DialState::Idle) {
             // There is a stream, but nothing was agreed on over it.
-            DialState::Active | DialState::Idle if role.is_none() => DialState::Connecting,
-            other => other,
-        };
-        let mut status = BTreeMap::from([("state", state.name().to_owned())]);
-        let times = [
-            ("sec_since_connect", dialer.connected),
-            ("sec_since_disconnect", dialer.disconnected),
-        ];
-        for (key, since) in times {
-            if let Some(since) = since {
-                let seconds = now.saturating_duration_since(since).as_secs();
-                status.insert(key, seconds.to_string());
-            }
-        }
-        if let Some(problem) = &dialer.problem {
-            status.insert("last_error", problem.clone());
+            status.insert("state", DialState::Connecting.name().to_owned());
         }
         RowStatus {
             is_connected: role.is_some(),

@@ -106,7 +106,7 @@ pub fn device_stats(port: OfPort, counted: &LinkStats) -> PortStats {
         rx_over_err: Some(counted.rx_over_errors),
         rx_crc_err: Some(counted.rx_crc_errors),
         collisions: Some(counted.collisions),
-        ..unknown_stats(port)
+        ..PortStats::unknown(port)
     }
 }
 
@@ -117,7 +117,7 @@ pub fn simulated_stats(port: OfPort, counted: &LinkStats) -> PortStats {
         tx_packets: Some(counted.tx_packets),
         rx_bytes: Some(counted.rx_bytes),
         tx_bytes: Some(counted.tx_bytes),
-        ..unknown_stats(port)
+        ..PortStats::unknown(port)
     }
 }
 
@@ -128,29 +128,7 @@ pub fn patch_stats(port: OfPort, counted: &Counters) -> PortStats {
         tx_packets: Some(counted.tx_packets),
         rx_bytes: Some(counted.rx_bytes),
         tx_bytes: Some(counted.tx_bytes),
-        ..unknown_stats(port)
-    }
-}
-
-/// A port of which nothing is counted.
-pub fn unknown_stats(port: OfPort) -> PortStats {
-    PortStats {
-        port,
-        duration: None,
-        rx_packets: None,
-        tx_packets: None,
-        rx_bytes: None,
-        tx_bytes: None,
-        rx_dropped: None,
-        tx_dropped: None,
-        rx_errors: None,
-        tx_errors: None,
-        rx_frame_err: None,
-        rx_over_err: None,
-        rx_crc_err: None,
-        collisions: None,
-        ethernet: None,
-        custom: Vec::new(),
+        ..PortStats::unknown(port)
     }
 }
 

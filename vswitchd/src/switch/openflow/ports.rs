@@ -141,7 +141,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 }
                 _ => match patches.get(&wanted.name) {
                     Some(counters) => port::patch_stats(port, counters),
-                    None => port::unknown_stats(port),
+                    None => PortStats::unknown(port),
                 },
             };
             let age = since.get(&port).map(|since| now.since_ms(*since));
