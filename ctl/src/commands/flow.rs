@@ -1,8 +1,8 @@
 //! Commands about the flow tables of a bridge, with the names, arguments and options of
 //! ovs-ofctl(8).
 
-use super::switch::Query;
-use super::{Action, Group, OptionSyntax, Syntax, flag, optional, valued};
+use super::switch::{Query, command};
+use super::{OptionSyntax, Syntax, flag, optional, valued};
 
 /// What to do with flow tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,26 +44,6 @@ const NO_NAMES: OptionSyntax = flag("--no-names");
 const BUNDLE: OptionSyntax = flag("--bundle");
 const STRICT: OptionSyntax = flag("--strict");
 
-const fn command(
-    name: &'static str,
-    arguments: &'static str,
-    (min_args, max_args): (usize, usize),
-    options: &'static [OptionSyntax],
-    verb: Verb,
-    summary: &'static str,
-) -> Syntax {
-    Syntax {
-        name,
-        arguments,
-        min_args,
-        max_args,
-        options,
-        group: Group::Flow,
-        summary,
-        action: Action::Switch(Query::Flow(verb)),
-    }
-}
-
 /// The family's commands.
 pub const COMMANDS: &[Syntax] = &[
     command(
@@ -71,7 +51,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE FLOW|-",
         (2, 2),
         &[BUNDLE],
-        Verb::Add,
+        Query::Flow(Verb::Add),
         "add a flow, or replace the one of the same match and priority",
     ),
     command(
@@ -79,7 +59,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE FILE|-",
         (2, 2),
         &[BUNDLE],
-        Verb::Add,
+        Query::Flow(Verb::Add),
         "add the flows of a file, or do what its lines say",
     ),
     command(
@@ -87,7 +67,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE FLOW|-",
         (2, 2),
         &[STRICT, BUNDLE],
-        Verb::Modify,
+        Query::Flow(Verb::Modify),
         "change the actions of the flows that FLOW covers",
     ),
     command(
@@ -95,7 +75,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE [FLOW|-]",
         (1, 2),
         &[STRICT, BUNDLE],
-        Verb::Delete,
+        Query::Flow(Verb::Delete),
         "delete the flows that FLOW covers, or all",
     ),
     command(
@@ -103,7 +83,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE FILE|-",
         (2, 2),
         &[BUNDLE],
-        Verb::Replace,
+        Query::Flow(Verb::Replace),
         "make the tables have exactly the flows of a file, at once",
     ),
     command(
@@ -111,7 +91,7 @@ pub const COMMANDS: &[Syntax] = &[
         "SOURCE SOURCE",
         (2, 2),
         &[NAMES, NO_NAMES],
-        Verb::Diff,
+        Query::Flow(Verb::Diff),
         "compare flows of two bridges or files; status 2 if they differ",
     ),
     command(
@@ -128,7 +108,7 @@ pub const COMMANDS: &[Syntax] = &[
             optional("--rate"),
             optional("--color"),
         ],
-        Verb::Dump,
+        Query::Flow(Verb::Dump),
         "show flows, those that FLOW covers or all",
     ),
     command(
@@ -136,7 +116,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE [FLOW]",
         (1, 2),
         &[],
-        Verb::Aggregate,
+        Query::Flow(Verb::Aggregate),
         "count flows, and their packets and bytes",
     ),
     command(
@@ -144,7 +124,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE",
         (1, 1),
         &[],
-        Verb::Tables,
+        Query::Flow(Verb::Tables),
         "count the flows of each table, and their packets and bytes",
     ),
     command(
@@ -152,7 +132,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE FLOW|HEX",
         (2, 2),
         &[valued("--in-port")],
-        Verb::Trace,
+        Query::Flow(Verb::Trace),
         "follow a packet through the tables, and say where it would run",
     ),
     command(
@@ -160,7 +140,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE",
         (1, 1),
         &[],
-        Verb::Explain,
+        Query::Flow(Verb::Explain),
         "how each table is compiled, and what would be cheaper",
     ),
 ];

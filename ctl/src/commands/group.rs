@@ -1,8 +1,8 @@
 //! Commands about groups, meters and ports of a bridge, with the names, arguments and options of
 //! ovs-ofctl(8).
 
-use super::switch::Query;
-use super::{Action, Group, OptionSyntax, Syntax, flag};
+use super::switch::{Query, command};
+use super::{OptionSyntax, Syntax, flag};
 
 /// What to do with groups and meters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,26 +49,6 @@ const NAMES: OptionSyntax = flag("--names");
 const NO_NAMES: OptionSyntax = flag("--no-names");
 const BUNDLE: OptionSyntax = flag("--bundle");
 
-const fn command(
-    name: &'static str,
-    arguments: &'static str,
-    (min_args, max_args): (usize, usize),
-    options: &'static [OptionSyntax],
-    verb: Verb,
-    summary: &'static str,
-) -> Syntax {
-    Syntax {
-        name,
-        arguments,
-        min_args,
-        max_args,
-        options,
-        group: Group::GroupMeter,
-        summary,
-        action: Action::Switch(Query::Group(verb)),
-    }
-}
-
 /// The family's commands.
 pub const COMMANDS: &[Syntax] = &[
     command(
@@ -76,7 +56,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE GROUP|-",
         (2, 2),
         &[BUNDLE, flag("--may-create")],
-        Verb::ChangeGroup(Change::Add),
+        Query::Group(Verb::ChangeGroup(Change::Add)),
         "add a group",
     ),
     command(
@@ -84,7 +64,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE FILE|-",
         (2, 2),
         &[BUNDLE, flag("--may-create")],
-        Verb::ChangeGroup(Change::Add),
+        Query::Group(Verb::ChangeGroup(Change::Add)),
         "add the groups of a file, or do what its lines say",
     ),
     command(
@@ -92,7 +72,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE GROUP|-",
         (2, 2),
         &[BUNDLE, flag("--may-create")],
-        Verb::ChangeGroup(Change::Modify),
+        Query::Group(Verb::ChangeGroup(Change::Modify)),
         "put another group in the place of the one of that number",
     ),
     command(
@@ -100,7 +80,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE [GROUP|-]",
         (1, 2),
         &[BUNDLE],
-        Verb::ChangeGroup(Change::Delete),
+        Query::Group(Verb::ChangeGroup(Change::Delete)),
         "delete a group, or all, with the flows that lead to it",
     ),
     command(
@@ -108,7 +88,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE GROUP|-",
         (2, 2),
         &[BUNDLE],
-        Verb::ChangeGroup(Change::InsertBuckets),
+        Query::Group(Verb::ChangeGroup(Change::InsertBuckets)),
         "add buckets to a group",
     ),
     command(
@@ -116,7 +96,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE GROUP|-",
         (2, 2),
         &[BUNDLE],
-        Verb::ChangeGroup(Change::RemoveBuckets),
+        Query::Group(Verb::ChangeGroup(Change::RemoveBuckets)),
         "remove one bucket of a group, or all",
     ),
     command(
@@ -124,7 +104,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE [GROUP]",
         (1, 2),
         &[NAMES, NO_NAMES],
-        Verb::DumpGroups,
+        Query::Group(Verb::DumpGroups),
         "show groups",
     ),
     command(
@@ -132,7 +112,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE [GROUP]",
         (1, 2),
         &[],
-        Verb::GroupStats,
+        Query::Group(Verb::GroupStats),
         "packets and bytes of groups and their buckets",
     ),
     command(
@@ -140,7 +120,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE METER|-",
         (2, 2),
         &[],
-        Verb::ChangeMeter(Change::Add),
+        Query::Group(Verb::ChangeMeter(Change::Add)),
         "add a meter",
     ),
     command(
@@ -148,7 +128,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE METER|-",
         (2, 2),
         &[],
-        Verb::ChangeMeter(Change::Modify),
+        Query::Group(Verb::ChangeMeter(Change::Modify)),
         "put another meter in the place of the one of that number",
     ),
     command(
@@ -156,7 +136,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE METER",
         (2, 2),
         &[],
-        Verb::ChangeMeter(Change::Delete),
+        Query::Group(Verb::ChangeMeter(Change::Delete)),
         "delete a meter, with the flows that use it",
     ),
     command(
@@ -164,7 +144,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE [METER]",
         (1, 2),
         &[],
-        Verb::ChangeMeter(Change::Delete),
+        Query::Group(Verb::ChangeMeter(Change::Delete)),
         "delete a meter, or all, with the flows that use it",
     ),
     command(
@@ -172,7 +152,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE [METER]",
         (1, 2),
         &[],
-        Verb::DumpMeters,
+        Query::Group(Verb::DumpMeters),
         "show meters",
     ),
     command(
@@ -180,7 +160,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE [METER]",
         (1, 2),
         &[],
-        Verb::MeterStats,
+        Query::Group(Verb::MeterStats),
         "packets and bytes of meters and their bands",
     ),
     command(
@@ -188,7 +168,7 @@ pub const COMMANDS: &[Syntax] = &[
         "BRIDGE [PORT]",
         (1, 2),
         &[],
-        Verb::DumpPorts,
+        Query::Group(Verb::DumpPorts),
         "packets, bytes and drops of ports",
     ),
 ];

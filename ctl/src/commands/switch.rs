@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use aorta_api::{BridgeStatus, FdbEntry, PortStatus, Status};
 
-use super::{Action, Group, Syntax, flow, group};
+use super::{Action, Group, OptionSyntax, Syntax, flow, group};
 use crate::table::{Cell, DataFormat, Format, Style, Table};
 
 /// What to ask.
@@ -29,30 +29,56 @@ impl Query {
             Query::Group(verb) => verb.changes(),
         }
     }
+
+    /// Where the help text shows it.
+    const fn group(self) -> Group {
+        match self {
+            Query::Status | Query::Fdb => Group::Switch,
+            Query::Flow(_) => Group::Flow,
+            Query::Group(_) => Group::GroupMeter,
+        }
+    }
+}
+
+/// A command that asks `query` and takes between so many arguments.
+pub(super) const fn command(
+    name: &'static str,
+    arguments: &'static str,
+    (min_args, max_args): (usize, usize),
+    options: &'static [OptionSyntax],
+    query: Query,
+    summary: &'static str,
+) -> Syntax {
+    Syntax {
+        name,
+        arguments,
+        min_args,
+        max_args,
+        options,
+        group: query.group(),
+        summary,
+        action: Action::Switch(query),
+    }
 }
 
 /// The family's commands.
 pub const COMMANDS: &[Syntax] = &[
-    Syntax {
-        name: "status",
-        arguments: "",
-        min_args: 0,
-        max_args: 0,
-        options: &[],
-        group: Group::Switch,
-        summary: "health, ports with their hooks, packets by drop reason",
-        action: Action::Switch(Query::Status),
-    },
-    Syntax {
-        name: "fdb",
-        arguments: "BRIDGE",
-        min_args: 1,
-        max_args: 1,
-        options: &[],
-        group: Group::Switch,
-        summary: "MAC addresses that BRIDGE has learned",
-        action: Action::Switch(Query::Fdb),
-    },
+    command(
+        "status",
+        "",
+        (0, 0),
+        &[],
+        Query::Status,
+        "health, ports with their hooks, packets by drop reason",
+    ),
+    command(
+        "fdb",
+        "BRIDGE",
+        (1, 1),
+        &[],
+        Query::Fdb,
+        "MAC addresses that BRIDGE has learned",
+    ),
 ];
 
 /// Colours for a terminal, or none.

@@ -85,21 +85,37 @@ fn read_flows(reader: &mut Reader<'_>, d: Decoding<'_>, form: Form) -> Result<Me
     })
 }
 
-/// Table, match, duration, priority, timeouts, cookie, counters, actions.
-fn read_flow10(entry: &mut Reader<'_>, d: Decoding<'_>) -> Result<(Flow, FlowStats), Refusal> {
-    let mut flow = Flow {
-        table: entry.u8()?,
-        ..Flow::default()
-    };
+/// A flow of which only the table is known, and the byte behind it that says nothing.
+fn read_table(entry: &mut Reader<'_>) -> Result<Flow, Refusal> {
+    let table = entry.u8()?;
     entry.skip(1)?;
-    flow.matching = match10::read(&mut entry.part(match10::LEN)?)?;
-    let mut stats = FlowStats {
+    Ok(Flow {
+        table,
+        ..Flow::default()
+    })
+}
+
+/// What was counted of a flow, of which only the duration is known.
+fn read_stats(entry: &mut Reader<'_>) -> Result<FlowStats, Refusal> {
+    Ok(FlowStats {
         duration: read_duration(entry)?,
         ..FlowStats::default()
-    };
+    })
+}
+
+fn read_priority_and_timeouts(entry: &mut Reader<'_>, flow: &mut Flow) -> Result<(), Refusal> {
     flow.priority = entry.u16()?;
     flow.idle_timeout_s = entry.u16()?;
     flow.hard_timeout_s = entry.u16()?;
+    Ok(())
+}
+
+/// Table, match, duration, priority, timeouts, cookie, counters, actions.
+fn read_flow10(entry: &mut Reader<'_>, d: Decoding<'_>) -> Result<(Flow, FlowStats), Refusal> {
+    let mut flow = read_table(entry)?;
+    flow.matching = match10::read(&mut entry.part(match10::LEN)?)?;
+    let mut stats = read_stats(entry)?;
+    read_priority_and_timeouts(entry, &mut flow)?;
     entry.skip(6)?;
     read_cookie_and_counters(entry, &mut flow, &mut stats)?;
     flow.instructions = instructions::read_list(entry, d)?.into();
@@ -119,18 +135,9 @@ fn read_cookie_and_counters(
 
 /// Table, duration, priority, timeouts, flags, importance, cookie, counters, match, instructions.
 fn read_flow11(entry: &mut Reader<'_>, d: Decoding<'_>) -> Result<(Flow, FlowStats), Refusal> {
-    let mut flow = Flow {
-        table: entry.u8()?,
-        ..Flow::default()
-    };
-    entry.skip(1)?;
-    let mut stats = FlowStats {
-        duration: read_duration(entry)?,
-        ..FlowStats::default()
-    };
-    flow.priority = entry.u16()?;
-    flow.idle_timeout_s = entry.u16()?;
-    flow.hard_timeout_s = entry.u16()?;
+    let mut flow = read_table(entry)?;
+    let mut stats = read_stats(entry)?;
+    read_priority_and_timeouts(entry, &mut flow)?;
     let (bits, importance) = (entry.u16()?, entry.u16()?);
     entry.skip(2)?;
     if d.version >= Version::OpenFlow13 {
@@ -148,14 +155,8 @@ fn read_flow11(entry: &mut Reader<'_>, d: Decoding<'_>) -> Result<(Flow, FlowSta
 /// Table, priority, timeouts, flags, importance, cookie, match, list of counters, instructions.
 fn read_flow15(entry: &mut Reader<'_>, d: Decoding<'_>) -> Result<(Flow, FlowStats), Refusal> {
     entry.skip(2)?;
-    let mut flow = Flow {
-        table: entry.u8()?,
-        ..Flow::default()
-    };
-    entry.skip(1)?;
-    flow.priority = entry.u16()?;
-    flow.idle_timeout_s = entry.u16()?;
-    flow.hard_timeout_s = entry.u16()?;
+    let mut flow = read_table(entry)?;
+    read_priority_and_timeouts(entry, &mut flow)?;
     flow.flags = flags(entry.u16()?);
     flow.importance = entry.u16()?;
     flow.cookie = entry.u64()?;
@@ -187,18 +188,9 @@ fn write_age(out: &mut Writer<'_>, age_s: Option<u32>) {
 /// Table, duration, priority, timeouts, length of the match, ages, cookie, counters, match,
 /// actions.
 fn read_nicira_flow(entry: &mut Reader<'_>, d: Decoding<'_>) -> Result<(Flow, FlowStats), Refusal> {
-    let mut flow = Flow {
-        table: entry.u8()?,
-        ..Flow::default()
-    };
-    entry.skip(1)?;
-    let mut stats = FlowStats {
-        duration: read_duration(entry)?,
-        ..FlowStats::default()
-    };
-    flow.priority = entry.u16()?;
-    flow.idle_timeout_s = entry.u16()?;
-    flow.hard_timeout_s = entry.u16()?;
+    let mut flow = read_table(entry)?;
+    let mut stats = read_stats(entry)?;
+    read_priority_and_timeouts(entry, &mut flow)?;
     let match_len = entry.u16()?;
     stats.idle_age_s = read_age(entry)?;
     stats.hard_age_s = read_age(entry)?;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use aorta_flow::OfPort;
+use aorta_packet::MacAddr;
 
 use super::Decoding;
 use super::EncodeError;
@@ -119,7 +120,19 @@ pub(super) fn read_desc(reader: &mut Reader<'_>, version: Version) -> Result<Por
     if !old(version) {
         reader.skip(2)?;
     }
-    let mut desc = PortDesc {
+    let mut desc = read_name_and_state(reader, version, port, hw_addr)?;
+    read_features(reader, version, &mut desc)?;
+    Ok(desc)
+}
+
+/// Name, configuration and state; what the port can do follows.
+fn read_name_and_state(
+    reader: &mut Reader<'_>,
+    version: Version,
+    port: OfPort,
+    hw_addr: MacAddr,
+) -> Result<PortDesc, Refusal> {
+    Ok(PortDesc {
         port,
         hw_addr,
         name: reader.text(NAME_LEN)?,
@@ -131,9 +144,7 @@ pub(super) fn read_desc(reader: &mut Reader<'_>, version: Version) -> Result<Por
         peer: PortFeatures::default(),
         current_speed_kbps: 0,
         max_speed_kbps: 0,
-    };
-    read_features(reader, version, &mut desc)?;
-    Ok(desc)
+    })
 }
 
 /// What a port can and does, and from OpenFlow 1.1 on its speeds; in 1.0 they follow from it.
@@ -163,19 +174,7 @@ fn read_desc_with_properties(reader: &mut Reader<'_>) -> Result<PortDesc, Refusa
     body.skip(8)?;
     let hw_addr = body.mac()?;
     body.skip(2)?;
-    let mut desc = PortDesc {
-        port,
-        hw_addr,
-        name: body.text(NAME_LEN)?,
-        config: PortConfig(body.u32()? & config_bits(version)),
-        state: PortState(body.u32()? & state_bits(version)),
-        current: PortFeatures::default(),
-        advertised: PortFeatures::default(),
-        supported: PortFeatures::default(),
-        peer: PortFeatures::default(),
-        current_speed_kbps: 0,
-        max_speed_kbps: 0,
-    };
+    let mut desc = read_name_and_state(&mut body, version, port, hw_addr)?;
     while !body.is_empty() {
         let mut element = property(&mut body)?;
         if element.kind == ETHERNET {
