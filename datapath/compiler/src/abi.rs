@@ -174,7 +174,7 @@ pub mod counter {
     /// Words that are counted.
     pub const WORDS: usize = DROPS + DropReason::ALL.len();
     /// Bytes of a record; the rest is room for reasons to come.
-    pub const BYTES: usize = 192 + GROWTH;
+    pub const BYTES: usize = 320 + GROWTH;
     const _: () = assert!(8 * WORDS <= BYTES);
 
     /// Byte offset of a word.

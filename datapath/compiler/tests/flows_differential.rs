@@ -19,8 +19,8 @@ use aorta_ebpf::interp::{Machine, MapKind, MapSpec};
 use aorta_ebpf::{MapId, Program, Size};
 use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::{
-    Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortHook, PortName,
-    PortVlan, Snapshot,
+    Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortGuard, PortHook,
+    PortName, PortVlan, Snapshot,
 };
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Rng, shrink};
@@ -206,6 +206,7 @@ fn snapshot() -> Snapshot {
         ofport: OfPort(n),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(FIRST_DEVICE + u32::from(n)).unwrap(),
             up: true,

@@ -3,7 +3,9 @@
 
 use aorta_compiler::abi::{FLOOD_DEFAULT_VLAN, jump, port};
 use aorta_compiler::{CompileError, Module, Slots, compile};
-use aorta_flow::{Attachment, Bridge, IfIndex, OfPort, Port, PortHook, PortVlan, Snapshot, VidSet};
+use aorta_flow::{
+    Attachment, Bridge, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, Snapshot, VidSet,
+};
 use aorta_packet::Vid;
 
 fn vid(vid: u16) -> Vid {
@@ -22,6 +24,7 @@ fn device(name: &str, ofport: u16, vlan: PortVlan) -> Port {
         ofport: OfPort(ofport),
         vlan,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment,
     }
 }
@@ -33,6 +36,7 @@ fn patch(name: &str, peer: &str, ofport: u16) -> Port {
         ofport: OfPort(ofport),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment,
     }
 }

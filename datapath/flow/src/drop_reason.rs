@@ -61,6 +61,39 @@ reasons! {
     /// Its flows want connection tracking.
     Untracked = "untracked",
         "its flows send it through connection tracking (ct), which this version doesn't do";
+    /// From a MAC address that the port doesn't allow.
+    SpoofedMac = "spoofed-mac", "its source MAC address is none that aorta-allowed of the port lists";
+    /// An ARP or RARP message for an address that the port doesn't allow.
+    SpoofedArp = "spoofed-arp",
+        "an ARP message whose sender addresses are none that aorta-allowed of the port lists";
+    /// From an IPv4 address that the port doesn't allow.
+    SpoofedIpv4 = "spoofed-ipv4",
+        "its source IPv4 address is none that aorta-allowed of the port lists, or can't be read";
+    /// From an IPv6 address that the port doesn't allow.
+    SpoofedIpv6 = "spoofed-ipv6",
+        "its source IPv6 address is none that aorta-allowed of the port lists, or can't be read";
+    /// Neighbour discovery for an address that the port doesn't allow.
+    SpoofedNd = "spoofed-nd",
+        "neighbour discovery for an address that aorta-allowed of the port doesn't list";
+    /// From a DHCP server, and the port allows none.
+    DhcpServer = "dhcp-server",
+        "a DHCP server's answer; allowed if aorta-allowed of the port has dhcp-server";
+    /// From a router, and the port allows none.
+    RouterAdvertisement = "router-advertisement",
+        "a router advertisement or redirect; allowed if aorta-allowed of the port has router";
+    /// Tags within tags, from a port whose frames are looked into.
+    NestedTags = "nested-tags",
+        "more than one VLAN tag, which hides its addresses from aorta-allowed of the port";
+    /// Over the rate of its port.
+    Policed = "policed", "over the ingress policing rate of the port it came from";
+    /// Too many broadcasts from its port.
+    StormBroadcast = "storm-broadcast",
+        "over other_config:aorta-storm-broadcast-pps of the port it came from";
+    /// Too many other frames from its port are flooded.
+    StormUnknown = "storm-unknown",
+        "to be flooded, over other_config:aorta-storm-unknown-pps of the port it came from";
+    /// From a protected port to a protected port.
+    Protected = "protected", "both the port it came from and that of the destination are protected";
 }
 
 impl DropReason {

@@ -10,6 +10,7 @@ pub mod field;
 mod flow;
 pub mod fuzzing;
 mod group;
+pub mod guard;
 pub mod hash;
 mod id;
 mod interpreter;
@@ -26,6 +27,7 @@ mod vlan;
 pub use drop_reason::DropReason;
 pub use flow::{Flow, FlowFlags, FlowStats};
 pub use group::{Band, BandKind, Bucket, Group, GroupKind, Meter, MeterId, MeterUnit, Selection};
+pub use guard::PortGuard;
 pub use id::{BridgeName, IfIndex, OfPort, PortName};
 pub use interpreter::{
     FlowCount, GroupCount, Interpreter, Jump, LINK_HEADER_BYTES, Learned, MAX_PATCH_DEPTH, Output,

@@ -1,6 +1,6 @@
 //! The desired state of the whole switch, as values.
 
-use crate::{BridgeName, IfIndex, OfPort, PortName, PortVlan};
+use crate::{BridgeName, IfIndex, OfPort, PortGuard, PortName, PortVlan};
 
 /// Seconds until an unused MAC address is forgotten, unless `mac-aging-time` says otherwise.
 pub const DEFAULT_MAC_AGING_S: u32 = 300;
@@ -46,6 +46,8 @@ pub struct Port {
     pub attachment: Attachment,
     /// Where its frames are to enter the switch.
     pub hook: PortHook,
+    /// What is let in, and where NORMAL sends it.
+    pub guard: PortGuard,
 }
 
 /// Where the frames of a port are to enter the switch. A port that XDP programs take frames from has

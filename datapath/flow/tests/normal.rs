@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use aorta_flow::{
-    Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortHook, PortVlan,
-    Snapshot, Verdict, VidSet,
+    Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortGuard, PortHook,
+    PortVlan, Snapshot, Verdict, VidSet,
 };
 use aorta_packet::{MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
 
@@ -23,6 +23,7 @@ fn port(name: &str, ofport: u16, vlan: PortVlan) -> Port {
         ofport: OfPort(ofport),
         vlan,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment,
     }
 }
@@ -34,6 +35,7 @@ fn patch(name: &str, peer: &str, ofport: u16, vlan: PortVlan) -> Port {
         ofport: OfPort(ofport),
         vlan,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment,
     }
 }

@@ -10,8 +10,8 @@ use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::{Form, NoNames, parse_flow, parse_flow_line};
 use aorta_flow::{
-    Attachment, Bridge, IfIndex, Interpreter, OfPort, PacketOut, Port, PortHook, PortVlan,
-    Snapshot, Verdict,
+    Attachment, Bridge, IfIndex, Interpreter, OfPort, PacketOut, Port, PortGuard, PortHook,
+    PortVlan, Snapshot, Verdict,
 };
 use aorta_packet::{MacAddr, Vid};
 use bytes::udp;
@@ -23,6 +23,7 @@ fn switch(lines: &[&str]) -> Interpreter {
         ofport: OfPort(n),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(n.into()).unwrap(),
             up: true,

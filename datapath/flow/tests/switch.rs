@@ -9,8 +9,8 @@ use aorta_flow::table::{FlowMod, GroupMod, MeterMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
 use aorta_flow::translate::Packet;
 use aorta_flow::{
-    Attachment, Bridge, DropReason, IfIndex, Interpreter, MeterId, OfPort, Port, PortHook,
-    PortVlan, Snapshot, Tracing, Verdict,
+    Attachment, Bridge, DropReason, IfIndex, Interpreter, MeterId, OfPort, Port, PortGuard,
+    PortHook, PortVlan, Snapshot, Tracing, Verdict,
 };
 use bytes::{reply, tagged, udp};
 
@@ -25,6 +25,7 @@ fn port(name: &str, ofport: u16, mtu_bytes: u32, up: bool) -> Port {
         ofport: OfPort(ofport),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment,
     }
 }
@@ -32,6 +33,7 @@ fn port(name: &str, ofport: u16, mtu_bytes: u32, up: bool) -> Port {
 fn patch(name: &str, peer: &str, ofport: u16) -> Port {
     Port {
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: Attachment::Patch { peer: peer.into() },
         ..port(name, ofport, 0, true)
     }

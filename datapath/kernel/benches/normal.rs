@@ -12,7 +12,7 @@ mod steps;
 use aorta_compiler::abi::{self, MapKind, MapSpec};
 use aorta_compiler::{EntryFacts, Ingress, Origin, compile_entry};
 use aorta_ebpf::{MapId, Program};
-use aorta_flow::{Bridge, OfPort, Port, PortHook, PortVlan, Snapshot};
+use aorta_flow::{Bridge, OfPort, Port, PortGuard, PortHook, PortVlan, Snapshot};
 use aorta_kernel::{Datapath, Loaded, Loader, Map};
 use aorta_packet::{MacAddr, Vid};
 use lab::{Lab, Tap};
@@ -154,6 +154,7 @@ fn compiled(lab: &Lab, taps: &[Tap; 2]) -> Datapath {
         ofport: OfPort(n as u16 + 1),
         vlan: PortVlan::Access(Vid::new(VLAN).unwrap()),
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: taps[n].attachment(true, MTU.into()),
     };
     let bridge = Bridge {

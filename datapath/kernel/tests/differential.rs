@@ -10,8 +10,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use aorta_flow::{
-    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortHook, PortName, PortVlan,
-    Snapshot, Verdict, VidSet,
+    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortGuard, PortHook, PortName,
+    PortVlan, Snapshot, Verdict, VidSet,
 };
 use aorta_kernel::Datapath;
 use aorta_packet::{MacAddr, TPID_8021AD, TPID_8021Q, Tci, Vid, VlanTag};
@@ -162,6 +162,7 @@ impl Scenario {
                 ofport: OfPort(n as u16 + 1),
                 vlan: spec.vlan.clone(),
                 hook: PortHook::Auto,
+                guard: PortGuard::default(),
                 attachment: tap.attachment(spec.up, MTU_BYTES[n].into()),
             });
         }
@@ -176,6 +177,7 @@ impl Scenario {
                     ofport: OfPort(100 + n as u16),
                     vlan: vlan.clone(),
                     hook: PortHook::Auto,
+                    guard: PortGuard::default(),
                     attachment: Attachment::Patch {
                         peer: names[1 - end].as_str().into(),
                     },

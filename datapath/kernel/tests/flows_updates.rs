@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line};
-use aorta_flow::{Bridge, BridgeName, Flow, OfPort, Port, PortHook, PortVlan, Snapshot};
+use aorta_flow::{Bridge, BridgeName, Flow, OfPort, Port, PortGuard, PortHook, PortVlan, Snapshot};
 use aorta_packet::MacAddr;
 use aorta_testing::packet::{Ipv4, Network, Packet, Transport};
 use lab::{Lab, Tap};
@@ -92,6 +92,7 @@ fn bridge(name: &BridgeName, taps: &[Tap]) -> Bridge {
         ofport: OfPort(n),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: tap.attachment(true, 1500),
     };
     Bridge {

@@ -4,7 +4,8 @@
 mod lab;
 
 use aorta_flow::{
-    Attachment, Bridge, DropReason, IfIndex, OfPort, Port, PortHook, PortName, PortVlan, Snapshot,
+    Attachment, Bridge, DropReason, IfIndex, OfPort, Port, PortGuard, PortHook, PortName, PortVlan,
+    Snapshot,
 };
 use aorta_kernel::{Config, Datapath, PortError};
 use aorta_packet::{MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
@@ -34,6 +35,7 @@ fn port(tap: &Tap, ofport: u16) -> Port {
         ofport: OfPort(ofport),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: tap.attachment(true, TAP_MTU.into()),
     }
 }
@@ -44,6 +46,7 @@ fn patch(name: &str, peer: &str, ofport: u16) -> Port {
         ofport: OfPort(ofport),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: Attachment::Patch { peer: peer.into() },
     }
 }

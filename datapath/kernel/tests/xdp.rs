@@ -12,8 +12,8 @@ use aorta_compiler::XdpMode;
 use aorta_compiler::abi::{counter, port};
 use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::{
-    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortHook, PortVlan, Snapshot,
-    Verdict,
+    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortGuard, PortHook, PortVlan,
+    Snapshot, Verdict,
 };
 use aorta_kernel::Loaded;
 use aorta_testing::tables::{Kind, Profile, random_case};
@@ -109,6 +109,7 @@ impl Rig {
             ofport: OfPort(number),
             vlan: PortVlan::DEFAULT,
             hook: PortHook::Auto,
+            guard: PortGuard::default(),
             attachment: Attachment::Netdev {
                 ifindex: tap.ifindex,
                 up: true,

@@ -10,7 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
-use aorta_flow::{Attachment, IfIndex, OfPort, Port, PortHook, PortVlan};
+use aorta_flow::{Attachment, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan};
 use aorta_kernel::Datapath;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -67,6 +67,7 @@ impl Veths {
             ofport: OfPort(n as u16 + 1),
             vlan: PortVlan::DEFAULT,
             hook,
+            guard: PortGuard::default(),
             attachment: Attachment::Netdev {
                 ifindex: self.near[n],
                 up: true,
@@ -302,6 +303,7 @@ fn a_tap_stays_at_tcx_and_says_why() {
     let mut datapath = lab.datapath();
     let port = Port {
         hook: PortHook::XdpNative,
+        guard: PortGuard::default(),
         ..flow_lab::port(&tap, 1)
     };
     apply(&mut datapath, vec![bridge("br0", vec![port])]);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use aorta_flow::{
     BridgeName, DEFAULT_MAC_AGING_S, DEFAULT_MAC_TABLE_SIZE, MIN_MAC_AGING_S, MIN_MAC_TABLE_SIZE,
-    OfPort, PortHook, PortName, PortVlan,
+    OfPort, PortGuard, PortHook, PortName, PortVlan,
 };
 use aorta_kernel::netdev::MAX_NAME_LEN;
 use aorta_ovsdb::Uuid;
@@ -71,6 +71,8 @@ pub struct DesiredPort {
     pub mtu_request: Option<u32>,
     /// Where its frames are to enter the switch.
     pub hook: PortHook,
+    /// What is let in, and where NORMAL sends it.
+    pub guard: PortGuard,
     /// What it should be connected to.
     pub wanted: Wanted,
 }
@@ -201,6 +203,7 @@ impl Builder<'_> {
                 vlan: PortVlan::DEFAULT,
                 mtu_request: None,
                 hook: PortHook::Auto,
+                guard: PortGuard::default(),
                 wanted,
             }
         });
@@ -319,6 +322,7 @@ impl Builder<'_> {
                     .mtu_request
                     .and_then(|mtu| u32::try_from(mtu).ok()),
                 hook: self.hook(interface),
+                guard: PortGuard::default(),
                 wanted,
             };
             ports.insert(name, port);

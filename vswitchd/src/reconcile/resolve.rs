@@ -164,6 +164,7 @@ pub fn snapshot(desired: &Desired, actual: &Actual) -> Snapshot {
             vlan: port.vlan.clone(),
             attachment: attachment(resolve(port, actual)),
             hook: port.hook,
+            guard: port.guard.clone(),
         })
     };
     let bridge = |bridge: &DesiredBridge| Bridge {

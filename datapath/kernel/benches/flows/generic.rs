@@ -3,8 +3,8 @@
 
 use aorta_flow::table::Tables;
 use aorta_flow::{
-    Attachment, Bridge, BridgeName, IfIndex, Interpreter, OfPort, Port, PortHook, PortVlan,
-    Snapshot,
+    Attachment, Bridge, BridgeName, IfIndex, Interpreter, OfPort, Port, PortGuard, PortHook,
+    PortVlan, Snapshot,
 };
 use aorta_testing::{Case, Rng};
 use aorta_testing::{SAMPLES, frames_for, sample};
@@ -101,6 +101,7 @@ fn snapshot(bridge: &BridgeName) -> Snapshot {
         ofport: OfPort(number),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(number.into()).unwrap(),
             up: true,

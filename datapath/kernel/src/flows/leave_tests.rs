@@ -9,7 +9,8 @@ use aorta_compiler::pipeline::maps::STATE;
 use aorta_ebpf::{Assembler, Cond, Helper, Label, Reg, Size};
 use aorta_flow::field::FieldId;
 use aorta_flow::{
-    Attachment, Bridge, IfIndex, OfPort, Port, PortHook, PortVlan, Snapshot, table::Tables,
+    Attachment, Bridge, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, Snapshot,
+    table::Tables,
 };
 
 use crate::Datapath;
@@ -36,6 +37,7 @@ fn with(name: &str, number: u16, attachment: Attachment) -> Port {
         ofport: OfPort(number),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment,
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use aorta_flow::action::Action;
 use aorta_flow::translate::learned_flow;
 use aorta_flow::{
-    Bridge, BridgeName, DropReason, Flow, Interpreter, OfPort, Port, PortHook, PortName, PortVlan,
-    Snapshot, Verdict,
+    Bridge, BridgeName, DropReason, Flow, Interpreter, OfPort, Port, PortGuard, PortHook, PortName,
+    PortVlan, Snapshot, Verdict,
 };
 use aorta_kernel::{Datapath, FlowsError, Upcalls, chain};
 use aorta_packet::{TPID_8021AD, TPID_8021Q, VLAN_TAG_LEN};
@@ -290,6 +290,7 @@ fn snapshot(bridge: &BridgeName, taps: &[Tap]) -> Snapshot {
         ofport: OfPort(n),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: tap.attachment(true, MTU_BYTES),
     };
     Snapshot {

@@ -4,8 +4,8 @@
 use aorta_flow::table::{Change, FlowMod, GroupMod, MeterMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
 use aorta_flow::{
-    Attachment, Bridge, BridgeName, DropReason, OfPort, Port, PortHook, PortName, PortVlan,
-    Snapshot,
+    Attachment, Bridge, BridgeName, DropReason, OfPort, Port, PortGuard, PortHook, PortName,
+    PortVlan, Snapshot,
 };
 use aorta_kernel::{Datapath, FlowsApplied, FlowsError};
 use aorta_packet::MacAddr;
@@ -91,6 +91,7 @@ pub fn port(tap: &Tap, ofport: u16) -> Port {
         ofport: OfPort(ofport),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: tap.attachment(true, MTU.into()),
     }
 }
@@ -101,6 +102,7 @@ pub fn patch(name: &str, peer: &str, ofport: u16) -> Port {
         ofport: OfPort(ofport),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: Attachment::Patch { peer: peer.into() },
     }
 }

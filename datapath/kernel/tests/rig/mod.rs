@@ -6,7 +6,8 @@ use aorta_compiler::pipeline::counted;
 use aorta_flow::table::{FlowMod, GroupMod, MeterMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
 use aorta_flow::{
-    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortHook, PortVlan, Snapshot,
+    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortGuard, PortHook, PortVlan,
+    Snapshot,
 };
 use aorta_kernel::Loaded;
 
@@ -71,6 +72,7 @@ impl Rig {
             ofport: OfPort(number),
             vlan: PortVlan::DEFAULT,
             hook: PortHook::Auto,
+            guard: PortGuard::default(),
             attachment: Attachment::Netdev {
                 ifindex: tap.ifindex,
                 up: true,

@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::field::FieldId;
-use aorta_flow::{Attachment, Bridge, IfIndex, Interpreter, Port, PortHook, PortVlan, Snapshot};
+use aorta_flow::{
+    Attachment, Bridge, IfIndex, Interpreter, Port, PortGuard, PortHook, PortVlan, Snapshot,
+};
 
 use super::*;
 
@@ -11,6 +13,7 @@ fn snapshot() -> Snapshot {
         ofport: OfPort(n),
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
+        guard: PortGuard::default(),
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(n.into()).unwrap(),
             up: true,
