@@ -11,7 +11,7 @@ use crate::proc::{self, has_program, output, root, say};
 
 /// Programs and the packages that bring them; but for bpftool's, the names are the same on
 /// Debian 12, 13 and Ubuntu 24.04.
-const PROGRAMS: [(&str, &str); 18] = [
+const PROGRAMS: [(&str, &str); 20] = [
     ("cc", "gcc"),
     ("make", "make"),
     ("dpkg-deb", "dpkg"),
@@ -30,13 +30,21 @@ const PROGRAMS: [(&str, &str); 18] = [
     ("iperf3", "iperf3"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("ovsdb-client", "openvswitch-common"),
+    ("libvirtd", "libvirt-daemon"),
+    ("virsh", "libvirt-clients"),
 ];
 
 /// Files that no program stands for, and the packages that bring them.
-const FILES: [(&str, &str); 1] = [(
-    "/usr/lib/python3/dist-packages/ovs/db/idl.py",
-    "python3-openvswitch",
-)];
+const FILES: [(&str, &str); 2] = [
+    (
+        "/usr/lib/python3/dist-packages/ovs/db/idl.py",
+        "python3-openvswitch",
+    ),
+    (
+        "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so",
+        "libvirt-daemon-driver-qemu",
+    ),
+];
 
 /// Ubuntu's packages of bpftool: the program, and the one for its kernel.
 const UBUNTU_BPFTOOL: [&str; 2] = ["linux-tools-common", "linux-tools-generic"];

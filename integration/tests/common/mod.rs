@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod flows;
+pub mod libvirt;
 pub mod pair;
 pub mod pki;
 pub mod python;

@@ -1,0 +1,206 @@
+//! A host on which libvirt runs guests on the switch.
+
+use aorta_integration::lab::{Call, Card, Domain, GuestAgent, Libvirt, Netns, Switch, wait_until};
+
+use super::{LIMIT, done, eventually};
+
+/// A namespace with a switch whose bridge is `br-int`, and a libvirtd.
+pub struct Host {
+    // Dropped first: its guests have taps on the switch.
+    pub libvirt: Libvirt,
+    pub switch: Switch,
+    pub ns: Netns,
+}
+
+impl Host {
+    pub fn new(label: &str) -> Host {
+        let ns = Netns::new(label).unwrap();
+        ns.disable_ipv6().unwrap();
+        let switch = Switch::start(&ns).unwrap();
+        done(&switch, "add-br br-int");
+        Host {
+            libvirt: Libvirt::start(&ns, &switch).unwrap(),
+            switch,
+            ns,
+        }
+    }
+
+    /// Runs virsh, which must succeed, with words separated by blanks.
+    pub fn virsh(&self, words: &str) -> String {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        self.libvirt.virsh(&words).unwrap().ok().unwrap().stdout
+    }
+
+    /// Defines and starts domains, then waits until all have booted.
+    pub fn boot(&self, domains: &[&Domain]) -> Vec<GuestAgent> {
+        let agents: Vec<GuestAgent> = domains.iter().map(|domain| self.start(domain)).collect();
+        for agent in &agents {
+            agent.wait_ready().unwrap();
+        }
+        agents
+    }
+
+    /// Defines and starts a domain; it boots meanwhile.
+    pub fn start(&self, domain: &Domain) -> GuestAgent {
+        self.libvirt.define(domain).unwrap();
+        self.virsh(&format!("start {}", domain.name));
+        self.libvirt.agent(&domain.name).unwrap()
+    }
+
+    /// `virsh attach-device`, `update-device` or `detach-device` with a card.
+    pub fn device(&self, verb: &str, domain: &str, card: &Card) {
+        let file = self
+            .libvirt
+            .file(&format!("{}.xml", card.tap), &card.xml())
+            .unwrap();
+        self.virsh(&format!("{verb}-device {domain} {file} --live"));
+    }
+
+    /// Waits for `count` calls of `ovs-vsctl` since the last time this was asked. All must have
+    /// succeeded.
+    #[track_caller]
+    pub fn take_calls(&mut self, count: usize) -> Vec<Call> {
+        // Some come from threads of libvirtd's that nobody waits for.
+        let _ = wait_until("", LIMIT, || {
+            let calls = self.libvirt.calls().unwrap();
+            calls.len() >= count && calls.iter().all(|call| call.status.is_some())
+        });
+        let calls = self.libvirt.take_calls().unwrap();
+        for call in &calls {
+            assert_eq!(call.status, Some(0), "{call:?}\n{}", self.libvirt.log());
+        }
+        calls
+    }
+
+    /// Requires that `ovs-vsctl` has been called with exactly these lines.
+    #[track_caller]
+    pub fn expect_calls(&mut self, expected: &[String]) {
+        let calls = self.take_calls(expected.len());
+        let lines: Vec<String> = calls.iter().map(|call| call.args.join(" ")).collect();
+        assert_eq!(lines, expected);
+    }
+
+    /// What `get` prints of a port.
+    pub fn port(&self, name: &str, column: &str) -> String {
+        done(&self.switch, &format!("get Port {name} {column}"))
+    }
+
+    /// What `get` prints of an interface.
+    pub fn interface(&self, name: &str, column: &str) -> String {
+        done(&self.switch, &format!("get Interface {name} {column}"))
+    }
+
+    /// Whether the bridge has a port.
+    pub fn has_port(&self, name: &str) -> bool {
+        done(&self.switch, "list-ports br-int")
+            .lines()
+            .any(|line| line == name)
+    }
+}
+
+/// The line with which libvirt attaches a card; `vlan` is ` tag=42` and the like.
+pub fn attach_line(domain: &Domain, card: &Card, vlan: &str) -> String {
+    let Card {
+        tap,
+        mac,
+        interface_id,
+        ..
+    } = card;
+    let set = |what: &str, value: &str| format!(" -- set Interface {tap} {what}{value}");
+    let quoted =
+        |key: &str, value: &str| set(&format!("external-ids:{key}="), &format!("\"{value}\""));
+    let mut line = format!("--timeout=5 -- --may-exist add-port br-int {tap}{vlan}");
+    line += &quoted("attached-mac", mac);
+    line += &quoted("iface-id", interface_id);
+    line += &quoted("vm-id", &domain.uuid);
+    if let Some(profile) = &card.profile {
+        line += &quoted("port-profile", profile);
+        line += &set("external-ids:ifname=", &format!("\"{tap}\""));
+    }
+    line + &set("external-ids:iface-status=", "active")
+}
+
+/// The line with which libvirt takes a port off.
+pub fn detach_line(tap: &str) -> String {
+    format!("--timeout=5 -- --if-exists del-port {tap}")
+}
+
+/// The lines with which libvirt takes the bandwidth off a card that is unplugged, if it has none.
+pub fn unlimited_lines(domain: &Domain, tap: &str) -> Vec<String> {
+    let mut lines = find_lines(domain, tap);
+    lines.push(policing_line(tap, 0, 0));
+    lines
+}
+
+/// The lines with which libvirt looks for the rows of a card's bandwidth.
+pub fn find_lines(domain: &Domain, tap: &str) -> Vec<String> {
+    let find = |table: &str| {
+        let uuid = &domain.uuid;
+        format!(
+            "--timeout=5 --no-heading --columns=_uuid find {table} \
+             external-ids:vm-id=\"{uuid}\" external-ids:ifname=\"{tap}\""
+        )
+    };
+    ["queue", "qos"].map(find).to_vec()
+}
+
+/// The line with which libvirt limits what a guest sends.
+pub fn policing_line(tap: &str, rate_kbps: u32, burst_kbits: u32) -> String {
+    format!(
+        "--timeout=5 set Interface {tap} ingress_policing_rate={rate_kbps} \
+         ingress_policing_burst={burst_kbits}"
+    )
+}
+
+/// The line with which libvirt changes a port's VLANs; `vlan` is ` tag=43` and the like.
+pub fn vlan_line(tap: &str, vlan: &str) -> String {
+    let clear = |column: &str| format!(" -- --if-exists clear Port {tap} {column}");
+    let set = if vlan.is_empty() {
+        String::new()
+    } else {
+        format!(" -- --if-exists set Port {tap}{vlan}")
+    };
+    format!(
+        "--timeout=5{}{}{}{set}",
+        clear("tag"),
+        clear("trunk"),
+        clear("vlan_mode")
+    )
+}
+
+/// Runs a command in a guest, which must succeed.
+#[track_caller]
+pub fn said(guest: &GuestAgent, command: &str) -> String {
+    guest.run(command).unwrap().ok().unwrap().stdout
+}
+
+/// Gives a guest's device an address.
+#[track_caller]
+pub fn address(guest: &GuestAgent, device: &str, address: &str) {
+    said(
+        guest,
+        &format!("ip link set {device} up && ip addr add {address} dev {device}"),
+    );
+}
+
+/// Gives a guest a device for a VLAN, with an address.
+#[track_caller]
+pub fn vlan_address(guest: &GuestAgent, device: &str, vid: u16, at: &str) {
+    said(
+        guest,
+        &format!("ip link add link {device} name {device}.{vid} type vlan id {vid}"),
+    );
+    address(guest, &format!("{device}.{vid}"), at);
+}
+
+/// Whether one ping of a guest comes back.
+pub fn guest_pings(guest: &GuestAgent, to: &str) -> bool {
+    guest.run(&format!("ping -c 1 -W 1 {to}")).unwrap().status == 0
+}
+
+/// Waits until a guest reaches an address.
+pub fn reaches(guest: &GuestAgent, to: &str) {
+    eventually(&format!("{} reaches {to}", guest.name()), || {
+        guest_pings(guest, to)
+    });
+}
