@@ -16,6 +16,7 @@ mod identity;
 mod kernel;
 mod logging;
 mod mgmt;
+mod notify;
 mod ofproto;
 mod openflow;
 mod options;
@@ -90,6 +91,7 @@ fn ready(options: &Options, line: &str) -> io::Result<()> {
     let mut out = io::stdout();
     writeln!(out, "{line}")?;
     out.flush()?;
+    notify::ready()?;
     if options.detach {
         detach::leave_terminal()
     } else {

@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod demo;
 mod error;
+mod package;
 mod proc;
 mod setup;
 mod tiers;
@@ -40,6 +41,8 @@ enum Task {
     },
     /// Measure; without a name, list what can be measured.
     Bench(bench::BenchArgs),
+    /// Build the Debian package of the switch.
+    Package(package::PackageArgs),
     /// Check crate levels, purity, the home of unsafe code, and licences.
     DepsCheck,
 }
@@ -61,6 +64,7 @@ fn run(task: Task) -> Result<(), TaskError> {
         Task::Demo => demo::run(),
         Task::Test { tier, only_tests } => tiers::run(tier, only_tests),
         Task::Bench(args) => bench::run(&args),
+        Task::Package(args) => package::run_task(&args),
         Task::DepsCheck => check::dependencies(),
     }
 }

@@ -34,6 +34,7 @@ use crate::expedite::Expedite;
 use crate::identity::Host;
 use crate::logging::LogControl;
 use crate::mgmt::{self, ApiSocket};
+use crate::notify;
 use crate::ofproto::{Journal, Moment};
 use crate::openflow::connections::{self, Connections};
 use crate::options::{DatapathKind, Options};
@@ -116,6 +117,7 @@ async fn run_with<E: Effects, D: reconcile::Datapath>(
     ready(&line).map_err(DaemonError::Process)?;
     let end = daemon.serve(log).await;
     info!("vswitchd ends");
+    let _ = notify::stopping();
     daemon.store.close().await?;
     end
 }
