@@ -2,7 +2,7 @@
 //! with, and goes to the XDP form of the bridge's pipeline. It counts nothing: a frame that isn't
 //! taken comes to the port's entry at tcx as if there were no XDP.
 
-use aorta_ebpf::{Assembler, Cond, Helper, Program, Reg, Size};
+use aorta_ebpf::{Assembler, Cond, Helper, Label, Program, Reg, Size};
 use aorta_flow::OfPort;
 use aorta_flow::field::FieldId;
 use aorta_packet::{ETH_HEADER_LEN, TPID_8021AD, TPID_8021Q, VLAN_TAG_LEN};
@@ -58,9 +58,26 @@ pub struct XdpEntryFacts {
 pub fn compile_xdp_entry(facts: &XdpEntryFacts) -> Result<Program, CompileError> {
     let name = format!("xdp_{}", facts.port_slot);
     let mut a = Assembler::new(&name);
-    let pass = a.label("pass");
     a.mov(R6, R1);
-    lookup_index(&mut a, STATE.id, INDEX, 0);
+    emit(&mut a, facts);
+    a.finish().map_err(|e| CompileError::assemble(&name, e))
+}
+
+/// The program behind its first instruction: R6 is the context.
+pub(crate) fn emit(a: &mut Assembler, facts: &XdpEntryFacts) {
+    let pass = a.label("pass");
+    begin(a, facts, pass);
+    a.mov(R1, CTX);
+    a.tail_call(XDP_JUMPS.id, facts.bridge_slot);
+    a.bind(pass);
+    a.mov(R0, xdp::PASS);
+    a.exit();
+}
+
+/// Writes what a pipeline begins with; its root sees to what only some pipelines need. R7 is the
+/// state from here on. Goes to `pass` with frames that are left to tcx.
+pub(crate) fn begin(a: &mut Assembler, facts: &XdpEntryFacts, pass: Label) {
+    lookup_index(a, STATE.id, INDEX, 0);
     a.jump_if(Cond::Eq, R0, 0, pass);
     a.mov(R7, R0);
     a.load(Size::W, R2, CTX, xdp::DATA);
@@ -70,7 +87,7 @@ pub fn compile_xdp_entry(facts: &XdpEntryFacts) -> Result<Program, CompileError>
     a.jump_if(Cond::Gt, R1, R3, pass);
     a.mov(R8, R3);
     a.sub(R8, R2);
-    lengths(&mut a);
+    lengths(a);
     // Words side by side are written together.
     for pair in [
         state::OUTPUTS,
@@ -94,12 +111,6 @@ pub fn compile_xdp_entry(facts: &XdpEntryFacts) -> Result<Program, CompileError>
     }
     a.call(Helper::Jiffies64);
     a.store(Size::Dw, R7, state::NOW, R0);
-    a.mov(R1, CTX);
-    a.tail_call(XDP_JUMPS.id, facts.bridge_slot);
-    a.bind(pass);
-    a.mov(R0, xdp::PASS);
-    a.exit();
-    a.finish().map_err(|e| CompileError::assemble(&name, e))
 }
 
 /// Writes the lengths of the frame at R2, which R8 is. Uses R1, R8.

@@ -34,7 +34,7 @@ impl Datapath {
     /// When the port's program can't be exchanged.
     pub fn tailor_port(&mut self) -> Result<bool, PortError> {
         let Some(next) = self.next_tailored() else {
-            return Ok(false);
+            return self.tailor_xdp();
         };
         let (state, generation) = (&self.state, &self.generation);
         let around = (state, generation);

@@ -21,6 +21,9 @@ const FAR_END: &str = "the far end of a veth must have tx, tso and txvlan off an
 pub struct XdpPorts {
     /// Those that run, by slot.
     running: BTreeMap<u32, Running>,
+    /// In which epoch of the bridge it was tried to give a port a program with the bridge's tables in
+    /// it, and whether it has one.
+    tailored: BTreeMap<u32, (u32, bool)>,
     /// Why a port that asks for XDP doesn't have it, by slot.
     refused: BTreeMap<u32, String>,
     /// Nothing of earlier daemons is left.
@@ -74,8 +77,47 @@ impl Datapath {
             }
             link::detach(&self.pins.xdp_link(mode, slot))?;
             self.xdp.running.remove(&slot);
+            self.xdp.tailored.remove(&slot);
         }
         Ok(())
+    }
+
+    /// Gives one more port an XDP program with its bridge's tables in it; true if there may be more to
+    /// do.
+    pub(crate) fn tailor_xdp(&mut self) -> Result<bool, PortError> {
+        let next = self.xdp.running.iter().find_map(|(slot, running)| {
+            let epoch = self.flows.tailors(running.facts.bridge_slot)?;
+            let tried = self.xdp.tailored.get(slot);
+            let tried = tried.is_some_and(|(tried, _)| *tried == epoch);
+            (!tried).then_some((*slot, *running, epoch))
+        });
+        let Some((slot, running, epoch)) = next else {
+            return Ok(false);
+        };
+        self.xdp.tailored.insert(slot, (epoch, false));
+        let around = (&self.state, &self.generation);
+        let facts = &running.facts;
+        let made = self
+            .flows
+            .xdp_port_program(&mut self.loader, around, facts, epoch);
+        if let Some(program) = made {
+            let path = self.pins.xdp_link(facts.mode, slot);
+            link::attach_xdp(&path, running.device, facts.mode, program.fd())?;
+            self.xdp.tailored.insert(slot, (epoch, true));
+        }
+        Ok(true)
+    }
+
+    /// Whether a port runs an XDP program with its bridge's tables in it.
+    pub fn is_xdp_tailored(&self, port: &PortName) -> bool {
+        let slot = self.state.slots().ports.get(port);
+        let running = slot.and_then(|slot| self.xdp.running.get(slot));
+        let (Some(slot), Some(running)) = (slot, running) else {
+            return false;
+        };
+        let epoch = self.flows.epoch(running.facts.bridge_slot);
+        let tailored = self.xdp.tailored.get(slot);
+        tailored.is_some_and(|(of, made)| *made && epoch == Some(*of))
     }
 
     /// Brings the XDP programs of the installed ports to what they ask for. Where that can't be, the

@@ -37,6 +37,8 @@ struct Rig {
     taps: Vec<Tap>,
     tc: Vec<Loaded>,
     xdp: Vec<Loaded>,
+    /// Programs of single ports, where the tables installed last have them.
+    own: Vec<Loaded>,
     _lab: Lab,
 }
 
@@ -89,10 +91,23 @@ impl Rig {
             xdp: (1..=PORTS)
                 .map(|port| bare.xdp_entry(port, XdpMode::Native))
                 .collect(),
+            own: Vec::new(),
             bare,
             taps,
             _lab: lab,
         }
+    }
+
+    /// Installs tables in all forms.
+    fn install(&mut self, tables: &Tables) -> Result<bool, String> {
+        self.bare.install(tables)?;
+        self.bare.clear_stats();
+        let insns = self.bare.install_xdp().unwrap_or_else(|e| panic!("{e}"));
+        self.bare.next_epoch();
+        let own = (1..=PORTS).map(|port| self.bare.xdp_port_program(port, XdpMode::Native));
+        let own = own.map(|program| program.unwrap_or_else(|e| panic!("{e}")));
+        self.own = own.flatten().collect();
+        Ok(insns != 0)
     }
 
     fn counted(&self, tables: &Tables) -> Counted {
@@ -133,9 +148,17 @@ impl Rig {
     /// Runs a frame in all three. True if XDP took it.
     fn check(&self, tables: &Tables, reference: &mut Interpreter, frame: &Frame) -> bool {
         let at = usize::from(frame.in_port.0) - 1;
+        let first = self.counted(tables);
+        let own = self.own.get(at);
+        let own = own.map(|own| own.test_run(&frame.bytes, 1).unwrap());
         let before = self.counted(tables);
         let xdp = self.xdp[at].test_run(&frame.bytes, 1).unwrap();
         let between = self.counted(tables);
+        if let Some(own) = own {
+            assert_eq!(own.verdict, xdp.verdict, "the port's own program");
+            assert_eq!(own.frame, xdp.frame, "as the port's own program left it");
+            assert_eq!(before.since(&first), between.since(&before));
+        }
         let tc = self.tc[at].test_run(&frame.bytes, 1).unwrap();
         let by_tc = self.counted(tables).since(&between);
         let by_xdp = between.since(&before);
@@ -206,11 +229,7 @@ fn without_tags(mut counted: Counted, came: &[u8], left: &[u8]) -> Counted {
 /// compiler refuses the tables.
 fn run(rig: &mut Rig, case: &Case) -> Option<(usize, usize)> {
     let tables = case.tables().unwrap();
-    rig.bare.install(&tables).ok()?;
-    rig.bare.clear_stats();
-    rig.bare
-        .install_xdp()
-        .unwrap_or_else(|e| panic!("{e}\n{case}"));
+    rig.install(&tables).ok()?;
     let mut reference = rig.reference(&tables);
     let mut taken = 0;
     let mut frames = 0;
@@ -315,9 +334,8 @@ fn what_the_first_table_decides_at_once_is_what_parsed_packets_get() {
     ];
     for lines in all {
         let tables = tables(lines);
-        rig.bare.install(&tables).unwrap();
-        assert_ne!(rig.bare.install_xdp().unwrap(), 0);
-        rig.bare.clear_stats();
+        assert!(rig.install(&tables).unwrap());
+        assert_eq!(rig.own.len(), usize::from(PORTS));
         let mut reference = rig.reference(&tables);
         let mut taken = 0;
         for frame in frames_of_all_depths(PORTS) {
@@ -390,9 +408,7 @@ fn each_thing_that_xdp_cant_do_is_left_to_tcx() {
     for (actions, takes) in all {
         let lines = format!("udp,tp_dst=1 actions={actions}\ntable=1 actions=output:2");
         let tables = tables(&lines);
-        rig.bare.install(&tables).unwrap();
-        rig.bare.install_xdp().unwrap();
-        rig.bare.clear_stats();
+        rig.install(&tables).unwrap();
         let mut reference = rig.reference(&tables);
         for tags in [&[][..], &[(0x8100, 5)], &[(0x88a8, 5), (0x8100, 6)]] {
             let frame = udp(tags, 1);
@@ -409,9 +425,10 @@ fn each_thing_that_xdp_cant_do_is_left_to_tcx() {
 fn generic_programs_send_to_either_kind_of_port() {
     let mut rig = Rig::new("xd");
     let tables = tables("actions=output:2");
-    rig.bare.install(&tables).unwrap();
-    rig.bare.install_xdp().unwrap();
+    rig.install(&tables).unwrap();
     let generic = rig.bare.xdp_entry(1, XdpMode::Generic);
+    let own_generic = rig.bare.xdp_port_program(1, XdpMode::Generic);
+    let own_generic = own_generic.unwrap().unwrap();
     for (says, native_sends, generic_sends) in [
         (port::XDP_NONE, false, false),
         (port::XDP_GENERIC, false, true),
@@ -420,7 +437,25 @@ fn generic_programs_send_to_either_kind_of_port() {
         rig.bare.set_xdp(2, says);
         let frame = udp(&[], 1).bytes;
         let verdict = |program: &Loaded| program.test_run(&frame, 1).unwrap().verdict;
-        assert_eq!(verdict(&rig.xdp[0]) == XDP_REDIRECT, native_sends);
-        assert_eq!(verdict(&generic) == XDP_REDIRECT, generic_sends);
+        for native in [&rig.xdp[0], &rig.own[0]] {
+            assert_eq!(verdict(native) == XDP_REDIRECT, native_sends);
+        }
+        for generic in [&generic, &own_generic] {
+            assert_eq!(verdict(generic) == XDP_REDIRECT, generic_sends);
+        }
     }
+}
+
+#[test]
+fn a_port_s_own_program_is_an_entry_in_another_epoch() {
+    let mut rig = Rig::new("xf");
+    rig.install(&tables("actions=output:2")).unwrap();
+    let frame = udp(&[], 1).bytes;
+    let verdict = |program: &Loaded| program.test_run(&frame, 1).unwrap().verdict;
+    assert_eq!(verdict(&rig.own[0]), XDP_REDIRECT);
+    rig.bare.install(&tables("actions=drop")).unwrap();
+    rig.bare.install_xdp().unwrap();
+    assert_eq!(verdict(&rig.own[0]), XDP_REDIRECT);
+    rig.bare.next_epoch();
+    assert_eq!(verdict(&rig.own[0]), XDP_DROP);
 }

@@ -177,6 +177,11 @@ fn hook(datapath: &Datapath, n: usize) -> (&'static str, String) {
     (hook.name, hook.reason)
 }
 
+/// Gives all ports programs with the tables in them.
+fn tailor(datapath: &mut Datapath) {
+    while datapath.tailor_port().unwrap() {}
+}
+
 const NATIVE: [PortHook; 2] = [PortHook::XdpNative; 2];
 
 #[test]
@@ -198,6 +203,16 @@ fn native_xdp_forwards_between_veths() {
     let (to, from) = (redirected(0), redirected(1));
     assert!(to >= 50 && from >= 50, "{to} {from}");
     assert!(flows.packets(&datapath, 1) >= 50);
+    let own = |datapath: &Datapath| datapath.is_xdp_tailored(&name(0).as_str().into());
+    assert!(!own(&datapath));
+    let ping = veths.ping(100);
+    tailor(&mut datapath);
+    assert_eq!(veths.lost(ping), 0);
+    assert!(own(&datapath));
+    let (to, from) = (redirected(0) - to, redirected(1) - from);
+    assert!(to >= 100 && from >= 100, "{to} {from}");
+    let to = redirected(0);
+    assert!(flows.packets(&datapath, 1) >= 150);
     assert_eq!(veths.tcp(1 << 20), 1 << 20);
     assert!(redirected(0) > to);
     // What XDP can't do, tcx does: the same packets, counted once.
@@ -210,6 +225,10 @@ fn native_xdp_forwards_between_veths() {
     assert_eq!(veths.lost(veths.ping(50)), 0);
     let now = flows.packets(&datapath, 1);
     assert!((50..60).contains(&(now - counted)), "{counted} {now}");
+    assert_eq!(redirected(0), before);
+    assert!(!own(&datapath));
+    tailor(&mut datapath);
+    assert_eq!(veths.lost(veths.ping(20)), 0);
     assert_eq!(redirected(0), before);
     // A change in place, and one that takes other programs.
     for drop in ["modify actions=drop", "modify ip,actions=drop"] {
@@ -248,6 +267,9 @@ fn settings_change_while_packets_are_on_their_way() {
             assert_eq!(at, says[n], "{why}");
         }
         assert_eq!(veths.lost(veths.ping(20)), 0, "{hooks:?}");
+        let ping = veths.ping(20);
+        tailor(&mut datapath);
+        assert_eq!(veths.lost(ping), 0, "{hooks:?}");
     }
     veths.apply(&mut datapath, NATIVE);
     flows.change(&mut datapath, &["delete table=0", "add actions=NORMAL"]);
@@ -270,6 +292,7 @@ fn a_restart_loses_nothing() {
     let mut flows = Flows::new("br0");
     flows.change(&mut datapath, &FORWARDING);
     assert_eq!(veths.lost(veths.ping(5)), 0);
+    tailor(&mut datapath);
     let before = redirected(0);
     let ping = veths.ping(150);
     drop(datapath);

@@ -9,6 +9,7 @@ use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::translate::Packet;
 
 use super::change;
+use super::codegen::straight::{PortEntry, PortForm};
 use super::codegen::{self, generate};
 use super::follow::Follow;
 use super::maps::table_memory;
@@ -20,7 +21,7 @@ use super::shapes::Shapes;
 use super::template::{Fit, Kill};
 use super::upcall::{self, Copy};
 use super::{PipelineError, Refusal, Report};
-use crate::{FlowEntryFacts, Origin};
+use crate::{FlowEntryFacts, Origin, XdpEntryFacts};
 
 /// Where a program hangs, which decides how it reaches the frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -282,8 +283,29 @@ impl Pipeline {
         let device = facts.origin == Origin::Device;
         match device && codegen::straight::takes(&self.plan) {
             true => {
-                let facts = *facts;
-                let form = codegen::straight::PortForm { facts, epoch };
+                let entry = PortEntry::Tc(*facts);
+                let form = PortForm { entry, epoch };
+                Ok(Some(codegen::generate_port(&self.plan, form)?))
+            }
+            false => Ok(None),
+        }
+    }
+
+    /// As [`Pipeline::port_program`], of [`Pipeline::xdp_program`] and the XDP entry of a port: it
+    /// hangs in the place of [`compile_xdp_entry`](crate::compile_xdp_entry)'s. `None` if there is no
+    /// XDP form, or flows do more than such programs do.
+    ///
+    /// # Errors
+    /// When it can't be assembled.
+    pub fn xdp_port_program(
+        &self,
+        facts: &XdpEntryFacts,
+        epoch: u32,
+    ) -> Result<Option<Program>, PipelineError> {
+        match codegen::xdp::takes_any(&self.plan) && codegen::straight::takes(&self.plan) {
+            true => {
+                let entry = PortEntry::Xdp(*facts);
+                let form = PortForm { entry, epoch };
                 Ok(Some(codegen::generate_port(&self.plan, form)?))
             }
             false => Ok(None),

@@ -1,6 +1,6 @@
 //! Programs of single ports with the tables of their bridge.
 
-use aorta_compiler::FlowEntryFacts;
+use aorta_compiler::{FlowEntryFacts, XdpEntryFacts};
 
 use super::Flows;
 use super::instance::Surroundings;
@@ -59,5 +59,30 @@ impl Flows {
             flows.untailored = Some(epoch);
         }
         loaded
+    }
+
+    /// As [`Flows::port_program`], of a port's XDP program.
+    pub fn xdp_port_program(
+        &mut self,
+        loader: &mut Loader,
+        (state, generation): (&State, &Generation),
+        entry: &XdpEntryFacts,
+        epoch: u32,
+    ) -> Option<Loaded> {
+        let (Some(flows), Some(shared)) = (self.bridges.get(&entry.bridge_slot), &self.shared)
+        else {
+            return None;
+        };
+        let around = Surroundings {
+            generation,
+            state,
+            shared,
+            stats: &self.stats,
+            own: &flows.own,
+        };
+        let made = flows.instance.pipeline.xdp_port_program(entry, epoch);
+        let fits = made.ok().flatten().filter(|p| p.len() <= MAX_INSNS)?;
+        let fd = |id| flows.instance.map_fd(id, &around);
+        loader.load_xdp(&fits, fd).ok()
     }
 }

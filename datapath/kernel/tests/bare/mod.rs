@@ -173,13 +173,7 @@ impl Bare {
 
     /// The XDP entry of a port.
     pub fn xdp_entry(&mut self, ofport: u16, mode: XdpMode) -> Loaded {
-        let facts = XdpEntryFacts {
-            port_slot: ofport.into(),
-            ofport: OfPort(ofport),
-            bridge_slot: 0,
-            mode,
-        };
-        let program = compile_xdp_entry(&facts).unwrap();
+        let program = compile_xdp_entry(&xdp_facts(ofport, mode)).unwrap();
         self.load_xdp(&program)
     }
 
@@ -225,6 +219,25 @@ impl Bare {
         let program = pipeline.port_program(&entry_facts(ofport), epoch);
         let program = program.map_err(|e| chain(&e))?;
         program.map(|program| self.try_load(&program)).transpose()
+    }
+
+    /// The XDP program of a port with what was installed last in it; `None` if those tables have no
+    /// such form.
+    ///
+    /// # Errors
+    /// The sentence of the compiler or the kernel.
+    pub fn xdp_port_program(
+        &mut self,
+        ofport: u16,
+        mode: XdpMode,
+    ) -> Result<Option<Loaded>, String> {
+        let pipeline = self.pipeline.as_ref().unwrap();
+        let epoch = self.bridge_ports.u32_at(ports::EPOCH);
+        let program = pipeline.xdp_port_program(&xdp_facts(ofport, mode), epoch);
+        let program = program.map_err(|e| chain(&e))?;
+        program
+            .map(|program| self.try_load_xdp(&program))
+            .transpose()
     }
 
     /// From now on the root alone holds the tables.
@@ -348,6 +361,15 @@ fn entry_facts(ofport: u16) -> FlowEntryFacts {
         ofport: OfPort(ofport),
         bridge_slot: 0,
         origin: Origin::Device,
+    }
+}
+
+fn xdp_facts(ofport: u16, mode: XdpMode) -> XdpEntryFacts {
+    XdpEntryFacts {
+        port_slot: ofport.into(),
+        ofport: OfPort(ofport),
+        bridge_slot: 0,
+        mode,
     }
 }
 

@@ -6,7 +6,7 @@
 use aorta_ebpf::{AluOp, Cond, Helper, Label, Reg, Size, Width};
 use aorta_flow::DropReason;
 use aorta_flow::field::{EtherType, FieldId};
-use aorta_packet::{ETH_HEADER_LEN, proto};
+use aorta_packet::{ETH_HEADER_LEN, TPID_8021AD, TPID_8021Q, proto};
 
 use super::in_frame::{Depth, Test, depth_of, ones, tests, without_tag};
 use super::{Gen, INDEX, hook, key};
@@ -48,7 +48,9 @@ struct Candidate {
 
 impl Gen<'_> {
     /// Decides about frames as far as it can, and falls through with those that it can't. R6 is the
-    /// context and kept; so is, at tcx, R8, the length that flows count, and in XDP R7, the state.
+    /// context and kept; so is, at tcx, R8, the length that flows count, and in the XDP form of all
+    /// ports R7, the state. In XDP programs of single ports R8 becomes the length, and there is no
+    /// state yet.
     pub(super) fn front(&mut self) {
         let Some((depth, candidates, complete)) = self.candidates() else {
             return;
@@ -85,16 +87,18 @@ impl Gen<'_> {
         let sends = hits.iter().any(|hit| matches!(hit.2, Fate::Send(_)));
         for (hit, rule, fate) in hits {
             self.a.bind(hit);
-            match self.hook {
-                Hook::Tc => self.sure_hit(rule, fate, send),
-                Hook::Xdp => self.xdp_sure_hit(rule, fate, (send, general)),
+            match (self.hook, self.port) {
+                (Hook::Tc, _) => self.sure_hit(rule, fate, send),
+                (Hook::Xdp, Some(own)) => self.own_sure_hit(&own, rule, fate, (send, general)),
+                (Hook::Xdp, None) => self.xdp_sure_hit(rule, fate, (send, general)),
             }
         }
         if sends {
             self.a.bind(send);
-            match self.hook {
-                Hook::Tc => self.send_surely(general),
-                Hook::Xdp => self.xdp_send_surely(general),
+            match (self.hook, self.port) {
+                (Hook::Tc, _) => self.send_surely(general),
+                (Hook::Xdp, Some(own)) => self.own_send_surely(&own, general),
+                (Hook::Xdp, None) => self.xdp_send_surely(general),
             }
         }
         self.a.bind(general);
@@ -137,7 +141,7 @@ impl Gen<'_> {
     }
 
     fn fate(&self, rule: &Rule) -> Fate {
-        let own = self.port.map(|port| port.facts.ofport.0);
+        let own = self.port.map(|port| port.ofport().0);
         let Some(shape) = self.plan.shapes.get(rule.shape) else {
             return Fate::More;
         };
@@ -167,7 +171,19 @@ impl Gen<'_> {
         a.mov(R1, R2);
         a.add(R1, ETH_HEADER_LEN as i32 + headers);
         a.jump_if(Cond::Gt, R1, R3, general);
+        let own_xdp = self.hook == Hook::Xdp && self.port.is_some();
+        if own_xdp {
+            a.mov(R8, R3);
+            a.sub(R8, R2);
+        }
         if depth == Depth::Ethernet {
+            if own_xdp {
+                // Ports count frames without the outer tag.
+                a.load(Size::H, R1, R2, 12);
+                for tpid in [TPID_8021Q, TPID_8021AD] {
+                    a.jump_if(Cond::Eq, R1, i32::from(tpid.to_be()), general);
+                }
+            }
             return;
         }
         a.load(Size::H, R1, R2, 12);
@@ -178,7 +194,10 @@ impl Gen<'_> {
         a.load(Size::H, R5, R2, 16);
         a.be16(R5);
         a.jump_if(Cond::Lt, R5, headers, general);
-        hook::load_len(a, self.hook, R0);
+        match own_xdp {
+            true => a.mov(R0, R8),
+            false => hook::load_len(a, self.hook, R0),
+        }
         a.sub(R0, ETH_HEADER_LEN as i32);
         a.jump_if(Cond::Gt, R5, R0, general);
         a.load(Size::H, R1, R2, 20);
@@ -241,7 +260,10 @@ impl Gen<'_> {
     fn sure_miss(&mut self, general: Label) {
         match self.hook {
             Hook::Tc => self.drop_at_once(DropReason::TableMiss),
-            Hook::Xdp => self.xdp_drop_surely(None, general),
+            Hook::Xdp => match self.port {
+                Some(own) => self.own_drop_surely(&own, None, general),
+                None => self.xdp_drop_surely(None, general),
+            },
         }
     }
 
@@ -277,7 +299,7 @@ impl Gen<'_> {
     }
 
     /// Counts the packet for the rule in R7. R8, R9 are kept.
-    fn count_surely(&mut self) {
+    pub(super) fn count_surely(&mut self) {
         let a = &mut self.a;
         let counted = a.label("counted");
         lookup_index(a, FLOW_STATS, INDEX, R7);

@@ -155,7 +155,7 @@ impl Gen<'_> {
         let a = &mut self.a;
         a.jump_if(Cond::Ge, R8, DropReason::ALL.len() as i32, uncounted);
         if let Some(own) = self.port {
-            lookup_index(a, COUNTERS.id, INDEX, own.facts.port_slot as i32);
+            lookup_index(a, COUNTERS.id, INDEX, own.port_slot() as i32);
         } else {
             a.load(Size::W, R1, R7, state::INGRESS);
             lookup_index(a, COUNTERS.id, INDEX, R1);

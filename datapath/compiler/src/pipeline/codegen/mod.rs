@@ -46,7 +46,7 @@ use super::{Hook, PipelineError, commit};
 use crate::ENTRY_PREFIX;
 use crate::emit::lookup_index;
 use site::Site;
-use straight::PortForm;
+use straight::{PortEntry, PortForm};
 
 pub use copies::HEADER_BYTES as SAVE_HEADER_BYTES;
 
@@ -169,12 +169,16 @@ pub fn generate(plan: &Plan, hook: Hook) -> Result<Generated, PipelineError> {
     generate_for(plan, hook, None)
 }
 
-/// Emits the program of a plan that [`straight::takes`], for one port at tcx.
+/// Emits the program of a plan that [`straight::takes`], for one port.
 ///
 /// # Errors
 /// When it can't be assembled: a defect.
 pub fn generate_port(plan: &Plan, port: PortForm) -> Result<Program, PipelineError> {
-    Ok(generate_for(plan, Hook::Tc, Some(port))?.program)
+    let hook = match port.entry {
+        PortEntry::Tc(_) => Hook::Tc,
+        PortEntry::Xdp(_) => Hook::Xdp,
+    };
+    Ok(generate_for(plan, hook, Some(port))?.program)
 }
 
 fn generate_for(
@@ -216,7 +220,8 @@ fn emit<'p>(
 ) -> Gen<'p> {
     let bridge = plan.config.bridge_slot;
     let name = match (hook, port) {
-        (_, Some(port)) => format!("{ENTRY_PREFIX}{}", port.facts.port_slot),
+        (Hook::Tc, Some(port)) => format!("{ENTRY_PREFIX}{}", port.port_slot()),
+        (Hook::Xdp, Some(port)) => format!("xdp_{}", port.port_slot()),
         (Hook::Tc, None) => format!("bridge_{bridge}"),
         (Hook::Xdp, None) => format!("xdp_bridge_{bridge}"),
     };

@@ -30,7 +30,7 @@ impl Gen<'_> {
         match self.param(site, port, R1) {
             Operand::Imm(number) => {
                 match self.port {
-                    Some(own) if i32::from(own.facts.ofport.0) == number => self.a.jump(skip),
+                    Some(own) if i32::from(own.ofport().0) == number => self.a.jump(skip),
                     Some(_) => {}
                     None => {
                         self.a.load(Size::W, R2, R7, key(FieldId::IN_PORT));

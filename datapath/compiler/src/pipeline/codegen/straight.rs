@@ -7,15 +7,16 @@
 //! alone decides what holds.
 
 use aorta_ebpf::{Cond, Label, Reg, Size};
-use aorta_flow::DropReason;
+use aorta_flow::{DropReason, OfPort};
 use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
 
 use super::{Block, Gen, INDEX, key};
-use crate::FlowEntryFacts;
+use crate::{FlowEntryFacts, XdpEntryFacts, xdp_entry};
 use crate::abi::{COUNTERS, counter};
 use crate::emit::{CTX, count, lookup_index};
 use crate::flow_entry::{self, frame_length};
+use crate::pipeline::Hook;
 use crate::pipeline::commit::{CommitFacts, emit_commit};
 use crate::pipeline::layout::{self, state};
 use crate::pipeline::maps::{BRIDGE_PORTS, STATE, ports};
@@ -29,10 +30,37 @@ use Reg::{R0, R1, R6, R7, R8, R9};
 /// The port that a program is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PortForm {
-    /// What is constant.
-    pub facts: FlowEntryFacts,
+    /// What is constant, and what the program is in other epochs.
+    pub entry: PortEntry,
     /// The epoch of the bridge in which it holds.
     pub epoch: u32,
+}
+
+/// The entry of a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PortEntry {
+    /// At tcx.
+    Tc(FlowEntryFacts),
+    /// In front of the stack.
+    Xdp(XdpEntryFacts),
+}
+
+impl PortForm {
+    /// Slot of the port.
+    pub fn port_slot(&self) -> u32 {
+        match self.entry {
+            PortEntry::Tc(facts) => facts.port_slot,
+            PortEntry::Xdp(facts) => facts.port_slot,
+        }
+    }
+
+    /// Its number, as flows match it.
+    pub fn ofport(&self) -> OfPort {
+        match self.entry {
+            PortEntry::Tc(facts) => facts.ofport,
+            PortEntry::Xdp(facts) => facts.ofport,
+        }
+    }
 }
 
 /// Whether there are programs for single ports.
@@ -84,9 +112,9 @@ fn reads_port(step: &Step) -> bool {
 }
 
 impl Gen<'_> {
-    /// Counts the frame, and begins what a pipeline begins with, as an entry would.
+    /// Begins what a pipeline begins with, as an entry would, but for frames that the first table
+    /// decides about.
     pub(super) fn enter_port(&mut self, form: &PortForm) {
-        let lost = self.block(Block::Lost);
         let superseded = self.a.label("superseded");
         self.superseded = Some(superseded);
         let a = &mut self.a;
@@ -94,7 +122,21 @@ impl Gen<'_> {
         a.load_map_value(R1, BRIDGE_PORTS, ports::EPOCH);
         a.load(Size::W, R1, R1, 0);
         a.jump_if32(Cond::Ne, R1, form.epoch as i32, superseded);
-        lookup_index(a, COUNTERS.id, INDEX, form.facts.port_slot as i32);
+        match &form.entry {
+            PortEntry::Tc(facts) => self.begin_port(facts),
+            PortEntry::Xdp(facts) => {
+                self.front();
+                let pass = self.block(Block::Pass);
+                xdp_entry::begin(&mut self.a, facts, pass);
+            }
+        }
+    }
+
+    /// Counts the frame, too.
+    fn begin_port(&mut self, facts: &FlowEntryFacts) {
+        let lost = self.block(Block::Lost);
+        let a = &mut self.a;
+        lookup_index(a, COUNTERS.id, INDEX, facts.port_slot as i32);
         a.jump_if(Cond::Eq, R0, 0, lost);
         a.load(Size::W, R8, CTX, crate::skb::LEN);
         count(a, counter::RX_PACKETS, 1);
@@ -111,10 +153,10 @@ impl Gen<'_> {
             for pair in [state::OUTPUTS, state::GIVEN_UP, state::FRAMES] {
                 a.store(Size::Dw, R7, pair, 0);
             }
-            a.store(Size::W, R7, state::INGRESS, form.facts.port_slot as i32);
+            a.store(Size::W, R7, state::INGRESS, facts.port_slot as i32);
         }
         if self.asks_for_port() {
-            let ofport = i32::from(form.facts.ofport.0);
+            let ofport = i32::from(facts.ofport.0);
             let place = key(FieldId::IN_PORT);
             self.a.store(Size::W, R7, place, ofport);
         }
@@ -135,7 +177,7 @@ impl Gen<'_> {
 
     /// Whether a packet that goes nowhere is counted where that is decided: nothing was sent before.
     pub(super) fn told_at_once(&self) -> bool {
-        self.port.is_some() && self.plan.extras.upcalls.is_empty()
+        self.port.is_some() && self.hook == Hook::Tc && self.plan.extras.upcalls.is_empty()
     }
 
     /// Ends the packet: it goes nowhere.
@@ -157,7 +199,10 @@ impl Gen<'_> {
         if let (Some(form), Some(label)) = (self.port, self.superseded) {
             self.a.comment("other tables hold");
             self.a.bind(label);
-            flow_entry::emit(&mut self.a, &form.facts);
+            match &form.entry {
+                PortEntry::Tc(facts) => flow_entry::emit(&mut self.a, facts),
+                PortEntry::Xdp(facts) => xdp_entry::emit(&mut self.a, facts),
+            }
         }
     }
 
@@ -167,7 +212,7 @@ impl Gen<'_> {
             return Some(words.to_vec());
         };
         let in_port = layout::place(FieldId::IN_PORT);
-        let number = u32::from(form.facts.ofport.0);
+        let number = u32::from(form.ofport().0);
         let (known, left): (Vec<MatchWord>, Vec<MatchWord>) =
             words.iter().partition(|word| Some(word.at) == in_port);
         let meets = |word: &MatchWord| number & word.mask == word.value;

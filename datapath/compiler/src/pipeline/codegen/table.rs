@@ -226,7 +226,7 @@ impl Gen<'_> {
         }
     }
 
-    /// Counts the packet for a rule. Uses R0 to R5, in programs of single ports R9 too.
+    /// Counts the packet for a rule. Uses R0 to R5, in programs of single ports at tcx R9 too.
     pub(super) fn count_rule(&mut self, rule: Operand) {
         let a = &mut self.a;
         let counted = a.label("counted");
@@ -239,7 +239,7 @@ impl Gen<'_> {
         a.load(Size::W, R2, R7, state::LEN);
         a.add(R1, R2);
         a.store(Size::Dw, R0, stats::BYTES_SEEN, R1);
-        if self.port.is_some() {
+        if self.port.is_some() && self.hook == Hook::Tc {
             // The call is a load, and spares a store.
             a.mov(R9, R0);
             a.call(Helper::Jiffies64);
