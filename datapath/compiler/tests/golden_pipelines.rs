@@ -4,7 +4,7 @@
 
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_compiler::pipeline::{Hook, Pipeline, PipelineConfig};
-use aorta_compiler::{FlowEntryFacts, Origin};
+use aorta_compiler::{FlowEntryFacts, Origin, XdpEntryFacts, XdpMode};
 use aorta_flow::OfPort;
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line};
@@ -65,6 +65,24 @@ fn one_port_alone() {
     let len = program.len();
     assert!(len <= 860, "{len} instructions");
     insta::assert_snapshot!("one_port", format!("{len} instructions\n{program}"));
+}
+
+#[test]
+fn one_port_alone_in_xdp() {
+    let flows = "in_port=7,tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=1,tp_dst=2 actions=output:2
+                 in_port=8 actions=output:3
+                 priority=1 actions=drop";
+    let facts = XdpEntryFacts {
+        port_slot: 3,
+        ofport: OfPort(7),
+        bridge_slot: 2,
+        mode: XdpMode::Native,
+    };
+    let program = pipeline(flows).xdp_port_program(&facts, 5);
+    let program = program.unwrap().unwrap();
+    let len = program.len();
+    assert!(len <= 760, "{len} instructions");
+    insta::assert_snapshot!("one_port_xdp", format!("{len} instructions\n{program}"));
 }
 
 #[test]

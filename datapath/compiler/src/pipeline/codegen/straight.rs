@@ -7,12 +7,11 @@
 //! alone decides what holds.
 
 use aorta_ebpf::{Cond, Label, Reg, Size};
-use aorta_flow::{DropReason, OfPort};
 use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
+use aorta_flow::{DropReason, OfPort};
 
 use super::{Block, Gen, INDEX, key};
-use crate::{FlowEntryFacts, XdpEntryFacts, xdp_entry};
 use crate::abi::{COUNTERS, counter};
 use crate::emit::{CTX, count, lookup_index};
 use crate::flow_entry::{self, frame_length};
@@ -23,6 +22,7 @@ use crate::pipeline::maps::{BRIDGE_PORTS, STATE, ports};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::record::MatchWord;
 use crate::pipeline::shape::{Shape, Step, Whole};
+use crate::{FlowEntryFacts, XdpEntryFacts, xdp_entry};
 
 use super::hook;
 use Reg::{R0, R1, R6, R7, R8, R9};
