@@ -68,9 +68,11 @@ pub enum LabError {
     /// The guest's agent said something that isn't part of its protocol.
     #[error("guest agent: {0}")]
     Agent(String),
-    /// The daemon ended before it was ready.
-    #[error("vswitchd ended before it was ready\n{log}")]
+    /// A daemon ended before it was ready.
+    #[error("{program} ended before it was ready\n{log}")]
     NotReady {
+        /// The daemon.
+        program: &'static str,
         /// The end of what it printed.
         log: String,
     },

@@ -232,6 +232,7 @@ impl Switch {
             Err(RecvTimeoutError::Disconnected) => {
                 self.reap();
                 Err(LabError::NotReady {
+                    program: "vswitchd",
                     log: tail(&self.log()),
                 })
             }

@@ -184,10 +184,10 @@ impl Libvirt {
         });
         match answered {
             Ok(true) => Ok(()),
-            Ok(false) => Err(LabError::Agent(format!(
-                "libvirtd ended\n{}",
-                tail(&self.log())
-            ))),
+            Ok(false) => Err(LabError::NotReady {
+                program: "libvirtd",
+                log: tail(&self.log()),
+            }),
             Err(LabError::Timeout { what, limit, .. }) => Err(LabError::Timeout {
                 what,
                 limit,
@@ -203,7 +203,8 @@ impl Libvirt {
     }
 
     fn end(&mut self, signal: Signal) -> Result<(), LabError> {
-        let Some(mut child) = self.child.take() else {
+        let ended = self.has_ended();
+        let Some(mut child) = self.child.take().filter(|_| !ended) else {
             return Ok(());
         };
         send(child.id(), signal).map_err(LabError::system("end libvirtd"))?;

@@ -49,7 +49,7 @@ mount --bind "$cache" /var/cache/libvirt
 mount --bind "$root/passwd" /etc/passwd
 mount --bind "$root/group" /etc/group
 mount -t sysfs sys /sys
-exec libvirtd
+exec libvirtd --pid-file /run/libvirt/libvirtd.pid
 "#;
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
