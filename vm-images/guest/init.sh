@@ -23,6 +23,17 @@ if grep -qw aorta.probe /proc/cmdline; then
     poweroff -f
 fi
 
+# A job instead of the agent: what it prints goes to the second serial line, its status to both
+# the console and QEMU's debug port, which ends the machine.
+if [ -e /job/run ]; then
+    sh /job/run </dev/null >/dev/ttyS1 2>&1
+    status=$?
+    echo "aorta-guest: job ended with status $status"
+    sync
+    printf "\\$(printf %o "$status")" | dd of=/dev/port bs=1 seek=244 conv=notrunc 2>/dev/null
+    poweroff -f
+fi
+
 while :; do
     sh /agent
 done

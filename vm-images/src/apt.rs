@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::ImageError;
 use crate::host::run;
+use crate::suites::Suites;
 
 /// A downloaded package.
 #[derive(Debug, Clone)]
@@ -19,55 +20,161 @@ pub(crate) struct Deb {
 /// Packages of which one is named first (Debian) and another stands in elsewhere (Ubuntu).
 const KERNEL_METAPACKAGES: [&str; 2] = ["linux-image-amd64", "linux-image-generic"];
 
-/// Packages that make up the distribution's current kernel: the image and, where they are
-/// packed apart, its modules.
-pub(crate) fn kernel_packages() -> Result<Vec<String>, ImageError> {
-    for meta in KERNEL_METAPACKAGES {
-        let Some(image) = depends(meta)?
-            .into_iter()
-            .find(|name| is_versioned(name, "linux-image-"))
-        else {
-            continue;
-        };
-        let modules = depends(&image)?
+/// Packages as one apt knows them: the host's, or that of suites of our own.
+pub(crate) struct Apt<'a> {
+    /// The suites; none for the host's.
+    suites: Option<&'a Suites>,
+    /// Where downloaded packages are kept.
+    packages: PathBuf,
+}
+
+/// The packages of one kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KernelPackages {
+    /// The image and, where they are packed apart, its modules; the image is the first.
+    pub image: Vec<String>,
+    /// What a module needs to be built for it; empty where nobody asked for it.
+    pub headers: Vec<String>,
+    /// Its source, likewise, `NAME=VERSION`.
+    pub source: Option<String>,
+}
+
+impl<'a> Apt<'a> {
+    /// The host's packages, kept below `cache`.
+    pub(crate) fn of_host(cache: &Path) -> Apt<'static> {
+        Apt {
+            suites: None,
+            packages: cache.join("packages"),
+        }
+    }
+
+    /// The packages of suites.
+    pub(crate) fn of_suites(suites: &'a Suites) -> Apt<'a> {
+        Apt {
+            packages: suites.packages(),
+            suites: Some(suites),
+        }
+    }
+
+    fn run(&self, dir: &Path, program: &str, args: &[&str]) -> Result<Vec<u8>, ImageError> {
+        let config = self.suites.map(|suites| suites.config());
+        let config = config.as_deref().map(Path::to_string_lossy);
+        let mut all = Vec::new();
+        if let Some(config) = &config {
+            all.extend(["-c", config]);
+        }
+        all.extend(args);
+        run(dir, program, &all)
+    }
+
+    /// Packages that make up the distribution's current kernel.
+    pub(crate) fn kernel_packages(&self) -> Result<KernelPackages, ImageError> {
+        for meta in KERNEL_METAPACKAGES {
+            if let Some(image) = self.versioned(meta, "linux-image-")? {
+                return self.image_and_modules(image);
+            }
+        }
+        Err(ImageError::NoPackage(KERNEL_METAPACKAGES.join(", ")))
+    }
+
+    /// Packages of the newest kernel of a series, `6.12`, as Debian has them.
+    pub(crate) fn series_packages(&self, series: &str) -> Result<KernelPackages, ImageError> {
+        let meta = KERNEL_METAPACKAGES[0];
+        let madison = self.run(Path::new("/"), "apt-cache", &["madison", meta])?;
+        let madison = String::from_utf8_lossy(&madison);
+        let missing = || ImageError::NoPackage(format!("{meta} of Linux {series}"));
+        let version = newest_of_series(&madison, series).ok_or_else(missing)?;
+        let image = self
+            .versioned(&format!("{meta}={version}"), "linux-image-")?
+            .ok_or_else(missing)?;
+        let headers = image.replacen("linux-image-", "linux-headers-", 1);
+        let parts = self.depends(&headers)?;
+        let parts = parts.into_iter().filter(|name| {
+            name.starts_with("linux-headers-")
+                || name.starts_with("linux-kbuild-")
+                || name.starts_with("linux-compiler-")
+        });
+        Ok(KernelPackages {
+            headers: std::iter::once(headers.clone()).chain(parts).collect(),
+            source: Some(format!("linux-source-{series}={version}")),
+            ..self.image_and_modules(image)?
+        })
+    }
+
+    fn image_and_modules(&self, image: String) -> Result<KernelPackages, ImageError> {
+        let modules = self.depends(&image)?;
+        let modules = modules
             .into_iter()
             .filter(|name| is_versioned(name, "linux-modules-"));
-        return Ok(std::iter::once(image.clone()).chain(modules).collect());
+        Ok(KernelPackages {
+            image: std::iter::once(image.clone()).chain(modules).collect(),
+            headers: Vec::new(),
+            source: None,
+        })
     }
-    Err(ImageError::NoPackage(KERNEL_METAPACKAGES.join(", ")))
+
+    fn versioned(&self, package: &str, prefix: &str) -> Result<Option<String>, ImageError> {
+        let depends = self.depends(package)?;
+        Ok(depends
+            .into_iter()
+            .find(|name| is_versioned(name, prefix) && !name.ends_with("-unsigned")))
+    }
+
+    /// A package and the library packages that it needs, directly or not.
+    pub(crate) fn with_libraries(&self, package: &str) -> Result<Vec<String>, ImageError> {
+        let mut seen = BTreeSet::from([package.to_owned()]);
+        let mut todo = vec![package.to_owned()];
+        while let Some(name) = todo.pop() {
+            for dependency in self.depends(&name)? {
+                let library = dependency.starts_with("lib") || dependency.starts_with("zlib");
+                if library && seen.insert(dependency.clone()) {
+                    todo.push(dependency);
+                }
+            }
+        }
+        Ok(seen.into_iter().collect())
+    }
+
+    fn depends(&self, package: &str) -> Result<Vec<String>, ImageError> {
+        // An unknown package is an error of apt-cache's, and none of ours: another name may exist.
+        let args = ["depends", "--important", package];
+        match self.run(Path::new("/"), "apt-cache", &args) {
+            Ok(text) => Ok(parse_depends(&String::from_utf8_lossy(&text))),
+            Err(ImageError::Command { .. }) => Ok(Vec::new()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Downloads packages, `NAME` or `NAME=VERSION`; one that is already there in its current
+    /// version isn't fetched again.
+    pub(crate) fn download(&self, packages: &[String]) -> Result<Vec<Deb>, ImageError> {
+        let dir = &self.packages;
+        std::fs::create_dir_all(dir).map_err(ImageError::file("make", dir))?;
+        let mut args = vec!["-q", "-o", "APT::Sandbox::User=root", "download"];
+        args.extend(packages.iter().map(String::as_str));
+        self.run(dir, "apt-get", &args)?;
+        let names = packages.iter();
+        names
+            .map(|name| newest(name.split('=').next().unwrap_or(name), dir))
+            .collect()
+    }
+}
+
+/// The newest version of a series in what `apt-cache madison` prints, which is newest first.
+fn newest_of_series(madison: &str, series: &str) -> Option<String> {
+    let mut versions = madison.lines().filter_map(|line| line.split('|').nth(1));
+    let of_series = |version: &str| {
+        let rest = version.strip_prefix(series);
+        rest.is_some_and(|rest| rest.starts_with(['.', '-']))
+    };
+    versions
+        .find(|version| of_series(version.trim()))
+        .map(|version| version.trim().to_owned())
 }
 
 fn is_versioned(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix)
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-}
-
-/// A package and the library packages that it needs, directly or not.
-pub(crate) fn with_libraries(package: &str) -> Result<Vec<String>, ImageError> {
-    let mut seen = BTreeSet::from([package.to_owned()]);
-    let mut todo = vec![package.to_owned()];
-    while let Some(name) = todo.pop() {
-        for dependency in depends(&name)? {
-            let library = dependency.starts_with("lib") || dependency.starts_with("zlib");
-            if library && seen.insert(dependency.clone()) {
-                todo.push(dependency);
-            }
-        }
-    }
-    Ok(seen.into_iter().collect())
-}
-
-fn depends(package: &str) -> Result<Vec<String>, ImageError> {
-    // An unknown package is an error of apt-cache's, and none of ours: another name may exist.
-    match run(
-        Path::new("/"),
-        "apt-cache",
-        &["depends", "--important", package],
-    ) {
-        Ok(text) => Ok(parse_depends(&String::from_utf8_lossy(&text))),
-        Err(ImageError::Command { .. }) => Ok(Vec::new()),
-        Err(other) => Err(other),
-    }
 }
 
 fn parse_depends(text: &str) -> Vec<String> {
@@ -79,16 +186,6 @@ fn parse_depends(text: &str) -> Vec<String> {
         .filter(|name| !name.starts_with('<'))
         .map(|name| name.split(':').next().unwrap_or(name).to_owned())
         .collect()
-}
-
-/// Downloads packages into `dir`; a package that is already there in its current version
-/// isn't fetched again.
-pub(crate) fn download(packages: &[String], dir: &Path) -> Result<Vec<Deb>, ImageError> {
-    std::fs::create_dir_all(dir).map_err(ImageError::file("make", dir))?;
-    let mut args = vec!["-q", "-o", "APT::Sandbox::User=root", "download"];
-    args.extend(packages.iter().map(String::as_str));
-    run(dir, "apt-get", &args)?;
-    packages.iter().map(|name| newest(name, dir)).collect()
 }
 
 fn newest(name: &str, dir: &Path) -> Result<Deb, ImageError> {
@@ -125,7 +222,7 @@ pub fn unpack_packages(names: &[&str], cache: &Path, dir: &Path) -> Result<(), I
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let work = dir.with_extension("new");
     crate::image::remove(&work)?;
-    unpack(&download(&names, &cache.join("packages"))?, &work)?;
+    unpack(&Apt::of_host(cache).download(&names)?, &work)?;
     crate::image::remove(dir)?;
     std::fs::rename(&work, dir).map_err(ImageError::file("put in place", dir))
 }
@@ -152,6 +249,17 @@ mod tests {
         let text = "iperf3\n  Depends: libc6\n |Depends: debconf\n  Depends: <debconf-2.0>\n    \
                     cdebconf\n  Depends: libssl3:amd64\n";
         assert_eq!(parse_depends(text), ["libc6", "debconf", "libssl3"]);
+    }
+
+    #[test]
+    fn newest_version_of_a_series() {
+        let madison = "linux-image-amd64 | 6.12.95-1~bpo12+1 | http://deb.debian.org/debian x\n\
+                       linux-image-amd64 |  6.1.192-2 | http://deb.debian.org/debian x\n\
+                       linux-image-amd64 |  6.1.176-1 | http://deb.debian.org/debian x\n";
+        let newest = |series| newest_of_series(madison, series);
+        assert_eq!(newest("6.1").unwrap(), "6.1.192-2");
+        assert_eq!(newest("6.12").unwrap(), "6.12.95-1~bpo12+1");
+        assert_eq!(newest("6.13"), None);
     }
 
     #[test]

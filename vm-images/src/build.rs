@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::apt::{self, Deb};
+use crate::apt::{self, Apt, Deb, KernelPackages};
 use crate::cache::sha256_file;
 use crate::cpio::Archive;
+use crate::driver;
 use crate::image::{INITRAMFS, KERNEL, Manifest, remove};
 use crate::modules::ModuleTree;
+use crate::recipe::Kernel as Choice;
+use crate::suites::Suites;
 use crate::{ImageError, Recipe, elf};
 
 /// Where a program may be in a package.
@@ -22,50 +25,105 @@ const LIB_DIRS: [&str; 4] = [
 /// Empty directories that the image's first process mounts on or writes to.
 const MOUNT_POINTS: [&str; 6] = ["dev", "proc", "sys", "tmp", "run", "root"];
 
-/// Writes kernel and initramfs into `out`, with packages kept in `packages`.
+/// Writes kernel and initramfs into `out`, with packages kept in `cache`.
 pub(crate) fn build(
     recipe: &Recipe,
-    packages: &Path,
+    cache: &Path,
     out: &Path,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Manifest, ImageError> {
-    let kernel_names = apt::kernel_packages()?;
-    let mut program_names = BTreeSet::new();
-    for program in recipe.programs {
-        program_names.extend(apt::with_libraries(program.package)?);
-    }
-    progress(&format!("downloading {}", kernel_names.join(" ")));
-    let kernel_debs = apt::download(&kernel_names, packages)?;
-    let program_names: Vec<String> = program_names.into_iter().collect();
-    progress(&format!("downloading {}", program_names.join(" ")));
-    let program_debs = apt::download(&program_names, packages)?;
+    let suites;
+    let (apt, kernel_names) = match recipe.kernel {
+        Choice::Distribution => {
+            let apt = Apt::of_host(cache);
+            let names = apt.kernel_packages()?;
+            (apt, names)
+        }
+        Choice::Series(series) => {
+            suites = Suites::open(cache, progress)?;
+            let apt = Apt::of_suites(&suites);
+            let names = apt.series_packages(series)?;
+            (apt, names)
+        }
+    };
+    let packages = Packages::download(recipe, &apt, &kernel_names, progress)?;
 
     let (kernel_root, program_root) = (out.join("kernel.tmp"), out.join("programs.tmp"));
     progress("unpacking the packages");
-    apt::unpack(&kernel_debs, &kernel_root)?;
-    apt::unpack(&program_debs, &program_root)?;
+    apt::unpack(&packages.kernel, &kernel_root)?;
+    apt::unpack(&packages.programs, &program_root)?;
+    let kernel = find_kernel(&kernel_root, &kernel_names.image[0])?;
+    let mut tree = ModuleTree::read(&kernel.modules)?;
+    let driver_root = out.join("driver.tmp");
+    if let Some(source) = &packages.source {
+        progress("building netdevsim");
+        let object = driver::netdevsim(&kernel.release, &packages.headers, source, &driver_root)?;
+        tree.add("netdevsim", object);
+    }
 
     progress("putting the image together");
-    let kernel = find_kernel(&kernel_root, &kernel_names[0])?;
     std::fs::copy(&kernel.vmlinuz, out.join(KERNEL))
         .map_err(ImageError::file("copy", &kernel.vmlinuz))?;
     let mut archive = skeleton(recipe);
-    add_modules(&mut archive, recipe, &kernel.modules)?;
+    add_modules(&mut archive, recipe, &tree)?;
     add_programs(&mut archive, recipe, &program_root)?;
     let initramfs = out.join(INITRAMFS);
     std::fs::write(&initramfs, archive.finish()).map_err(ImageError::file("write", &initramfs))?;
-    remove(&kernel_root)?;
-    remove(&program_root)?;
+    for dir in [kernel_root, program_root, driver_root] {
+        remove(&dir)?;
+    }
 
     Ok(Manifest {
         recipe: recipe.key(),
         kernel_release: kernel.release,
-        packages: checksums(kernel_debs.iter().chain(&program_debs))?,
+        packages: checksums(packages.all())?,
         files: [KERNEL, INITRAMFS]
             .into_iter()
             .map(|name| Ok((name.to_owned(), sha256_file(&out.join(name))?)))
             .collect::<Result<_, ImageError>>()?,
     })
+}
+
+/// The downloaded packages of an image.
+struct Packages {
+    kernel: Vec<Deb>,
+    headers: Vec<Deb>,
+    source: Option<Deb>,
+    programs: Vec<Deb>,
+}
+
+impl Packages {
+    fn download(
+        recipe: &Recipe,
+        apt: &Apt<'_>,
+        kernel: &KernelPackages,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Packages, ImageError> {
+        let mut programs = BTreeSet::new();
+        for program in recipe.programs {
+            programs.extend(apt.with_libraries(program.package)?);
+        }
+        let programs: Vec<String> = programs.into_iter().collect();
+        let mut download = |names: &[String]| {
+            if names.is_empty() {
+                return Ok(Vec::new());
+            }
+            progress(&format!("downloading {}", names.join(" ")));
+            apt.download(names)
+        };
+        let source: Vec<String> = kernel.source.iter().cloned().collect();
+        Ok(Packages {
+            kernel: download(&kernel.image)?,
+            headers: download(&kernel.headers)?,
+            source: download(&source)?.pop(),
+            programs: download(&programs)?,
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Deb> {
+        let built = self.headers.iter().chain(&self.source);
+        self.kernel.iter().chain(built).chain(&self.programs)
+    }
 }
 
 fn checksums<'a>(
@@ -142,9 +200,12 @@ fn skeleton(recipe: &Recipe) -> Archive {
     archive
 }
 
-fn add_modules(archive: &mut Archive, recipe: &Recipe, dir: &Path) -> Result<(), ImageError> {
+fn add_modules(
+    archive: &mut Archive,
+    recipe: &Recipe,
+    tree: &ModuleTree,
+) -> Result<(), ImageError> {
     let mut order = String::new();
-    let tree = ModuleTree::read(dir)?;
     let optional = recipe.optional_modules.iter().filter(|name| tree.has(name));
     let wanted: Vec<&str> = recipe.modules.iter().chain(optional).copied().collect();
     for module in tree.closure(&wanted)? {

@@ -92,6 +92,9 @@ pub enum ImageError {
         /// What it should hash to.
         expected: String,
     },
+    /// The key of Debian's suites isn't there.
+    #[error("{0} is missing: install the package debian-archive-keyring")]
+    NoKeyring(&'static str),
     /// Neither `AORTA_CACHE` nor `XDG_CACHE_HOME` nor `HOME` is set.
     #[error("no place for the image cache: set AORTA_CACHE, XDG_CACHE_HOME or HOME")]
     NoCache,

@@ -47,14 +47,18 @@ pub fn ensure(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Image, ImageError> {
     let images = cache.join("images");
-    let _alone = lock(&images)?;
     let dir = images.join(recipe.key());
+    // An image appears whole: who has one isn't held up by others that are built.
+    if dir.join(MANIFEST).exists() {
+        return open(&dir);
+    }
+    let _alone = lock(&images)?;
     if !dir.join(MANIFEST).exists() {
         let work = images.join(format!("{}.new", recipe.key()));
         remove(&work)?;
         remove(&dir)?;
         std::fs::create_dir_all(&work).map_err(ImageError::file("make", &work))?;
-        let manifest = build::build(recipe, &cache.join("packages"), &work, progress)?;
+        let manifest = build::build(recipe, cache, &work, progress)?;
         write_manifest(&work.join(MANIFEST), &manifest)?;
         std::fs::rename(&work, &dir).map_err(ImageError::file("put in place", &dir))?;
         progress(&format!("image {} is in {}", recipe.name, dir.display()));

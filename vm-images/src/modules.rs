@@ -44,6 +44,11 @@ impl ModuleTree {
         })
     }
 
+    /// Adds a module that the kernel's packages don't have.
+    pub(crate) fn add(&mut self, name: &str, object: PathBuf) {
+        self.files.insert(name.to_owned(), object);
+    }
+
     /// Whether the kernel has this module, as a file or built in.
     pub(crate) fn has(&self, name: &str) -> bool {
         let name = name.replace('-', "_");

@@ -54,6 +54,12 @@ pub enum TaskError {
     /// An image could not be built.
     #[error("image")]
     Image(#[from] aorta_vm_images::ImageError),
+    /// A job in a machine ended badly; what it printed is shown.
+    #[error("the job ended with status {status}")]
+    Job {
+        /// Its status.
+        status: i32,
+    },
     /// There is no bench of that name.
     #[error("no bench is called {0}; `cargo xtask bench` lists them")]
     NoBench(String),

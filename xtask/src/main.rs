@@ -9,6 +9,7 @@ mod package;
 mod proc;
 mod setup;
 mod tiers;
+mod vm;
 
 use clap::{Parser, Subcommand};
 
@@ -28,6 +29,9 @@ enum Task {
     Setup,
     /// Build the guest image, or tell where it is.
     Image,
+    /// Work in machines with other kernels.
+    #[command(subcommand)]
+    Vm(vm::VmTask),
     /// Show the switch at work: two guests on an access and a trunk port.
     Demo,
     /// Check the sources and run the tests.
@@ -61,6 +65,7 @@ fn run(task: Task) -> Result<(), TaskError> {
     match task {
         Task::Setup => setup::run(),
         Task::Image => setup::image().map(drop),
+        Task::Vm(task) => vm::run(task),
         Task::Demo => demo::run(),
         Task::Test { tier, only_tests } => tiers::run(tier, only_tests),
         Task::Bench(args) => bench::run(&args),

@@ -35,7 +35,7 @@ const PROGRAMS: [(&str, &str); 20] = [
 ];
 
 /// Files that no program stands for, and the packages that bring them.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
     (
         "/usr/lib/python3/dist-packages/ovs/db/idl.py",
         "python3-openvswitch",
@@ -43,6 +43,10 @@ const FILES: [(&str, &str); 2] = [
     (
         "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so",
         "libvirt-daemon-driver-qemu",
+    ),
+    (
+        "/usr/share/keyrings/debian-archive-keyring.gpg",
+        "debian-archive-keyring",
     ),
 ];
 

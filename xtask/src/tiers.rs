@@ -209,6 +209,9 @@ fn run_tier(tier: Tier, metadata: &Metadata) -> Result<TierResult, TaskError> {
     };
     if tier == Tier::Vm {
         setup::image()?;
+        // What guests run; cargo doesn't build examples for chosen test programs.
+        let fuzzer = ["build", "-p", INTEGRATION, "--example", "frame_fuzzer"];
+        run_program(&mut cargo(&fuzzer))?;
     }
     if tier != Tier::Unit {
         run_program(&mut cargo(&[

@@ -57,6 +57,14 @@ pub enum LabError {
     /// The guest's image can't be had.
     #[error("guest image")]
     Image(#[from] aorta_vm_images::ImageError),
+    /// No image is made for kernels of that series.
+    #[error("no image has a kernel {series}; there are {known}")]
+    NoSeries {
+        /// What was asked for.
+        series: String,
+        /// What there is.
+        known: String,
+    },
     /// QEMU ended before the guest was told to.
     #[error("guest {name} is gone{detail}")]
     GuestGone {

@@ -7,11 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use aorta_vm_images::cpio::Archive;
 use aorta_vm_images::{Image, ImageError, Recipe, cache_root, ensure};
 
 use super::agent::Agent;
 use super::exec::command_line;
-use super::{Accel, LabError, Netns, Output, wait_for};
+use super::{Accel, GuestConfig, LabError, Netns, Output, initramfs, wait_for};
 
 /// Time a guest may take to boot, emulated on a busy machine.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -19,43 +20,6 @@ const BOOT_LIMIT: Duration = Duration::from_secs(120);
 const RUN_LIMIT: Duration = Duration::from_secs(60);
 /// Lines of console and of QEMU's messages that go into an error.
 const TAIL_LINES: usize = 25;
-
-/// A network card of a guest, `eth0` for the first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nic {
-    /// The tap, existing in the namespace that QEMU runs in, made with `vnet_hdr`.
-    pub tap: String,
-    /// MAC address of the card, `52:54:00:00:00:01`.
-    pub mac: String,
-}
-
-/// What to boot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GuestConfig {
-    /// Name, for people.
-    pub name: String,
-    /// Network cards.
-    pub nics: Vec<Nic>,
-    /// Memory in MiB.
-    pub memory_mib: u32,
-    /// Virtual processors.
-    pub cpus: u32,
-}
-
-impl GuestConfig {
-    /// A guest with one processor, 256 MiB, and one card on `tap`.
-    pub fn new(name: &str, tap: &str, mac: &str) -> GuestConfig {
-        GuestConfig {
-            name: name.to_owned(),
-            nics: vec![Nic {
-                tap: tap.to_owned(),
-                mac: mac.to_owned(),
-            }],
-            memory_mib: 256,
-            cpus: 1,
-        }
-    }
-}
 
 /// A running guest; killed when dropped. If the thread is panicking then, its console is kept
 /// and the place told.
@@ -109,12 +73,14 @@ impl Guest {
 
     fn start(netns: &Netns, config: &GuestConfig) -> Result<Guest, LabError> {
         let image = Guest::image()?;
+        let accel = Accel::detect(image);
         let dir = tempfile::Builder::new()
             .prefix("aorta-guest-")
             .tempdir()
             .map_err(LabError::system("make a directory for the guest"))?;
+        let image = with_programs(image, &config.programs, dir.path())?;
         let mut command = netns.command("qemu-system-x86_64");
-        qemu_args(&mut command, image, config, dir.path());
+        qemu_args(&mut command, &image, accel, config, dir.path());
         let log = dir.path().join("qemu.log");
         let log = File::create(&log).map_err(LabError::file("make", &log))?;
         let mut qemu = command
@@ -141,7 +107,11 @@ impl Guest {
         }
     }
 
-    fn wait_ready(&self) -> Result<(), LabError> {
+    /// Waits until a guest that boots, or boots again, takes commands.
+    ///
+    /// # Errors
+    /// When it doesn't within two minutes; the error shows its console.
+    pub fn wait_ready(&self) -> Result<(), LabError> {
         let mut agent = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
         agent
             .wait_ready(BOOT_LIMIT)
@@ -159,6 +129,15 @@ impl Guest {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .id()
+    }
+
+    /// Has the guest boot again, and waits until it takes commands.
+    ///
+    /// # Errors
+    /// As [`Guest::wait_ready`].
+    pub fn reboot(&self) -> Result<(), LabError> {
+        self.run("(sleep 0.1; reboot -f) >/dev/null 2>&1 &")?.ok()?;
+        self.wait_ready()
     }
 
     /// What the guest's kernel and first process printed so far.
@@ -238,9 +217,26 @@ fn agent_socket(dir: &Path) -> PathBuf {
     dir.join("agent.sock")
 }
 
-fn qemu_args(command: &mut Command, image: &Image, config: &GuestConfig, dir: &Path) {
+/// The image, or one in `dir` that has these programs too.
+fn with_programs(
+    image: &Image,
+    programs: &[(PathBuf, String)],
+    dir: &Path,
+) -> Result<Image, LabError> {
+    let mut image = image.clone();
+    if !programs.is_empty() {
+        let root = dir.join("initramfs");
+        let mut archive = Archive::new();
+        initramfs::add_programs(&mut archive, "bin", programs)?;
+        initramfs::append(&image, archive, &root)?;
+        image.initramfs = root;
+    }
+    Ok(image)
+}
+
+fn qemu_args(command: &mut Command, image: &Image, accel: Accel, config: &GuestConfig, dir: &Path) {
     command
-        .args(Accel::detect(image).qemu_args())
+        .args(accel.qemu_args())
         .args(["-name", &config.name])
         .args([
             "-smp",
@@ -248,7 +244,8 @@ fn qemu_args(command: &mut Command, image: &Image, config: &GuestConfig, dir: &P
             "-m",
             &config.memory_mib.to_string(),
         ])
-        .args(["-nodefaults", "-no-user-config", "-no-reboot"])
+        .args(["-nodefaults", "-no-user-config"])
+        .args((!config.reboots).then_some("-no-reboot"))
         .args(["-display", "none", "-monitor", "none"])
         .arg("-serial")
         .arg(format!("file:{}", dir.join("console").display()))
@@ -273,16 +270,7 @@ fn qemu_args(command: &mut Command, image: &Image, config: &GuestConfig, dir: &P
             "console=ttyS0 panic=-1 quiet mitigations=off oops=panic",
         ]);
     for (n, nic) in config.nics.iter().enumerate() {
-        command.arg("-netdev");
-        command.arg(format!(
-            "tap,id=n{n},ifname={},script=no,downscript=no",
-            nic.tap
-        ));
-        command.arg("-device");
-        command.arg(format!(
-            "virtio-net-pci,netdev=n{n},mac={},romfile=",
-            nic.mac
-        ));
+        command.args(nic.qemu_args(n));
     }
 }
 
@@ -290,7 +278,7 @@ fn read_lossy(path: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
 }
 
-fn tails(dir: &Path) -> String {
+pub(super) fn tails(dir: &Path) -> String {
     ["console", "qemu.log"]
         .iter()
         .map(|file| format!("\n--- {file}\n{}", tail(&read_lossy(&dir.join(file)))))

@@ -1,6 +1,6 @@
 //! The desired state of the switch: what the rows ask for, checked, with every port numbered.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use aorta_flow::{
     BridgeName, DEFAULT_MAC_AGING_S, DEFAULT_MAC_TABLE_SIZE, MIN_MAC_AGING_S, MIN_MAC_TABLE_SIZE,
@@ -14,6 +14,7 @@ use super::ofport::{AllOfPorts, Applicant, OfPorts};
 use super::vlan::port_vlan;
 use super::{
     BridgeRow, ControllerRow, Devices, Dummy, DummyKind, InterfaceRow, Model, PortRow, stable_mac,
+    user_space,
 };
 
 /// Most addresses that `mac-table-size` can ask for.
@@ -26,6 +27,8 @@ pub struct Desired {
     pub bridges: Vec<DesiredBridge>,
     /// Rows that contradict themselves or each other, one line each.
     pub notes: Vec<String>,
+    /// What is wrong with the rows of ports that are attached nevertheless.
+    pub troubles: BTreeMap<PortName, String>,
 }
 
 /// One bridge.
@@ -129,7 +132,8 @@ impl Wanted {
 pub fn desired(model: &Model, numbers: &AllOfPorts) -> (Desired, AllOfPorts) {
     let mut builder = Builder {
         model,
-        seen: HashSet::new(),
+        seen: HashMap::new(),
+        taken: HashMap::new(),
         out: Desired::default(),
     };
     let mut bridges: Vec<&BridgeRow> = match &model.root {
@@ -164,29 +168,37 @@ pub fn desired(model: &Model, numbers: &AllOfPorts) -> (Desired, AllOfPorts) {
 
 struct Builder<'a> {
     model: &'a Model,
-    /// Port rows that belong to a bridge already.
-    seen: HashSet<Uuid>,
+    /// Port rows that belong to a bridge already, with its name.
+    seen: HashMap<Uuid, &'a str>,
+    /// Port and bridge of each interface so far.
+    taken: HashMap<PortName, Place<'a>>,
     out: Desired,
 }
 
-impl Builder<'_> {
-    fn bridge(&mut self, row: &BridgeRow) -> (DesiredBridge, Vec<Applicant>) {
+/// Where an interface is configured.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    port: &'a str,
+    bridge: &'a str,
+}
+
+impl<'a> Builder<'a> {
+    fn bridge(&mut self, row: &'a BridgeRow) -> (DesiredBridge, Vec<Applicant>) {
         let mut ports = HashMap::new();
         let mut applicants = Vec::new();
-        let mut rows: Vec<&PortRow> = row
+        let mut rows: Vec<&'a PortRow> = row
             .ports
             .iter()
             .filter_map(|id| self.model.ports.get(id))
             .collect();
         rows.sort_by(|a, b| a.name.cmp(&b.name));
         for port in rows {
-            if self.seen.insert(port.uuid) {
-                self.port(row, port, &mut ports, &mut applicants);
-            } else {
-                self.note(format!(
-                    "port {}: already in another bridge, not in {}",
-                    port.name, row.name
-                ));
+            match self.seen.insert(port.uuid, &row.name) {
+                None => self.port(row, port, &mut ports, &mut applicants),
+                Some(first) => {
+                    self.seen.insert(port.uuid, first);
+                    self.in_two_bridges(port, first, row);
+                }
             }
         }
         let local = PortName::from(row.name.as_str());
@@ -277,8 +289,8 @@ impl Builder<'_> {
 
     fn port(
         &mut self,
-        bridge: &BridgeRow,
-        row: &PortRow,
+        bridge: &'a BridgeRow,
+        row: &'a PortRow,
         ports: &mut HashMap<PortName, DesiredPort>,
         applicants: &mut Vec<Applicant>,
     ) {
@@ -305,13 +317,15 @@ impl Builder<'_> {
                     interfaces[0].name, row.name
                 )),
             };
-            if ports.contains_key(&name) {
-                self.note(format!(
-                    "port {}: its interface {name} is in another port",
-                    row.name
-                ));
+            let place = Place {
+                port: &row.name,
+                bridge: &bridge.name,
+            };
+            if let Some(first) = self.taken.get(&name).copied() {
+                self.in_two_ports(name, first, place);
                 continue;
             }
+            self.taken.insert(name.clone(), place);
             applicants.push(applicant(&name, Some(interface), &wanted));
             let port = DesiredPort {
                 name: name.clone(),
@@ -327,6 +341,33 @@ impl Builder<'_> {
             };
             ports.insert(name, port);
         }
+    }
+
+    /// A port row that two bridges list: the first has it.
+    fn in_two_bridges(&mut self, port: &PortRow, first: &str, second: &BridgeRow) {
+        let text = format!(
+            "port {}: in the bridges {first} and {}, attached to {first}; remove it from one",
+            port.name, second.name
+        );
+        for interface in &port.interfaces {
+            if let Some(row) = self.model.interfaces.get(interface) {
+                self.out
+                    .troubles
+                    .insert(row.name.as_str().into(), text.clone());
+            }
+        }
+        self.note(text);
+    }
+
+    /// An interface that two ports have: the first keeps it.
+    fn in_two_ports(&mut self, name: PortName, first: Place, second: Place) {
+        let text = format!(
+            "interface {name}: in port {} of bridge {} and in port {} of bridge {}, attached as the \
+             first; remove it from one",
+            first.port, first.bridge, second.port, second.bridge
+        );
+        self.note(text.clone());
+        self.out.troubles.insert(name, text);
     }
 
     /// Where the frames of an interface are to enter the switch.
@@ -390,10 +431,10 @@ fn wanted(bridge: &BridgeRow, row: &InterfaceRow, devices: Devices) -> Wanted {
             "{}: {} interfaces need `vswitchd --datapath sim`",
             row.name, row.kind
         )),
-        other => refused(format!(
-            "{}: interface type {other:?} is not supported",
-            row.name
-        )),
+        other => refused(match user_space(other) {
+            Some(instead) => format!("{}: {instead}", row.name),
+            None => format!("{}: interface type {other:?} is not supported", row.name),
+        }),
     }
 }
 

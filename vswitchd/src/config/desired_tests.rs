@@ -172,8 +172,9 @@ fn a_port_in_two_bridges_belongs_to_the_first() {
     let desired = rows.desired();
     assert_eq!(
         desired.notes,
-        ["port tap0: already in another bridge, not in brb"]
+        ["port tap0: in the bridges bra and brb, attached to bra; remove it from one"]
     );
+    assert_eq!(desired.troubles[&"tap0".into()], desired.notes[0]);
     let names = |at: usize| -> Vec<_> {
         desired.bridges[at]
             .ports
@@ -185,6 +186,25 @@ fn a_port_in_two_bridges_belongs_to_the_first() {
         (names(0), names(1)),
         (vec!["bra".into(), "tap0".into()], vec!["brb".to_owned()])
     );
+}
+
+#[test]
+fn an_interface_in_two_ports_belongs_to_the_first() {
+    let mut rows = Rows::default();
+    let (a, b) = (rows.bridge("bra"), rows.bridge("brb"));
+    let first = rows.simple(a, "tap0", "");
+    let second = rows.simple(b, "unused", "");
+    let interfaces = rows.model.ports[&first].interfaces.clone();
+    let port = rows.model.ports.get_mut(&second).unwrap();
+    (port.name, port.interfaces) = ("other".into(), interfaces);
+    let desired = rows.desired();
+    let trouble = "interface tap0: in port tap0 of bridge bra and in port other of bridge brb, \
+                   attached as the first; remove it from one";
+    assert_eq!(desired.notes, [trouble]);
+    assert_eq!(desired.troubles[&"tap0".into()], trouble);
+    let attached = |at: usize| desired.bridges[at].ports.len() - 1;
+    assert_eq!((attached(0), attached(1)), (1, 0));
+    assert!(find(&desired, "tap0").ofport.is_some());
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod mac;
 mod model;
 mod ofport;
 mod rows;
+mod user_space;
 mod vlan;
 
 pub use desired::{Desired, DesiredBridge, DesiredPort, Wanted, desired};
@@ -16,3 +17,4 @@ pub use mac::stable_mac;
 pub use model::Model;
 pub use ofport::AllOfPorts;
 pub use rows::{BridgeRow, ControllerRow, InterfaceRow, OpenVswitchRow, PortRow};
+use user_space::user_space;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::DesiredPort;
-use crate::reconcile::{Resolved, bridge_mac, datapath_id, resolve};
+use crate::reconcile::{Effect, Resolved, bridge_mac, datapath_id, resolve};
 use crate::writeback::{
     BridgeState, Columns, InterfaceState, device_statistics, dummy_statistics, patch_statistics,
     statistics_datum,
@@ -106,7 +106,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             updates.extend(published.bridge(bridge.row, state));
             for port in &bridge.ports {
                 let Some(row) = port.row else { continue };
-                let state = self.interface_state(port, &served, &mut published);
+                let mut state = self.interface_state(port, &served, &mut published);
+                let trouble = || desired.troubles.get(&port.name).cloned();
+                state.error = state.error.or_else(trouble);
                 updates.extend(published.interface(row, state));
             }
         }
@@ -174,6 +176,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 let link = link.clone();
                 let mut state = numbered(state);
                 self.describe(&link, port, published, &mut state);
+                state.error = state.error.or_else(|| self.refused_mtu(port, &link));
                 state
             }
             // The host's end was moved to another namespace; nothing is known about it there.
@@ -187,6 +190,17 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 }
             }
         }
+    }
+
+    /// That a device doesn't take the MTU that its row asks for.
+    fn refused_mtu(&self, port: &DesiredPort, link: &Link) -> Option<String> {
+        let mtu = port.mtu_request?;
+        let why = self.actual.failed.get(&Effect::SetMtu(link.into(), mtu))?;
+        let (name, kept) = (&link.name, link.mtu);
+        Some(format!(
+            "{why}; mtu_request={mtu} is without effect and the MTU stays {kept} (`ip -d link \
+             show {name}` tells minmtu and maxmtu)"
+        ))
     }
 
     /// What a device tells about itself.

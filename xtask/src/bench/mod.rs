@@ -3,6 +3,7 @@
 //! module and put it into [`BENCHES`].
 
 mod flows;
+mod guests;
 mod lab;
 mod normal;
 mod openflow;
@@ -107,6 +108,11 @@ const BENCHES: &[Bench] = &[
         name: "openflow-idle",
         about: "CPU time of an idle switch with 8 controllers, 20 s a round, against ovs-vswitchd",
         run: openflow::idle,
+    },
+    Bench {
+        name: "guests",
+        about: "two guests, against a Linux bridge and Open vSwitch's userspace datapath",
+        run: guests::run,
     },
     Bench {
         name: "peers",
