@@ -31,7 +31,7 @@ const MEASURES: [(&str, &str, &str); 3] = [
 /// A switch with a bridge br0 in a namespace of its own.
 enum Place {
     Bridge(Netns),
-    Switch(Bed),
+    Switch(Box<Bed>),
 }
 
 impl Place {
@@ -119,10 +119,13 @@ impl Lab {
         bridge.linux_bridge("br0", &[])?;
         let places = vec![
             ("Linux bridge", Place::Bridge(bridge)),
-            (twins::OURS, Place::Switch(Bed::ours(Netns::new("ours")?)?)),
+            (
+                twins::OURS,
+                Place::Switch(Box::new(Bed::ours(Netns::new("ours")?)?)),
+            ),
             (
                 twins::THEIRS,
-                Place::Switch(Bed::theirs(Netns::new("theirs")?)?),
+                Place::Switch(Box::new(Bed::theirs(Netns::new("theirs")?)?)),
             ),
         ];
         let configs = GUESTS.map(|(tap, mac, _)| GuestConfig::new(tap, tap, mac));
