@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::ofproto::{FlowDumped, FlowError, GroupDumped, MeterDumped, PortNames, TraceJob};
 use crate::openflow::Order;
 use crate::reconcile::Fdb;
-use crate::switch::{DatapathReport, FdbReport};
+use crate::switch::{DatapathReport, FdbReport, QosReport};
 
 /// One question, with where the answer goes.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub enum Request {
     Fdb(String, oneshot::Sender<Result<Vec<Fdb>, FdbError>>),
     /// Forget the learned addresses of a bridge, or of all.
     FlushFdb(Option<String>, oneshot::Sender<Result<(), FdbError>>),
+    /// How a port is shaped; nothing if there is no such port.
+    Qos(String, oneshot::Sender<Option<QosReport>>),
     /// The datapath's ports.
     Datapath(oneshot::Sender<DatapathReport>),
     /// What is known of the learned addresses of a bridge.

@@ -1,6 +1,7 @@
 //! How the switch's own devices are named and recognised. An internal port is a veth pair: the
 //! host's end has the port's name, the hidden end is what the switch attaches to.
 
+use aorta_kernel::netdev::qdisc::Mark;
 use aorta_kernel::netdev::{Link, MAX_NAME_LEN};
 
 /// Prefix of the hidden end's name.
@@ -53,6 +54,11 @@ pub fn instance_name(rundir: &std::path::Path) -> String {
         }
     }
     name
+}
+
+/// What the queueing disciplines of an instance are known by.
+pub fn qdisc_mark(instance: &str) -> Mark {
+    Mark::new(fnv1a(instance.as_bytes()))
 }
 
 /// Whose hidden end a device is.

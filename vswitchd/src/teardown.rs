@@ -5,6 +5,7 @@ use aorta_kernel::{Config, Datapath};
 
 use crate::config::Desired;
 use crate::daemon::DaemonError;
+use crate::devices::qdisc_mark;
 use crate::expedite::Expedite;
 use crate::ofproto::Journal;
 use crate::place::Place;
@@ -23,8 +24,10 @@ pub async fn teardown(place: &Place) -> Result<(), DaemonError> {
     let promisc = PromiscFile::open(&place.rundir)?;
     let mut actual = Actual::new(place.instance.clone());
     actual.promisc = promisc.names().clone();
-    let mut devices = HostDevices::new(Netdevs::open()?, promisc);
+    let mark = qdisc_mark(&place.instance);
+    let mut devices = HostDevices::new(Netdevs::open()?, promisc, mark);
     actual.replace(devices.links().await?);
+    actual.qdiscs = devices.qdiscs().await?;
     settle(&Desired::default(), &mut actual, &mut devices).await;
     devices.forget()?;
     match actual.failed.into_values().next() {

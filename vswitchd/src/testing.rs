@@ -110,6 +110,7 @@ impl Rows {
             tag: None,
             trunks: vec![],
             vlan_mode: None,
+            qos: None,
         };
         self.model.ports.insert(uuid, row);
         self.model
@@ -214,9 +215,10 @@ impl Effects for FakeHost {
             Effect::SetMac(device, mac) => self.change(device, |link| link.mac = Some(*mac)),
             Effect::SetUp(device, up) => self.change(device, |link| link.up = *up),
             Effect::BeginPromisc(device) => self.change(device, |link| link.promisc = true),
-            Effect::EndPromisc(_, None) | Effect::MakeDummy(..) | Effect::DropDummy(_) => {
-                Vec::new()
-            }
+            Effect::Shape(..)
+            | Effect::EndPromisc(_, None)
+            | Effect::MakeDummy(..)
+            | Effect::DropDummy(_) => Vec::new(),
             Effect::EndPromisc(_, Some(device)) => self.change(device, |link| link.promisc = false),
         })
     }

@@ -11,10 +11,11 @@ use aorta_ovsdb::Uuid;
 use aorta_packet::MacAddr;
 
 use super::ofport::{AllOfPorts, Applicant, OfPorts};
+use super::qos::port_qos;
 use super::vlan::port_vlan;
 use super::{
-    BridgeRow, ControllerRow, Devices, Dummy, DummyKind, InterfaceRow, Model, PortRow, stable_mac,
-    user_space,
+    BridgeRow, ControllerRow, Devices, Dummy, DummyKind, InterfaceRow, Model, PortQos, PortRow,
+    stable_mac, user_space,
 };
 
 /// Most addresses that `mac-table-size` can ask for.
@@ -76,6 +77,8 @@ pub struct DesiredPort {
     pub hook: PortHook,
     /// What is let in, and where NORMAL sends it.
     pub guard: PortGuard,
+    /// How what leaves by it is shaped.
+    pub qos: PortQos,
     /// What it should be connected to.
     pub wanted: Wanted,
 }
@@ -216,6 +219,7 @@ impl<'a> Builder<'a> {
                 mtu_request: None,
                 hook: PortHook::Auto,
                 guard: PortGuard::default(),
+                qos: PortQos::default(),
                 wanted,
             }
         });
@@ -327,6 +331,8 @@ impl<'a> Builder<'a> {
             }
             self.taken.insert(name.clone(), place);
             applicants.push(applicant(&name, Some(interface), &wanted));
+            let qos = port_qos(row, name.as_str(), &wanted, self.model);
+            self.out.notes.extend(qos.problems.iter().cloned());
             let port = DesiredPort {
                 name: name.clone(),
                 row: Some(interface.uuid),
@@ -337,6 +343,7 @@ impl<'a> Builder<'a> {
                     .and_then(|mtu| u32::try_from(mtu).ok()),
                 hook: self.hook(interface),
                 guard: PortGuard::default(),
+                qos,
                 wanted,
             };
             ports.insert(name, port);

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use aorta_ovsdb::{Row, Uuid};
 
-use super::{BridgeRow, ControllerRow, Devices, InterfaceRow, OpenVswitchRow, PortRow};
+use super::{
+    BridgeRow, ControllerRow, Devices, InterfaceRow, OpenVswitchRow, PortRow, QosRow, QueueRow,
+};
 
 /// All rows that the switch reads, by identity.
 #[derive(Debug, Clone, Default)]
@@ -19,13 +21,25 @@ pub struct Model {
     pub interfaces: HashMap<Uuid, InterfaceRow>,
     /// Table Controller.
     pub controllers: HashMap<Uuid, ControllerRow>,
+    /// Table QoS.
+    pub qos: HashMap<Uuid, QosRow>,
+    /// Table Queue.
+    pub queues: HashMap<Uuid, QueueRow>,
     /// Which devices ports are connected to.
     pub devices: Devices,
 }
 
 impl Model {
     /// Tables that [`Model::update`] looks at.
-    pub const TABLES: [&str; 5] = ["Open_vSwitch", "Bridge", "Port", "Interface", "Controller"];
+    pub const TABLES: [&str; 7] = [
+        "Open_vSwitch",
+        "Bridge",
+        "Port",
+        "Interface",
+        "Controller",
+        "QoS",
+        "Queue",
+    ];
 
     /// Takes the new state of one row (`None`: it is gone). True if that is a change for the
     /// switch, and not only for clients; what the switch itself writes never is.
@@ -36,6 +50,8 @@ impl Model {
             "Port" => replace(&mut self.ports, uuid, row.map(PortRow::from)),
             "Controller" => replace(&mut self.controllers, uuid, row.map(ControllerRow::from)),
             "Interface" => self.update_interface(uuid, row),
+            "QoS" => replace(&mut self.qos, uuid, row.map(QosRow::from)),
+            "Queue" => replace(&mut self.queues, uuid, row.map(QueueRow::from)),
             _ => false,
         }
     }

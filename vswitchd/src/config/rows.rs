@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aorta_ovsdb::{Datum, Row, Uuid};
+use aorta_ovsdb::{Atom, Datum, Row, Uuid};
 use aorta_stream::{OPENFLOW_PORT, Remote};
 
 use super::OPTIONS;
@@ -152,6 +152,8 @@ pub struct PortRow {
     pub trunks: Vec<i64>,
     /// VLAN mode, if configured.
     pub vlan_mode: Option<String>,
+    /// Its row of table QoS.
+    pub qos: Option<Uuid>,
 }
 
 impl From<&Row> for PortRow {
@@ -163,6 +165,46 @@ impl From<&Row> for PortRow {
             tag: row.int("tag"),
             trunks: row.datum("trunks").ints().collect(),
             vlan_mode: row.str("vlan_mode").map(str::to_owned),
+            qos: row.uuids("qos").next(),
+        }
+    }
+}
+
+/// A row of table QoS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QosRow {
+    /// What shapes.
+    pub kind: String,
+    /// Queues by number.
+    pub queues: BTreeMap<i64, Uuid>,
+    /// Settings.
+    pub other_config: BTreeMap<String, String>,
+}
+
+impl From<&Row> for QosRow {
+    fn from(row: &Row) -> Self {
+        QosRow {
+            kind: row.str("type").unwrap_or_default().to_owned(),
+            queues: numbered(row.datum("queues")),
+            other_config: texts(row, "other_config"),
+        }
+    }
+}
+
+/// A row of table Queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueRow {
+    /// Mark that packets get.
+    pub dscp: Option<i64>,
+    /// Settings.
+    pub other_config: BTreeMap<String, String>,
+}
+
+impl From<&Row> for QueueRow {
+    fn from(row: &Row) -> Self {
+        QueueRow {
+            dscp: row.int("dscp"),
+            other_config: texts(row, "other_config"),
         }
     }
 }
@@ -214,4 +256,23 @@ impl From<&Row> for InterfaceRow {
 
 fn key(row: &Row, column: &str, key: &str) -> Option<String> {
     row.map_get(column, key).map(str::to_owned)
+}
+
+/// A map of texts.
+fn texts(row: &Row, column: &str) -> BTreeMap<String, String> {
+    let pairs = row.datum(column).pairs();
+    let text = |(key, value): (&Atom, &Atom)| match (key, value) {
+        (Atom::String(key), Atom::String(value)) => Some((key.to_string(), value.to_string())),
+        _ => None,
+    };
+    pairs.filter_map(text).collect()
+}
+
+/// A map of numbers to rows.
+fn numbered(datum: &Datum) -> BTreeMap<i64, Uuid> {
+    let pair = |(key, value): (&Atom, &Atom)| match (key, value) {
+        (Atom::Integer(key), Atom::Uuid(value)) => Some((*key, *value)),
+        _ => None,
+    };
+    datum.pairs().filter_map(pair).collect()
 }

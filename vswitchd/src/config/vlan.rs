@@ -78,6 +78,7 @@ mod tests {
             interfaces: vec![],
             tag,
             trunks: trunks.to_vec(),
+            qos: None,
             vlan_mode: mode.map(str::to_owned),
         }
     }

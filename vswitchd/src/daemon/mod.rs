@@ -346,6 +346,7 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
             | Request::ClearFdbCounts(..)
             | Request::FixStation { .. }
             | Request::Datapath(_)) => self.answer_about_datapath(request),
+            Request::Qos(port, to) => drop(to.send(self.switch.qos(&port).await)),
             Request::Flows(bridge, request) => self.switch.answer_flows(&bridge, request),
             Request::OpenFlow(order) => self.switch.openflow(order).await,
             Request::CleanUp(to) => {

@@ -7,6 +7,7 @@ use aorta_kernel::{Config, Datapath};
 
 use super::DaemonError;
 use crate::config::Devices;
+use crate::devices::qdisc_mark;
 use crate::expedite::Expedite;
 use crate::kernel::KernelDatapath;
 use crate::ofproto::Journal;
@@ -36,7 +37,8 @@ pub fn kernel(place: &Place) -> Result<Parts<HostDevices, KernelDatapath>, Daemo
     let events = LinkEvents::open()?;
     let mut actual = Actual::new(place.instance.clone());
     actual.promisc = promisc.names().clone();
-    let devices = HostDevices::new(Netdevs::open()?, promisc);
+    let mark = qdisc_mark(&place.instance);
+    let devices = HostDevices::new(Netdevs::open()?, promisc, mark);
     let datapath = KernelDatapath::new(kernel, Expedite::open(&place.rundir));
     Ok(Parts {
         switch: continued(Switch::new(actual, devices, datapath), &place.rundir)?,

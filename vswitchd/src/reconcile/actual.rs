@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aorta_flow::{BridgeName, IfIndex};
+use aorta_kernel::netdev::qdisc::RootQdiscs;
 use aorta_kernel::netdev::{Link, LinkEvent, LinkStats};
 
 use super::Effect;
@@ -23,6 +24,10 @@ pub struct Actual {
     /// Smallest MTU of each bridge's system ports at the last look, `None` if it had none. A
     /// bridge that was never looked at is missing.
     pub followed_mtu: BTreeMap<BridgeName, Option<u32>>,
+    /// Queueing disciplines at the last look, without those that the kernel put there.
+    pub qdiscs: RootQdiscs,
+    /// Bits a second of devices that are shaped, if they tell.
+    pub speeds_bps: BTreeMap<IfIndex, u64>,
     /// What failed, and why: not tried again before something changes.
     pub failed: BTreeMap<Effect, String>,
 }
@@ -80,6 +85,7 @@ impl Actual {
 
     /// Forgets a device.
     pub fn remove(&mut self, ifindex: IfIndex) -> Option<Link> {
+        self.qdiscs.remove(&ifindex);
         let link = self.links.remove(&ifindex)?;
         if self.names.get(&link.name) == Some(&ifindex) {
             self.names.remove(&link.name);

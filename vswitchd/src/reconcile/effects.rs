@@ -1,12 +1,15 @@
 //! What the reconciler does to the host's devices, and what it asks about them.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
+use aorta_flow::IfIndex;
+use aorta_kernel::netdev::qdisc::{Mark, QueueStats, RootQdiscs};
 use aorta_kernel::netdev::{
     DeviceRef, HardwareInfo, Link, LinkEvent, NetdevError, Netdevs, hardware_info,
 };
 
-use super::Effect;
+use super::{Effect, Shaping};
 use crate::promisc::{PromiscError, PromiscFile};
 use crate::sim::SimError;
 
@@ -52,6 +55,19 @@ pub trait Effects: Send {
     /// All devices.
     fn links(&mut self) -> impl Future<Output = Result<Vec<Link>, EffectError>> + Send;
 
+    /// The queueing disciplines of all devices.
+    fn qdiscs(&mut self) -> impl Future<Output = Result<RootQdiscs, EffectError>> + Send {
+        std::future::ready(Ok(RootQdiscs::new()))
+    }
+
+    /// What the classes of a device have counted.
+    fn queue_stats(
+        &mut self,
+        _device: IfIndex,
+    ) -> impl Future<Output = Result<BTreeMap<u16, QueueStats>, EffectError>> + Send {
+        std::future::ready(Ok(BTreeMap::new()))
+    }
+
     /// What is known about a NIC's hardware.
     fn hardware(&mut self, name: &str) -> HardwareInfo;
 }
@@ -60,12 +76,29 @@ pub trait Effects: Send {
 pub struct HostDevices {
     netdevs: Netdevs,
     promisc: PromiscFile,
+    mark: Mark,
 }
 
 impl HostDevices {
-    /// Works on the current network namespace.
-    pub fn new(netdevs: Netdevs, promisc: PromiscFile) -> HostDevices {
-        HostDevices { netdevs, promisc }
+    /// Works on the current network namespace; queueing disciplines bear the mark.
+    pub fn new(netdevs: Netdevs, promisc: PromiscFile, mark: Mark) -> HostDevices {
+        HostDevices {
+            netdevs,
+            promisc,
+            mark,
+        }
+    }
+
+    async fn shape(&self, device: &DeviceRef, shaping: &Shaping) -> Result<(), EffectError> {
+        let netdevs = &self.netdevs;
+        Ok(match shaping {
+            Shaping::Drop => netdevs.delete_root_qdisc(device).await?,
+            Shaping::Set(qdisc) => netdevs.set_root_qdisc(device, qdisc, self.mark).await?,
+            Shaping::DropClass(class) => netdevs.delete_htb_class(device, *class).await?,
+            Shaping::SetClass(class, settings) => {
+                netdevs.set_htb_class(device, *class, settings).await?;
+            }
+        })
     }
 
     /// Leaves no memory behind, if nothing is left to remember.
@@ -134,6 +167,10 @@ impl Effects for HostDevices {
                 self.promisc.remove(name)?;
                 Ok(events)
             }
+            Effect::Shape(device, shaping) => {
+                self.shape(device, shaping).await?;
+                Ok(Vec::new())
+            }
             Effect::DropDummy(name) | Effect::MakeDummy(name, _) => {
                 Err(SimError::Host(name.clone()).into())
             }
@@ -146,6 +183,17 @@ impl Effects for HostDevices {
 
     async fn links(&mut self) -> Result<Vec<Link>, EffectError> {
         Ok(self.netdevs.links().await?)
+    }
+
+    async fn qdiscs(&mut self) -> Result<RootQdiscs, EffectError> {
+        Ok(self.netdevs.root_qdiscs(self.mark).await?)
+    }
+
+    async fn queue_stats(
+        &mut self,
+        device: IfIndex,
+    ) -> Result<BTreeMap<u16, QueueStats>, EffectError> {
+        Ok(self.netdevs.class_stats(device).await?)
     }
 
     fn hardware(&mut self, name: &str) -> HardwareInfo {

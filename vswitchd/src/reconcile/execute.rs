@@ -48,6 +48,9 @@ fn remember(effect: &Effect, actual: &mut Actual) {
         Effect::MakeDummy(name, dummy) => {
             actual.dummies.insert(name.clone(), dummy.clone());
         }
+        Effect::Shape(device, shaping) => {
+            shaping.remember(device.ifindex, &mut actual.qdiscs);
+        }
         Effect::DropDummy(name) => {
             actual.dummies.remove(name);
         }

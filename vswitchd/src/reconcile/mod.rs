@@ -5,6 +5,7 @@ mod datapath;
 mod effects;
 mod execute;
 mod plan;
+mod qos;
 mod resolve;
 
 pub use actual::Actual;
@@ -15,4 +16,5 @@ pub use datapath::{
 pub use effects::{EffectError, Effects, HostDevices};
 pub use execute::settle;
 pub use plan::{Effect, plan};
+pub use qos::{Shaping, concerns, egress, wanted};
 pub use resolve::{Resolved, bridge_mac, datapath_id, resolve, snapshot};

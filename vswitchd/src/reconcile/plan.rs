@@ -8,6 +8,7 @@ use aorta_flow::{BridgeName, IfIndex};
 use aorta_kernel::netdev::{DeviceRef, Link, VethPair};
 use aorta_packet::MacAddr;
 
+use super::qos::{Shaping, shape};
 use super::{Actual, Resolved, bridge_mac, resolve};
 use crate::config::{Desired, DesiredBridge, DesiredPort, Dummy, Wanted};
 use crate::devices::{Owner, hidden_alias, hidden_name, owner};
@@ -36,6 +37,8 @@ pub enum Effect {
     DropDummy(String),
     /// Make a device in memory, or change it.
     MakeDummy(String, Dummy),
+    /// Change how what leaves by a device is shaped.
+    Shape(DeviceRef, Shaping),
     /// Set a device up or down, because a controller asks for it. No plan has it.
     SetUp(DeviceRef, bool),
 }
@@ -58,6 +61,7 @@ impl fmt::Display for Effect {
             Effect::BeginPromisc(device) => write!(f, "{}: made promiscuous", device.name),
             Effect::DropDummy(name) => write!(f, "{name}: removed from memory"),
             Effect::MakeDummy(name, _) => write!(f, "{name}: made in memory"),
+            Effect::Shape(device, shaping) => write!(f, "{}: {shaping}", device.name),
             Effect::SetUp(device, true) => write!(f, "{}: set up", device.name),
             Effect::SetUp(device, false) => write!(f, "{}: set down", device.name),
         }
@@ -77,6 +81,7 @@ impl Effect {
             | Effect::SetMtu(device, _)
             | Effect::SetMac(device, _)
             | Effect::SetUp(device, _)
+            | Effect::Shape(device, _)
             | Effect::BeginPromisc(device) => device.ifindex == ifindex,
         }
     }
@@ -131,6 +136,7 @@ pub fn plan(desired: &Desired, actual: &Actual) -> Plan {
             }
         }
     }
+    plan.effects.extend(shape(desired, actual));
     plan.effects
         .retain(|effect| !actual.failed.contains_key(effect));
     plan

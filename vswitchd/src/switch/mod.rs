@@ -8,6 +8,7 @@ mod flow_tests;
 mod flows;
 mod openflow;
 mod publish;
+mod qos;
 mod report;
 mod status;
 #[cfg(test)]
@@ -34,6 +35,8 @@ use crate::writeback::RowUpdate;
 use flow_state::Flows;
 use openflow::{Mirror, OpenFlow};
 use publish::Published;
+use qos::QueueTimes;
+pub use qos::{QosReport, QueueReport};
 #[cfg(test)]
 pub use report::BridgeReport;
 pub use report::{DatapathReport, FdbReport, PortReport};
@@ -57,6 +60,7 @@ pub struct Switch<E, D> {
     /// Why the newest snapshot was not taken.
     datapath_problem: Option<String>,
     published: Published,
+    queue_times: QueueTimes,
     /// Names of devices whose changes matter.
     interest: HashSet<String>,
     /// Flow tables of the bridges.
@@ -86,6 +90,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             hooks: Applied::default(),
             datapath_problem: None,
             published: Published::default(),
+            queue_times: QueueTimes::new(),
             interest: HashSet::new(),
             flows: BTreeMap::new(),
             openflow: OpenFlow::default(),
@@ -140,6 +145,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     pub async fn read_devices(&mut self) -> Result<(), EffectError> {
         let links = self.effects.links().await?;
         self.actual.replace(links);
+        self.read_qdiscs().await;
         Ok(())
     }
 
@@ -248,7 +254,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     /// Changes devices until they are as wanted, gives the datapath the outcome, and compares
     /// what is published with what is true.
     async fn converge(&mut self) -> Vec<RowUpdate> {
+        self.look_at_qdiscs().await;
         settle(&self.desired, &mut self.actual, &mut self.effects).await;
+        self.note_queues();
         self.follow_bridges();
         self.apply();
         self.tell_ports();

@@ -141,6 +141,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 .status
                 .insert("aorta-hook-reason", hook.reason.clone());
         }
+        if let Some(problem) = self.qos_problem(port) {
+            state.status.insert("aorta-qos", problem);
+        }
         let numbered = |state: InterfaceState| match (&failure, port.ofport) {
             (None, Some(number)) => InterfaceState {
                 ofport: number.0.into(),

@@ -7,6 +7,7 @@ mod datapath;
 mod fdb;
 mod flows;
 mod missing;
+mod qos;
 mod reports;
 mod sim;
 mod socket;

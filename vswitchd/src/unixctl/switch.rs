@@ -17,7 +17,8 @@ impl Commands {
             ("ofproto/trace", arguments) => self.trace(arguments).await,
             // Packets obey every change of flows when it is answered, and nothing is cached.
             ("revalidator/wait" | "revalidator/purge", _) => Ok(String::new()),
-            ("qos/show" | "qos/show-types", [interface]) => self.qos(name, interface).await,
+            ("qos/show", [interface]) => self.qos_show(interface).await,
+            ("qos/show-types", [interface]) => self.qos_types(interface).await,
             _ => self.bridges().await,
         }
     }
@@ -40,17 +41,6 @@ impl Commands {
         match self.control.ask(question).await.map_err(gone)? {
             true => Ok(String::new()),
             false => Err("Unknown bridge".to_owned()),
-        }
-    }
-
-    /// No port has any.
-    async fn qos(&self, name: &str, interface: &str) -> Answer {
-        let (bridges, _) = self.control.ask(Request::Status).await.map_err(gone)?;
-        let mut ports = bridges.iter().flat_map(|bridge| &bridge.ports);
-        match ports.any(|port| port.name == interface) {
-            false => Err("no such interface".to_owned()),
-            true if name == "qos/show" => Ok(format!("QoS not configured on {interface}")),
-            true => Ok(format!("No QoS types supported for interface: {interface}")),
         }
     }
 

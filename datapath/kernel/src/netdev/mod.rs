@@ -8,6 +8,7 @@ mod dump;
 mod events;
 mod handle;
 mod link;
+pub mod qdisc;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,17 @@ pub enum NetdevError {
     /// The list of devices could not be read.
     #[error("cannot list the network devices")]
     Dump(#[source] io::Error),
+    /// The queueing disciplines could not be read.
+    #[error("cannot list the queueing disciplines")]
+    Qdiscs(#[source] io::Error),
+    /// The kernel doesn't have a queueing discipline.
+    #[error("{device}: the kernel has no queueing discipline {kind} (module sch_{kind})")]
+    NoQdisc {
+        /// Name of the device.
+        device: String,
+        /// Name of the discipline.
+        kind: &'static str,
+    },
     /// One device could not be read or changed.
     #[error("{device}: cannot {action}")]
     Device {

@@ -43,7 +43,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             Message::BundleControl(control) => self.control_bundle(request, control).await?,
             Message::BundleAdd(add) => self.add_to_bundle(request, *add)?,
             Message::Request(asked) => self.multipart(request, &bridge, asked).await?,
-            Message::QueueGetConfigRequest(port) => self.queues_of(request, &bridge, port)?,
+            Message::QueueGetConfigRequest(port) => self.queues_of(request, &bridge, port).await?,
             Message::SetPacketInFormat(format) => {
                 self.connection_mut(request.conn)?.packet_in_format = format;
             }

@@ -48,7 +48,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             MultipartRequest::Aggregate(filter) => self.aggregate(bridge, filter)?,
             MultipartRequest::Table => self.table_stats(request, bridge)?,
             MultipartRequest::Port(port) => self.port_stats(bridge, port).await?,
-            MultipartRequest::Queue(filter) => self.queue_stats(bridge, filter)?,
+            MultipartRequest::Queue(filter) => self.queue_stats(bridge, filter).await?,
             MultipartRequest::Group(id) => self.group_stats(bridge, id)?,
             MultipartRequest::GroupDesc(id) => {
                 let groups = self.tables_of(bridge)?.groups();
@@ -95,7 +95,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 MultipartReply::TableDesc(all.collect())
             }
             MultipartRequest::QueueDesc(filter) => {
-                MultipartReply::QueueDesc(self.queue_descs(bridge, filter)?)
+                MultipartReply::QueueDesc(self.queue_descs(bridge, filter).await?)
             }
             MultipartRequest::FlowMonitor(monitors) => self.monitor(request, bridge, &monitors)?,
             MultipartRequest::IpfixBridge | MultipartRequest::IpfixFlow => {

@@ -1,0 +1,212 @@
+//! Reading and changing disciplines.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use aorta_flow::IfIndex;
+use rtnetlink::sys::{
+    AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE,
+};
+use rustix::io::Errno;
+
+use super::super::{DeviceRef, NetdevError, Netdevs};
+use super::attributes::{u16_at, u32_at};
+use super::{HtbClass, Mark, Qdisc, Root, decode, encode};
+
+/// Largest datagram of an answer.
+const DATAGRAM: usize = 64 << 10;
+/// Length of a message's header in bytes.
+const HEADER: usize = 16;
+/// Type of the message with which an answer of one message, or an error, comes.
+const ERROR: u16 = 2;
+/// Type of the message with which a list ends.
+const DONE: u16 = 3;
+
+/// What is at the roots of devices, without what the kernel put there.
+pub type RootQdiscs = BTreeMap<IfIndex, Root>;
+
+/// What a queue has counted since it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QueueStats {
+    /// Bytes that were sent.
+    pub bytes: u64,
+    /// Packets that were sent.
+    pub packets: u64,
+    /// Packets for which there was no room.
+    pub dropped: u64,
+}
+
+impl Netdevs {
+    /// The disciplines of all devices, with the classes of those that bear the mark.
+    pub async fn root_qdiscs(&self, mark: Mark) -> Result<RootQdiscs, NetdevError> {
+        let messages = exchange(&encode::get_qdiscs()).await;
+        let messages = messages.map_err(NetdevError::Qdiscs)?;
+        let found = messages.iter().filter_map(|m| decode::root(m, mark));
+        let mut roots: RootQdiscs = found.collect();
+        for (device, root) in &mut roots {
+            if let Root::Own(Qdisc::Htb(classes)) = root {
+                let messages = exchange(&encode::get_classes(*device)).await;
+                let messages = messages.map_err(NetdevError::Qdiscs)?;
+                let found = messages.iter().filter_map(|m| decode::class(m));
+                *classes = found.map(|(number, class, _)| (number, class)).collect();
+            }
+        }
+        Ok(roots)
+    }
+
+    /// What the classes of a device have counted, by number.
+    pub async fn class_stats(
+        &self,
+        device: IfIndex,
+    ) -> Result<BTreeMap<u16, QueueStats>, NetdevError> {
+        let messages = exchange(&encode::get_classes(device)).await;
+        let messages = messages.map_err(NetdevError::Qdiscs)?;
+        let found = messages.iter().filter_map(|m| decode::class(m));
+        Ok(found.map(|(number, _, stats)| (number, stats)).collect())
+    }
+
+    /// Makes a discipline the device's, or changes that of the same kind; one of another kind has
+    /// to be deleted first. An HTB has no classes at first.
+    ///
+    /// # Errors
+    /// [`NetdevError::NoQdisc`] if the kernel doesn't have the kind.
+    pub async fn set_root_qdisc(
+        &self,
+        device: &DeviceRef,
+        qdisc: &Qdisc,
+        mark: Mark,
+    ) -> Result<(), NetdevError> {
+        let request = encode::set_root(device.ifindex, qdisc, mark);
+        let kind = qdisc.kind();
+        match exchange(&request).await {
+            Ok(_) => Ok(()),
+            Err(source) if source.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => {
+                Err(NetdevError::NoQdisc {
+                    device: device.name.clone(),
+                    kind,
+                })
+            }
+            Err(source) => Err(failed(device, format!("set the discipline {kind}"), source)),
+        }
+    }
+
+    /// Gives a device the kernel's own discipline back. Nothing to delete is no error.
+    pub async fn delete_root_qdisc(&self, device: &DeviceRef) -> Result<(), NetdevError> {
+        let result = exchange(&encode::delete_root(device.ifindex)).await;
+        match result {
+            Err(error) if !is_gone(&error) => Err(failed(
+                device,
+                "delete its queueing discipline".to_owned(),
+                error,
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes or changes a class of the device's HTB.
+    pub async fn set_htb_class(
+        &self,
+        device: &DeviceRef,
+        number: u16,
+        class: &HtbClass,
+    ) -> Result<(), NetdevError> {
+        let result = exchange(&encode::set_class(device.ifindex, number, class)).await;
+        let action = || format!("set the class 1:{number:x}");
+        result
+            .map(drop)
+            .map_err(|source| failed(device, action(), source))
+    }
+
+    /// Deletes a class of the device's HTB. One that is gone already is no error.
+    pub async fn delete_htb_class(
+        &self,
+        device: &DeviceRef,
+        number: u16,
+    ) -> Result<(), NetdevError> {
+        match exchange(&encode::delete_class(device.ifindex, number)).await {
+            Err(error) if !is_gone(&error) => Err(failed(
+                device,
+                format!("delete the class 1:{number:x}"),
+                error,
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether what was to be deleted isn't there: the discipline, the class or the device.
+fn is_gone(error: &io::Error) -> bool {
+    let gone = [Errno::NOENT, Errno::NODEV, Errno::INVAL].map(Errno::raw_os_error);
+    error
+        .raw_os_error()
+        .is_some_and(|errno| gone.contains(&errno))
+}
+
+fn failed(device: &DeviceRef, action: String, source: io::Error) -> NetdevError {
+    NetdevError::Device {
+        device: device.name.clone(),
+        action,
+        source,
+    }
+}
+
+/// Sends a request; the messages of the answer, without their headers.
+async fn exchange(request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
+    socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
+    socket.send_to(request, &SocketAddr::new(0, 0)).await?;
+    let mut messages = Vec::new();
+    let mut buffer = Vec::with_capacity(DATAGRAM);
+    loop {
+        buffer.clear();
+        socket.recv(&mut buffer).await?;
+        if take(&buffer, &mut messages)? {
+            return Ok(messages);
+        }
+    }
+}
+
+/// Adds the messages of a datagram. True if it ends the answer.
+fn take(mut bytes: &[u8], messages: &mut Vec<Vec<u8>>) -> io::Result<bool> {
+    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "an answer that isn't whole");
+    if bytes.is_empty() {
+        return Err(damaged());
+    }
+    while !bytes.is_empty() {
+        let length = u32_at(bytes, 0).ok_or_else(damaged)? as usize;
+        let kind = u16_at(bytes, 4).ok_or_else(damaged)?;
+        let payload = bytes.get(HEADER..length).ok_or_else(damaged)?;
+        match kind {
+            ERROR => {
+                let errno = u32_at(payload, 0).ok_or_else(damaged)?.cast_signed();
+                return match errno {
+                    0 => Ok(true),
+                    errno => Err(io::Error::from_raw_os_error(errno.saturating_neg())),
+                };
+            }
+            DONE => return Ok(true),
+            _ => messages.push(payload.to_vec()),
+        }
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_are_damaged_are_errors() {
+        let mut messages = Vec::new();
+        assert!(take(&[], &mut messages).is_err());
+        assert!(take(&[1, 2, 3], &mut messages).is_err());
+        let mut long = vec![0; HEADER];
+        long[0] = 200;
+        assert!(take(&long, &mut messages).is_err());
+        let mut short = vec![0; HEADER];
+        short[0] = 3;
+        assert!(take(&short, &mut messages).is_err());
+        assert!(messages.is_empty());
+    }
+}
