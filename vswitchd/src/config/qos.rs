@@ -327,17 +327,15 @@ mod tests {
     use crate::config::Devices;
     use crate::testing::Rows;
 
-    fn settings(pairs: &[(&str, &str)]) -> Settings {
+    fn settings(pairs: Pairs) -> Settings {
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         pairs.iter().map(owned).collect()
     }
 
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     /// What a port with such rows asks for.
-    fn asked(
-        kind: &str,
-        config: &[(&str, &str)],
-        queues: &[(i64, Option<i64>, &[(&str, &str)])],
-    ) -> PortQos {
+    fn asked(kind: &str, config: Pairs, queues: &[(i64, Option<i64>, Pairs)]) -> PortQos {
         let mut rows = Rows::default();
         let bridge = rows.bridge("br0");
         let port = rows.simple(bridge, "tap0", "");

@@ -91,14 +91,15 @@ impl HostDevices {
 
     async fn shape(&self, device: &DeviceRef, shaping: &Shaping) -> Result<(), EffectError> {
         let netdevs = &self.netdevs;
-        Ok(match shaping {
-            Shaping::Drop => netdevs.delete_root_qdisc(device).await?,
-            Shaping::Set(qdisc) => netdevs.set_root_qdisc(device, qdisc, self.mark).await?,
-            Shaping::DropClass(class) => netdevs.delete_htb_class(device, *class).await?,
+        let done = match shaping {
+            Shaping::Drop => netdevs.delete_root_qdisc(device).await,
+            Shaping::Set(qdisc) => netdevs.set_root_qdisc(device, qdisc, self.mark).await,
+            Shaping::DropClass(class) => netdevs.delete_htb_class(device, *class).await,
             Shaping::SetClass(class, settings) => {
-                netdevs.set_htb_class(device, *class, settings).await?;
+                netdevs.set_htb_class(device, *class, settings).await
             }
-        })
+        };
+        Ok(done?)
     }
 
     /// Leaves no memory behind, if nothing is left to remember.

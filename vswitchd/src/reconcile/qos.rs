@@ -18,7 +18,7 @@ const DEFAULT_MAX_RATE_BPS: u64 = 10_000_000_000;
 const FRAME_OVERHEAD: u64 = 64;
 /// Least time that a burst lasts. The kernel's timers are late by less than that, and what a class
 /// could not save for that time is lost to it.
-const LEAST_BURST_US: u64 = 2000;
+const LEAST_BURST_US: u64 = 10_000;
 
 /// A change of a device's queueing discipline.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

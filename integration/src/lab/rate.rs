@@ -1,0 +1,102 @@
+//! How fast something gets from one namespace to another, as iperf3 finds it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{LabError, Netns, run_within, wait_until};
+
+/// Bytes of a datagram's contents.
+const DATAGRAM: u32 = 1400;
+/// Bytes of a TCP segment's contents in a frame of 1514 bytes.
+const SEGMENT: u32 = 1448;
+/// Bytes of headers of such a frame: Ethernet, IPv4, TCP with time stamps.
+const TCP_HEADERS: u32 = 66;
+/// The same of UDP.
+const UDP_HEADERS: u32 = 42;
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// How.
+    pub protocol: Protocol,
+    /// Connections, or senders of datagrams.
+    pub flows: u32,
+    /// How long it is measured.
+    pub seconds: u32,
+}
+
+/// How it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// As fast as the connections go.
+    Tcp,
+    /// Datagrams of 1400 bytes.
+    Udp {
+        /// Bits a second that all senders together offer.
+        offered_bps: u64,
+    },
+}
+
+/// A server of iperf3, which ends with its namespace.
+#[derive(Debug)]
+pub struct RateMeter<'a> {
+    to: &'a Netns,
+    address: String,
+    port: u16,
+}
+
+impl<'a> RateMeter<'a> {
+    /// Starts it; `address` is one of the namespace's own.
+    ///
+    /// # Errors
+    /// When iperf3 doesn't listen.
+    pub fn start(to: &'a Netns, address: &str, port: u16) -> Result<RateMeter<'a>, LabError> {
+        let number = port.to_string();
+        to.run(&["iperf3", "-s", "-D", "-p", &number])?.ok()?;
+        let listens = || {
+            let sockets = to.run(&["ss", "-Hltn", "sport", "=", &number]);
+            sockets.is_ok_and(|sockets| !sockets.stdout.is_empty())
+        };
+        wait_until("iperf3 listens", Duration::from_secs(10), listens)?;
+        Ok(RateMeter {
+            to,
+            address: address.to_owned(),
+            port,
+        })
+    }
+
+    /// Bits a second that arrive, frames' headers counted, without the first second.
+    ///
+    /// # Errors
+    /// When iperf3 fails.
+    pub fn measure(&self, from: &Netns, load: Load) -> Result<f64, LabError> {
+        let mut client = from.command("iperf3");
+        client.args(["-J", "-O", "1", "-c", &self.address]);
+        client.args(["-p", &self.port.to_string()]);
+        client.args(["-t", &load.seconds.to_string()]);
+        client.args(["-P", &load.flows.to_string()]);
+        let (contents, headers) = match load.protocol {
+            Protocol::Tcp => (SEGMENT, TCP_HEADERS),
+            Protocol::Udp { offered_bps } => {
+                let each = offered_bps / u64::from(load.flows.max(1));
+                client.args(["-u", "-b", &each.to_string()]);
+                client.args(["-l", &DATAGRAM.to_string()]);
+                (DATAGRAM, UDP_HEADERS)
+            }
+        };
+        // What waits in queues at the end still has to arrive.
+        let limit = Duration::from_secs(u64::from(load.seconds) + 60);
+        let output = run_within(&mut client, limit)?.ok()?;
+        let report: Value = serde_json::from_str(&output.stdout)
+            .map_err(|error| LabError::Agent(format!("report of iperf3: {error}")))?;
+        let bits = report["end"]["sum_received"]["bits_per_second"].as_f64();
+        let bits = bits.ok_or_else(|| LabError::Agent(format!("no rate in {report}")))?;
+        Ok(bits * f64::from(contents + headers) / f64::from(contents))
+    }
+
+    /// Where it runs.
+    pub fn namespace(&self) -> &Netns {
+        self.to
+    }
+}
