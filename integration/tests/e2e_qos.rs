@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aorta_integration::lab::{Load, Netns, Protocol, RateMeter, Wire};
@@ -191,12 +192,12 @@ fn a_taps_guest_gets_the_rate() {
         .ip(&[&neighbour[..], &["dev", "eth0"]].concat())
         .unwrap();
     wire.send(&common::frame(0xff, 0x33, None)).unwrap();
+    let stop = AtomicBool::new(false);
     let measured = std::thread::scope(|scope| {
-        let stop = std::sync::atomic::AtomicBool::new(false);
         let flood = scope.spawn(|| {
             bed.left.enter().unwrap();
             let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 // Full queues refuse.
                 let _ = socket.send_to(&[0; 1400], "192.0.2.3:9");
             }
@@ -212,7 +213,7 @@ fn a_taps_guest_gets_the_rate() {
         arrived(Duration::from_secs(1));
         let time = Duration::from_secs(seconds().into());
         let bytes = arrived(time);
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        stop.store(true, Ordering::Relaxed);
         // The last of them waits until there is room.
         while !flood.is_finished() {
             wire.receive_all();
