@@ -1,7 +1,20 @@
 //! What an entry program is specialised for.
 
-use aorta_flow::{Bridge, Port, PortVlan, VidSet};
-use aorta_packet::Vid;
+use aorta_ebpf::{Assembler, Cond, Label, Reg, Size};
+use aorta_flow::{Bridge, Port, PortVlan, Restrictions, VidSet};
+use aorta_packet::{ETH_HEADER_LEN, Vid};
+
+use crate::emit::CTX;
+use crate::skb;
+
+use Reg::{R1, R2, R3};
+
+/// 01:80:c2:00:00:00 as a number whose lowest byte is the first.
+const SPANNING_TREE: i32 = 0x00c2_8001;
+/// Where the high byte of the type is. The kernel has taken the outer tag off.
+const TYPE_HIGH: i16 = 12;
+/// What it is at least: what is less is a length, as BPDUs have it.
+const MIN_TYPE_HIGH: i32 = 6;
 
 /// Lists of up to this many VLANs become compares in the program; longer ones a bitmap.
 const MAX_INLINE_VIDS: usize = 8;
@@ -23,6 +36,64 @@ pub struct EntryFacts {
     pub hz: u32,
     /// How frames get here.
     pub origin: Origin,
+    /// Which frames are not to be received.
+    pub refuses: Refuses,
+}
+
+/// Which frames a port is not to receive.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Refuses {
+    /// It receives all.
+    #[default]
+    None,
+    /// Those of the Spanning Tree Protocol.
+    SpanningTree,
+    /// All but those of the Spanning Tree Protocol.
+    Others,
+    /// It receives none.
+    All,
+}
+
+impl Refuses {
+    /// As controllers asked.
+    pub fn new(restrictions: Restrictions) -> Refuses {
+        match (restrictions.no_receive, restrictions.no_receive_stp) {
+            (false, false) => Refuses::None,
+            (false, true) => Refuses::SpanningTree,
+            (true, false) => Refuses::Others,
+            (true, true) => Refuses::All,
+        }
+    }
+
+    /// Goes to `refused` with a frame that is not to be received. R6 is the context; uses R1 to R3.
+    pub(crate) fn emit(self, a: &mut Assembler, refused: Label) {
+        if self == Refuses::None {
+            return;
+        }
+        // What has no addresses is found to be malformed later on.
+        let received = a.label("received");
+        a.load(Size::W, R2, CTX, skb::DATA);
+        a.load(Size::W, R3, CTX, skb::DATA_END);
+        a.mov(R1, R2);
+        a.add(R1, ETH_HEADER_LEN as i32);
+        a.jump_if(Cond::Gt, R1, R3, received);
+        if self != Refuses::All {
+            let (spanning_tree, others) = match self {
+                Refuses::Others => (received, refused),
+                _ => (refused, received),
+            };
+            a.load(Size::Dw, R1, R2, 0);
+            a.lsh(R1, 16);
+            a.rsh(R1, 16);
+            a.jump_if(Cond::Ne, R1, SPANNING_TREE, others);
+            a.load(Size::B, R1, R2, TYPE_HIGH);
+            a.jump_if(Cond::Lt, R1, MIN_TYPE_HIGH, spanning_tree);
+            a.jump(others);
+        } else {
+            a.jump(refused);
+        }
+        a.bind(received);
+    }
 }
 
 /// How frames get to an entry program.
@@ -79,6 +150,7 @@ impl EntryFacts {
             mac_aging_s: bridge.mac_aging_s,
             hz,
             origin,
+            refuses: Refuses::new(port.restrictions),
         }
     }
 }

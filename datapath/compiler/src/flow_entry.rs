@@ -9,7 +9,7 @@ use crate::abi::{COUNTERS, JUMPS, counter, jump, scratch};
 use crate::emit::{CTX, count, count_frame, jump_finish, load_scratch, lookup_index};
 use crate::pipeline::layout::{place, state};
 use crate::pipeline::maps::STATE;
-use crate::{CompileError, ENTRY_PREFIX, Origin, skb};
+use crate::{CompileError, ENTRY_PREFIX, Origin, Refuses, skb};
 
 use Reg::{R0, R1, R2, R6, R7, R8};
 
@@ -33,6 +33,8 @@ pub struct FlowEntryFacts {
     pub bridge_slot: u32,
     /// How frames get here: [`Origin::Device`] or [`Origin::Patch`].
     pub origin: Origin,
+    /// Which frames are not to be received.
+    pub refuses: Refuses,
 }
 
 /// Compiles the entry program of a port of a bridge with flows.
@@ -61,6 +63,8 @@ pub(crate) fn emit(a: &mut Assembler, facts: &FlowEntryFacts) {
     if patch {
         from_patch(a, lost, looped);
     }
+    let refused = a.label("refused");
+    facts.refuses.emit(a, refused);
     begin(a, facts, patch);
     a.mov(R1, CTX);
     a.tail_call(JUMPS.id, jump::bridge(facts.bridge_slot));
@@ -68,6 +72,10 @@ pub(crate) fn emit(a: &mut Assembler, facts: &FlowEntryFacts) {
     if patch {
         a.bind(looped);
         drop_for(a, facts, DropReason::PatchLoop, lost);
+    }
+    if facts.refuses != Refuses::None {
+        a.bind(refused);
+        drop_for(a, facts, DropReason::NotReceived, lost);
     }
     a.bind(lost);
     a.mov(R0, skb::ACT_SHOT);

@@ -20,7 +20,7 @@ mod xdp_entry;
 
 pub use entry::{ENTRY_PREFIX, compile_entry};
 pub use error::CompileError;
-pub use facts::{EntryFacts, Ingress, Origin, VidCheck};
+pub use facts::{EntryFacts, Ingress, Origin, Refuses, VidCheck};
 pub use finish::{compile_finish, compile_stub};
 pub use flood::compile_flood;
 pub use flow_entry::{FlowEntryFacts, compile_flow_entry};

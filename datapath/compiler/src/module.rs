@@ -62,6 +62,8 @@ pub struct PortModule {
     pub vlans: Option<Vec<Vid>>,
     /// Where its frames are to enter the switch.
     pub hook: PortHook,
+    /// Whether FLOOD sends to it.
+    pub floods: bool,
 }
 
 /// Compiles a snapshot. `hz` is the kernel's tick rate.
@@ -85,7 +87,8 @@ pub fn compile(snapshot: &Snapshot, slots: &Slots, hz: u32) -> Result<Module, Co
         );
         for port in &bridge.ports {
             let port_slot = slot_of(slots, &port.name)?;
-            let jump = match peers.of(port) {
+            let peer = peers.of(port).filter(|_| !port.restrictions.no_forward);
+            let jump = match peer {
                 Some(peer) => jump::patch(slot_of(slots, peer)?),
                 None => 0,
             };
@@ -157,7 +160,8 @@ fn compile_port(
             mtu_bytes,
         } => {
             let max_len = mtu_bytes.saturating_add(LINK_HEADER_BYTES);
-            let ifindex_out = if *up { ifindex.get() } else { 0 };
+            let sends = *up && !port.restrictions.no_forward;
+            let ifindex_out = if sends { ifindex.get() } else { 0 };
             let record = port::Record {
                 ifindex: ifindex_out,
                 max_len,
@@ -187,6 +191,7 @@ fn compile_port(
         record,
         vlans,
         hook: port.hook,
+        floods: !port.restrictions.no_flood,
     }
 }
 
@@ -231,7 +236,8 @@ fn flood_lists(
 ) -> Result<(), CompileError> {
     let mut everywhere = Vec::new();
     let mut named: BTreeMap<Vid, Vec<u32>> = BTreeMap::new();
-    for port in &bridge.ports {
+    let floods = |port: &&Port| !port.restrictions.no_flood;
+    for port in bridge.ports.iter().filter(floods) {
         let slot = slot_of(slots, &port.name)?;
         match &port.vlan {
             PortVlan::Access(tag) => named.entry(*tag).or_default().push(slot),

@@ -14,13 +14,13 @@ use aorta_compiler::pipeline::maps::{self, STATE, flow_stats_spec, ports, stats}
 use aorta_compiler::pipeline::memory::Memory as _;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_compiler::pipeline::{Hook, Pipeline, PipelineConfig};
-use aorta_compiler::{FlowEntryFacts, Origin, compile_flow_entry};
+use aorta_compiler::{FlowEntryFacts, Origin, Refuses, compile_flow_entry};
 use aorta_ebpf::interp::{Machine, MapKind, MapSpec};
 use aorta_ebpf::{MapId, Program, Size};
 use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::{
     Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortGuard, PortHook,
-    PortName, PortVlan, Snapshot,
+    PortName, PortVlan, Restrictions, Snapshot,
 };
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Rng, shrink};
@@ -167,11 +167,13 @@ fn put(machine: &mut Machine, id: MapId, index: u32, value: &[u8]) {
 
 fn bridge_ports() -> Vec<u8> {
     let mut memory = vec![0; ports::BYTES as usize];
-    memory.set_u32(ports::LISTS, PORTS_OF_BRIDGE.into());
+    let at = |field: i16| ports::LISTS + field as u32;
+    memory.set_u32(at(ports::COUNT), PORTS_OF_BRIDGE.into());
+    memory.set_u32(at(ports::FLOODED), u32::from(PORTS_OF_BRIDGE) - 1);
     for port in 1..=PORTS_OF_BRIDGE {
         let slot = u32::from(port);
         memory.set_u32(ports::slot_of(port), slot + 1);
-        memory.set_u32(ports::LISTS + 4 * slot, slot);
+        memory.set_u32(at(ports::FIRST) + 4 * (slot - 1), slot);
     }
     memory
 }
@@ -192,8 +194,18 @@ fn entry(port: u16) -> Program {
         ofport: OfPort(port),
         bridge_slot: 0,
         origin: Origin::Device,
+        refuses: Refuses::new(restrictions(port)),
     };
     compile_flow_entry(&facts).unwrap()
+}
+
+/// The last port isn't flooded to; the first doesn't receive some frames.
+fn restrictions(port: u16) -> Restrictions {
+    Restrictions {
+        no_flood: port == PORTS_OF_BRIDGE,
+        no_receive_stp: port == 1,
+        ..Restrictions::default()
+    }
 }
 
 fn port_name(port: u16) -> PortName {
@@ -207,6 +219,7 @@ fn snapshot() -> Snapshot {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        restrictions: restrictions(n),
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(FIRST_DEVICE + u32::from(n)).unwrap(),
             up: true,

@@ -4,7 +4,7 @@
 
 use aorta_compiler::pipeline::leave::compile_leave;
 use aorta_compiler::{
-    EntryFacts, FlowEntryFacts, Ingress, Origin, VidCheck, compile_entry, compile_finish,
+    EntryFacts, FlowEntryFacts, Ingress, Origin, Refuses, VidCheck, compile_entry, compile_finish,
     compile_flood, compile_flow_entry,
 };
 use aorta_ebpf::Program;
@@ -24,6 +24,7 @@ fn entry(ingress: Ingress, origin: Origin) -> Program {
         mac_aging_s: 360,
         hz: 250,
         origin,
+        refuses: Refuses::None,
     };
     compile_entry(&facts).unwrap()
 }
@@ -95,6 +96,7 @@ fn ports_of_a_bridge_with_flows() {
             ofport: OfPort(7),
             bridge_slot: 1,
             origin,
+            refuses: Refuses::None,
         };
         bless(name, &compile_flow_entry(&facts).unwrap(), budget);
     }

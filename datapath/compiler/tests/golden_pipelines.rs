@@ -4,7 +4,7 @@
 
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_compiler::pipeline::{Hook, Pipeline, PipelineConfig};
-use aorta_compiler::{FlowEntryFacts, Origin, XdpEntryFacts, XdpMode};
+use aorta_compiler::{FlowEntryFacts, Origin, Refuses, XdpEntryFacts, XdpMode};
 use aorta_flow::OfPort;
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line};
@@ -60,6 +60,7 @@ fn one_port_alone() {
         ofport: OfPort(7),
         bridge_slot: 2,
         origin: Origin::Device,
+        refuses: Refuses::None,
     };
     let program = pipeline(flows).port_program(&facts, 5).unwrap().unwrap();
     let len = program.len();

@@ -94,6 +94,9 @@ reasons! {
         "to be flooded, over other_config:aorta-storm-unknown-pps of the port it came from";
     /// From a protected port to a protected port.
     Protected = "protected", "both the port it came from and that of the destination are protected";
+    /// The port that it came from is not to receive.
+    NotReceived = "not-received",
+        "a controller has the port that it came from not receive (no-receive, no-receive-stp)";
 }
 
 impl DropReason {

@@ -39,6 +39,6 @@ pub use meter::MeterVerdict;
 
 pub use switch::{
     Attachment, Bridge, DEFAULT_MAC_AGING_S, DEFAULT_MAC_TABLE_SIZE, MIN_MAC_AGING_S,
-    MIN_MAC_TABLE_SIZE, Port, PortHook, Snapshot,
+    MIN_MAC_TABLE_SIZE, Port, PortHook, Restrictions, Snapshot,
 };
 pub use vlan::{PortVlan, VidSet};

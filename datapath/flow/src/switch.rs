@@ -1,5 +1,7 @@
 //! The desired state of the whole switch, as values.
 
+use aorta_packet::{ETH_HEADER_LEN, EthernetHeader, MacAddr, VLAN_TAG_LEN};
+
 use crate::{BridgeName, IfIndex, OfPort, PortGuard, PortName, PortVlan};
 
 /// Seconds until an unused MAC address is forgotten, unless `mac-aging-time` says otherwise.
@@ -10,6 +12,9 @@ pub const MIN_MAC_AGING_S: u32 = 15;
 pub const DEFAULT_MAC_TABLE_SIZE: u32 = 8192;
 /// Least that `mac-table-size` can ask for.
 pub const MIN_MAC_TABLE_SIZE: u32 = 10;
+
+/// High byte of the least Ethernet type: what is less is a length.
+const MIN_TYPE_HIGH: u8 = 6;
 
 /// Everything that the datapath needs to know, complete at one moment.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -48,6 +53,40 @@ pub struct Port {
     pub hook: PortHook,
     /// What is let in, and where NORMAL sends it.
     pub guard: PortGuard,
+    /// What controllers took from it.
+    pub restrictions: Restrictions,
+}
+
+/// What controllers took from a port (`ofp_port_config`, OpenFlow 1.0.0 §5.2.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Restrictions {
+    /// Frames that come are dropped, but those of the Spanning Tree Protocol.
+    pub no_receive: bool,
+    /// Frames of the Spanning Tree Protocol that come are dropped.
+    pub no_receive_stp: bool,
+    /// Nothing leaves by it.
+    pub no_forward: bool,
+    /// FLOOD and NORMAL don't flood to it.
+    pub no_flood: bool,
+    /// Frames that come and match no flow don't go to controllers.
+    pub no_packet_in: bool,
+}
+
+impl Restrictions {
+    /// Whether the frame is taken from the port. What has no addresses is taken, and found to be
+    /// malformed.
+    pub fn takes(&self, frame: &[u8]) -> bool {
+        let Ok(header) = EthernetHeader::parse(frame) else {
+            return true;
+        };
+        let type_at = ETH_HEADER_LEN - 2 + header.tag.map_or(0, |_| VLAN_TAG_LEN);
+        // BPDUs have a length instead (IEEE 802.1Q-2018 §14.1).
+        let has_length = frame.get(type_at).is_some_and(|high| *high < MIN_TYPE_HIGH);
+        match header.dst == MacAddr::SPANNING_TREE && has_length {
+            true => !self.no_receive_stp,
+            false => !self.no_receive,
+        }
+    }
 }
 
 /// Where the frames of a port are to enter the switch. A port that XDP programs take frames from has

@@ -3,7 +3,7 @@
 
 use aorta_flow::{
     Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortGuard, PortHook,
-    PortVlan, Snapshot, Verdict, VidSet,
+    PortVlan, Restrictions, Snapshot, Verdict, VidSet,
 };
 use aorta_packet::{MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
 
@@ -24,6 +24,7 @@ fn port(name: &str, ofport: u16, vlan: PortVlan) -> Port {
         vlan,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        restrictions: Restrictions::default(),
         attachment,
     }
 }
@@ -36,6 +37,7 @@ fn patch(name: &str, peer: &str, ofport: u16, vlan: PortVlan) -> Port {
         vlan,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        restrictions: Restrictions::default(),
         attachment,
     }
 }

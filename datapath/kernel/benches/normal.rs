@@ -10,9 +10,9 @@ mod lab;
 mod steps;
 
 use aorta_compiler::abi::{self, MapKind, MapSpec};
-use aorta_compiler::{EntryFacts, Ingress, Origin, compile_entry};
+use aorta_compiler::{EntryFacts, Ingress, Origin, Refuses, compile_entry};
 use aorta_ebpf::{MapId, Program};
-use aorta_flow::{Bridge, OfPort, Port, PortGuard, PortHook, PortVlan, Snapshot};
+use aorta_flow::{Bridge, OfPort, Port, PortGuard, PortHook, PortVlan, Restrictions, Snapshot};
 use aorta_kernel::{Datapath, Loaded, Loader, Map};
 use aorta_packet::{MacAddr, Vid};
 use lab::{Lab, Tap};
@@ -145,6 +145,7 @@ fn facts() -> EntryFacts {
         mac_aging_s: 300,
         hz: 250,
         origin: Origin::Device,
+        refuses: Refuses::None,
     }
 }
 
@@ -155,6 +156,7 @@ fn compiled(lab: &Lab, taps: &[Tap; 2]) -> Datapath {
         vlan: PortVlan::Access(Vid::new(VLAN).unwrap()),
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        restrictions: Restrictions::default(),
         attachment: taps[n].attachment(true, MTU.into()),
     };
     let bridge = Bridge {

@@ -14,8 +14,8 @@ use aorta_flow::{BridgeName, Match, MeterId, OfPort};
 use crate::datapath::{Datapath, is_patch};
 use crate::error::DatapathError;
 use crate::flows::{
-    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, GroupCounters, Kernel, Rules, Taken,
-    Upcall, Upcalls,
+    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, GroupCounters, Kernel, Numbered,
+    Place, Rules, Taken, Upcall, Upcalls,
 };
 use crate::state::State;
 
@@ -248,11 +248,14 @@ impl Datapath {
 }
 
 /// Ports of a bridge by number.
-pub fn numbered(ports: &BTreeMap<u32, PortModule>, bridge_slot: u32) -> BTreeMap<OfPort, u32> {
+pub fn numbered(ports: &BTreeMap<u32, PortModule>, bridge_slot: u32) -> Numbered {
     ports
         .iter()
         .filter(|(_, port)| port.bridge_slot == bridge_slot)
-        .map(|(slot, port)| (port.ofport, *slot))
+        .map(|(slot, port)| {
+            let (slot, floods) = (*slot, port.floods);
+            (port.ofport, Place { slot, floods })
+        })
         .collect()
 }
 

@@ -31,6 +31,7 @@ impl PortProgram {
             ofport: port.ofport,
             bridge_slot: port.bridge_slot,
             origin: facts.origin,
+            refuses: facts.refuses,
         };
         let normal = EntryFacts {
             origin: Origin::Pipeline,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use aorta_compiler::{FlowEntryFacts, Origin};
+use aorta_compiler::{FlowEntryFacts, Origin, Refuses};
 use aorta_flow::PortName;
 
 use crate::datapath::Datapath;
@@ -68,7 +68,8 @@ impl Datapath {
                     return None;
                 };
                 let device = *self.attached.get(slot)?;
-                (entry.bridge_slot == *bridge && entry.origin == Origin::Device).then_some(Next {
+                let plain = entry.origin == Origin::Device && entry.refuses == Refuses::None;
+                (entry.bridge_slot == *bridge && plain).then_some(Next {
                     slot: *slot,
                     device,
                     epoch,

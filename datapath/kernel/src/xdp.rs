@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_compiler::abi::port;
-use aorta_compiler::{CompileError, PortModule, XdpEntryFacts, XdpMode, compile_xdp_entry};
+use aorta_compiler::{
+    CompileError, PortModule, Refuses, XdpEntryFacts, XdpMode, compile_xdp_entry,
+};
 use aorta_flow::{PortHook, PortName};
 
 use crate::datapath::{Datapath, is_patch};
@@ -15,6 +17,10 @@ use crate::link;
 const TCX: &str = "keeps GSO frames whole and checksums offloaded";
 /// What XDP on a veth needs, which can't be seen from this side.
 const FAR_END: &str = "the far end of a veth must have tx, tso and txvlan off and gro on";
+
+/// Why a port that asks for XDP has none.
+const NOT_RECEIVED: &str = "XDP is configured, but a controller has the port not receive some \
+                            frames, which the program at tcx sees to";
 
 /// The XDP programs of ports.
 #[derive(Debug, Default)]
@@ -51,6 +57,12 @@ fn mode_name(mode: XdpMode) -> &'static str {
         XdpMode::Native => "xdp-native",
         XdpMode::Generic => "xdp-generic",
     }
+}
+
+/// Whether controllers have the port receive all frames.
+fn receives_all(port: &PortModule) -> bool {
+    let entry = port.entry.as_ref();
+    entry.is_none_or(|facts| facts.refuses == Refuses::None)
 }
 
 impl Datapath {
@@ -192,6 +204,9 @@ impl Datapath {
             PortHook::XdpNative => XdpMode::Native,
             PortHook::XdpGeneric => XdpMode::Generic,
         };
+        if !receives_all(port) {
+            return None;
+        }
         let flows = self.flowing.contains(&port.bridge_slot);
         let facts = XdpEntryFacts {
             port_slot: slot,
@@ -262,6 +277,7 @@ impl Datapath {
             PortHook::Tc => "as configured".to_owned(),
             PortHook::XdpNative | PortHook::XdpGeneric => match self.xdp.refused.get(&slot) {
                 Some(why) => format!("XDP is configured, but: {why}"),
+                None if !receives_all(port) => NOT_RECEIVED.to_owned(),
                 None => "XDP is configured, but the bridge has no flows but NORMAL, which XDP \
                          doesn't do"
                     .to_owned(),

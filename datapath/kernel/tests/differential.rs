@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use aorta_flow::{
     Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortGuard, PortHook, PortName,
-    PortVlan, Snapshot, Verdict, VidSet,
+    PortVlan, Restrictions, Snapshot, Verdict, VidSet,
 };
 use aorta_kernel::Datapath;
 use aorta_packet::{MacAddr, TPID_8021AD, TPID_8021Q, Tci, Vid, VlanTag};
@@ -27,16 +27,19 @@ const MTU_BYTES: [u16; TAPS] = [1500, 1500, 1500, 1500, 600, 1500];
 #[derive(Clone, Debug)]
 struct Scenario {
     ports: Vec<PortSpec>,
-    patches: Vec<(usize, usize, PortVlan, PortVlan)>,
+    patches: Vec<(usize, usize, [PatchEnd; 2])>,
     forward_bpdu: bool,
     frames: Vec<FrameSpec>,
 }
+
+type PatchEnd = (PortVlan, Restrictions);
 
 #[derive(Clone, Debug)]
 struct PortSpec {
     bridge: usize,
     vlan: PortVlan,
     up: bool,
+    restrictions: Restrictions,
 }
 
 #[derive(Clone, Debug)]
@@ -77,6 +80,19 @@ fn port_vlan() -> impl Strategy<Value = PortVlan> {
         1 => (vid(), trunks())
             .prop_map(|(native, trunks)| PortVlan::NativeUntagged { native, trunks }),
     ]
+}
+
+fn restrictions() -> impl Strategy<Value = Restrictions> {
+    let no = || proptest::bool::weighted(0.06);
+    (no(), no(), no(), no()).prop_map(|(no_receive, no_receive_stp, no_forward, no_flood)| {
+        Restrictions {
+            no_receive,
+            no_receive_stp,
+            no_forward,
+            no_flood,
+            no_packet_in: false,
+        }
+    })
 }
 
 fn mac() -> impl Strategy<Value = MacAddr> {
@@ -121,11 +137,22 @@ fn frame() -> impl Strategy<Value = FrameSpec> {
 }
 
 fn scenario() -> impl Strategy<Value = Scenario> {
-    let port = (0..BRIDGES, port_vlan(), proptest::bool::weighted(0.9))
-        .prop_map(|(bridge, vlan, up)| PortSpec { bridge, vlan, up });
+    let up = proptest::bool::weighted(0.9);
+    let port = (0..BRIDGES, port_vlan(), up, restrictions()).prop_map(
+        |(bridge, vlan, up, restrictions)| PortSpec {
+            bridge,
+            vlan,
+            up,
+            restrictions,
+        },
+    );
+    let port = port.boxed();
     // A patch leads from a bridge to a later one: no loops.
-    let patch = (0..BRIDGES - 1, 1..BRIDGES, port_vlan(), port_vlan())
-        .prop_filter("from a bridge to a later one", |(a, b, _, _)| a < b);
+    // Boxed: what proptest keeps of them is too large for the stack.
+    let end = || (port_vlan(), restrictions()).boxed();
+    let patch = (0..BRIDGES - 1, 1..BRIDGES, [end(), end()])
+        .prop_filter("from a bridge to a later one", |(a, b, _)| a < b)
+        .boxed();
     (
         proptest::collection::vec(port, TAPS),
         proptest::collection::vec(patch, 0..3),
@@ -163,21 +190,24 @@ impl Scenario {
                 vlan: spec.vlan.clone(),
                 hook: PortHook::Auto,
                 guard: PortGuard::default(),
+                restrictions: spec.restrictions,
                 attachment: tap.attachment(spec.up, MTU_BYTES[n].into()),
             });
         }
-        for (n, (a, b, vlan_a, vlan_b)) in self.patches.iter().enumerate() {
+        for (n, (a, b, ends)) in self.patches.iter().enumerate() {
             let names = [
                 format!("case{case}-patch{n}-a"),
                 format!("case{case}-patch{n}-b"),
             ];
-            for (end, bridge, vlan) in [(0, *a, vlan_a), (1, *b, vlan_b)] {
+            for (end, bridge) in [(0, *a), (1, *b)] {
+                let (vlan, restrictions) = &ends[end];
                 bridges[bridge].ports.push(Port {
                     name: names[end].as_str().into(),
                     ofport: OfPort(100 + n as u16),
                     vlan: vlan.clone(),
                     hook: PortHook::Auto,
                     guard: PortGuard::default(),
+                    restrictions: *restrictions,
                     attachment: Attachment::Patch {
                         peer: names[1 - end].as_str().into(),
                     },
@@ -191,7 +221,9 @@ impl Scenario {
 impl FrameSpec {
     fn bytes(&self) -> Vec<u8> {
         let mut frame = [self.dst.0, self.src.0].concat();
-        frame.extend([0x88, 0xb5]);
+        // A test run leaves tags where programs look for the type.
+        let bpdu = self.dst == MacAddr::SPANNING_TREE && self.tags.is_empty();
+        frame.extend(if bpdu { [0x00, 0x26] } else { [0x88, 0xb5] });
         // The kernel itself refuses a tag that nothing follows, before any program runs.
         let payload_bytes = if self.tags.is_empty() {
             self.len - 14

@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line};
-use aorta_flow::{Bridge, BridgeName, Flow, OfPort, Port, PortGuard, PortHook, PortVlan, Snapshot};
+use aorta_flow::{
+    Bridge, BridgeName, Flow, OfPort, Port, PortGuard, PortHook, PortVlan, Restrictions, Snapshot,
+};
 use aorta_packet::MacAddr;
 use aorta_testing::packet::{Ipv4, Network, Packet, Transport};
 use lab::{Lab, Tap};
@@ -93,6 +95,7 @@ fn bridge(name: &BridgeName, taps: &[Tap]) -> Bridge {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        restrictions: Restrictions::default(),
         attachment: tap.attachment(true, 1500),
     };
     Bridge {

@@ -10,7 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
-use aorta_flow::{Attachment, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan};
+use aorta_flow::{Attachment, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, Restrictions};
 use aorta_kernel::Datapath;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -68,6 +68,7 @@ impl Veths {
             vlan: PortVlan::DEFAULT,
             hook,
             guard: PortGuard::default(),
+            restrictions: Restrictions::default(),
             attachment: Attachment::Netdev {
                 ifindex: self.near[n],
                 up: true,
@@ -327,6 +328,7 @@ fn a_tap_stays_at_tcx_and_says_why() {
     let port = Port {
         hook: PortHook::XdpNative,
         guard: PortGuard::default(),
+        restrictions: Restrictions::default(),
         ..flow_lab::port(&tap, 1)
     };
     apply(&mut datapath, vec![bridge("br0", vec![port])]);

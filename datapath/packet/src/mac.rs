@@ -15,6 +15,8 @@ pub struct ParseMacError(String);
 impl MacAddr {
     /// ff:ff:ff:ff:ff:ff.
     pub const BROADCAST: MacAddr = MacAddr([0xff; 6]);
+    /// 01:80:c2:00:00:00, where the Spanning Tree Protocol sends to (IEEE 802.1Q-2018 table 8-1).
+    pub const SPANNING_TREE: MacAddr = MacAddr([0x01, 0x80, 0xc2, 0, 0, 0]);
 
     /// Whether the group bit is set: multicast and broadcast addresses.
     pub fn is_multicast(self) -> bool {

@@ -1,6 +1,6 @@
 //! What each port is connected to right now, and the datapath's snapshot that follows.
 
-use aorta_flow::{Attachment, Bridge, Port, PortName, Snapshot};
+use aorta_flow::{Attachment, Bridge, Port, PortName, Restrictions, Snapshot};
 use aorta_kernel::netdev::Link;
 use aorta_packet::MacAddr;
 
@@ -165,6 +165,7 @@ pub fn snapshot(desired: &Desired, actual: &Actual) -> Snapshot {
             attachment: attachment(resolve(port, actual)),
             hook: port.hook,
             guard: port.guard.clone(),
+            restrictions: Restrictions::default(),
         })
     };
     let bridge = |bridge: &DesiredBridge| Bridge {

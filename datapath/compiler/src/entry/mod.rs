@@ -11,7 +11,7 @@ use crate::abi::{COUNTERS, EPOCH, PORTS, RECENT, counter, fdb, fdb_id, port, rec
 use crate::emit::{
     CTX, TAG_EMPTY_8021Q, count_frame, jump_finish, load_scratch, lookup, lookup_index,
 };
-use crate::{CompileError, EntryFacts, Ingress, Origin, skb};
+use crate::{CompileError, EntryFacts, Ingress, Origin, Refuses, skb};
 
 use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 
@@ -154,6 +154,10 @@ impl<'f> Entry<'f> {
             let looped = self.drop(DropReason::PatchLoop);
             self.a.load(Size::W, R1, R0, scratch::DEPTH);
             self.a.jump_if(Cond::Gt, R1, MAX_PATCH_DEPTH as i32, looped);
+        }
+        if self.facts.refuses != Refuses::None && self.facts.origin != Origin::Pipeline {
+            let refused = self.drop(DropReason::NotReceived);
+            self.facts.refuses.emit(&mut self.a, refused);
         }
         self.a.call(Helper::Jiffies64);
         self.a.mov(R7, R0);

@@ -111,9 +111,15 @@ pub mod ports {
     /// u32: epoch of the bridge. A program that holds other tables than the bridge's root was made in
     /// an earlier one.
     pub const EPOCH: u32 = WHICH + 4;
-    /// The first list: u32 how many, then for each a u32: the port slot. The second list is
-    /// [`LIST_BYTES`] behind it.
+    /// The first list: u32 how many, u32 to how many of them FLOOD sends, which come first; then for
+    /// each a u32: the port slot. The second list is [`LIST_BYTES`] behind it.
     pub const LISTS: u32 = WHICH + 8;
+    /// In a list: how many there are.
+    pub const COUNT: i16 = 0;
+    /// In a list: how many FLOOD sends to.
+    pub const FLOODED: i16 = 4;
+    /// In a list: the first slot.
+    pub const FIRST: i16 = 8;
     /// Bytes of a list, a power of two.
     pub const LIST_BYTES: u32 = 1 << 16;
     /// Ports that a list can hold.
@@ -211,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_list_holds_every_port() {
-        const { assert!(4 + 4 * ports::MAX_LISTED <= ports::LIST_BYTES) };
+        const { assert!(ports::FIRST as u32 + 4 * ports::MAX_LISTED <= ports::LIST_BYTES) };
         assert_eq!(ports::slot_of(u16::MAX) + 4, ports::WHICH);
     }
 }

@@ -68,6 +68,8 @@ pub enum Step {
     OutputInPort,
     /// Sends to all other ports.
     OutputAll,
+    /// Sends to all other ports that are flooded.
+    OutputFlood,
     /// Sends to where a learning switch does.
     OutputNormal,
     /// Chooses a queue.
@@ -243,7 +245,8 @@ impl Splitter<'_> {
     fn output(&mut self, port: OfPort, action: &Action) -> Step {
         match port {
             OfPort::IN_PORT => Step::OutputInPort,
-            OfPort::FLOOD | OfPort::ALL => Step::OutputAll,
+            OfPort::FLOOD => Step::OutputFlood,
+            OfPort::ALL => Step::OutputAll,
             OfPort::NORMAL => Step::OutputNormal,
             port if is_ordinary(port) => Step::Output(self.param(port.0.into())),
             _ => Step::Other(Whole(action.clone())),

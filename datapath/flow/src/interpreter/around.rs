@@ -10,7 +10,8 @@ use crate::field::FieldId;
 use crate::table::TableFlow;
 use crate::translate::{CtOutcome, Effect, Env, Packet, Trace};
 use crate::{
-    Attachment, BridgeName, Bucket, DropReason, Group, MeterId, MeterVerdict, OfPort, PortName,
+    Attachment, BridgeName, Bucket, DropReason, Group, MeterId, MeterVerdict, OfPort, Port,
+    PortName,
 };
 
 /// What is around a frame in a bridge: the switch, in which things happen.
@@ -130,7 +131,8 @@ impl Env for Around<'_> {
         let takes = ports.filter(|(e, port)| {
             self.switch.can_send(self.b, *e) && fits(&port.attachment, untagged_bytes)
         });
-        takes.map(|(_, port)| (port.ofport, true)).collect()
+        let floods = |port: &Port| !port.restrictions.no_flood;
+        takes.map(|(_, port)| (port.ofport, floods(port))).collect()
     }
 
     fn has_port(&mut self, port: OfPort) -> bool {

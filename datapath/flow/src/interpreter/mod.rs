@@ -201,6 +201,8 @@ impl Interpreter {
     fn enter(&mut self, b: usize, p: usize, frame: &[u8], journey: Journey, verdict: &mut Verdict) {
         let dropped = if journey.depth > MAX_PATCH_DEPTH {
             Err(DropReason::PatchLoop)
+        } else if !self.bridges[b].ports[p].restrictions.takes(frame) {
+            Err(DropReason::NotReceived)
         } else if let Some(tables) = self.tables_at(b, journey) {
             self.run(&tables, b, p, frame, journey, verdict)
         } else {
@@ -272,11 +274,13 @@ impl Interpreter {
     }
 
     fn can_send(&self, b: usize, e: usize) -> bool {
-        match &self.bridges[b].ports[e].attachment {
+        let port = &self.bridges[b].ports[e];
+        let connected = match &port.attachment {
             Attachment::Netdev { up, .. } => *up,
             Attachment::Patch { .. } => self.peer(b, e).is_some(),
             Attachment::Absent => false,
-        }
+        };
+        connected && !port.restrictions.no_forward
     }
 
     /// The port that a patch port leads to: one that leads back.

@@ -97,6 +97,7 @@ impl Interpreter {
         let ports = &self.bridges[b].ports;
         let member = |e: &usize| {
             Some(*e) != p
+                && !ports[*e].restrictions.no_flood
                 && ports[*e].vlan.carries(frame.vid)
                 && self.can_send(b, *e)
                 && fits(&ports[*e].attachment, frame.untagged.len())

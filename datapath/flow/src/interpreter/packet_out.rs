@@ -39,6 +39,11 @@ impl Interpreter {
             verdict.drops.push((from, DropReason::Malformed));
             return Some(verdict);
         };
+        let port = self.port_number(b, sent.in_port);
+        if port.is_some_and(|p| !self.bridges[b].ports[p].restrictions.takes(&sent.frame)) {
+            verdict.drops.push((from, DropReason::NotReceived));
+            return Some(verdict);
+        }
         for (field, value) in &sent.fields {
             packet.key.set(*field, *value);
         }

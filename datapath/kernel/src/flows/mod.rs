@@ -23,6 +23,7 @@ pub use group_counts::GroupCounters;
 pub use instance::{Explained, XdpForm};
 pub use normal::Taken;
 pub use outcome::{FlowsApplied, FlowsError};
+pub use ports::{Numbered, Place};
 pub use rules::Rules;
 pub use stats::FlowCounters;
 pub use upcalls::{Upcall, Upcalls};

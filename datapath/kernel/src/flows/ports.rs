@@ -11,11 +11,23 @@ use crate::grace::{Grace, Moment};
 use crate::map::Map;
 use crate::memory::MappedMemory;
 
+/// A port as programs of its bridge find it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Its slot.
+    pub slot: u32,
+    /// Whether FLOOD sends to it.
+    pub floods: bool,
+}
+
+/// The ports of a bridge by their numbers.
+pub type Numbered = BTreeMap<OfPort, Place>;
+
 /// Memory with the ports of one bridge.
 #[derive(Debug)]
 pub struct BridgePorts {
     memory: MappedMemory,
-    slots: BTreeMap<OfPort, u32>,
+    slots: Numbered,
     which: u32,
     /// When the other list was taken out of sight.
     exchanged: Option<Moment>,
@@ -49,8 +61,8 @@ impl BridgePorts {
         self.memory.set_u32(ports::EPOCH, next);
     }
 
-    /// Sets the ports: slots by number.
-    pub fn set(&mut self, slots: BTreeMap<OfPort, u32>, grace: &Grace) {
+    /// Sets the ports.
+    pub fn set(&mut self, slots: Numbered, grace: &Grace) {
         if slots == self.slots {
             return;
         }
@@ -60,16 +72,11 @@ impl BridgePorts {
         for gone in self.slots.keys().filter(|port| !slots.contains_key(port)) {
             self.memory.set_u32(ports::slot_of(gone.0), 0);
         }
-        for (port, slot) in &slots {
-            self.memory.set_u32(ports::slot_of(port.0), slot + 1);
+        for (port, place) in &slots {
+            self.memory.set_u32(ports::slot_of(port.0), place.slot + 1);
         }
         let which = 1 - self.which;
-        let count = slots.len().min(ports::MAX_LISTED as usize) as u32;
-        let listed = slots.values().take(count as usize);
-        let list: Vec<u8> = std::iter::once(&count)
-            .chain(listed)
-            .flat_map(|word| word.to_ne_bytes())
-            .collect();
+        let list = list(&slots);
         self.memory
             .fill(ports::LISTS + which * ports::LIST_BYTES, &list);
         self.memory.set_u32(ports::WHICH, which);
@@ -77,4 +84,18 @@ impl BridgePorts {
         self.exchanged = Some(grace.now());
         self.slots = slots;
     }
+}
+
+/// The list of all ports: those that FLOOD sends to come first.
+fn list(slots: &Numbered) -> Vec<u8> {
+    let (flooded, others): (Vec<Place>, Vec<Place>) =
+        slots.values().partition(|place| place.floods);
+    let most = ports::MAX_LISTED as usize;
+    let count = slots.len().min(most) as u32;
+    let floods = flooded.len().min(most) as u32;
+    let listed = flooded.iter().chain(&others).take(most);
+    let words = [count, floods]
+        .into_iter()
+        .chain(listed.map(|place| place.slot));
+    words.flat_map(u32::to_ne_bytes).collect()
 }

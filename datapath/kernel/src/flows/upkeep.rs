@@ -1,12 +1,10 @@
 //! What flow tables need besides changes: room for counters, ports, and back what isn't used any
 //! more.
 
-use std::collections::BTreeMap;
-
 use aorta_compiler::abi::jump;
-use aorta_flow::OfPort;
 
 use super::instance::{Instance, Surroundings};
+use super::ports::Numbered;
 use super::resting::{Resting, numbers};
 use super::{Flows, FlowsError, Kernel};
 use crate::error::DatapathError;
@@ -58,8 +56,8 @@ impl Flows {
         }
     }
 
-    /// Sets the ports of a bridge with flows: slots by number.
-    pub fn set_ports(&mut self, slot: u32, ports: BTreeMap<OfPort, u32>) {
+    /// Sets the ports of a bridge with flows.
+    pub fn set_ports(&mut self, slot: u32, ports: Numbered) {
         if let Some(flows) = self.bridges.get_mut(&slot) {
             flows.own.ports.set(ports, self.resting.grace());
         }

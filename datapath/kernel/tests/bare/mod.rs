@@ -13,7 +13,7 @@ use aorta_compiler::pipeline::memory::Memory;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_compiler::pipeline::{Hook, Outcome, Pipeline, PipelineConfig, PipelineError};
 use aorta_compiler::{
-    FlowEntryFacts, Origin, XdpEntryFacts, XdpMode, compile_finish, compile_flow_entry,
+    FlowEntryFacts, Origin, Refuses, XdpEntryFacts, XdpMode, compile_finish, compile_flow_entry,
     compile_xdp_entry,
 };
 use aorta_ebpf::{MapId, Program};
@@ -67,11 +67,14 @@ impl Bare {
             .map(|spec| (spec.id, Map::create(&spec, spec.name).unwrap()))
             .collect();
         let mut bridge_ports = MappedMemory::create("bridge_ports", ports::BYTES).unwrap();
-        bridge_ports.set_u32(ports::LISTS, devices.len() as u32);
+        for count in [ports::COUNT, ports::FLOODED] {
+            bridge_ports.set_u32(ports::LISTS + count as u32, devices.len() as u32);
+        }
         for (at, (ofport, ifindex)) in devices.iter().enumerate() {
             let slot = u32::from(*ofport);
             bridge_ports.set_u32(ports::slot_of(*ofport), slot + 1);
-            bridge_ports.set_u32(ports::LISTS + 4 + 4 * at as u32, slot);
+            let first = ports::LISTS + ports::FIRST as u32;
+            bridge_ports.set_u32(first + 4 * at as u32, slot);
             let record = abi::port::Record {
                 ifindex: *ifindex,
                 max_len: MTU_BYTES + aorta_flow::LINK_HEADER_BYTES,
@@ -357,6 +360,7 @@ impl Bare {
 
 fn entry_facts(ofport: u16) -> FlowEntryFacts {
     FlowEntryFacts {
+        refuses: Refuses::None,
         port_slot: ofport.into(),
         ofport: OfPort(ofport),
         bridge_slot: 0,

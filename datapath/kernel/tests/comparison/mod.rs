@@ -10,7 +10,7 @@ use aorta_flow::action::Action;
 use aorta_flow::translate::learned_flow;
 use aorta_flow::{
     Bridge, BridgeName, DropReason, Flow, Interpreter, OfPort, Port, PortGuard, PortHook, PortName,
-    PortVlan, Snapshot, Verdict,
+    PortVlan, Restrictions, Snapshot, Verdict,
 };
 use aorta_kernel::{Datapath, FlowsError, Upcalls, chain};
 use aorta_packet::{TPID_8021AD, TPID_8021Q, VLAN_TAG_LEN};
@@ -291,6 +291,10 @@ fn snapshot(bridge: &BridgeName, taps: &[Tap]) -> Snapshot {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        restrictions: Restrictions {
+            no_flood: n == 2,
+            ..Restrictions::default()
+        },
         attachment: tap.attachment(true, MTU_BYTES),
     };
     Snapshot {

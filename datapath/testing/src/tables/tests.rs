@@ -2,7 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::field::FieldId;
 use aorta_flow::{
-    Attachment, Bridge, IfIndex, Interpreter, Port, PortGuard, PortHook, PortVlan, Snapshot,
+    Attachment, Bridge, IfIndex, Interpreter, Port, PortGuard, PortHook, PortVlan, Restrictions,
+    Snapshot,
 };
 
 use super::*;
@@ -14,6 +15,7 @@ fn snapshot() -> Snapshot {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        restrictions: Restrictions::default(),
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(n.into()).unwrap(),
             up: true,

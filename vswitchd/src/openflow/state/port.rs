@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aorta_flow::OfPort;
+use aorta_flow::{OfPort, Restrictions};
 use aorta_kernel::netdev::{Duplex, HardwareInfo, Link, LinkStats};
 use aorta_openflow::message::{
     PortChange, PortConfig, PortDesc, PortFeatures, PortState, PortStats, PortStatus,
@@ -60,6 +60,17 @@ pub fn desc(
         peer: PortFeatures::default(),
         current_speed_kbps,
         max_speed_kbps: 0,
+    }
+}
+
+/// What the datapath keeps from a port of which controllers ask this.
+pub fn restrictions(asked: PortConfig) -> Restrictions {
+    Restrictions {
+        no_receive: asked.contains(PortConfig::NO_RECV),
+        no_receive_stp: asked.contains(PortConfig::NO_RECV_STP),
+        no_forward: asked.contains(PortConfig::NO_FWD),
+        no_flood: asked.contains(PortConfig::NO_FLOOD),
+        no_packet_in: asked.contains(PortConfig::NO_PACKET_IN),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ports as controllers know them.
 
-use aorta_flow::{Attachment, OfPort};
+use aorta_flow::OfPort;
 use aorta_kernel::netdev::HardwareInfo;
 use aorta_openflow::Message;
 use aorta_openflow::error::ErrorCode;
@@ -56,7 +56,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         self.desired = desired;
     }
 
-    /// A snapshot whose ports send as controllers ask: by those with `NO_FWD`, nothing leaves.
+    /// A snapshot whose ports do as controllers ask.
     pub(in crate::switch) fn as_asked(&self, mut snapshot: Snapshot) -> Snapshot {
         for bridge in &mut snapshot.bridges {
             let Some(state) = self.openflow.bridges.get(&bridge.name) else {
@@ -64,9 +64,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             };
             for port in &mut bridge.ports {
                 let asked = state.asked.get(&port.name).copied().unwrap_or_default();
-                if let Attachment::Netdev { up, .. } = &mut port.attachment {
-                    *up &= !asked.contains(PortConfig::NO_FWD);
-                }
+                port.restrictions = port::restrictions(asked);
             }
         }
         snapshot

@@ -32,6 +32,7 @@ fn kind(step: &Step) -> Option<Kind> {
         | Step::OutputField(_)
         | Step::OutputInPort
         | Step::OutputAll
+        | Step::OutputFlood
         | Step::OutputNormal => LAST[1],
         Step::Resubmit { .. } => LAST[2],
         Step::SetQueue(_) => QUEUE,

@@ -253,6 +253,7 @@ pub(super) fn changes_nothing(step: &Step) -> bool {
         | Step::OutputField(_)
         | Step::OutputInPort
         | Step::OutputAll
+        | Step::OutputFlood
         | Step::OutputNormal => true,
         Step::Clone(inner) => inner.iter().all(changes_nothing),
         _ => false,

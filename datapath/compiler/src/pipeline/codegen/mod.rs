@@ -39,7 +39,7 @@ use aorta_flow::{DropReason, MeterId};
 
 use super::extras::GroupKey;
 use super::layout::{self, state};
-use super::maps::{STATE, VERSION};
+use super::maps::{STATE, VERSION, ports};
 use super::plan::Plan;
 use super::shape::Step;
 use super::{Hook, PipelineError, commit};
@@ -69,6 +69,8 @@ pub enum Block {
     Sync,
     /// Sends to all ports but the one that the packet came from.
     AllPorts,
+    /// Sends to those of them that are flooded.
+    FloodPorts,
     /// Sets a copy aside.
     Save,
     /// Takes back the copy that was set aside last.
@@ -389,7 +391,8 @@ impl Gen<'_> {
             Block::Leave => self.emit_leave(),
             Block::Dropped => self.emit_dropped(),
             Block::Sync => self.emit_sync(),
-            Block::AllPorts => self.emit_all_ports(),
+            Block::AllPorts => self.emit_all_ports(ports::COUNT),
+            Block::FloodPorts => self.emit_all_ports(ports::FLOODED),
             Block::Save => self.emit_save(false),
             Block::SaveBucket => self.emit_save(true),
             Block::RestoreBucket => self.emit_restore(true),

@@ -121,11 +121,8 @@ impl Gen<'_> {
 
     /// Sends to the port whose number is in the low 32 bits of a field.
     pub(super) fn output_field(&mut self, from: Subfield, site: &Site) {
-        let (skip, all, own) = (
-            self.a.label("skip"),
-            self.a.label("all"),
-            self.a.label("own"),
-        );
+        let [skip, all, flood, own] =
+            ["skip", "all", "flood", "own"].map(|name| self.a.label(name));
         let (ordinary, done) = (self.a.label("ordinary"), self.a.label("done"));
         let value = bits::Bits {
             base: R10,
@@ -148,7 +145,7 @@ impl Gen<'_> {
         a.jump_if(Cond::Lt, R1, i32::from(OfPort::UNSET.0), ordinary);
         a.jump_if(Cond::Eq, R1, i32::from(OfPort::LOCAL.0), ordinary);
         a.jump_if(Cond::Eq, R1, i32::from(OfPort::IN_PORT.0), own);
-        a.jump_if(Cond::Eq, R1, i32::from(OfPort::FLOOD.0), all);
+        a.jump_if(Cond::Eq, R1, i32::from(OfPort::FLOOD.0), flood);
         a.jump_if(Cond::Eq, R1, i32::from(OfPort::ALL.0), all);
         a.jump_if(Cond::Ne, R1, i32::from(OfPort::NORMAL.0), skip);
         self.output_normal(site, false);
@@ -166,6 +163,9 @@ impl Gen<'_> {
         self.a.jump(send);
         self.a.bind(all);
         self.call_block(Block::AllPorts, site);
+        self.a.jump(skip);
+        self.a.bind(flood);
+        self.call_block(Block::FloodPorts, site);
         self.a.bind(skip);
     }
 
@@ -371,8 +371,8 @@ impl Gen<'_> {
     }
 
     /// One after the other, each port of the list that takes the frame, but the one that it came
-    /// from.
-    pub(super) fn emit_all_ports(&mut self) {
+    /// from. `count` is where the list says how many they are.
+    pub(super) fn emit_all_ports(&mut self, count: i16) {
         let back = self.block(Block::Return);
         let too_deep = self.block(Block::TooDeep);
         let sync = self.block(Block::Sync);
@@ -394,7 +394,7 @@ impl Gen<'_> {
         a.jump_if(Cond::Eq, R1, 0, first_list);
         a.add(R2, ports::LIST_BYTES as i32);
         a.bind(first_list);
-        a.load(Size::W, R3, R2, 0);
+        a.load(Size::W, R3, R2, count);
         a.load(Size::W, R1, R7, state::LISTED);
         a.jump_if(Cond::Ge, R1, R3, back);
         a.jump_if(Cond::Ge, R1, ports::MAX_LISTED as i32, back);
@@ -403,7 +403,7 @@ impl Gen<'_> {
         a.store(Size::W, R7, state::LISTED, R1);
         a.lsh(R3, 2);
         a.add(R2, R3);
-        a.load(Size::W, R8, R2, 4);
+        a.load(Size::W, R8, R2, ports::FIRST);
         a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
         self.slot_of_port();
         let a = &mut self.a;

@@ -81,6 +81,7 @@ impl Gen<'_> {
             Step::OutputInPort => self.output_in_port(site),
             Step::OutputNormal => return self.output_normal(site, tail),
             Step::OutputAll => self.call_block(Block::AllPorts, site),
+            Step::OutputFlood => self.call_block(Block::FloodPorts, site),
             Step::Resubmit { in_port, table } => {
                 self.resubmit(*table, *in_port, site, tail);
                 return tail;

@@ -57,6 +57,7 @@ fn takes_step(step: &Step) -> bool {
         | Step::PopQueue
         | Step::OutputField(_)
         | Step::OutputAll
+        | Step::OutputFlood
         | Step::OutputNormal => false,
     }
 }
@@ -156,6 +157,7 @@ impl Gen<'_> {
             Block::Exit => self.emit_exit(),
             Block::Sync
             | Block::AllPorts
+            | Block::FloodPorts
             | Block::SaveBucket
             | Block::RestoreBucket
             | Block::Upcall

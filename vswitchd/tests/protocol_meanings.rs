@@ -1,0 +1,116 @@
+//! What controllers ask of ports and tables, as packets feel it: the same to our switch and to the
+//! real `ovs-vswitchd --enable-dummy` (needs Open vSwitch installed, no root).
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+// The other tests use what this one doesn't.
+#![allow(dead_code)]
+
+mod sim;
+
+use sim::{Pair, Switch};
+
+const PORTS: [&str; 4] = ["p1", "p2", "p3", "p4"];
+const IP: &str = "eth_type(0x0800),ipv4(src=10.0.0.2,dst=10.0.0.1,tos=0,ttl=64,frag=no,proto=17),\
+                  udp(src=8,dst=9)";
+
+/// Both, with a bridge whose ports capture what they get, and no flow.
+fn pair() -> Pair {
+    let pair = Pair::start();
+    let mut line = "add-br br0 -- set bridge br0 datapath_type=dummy fail_mode=secure \
+                    other-config:hwaddr=aa:55:aa:55:00:00 other-config:forward-bpdu=true"
+        .to_owned();
+    for (at, port) in PORTS.iter().enumerate() {
+        let number = at + 1;
+        line += &format!(
+            " -- add-port br0 {port} -- set interface {port} type=dummy ofport_request={number} \
+             options:tx_pcap={port}-tx.pcap"
+        );
+    }
+    pair.each(|switch| drop(switch.vsctl(&line)));
+    pair
+}
+
+/// Has a frame come from p1, of which nothing is remembered: the real switch keeps what it did with
+/// another one, even where that depends on the address.
+fn receive(pair: &Pair, dst: &str, rest: &str) {
+    let packet = format!("in_port(1),eth(src=50:54:00:00:00:09,dst={dst}),{rest}");
+    pair.each(|switch| {
+        switch.appctl("revalidator/purge");
+        switch.receive("p1", &packet);
+    });
+}
+
+/// Has the same come from p1, digit by digit.
+fn receive_frame(pair: &Pair, frame: &str) {
+    pair.each(|switch| {
+        switch.appctl("revalidator/purge");
+        switch.receive("p1", frame);
+    });
+}
+
+/// Compares what left by all ports so far.
+fn same_captures(pair: &Pair, when: &str) {
+    for port in PORTS {
+        let file = format!("{port}-tx.pcap");
+        pair.same(&format!("{file} {when}"), |switch| switch.captured(&file));
+    }
+}
+
+fn ofctl(pair: &Pair, arguments: &str) {
+    pair.each(|switch| drop(switch.succeeds("ovs-ofctl", arguments)));
+}
+
+/// How many frames left by each port so far.
+fn frames(switch: &Switch) -> [usize; 4] {
+    PORTS.map(|port| switch.captured(&format!("{port}-tx.pcap")).len())
+}
+
+#[test]
+fn what_controllers_ask_of_ports_is_done_to_packets_alike() {
+    let pair = pair();
+    let to_bridges = "01:80:c2:00:00:00";
+    // With a length instead of a type.
+    let spanning_tree = "0180c20000005054000000090026424203000000000000000000000000000000";
+    let kinds = [
+        ("eth_type(0x88b5)", "NORMAL"),
+        ("eth_type(0x88b6)", "FLOOD"),
+        ("eth_type(0x88b7)", "ALL"),
+        ("eth_type(0x88b8)", "2,3"),
+    ];
+    for (rest, actions) in kinds {
+        let kind = rest.replace("eth_type(", "").replace(')', "");
+        ofctl(
+            &pair,
+            &format!("add-flow br0 dl_type={kind},actions={actions}"),
+        );
+    }
+    ofctl(&pair, "add-flow br0 dl_type=0x5ff,actions=4");
+    let mut moved = Vec::new();
+    for config in [
+        "p3 no-flood",
+        "p1 no-receive",
+        "p1 no-receive-stp",
+        "p3 no-forward",
+        "p1 no-flood",
+    ] {
+        ofctl(&pair, &format!("mod-port br0 {config}"));
+        for (rest, _) in kinds {
+            for dst in ["50:54:00:00:00:0a", to_bridges] {
+                receive(&pair, dst, rest);
+                same_captures(&pair, &format!("{config}, {rest} to {dst}"));
+            }
+        }
+        receive_frame(&pair, spanning_tree);
+        same_captures(&pair, &format!("{config}, spanning tree"));
+        let out = "packet-out br0 in_port=p1,packet=5054000000ee50540000000912340102,actions=2";
+        ofctl(&pair, out);
+        same_captures(&pair, &format!("{config}, packet-out"));
+        moved.push(frames(&pair.ours));
+        ofctl(
+            &pair,
+            &format!("mod-port br0 {}", config.replace("no-", "")),
+        );
+    }
+    let ours = moved.last().unwrap();
+    assert!(ours.iter().skip(1).all(|frames| *frames > 8), "{moved:?}");
+}
