@@ -99,6 +99,14 @@ impl Match {
         self.words.shrink_to_fit();
     }
 
+    /// What it says of the other fields. Takes fields whose storage it is, not overlays.
+    #[must_use]
+    pub fn without(&self, unwanted: impl Fn(FieldId) -> bool) -> Match {
+        let mut words = self.words.clone();
+        words.retain(|word| !unwanted(word.place.0));
+        Match { words }
+    }
+
     /// What it says, by field.
     pub fn parts(&self) -> impl Iterator<Item = Part> {
         self.words

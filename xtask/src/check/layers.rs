@@ -12,13 +12,14 @@ pub enum Kind {
 }
 
 /// Every crate of the workspace: name, level (it may only depend on lower ones) and kind.
-pub const CRATES: [(&str, u8, Kind); 15] = [
+pub const CRATES: [(&str, u8, Kind); 16] = [
     ("aorta-api", 0, Kind::Pure),
     ("aorta-ebpf", 0, Kind::Pure),
     ("aorta-packet", 0, Kind::Pure),
     ("aorta-flow", 1, Kind::Pure),
     ("aorta-openflow", 2, Kind::Pure),
     ("aorta-testing", 2, Kind::Pure),
+    ("aorta-placement", 2, Kind::Pure),
     ("aorta-compiler", 3, Kind::Pure),
     ("aorta-stream", 0, Kind::Effects),
     ("aorta-ovsdb", 1, Kind::Effects),

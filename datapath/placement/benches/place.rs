@@ -1,0 +1,74 @@
+//! How long the pass takes over 10,000 rules of an access list, with room for all and for a part.
+//! The limit is 50 ms.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use aorta_flow::OfPort;
+use aorta_flow::action::Action;
+use aorta_flow::table::{FlowMod, Modification, Tables};
+use aorta_placement::{Capabilities, Decision, Device, Told, place};
+use aorta_testing::{Rng, acl, acl_flows};
+
+const RULES: usize = 10_000;
+const ROUNDS: usize = 9;
+const LIMIT: Duration = Duration::from_millis(50);
+
+fn tables(controller_percent: usize) -> Tables {
+    let mut rng = Rng::new(1);
+    let rules = acl(RULES, &mut rng);
+    let mut actions = vec![vec![Action::Output(OfPort(1))], vec![]];
+    if rng.chance(controller_percent) {
+        actions.push(vec![Action::Output(OfPort::NORMAL)]);
+    }
+    let mut tables = Tables::new();
+    for flow in acl_flows(&rules, RULES, 0, &actions) {
+        let add = Modification::Flow(FlowMod {
+            table: Some(0),
+            flow,
+            ..FlowMod::default()
+        });
+        // Two rules of the same match are one flow.
+        let _ = tables.modify(&add);
+    }
+    tables
+}
+
+fn main() {
+    for (name, software, max_rules, traps) in [
+        ("all on the card", 0, 100_000, true),
+        ("a third in software, trapped", 100, 100_000, true),
+        ("a third in software, no traps", 100, 100_000, false),
+        ("a third in software, room for 512", 100, 512, true),
+    ] {
+        let tables = tables(software);
+        let mut capabilities = Capabilities::flower(max_rules);
+        capabilities.traps = traps;
+        let device = Device {
+            ports: [OfPort(1), OfPort(2)].into(),
+            capabilities,
+        };
+        let told = Told::default();
+        let mut times: Vec<Duration> = (0..ROUNDS)
+            .map(|_| {
+                let start = Instant::now();
+                black_box(place(&tables, &device, &told));
+                start.elapsed()
+            })
+            .collect();
+        times.sort();
+        let placement = place(&tables, &device, &told);
+        let placed = placement.decisions.values();
+        let placed = placed
+            .filter(|decision| **decision == Decision::Placed)
+            .count();
+        println!(
+            "{name}: {} flows, {placed} placed, {} rules: {:?} ({:?} to {:?}), limit {LIMIT:?}",
+            tables.len(),
+            placement.rules.len(),
+            times[ROUNDS / 2],
+            times[0],
+            times[ROUNDS - 1],
+        );
+    }
+}

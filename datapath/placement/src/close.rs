@@ -1,0 +1,80 @@
+//! Where flows lead: what is begun on a card is ended there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aorta_flow::Match;
+use aorta_flow::table::FlowId;
+
+use crate::form::Form;
+use crate::overlaps::Overlaps;
+use crate::place::{Candidate, Table, Told};
+use crate::{Capabilities, Reason};
+
+/// What a packet on the card can meet in a table that the card can't do.
+#[derive(Default)]
+struct Open {
+    /// Flows that aren't on the card.
+    software: Overlaps,
+    /// All flows, by position.
+    ids: Vec<FlowId>,
+    /// Whether there is a flow on the card that matches everything.
+    catches_all: bool,
+}
+
+/// Takes flows back that lead to where software would be needed, from the last table to the first.
+pub(crate) fn close(sorted: &mut BTreeMap<u8, Table>, capabilities: &Capabilities, told: &Told) {
+    let most = capabilities.max_tables;
+    // Table 0 is one of those that the card has.
+    let within: BTreeSet<u8> = targets(sorted).into_iter().take(most.max(1) - 1).collect();
+    let mut behind: BTreeMap<u8, Open> = BTreeMap::new();
+    for (number, table) in sorted.iter_mut().rev() {
+        let mut open = Open::default();
+        for (position, candidate) in table.iter_mut().enumerate() {
+            if let Some(why) = leads_astray(candidate, &within, &mut behind, told) {
+                candidate.fate = Err(why.unwrap_or(Reason::TooManyTables { most }));
+            }
+            open.ids.push(candidate.id);
+            match candidate.fate {
+                Ok(_) => open.catches_all |= candidate.matching == Match::any(),
+                Err(_) => open.software.insert(&candidate.matching, position),
+            }
+        }
+        behind.insert(*number, open);
+    }
+}
+
+/// Tables that flows lead to.
+fn targets(sorted: &BTreeMap<u8, Table>) -> BTreeSet<u8> {
+    let forms = sorted.values().flatten();
+    forms
+        .filter_map(|candidate| candidate.fate.as_ref().ok()?.goto)
+        .collect()
+}
+
+/// Whether a flow that the card can do leads to where packets can't be left to it: why, or nothing
+/// if the card hasn't that table.
+fn leads_astray(
+    candidate: &Candidate,
+    within: &BTreeSet<u8>,
+    behind: &mut BTreeMap<u8, Open>,
+    told: &Told,
+) -> Option<Option<Reason>> {
+    let form = candidate.fate.as_ref().ok()?;
+    let table = form.goto?;
+    if !within.contains(&table) {
+        return Some(None);
+    }
+    let open = behind.entry(table).or_default();
+    let flow = match open.software.first(&there(candidate, form), |_| true) {
+        Some(position) => Some(open.ids[position]),
+        None if told.misses_not_dropped.contains(&table) && !open.catches_all => None,
+        None => return None,
+    };
+    Some(Some(Reason::LeadsTo { table, flow }))
+}
+
+/// The packets of a flow as they come to the next table, or more.
+fn there(candidate: &Candidate, form: &Form) -> Match {
+    let changed = |field| form.changed.contains(&field);
+    candidate.matching.without(changed)
+}

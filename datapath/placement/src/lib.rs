@@ -1,0 +1,27 @@
+//! Which flows a network card takes, and why the others run in software. Pure.
+//!
+//! The card sees packets first. What it decides, the switch never sees; what it leaves, the switch
+//! sees as it came. So a flow may be on the card only if no packet of the flow ought to have gone to
+//! another one that isn't there, and if all that becomes of its packets is known there:
+//!
+//! - In table 0, where packets come from the card's ports, each flow of higher priority that some
+//!   packet matches too must be on the card, at least as a *trap*: a rule that leaves its packets to
+//!   software. A trap may match more than its flow, if the card doesn't know all that it matches.
+//! - From where a flow on the card leads on, every flow that its packets could meet must be on the
+//!   card. There is no way back: a packet that was begun there is ended there.
+//!
+//! A packet is thus counted in one place only, and software never meets half-changed ones.
+#![forbid(unsafe_code)]
+
+mod capabilities;
+mod choose;
+mod close;
+mod form;
+mod guard;
+mod overlaps;
+mod place;
+mod reason;
+
+pub use capabilities::{Capabilities, Device, KeySupport};
+pub use place::{Decision, Placement, Rule, Told, Verdict, place};
+pub use reason::Reason;

@@ -1,0 +1,205 @@
+//! Which of many matches some packet of another one could match, too, without comparing with each.
+//!
+//! Matches are the leaves of a tree. A node with many divides them by bits of one field: those that
+//! look at all of these bits, by their values, and the rest. A question that looks at these bits goes
+//! on with one value and the rest; another one goes on with all values that it doesn't rule out.
+
+use std::collections::HashMap;
+
+use aorta_flow::Match;
+use aorta_flow::field::FieldId;
+
+/// Matches, each with a position.
+#[derive(Default)]
+pub struct Overlaps {
+    root: Node,
+}
+
+/// Matches of a leaf that it isn't worth dividing.
+const FEW: usize = 16;
+
+#[derive(Default)]
+struct Node {
+    /// Those of a leaf.
+    leaf: Vec<(Match, usize)>,
+    /// After so many it is tried again to divide them.
+    patience: usize,
+    split: Option<Box<Split>>,
+}
+
+struct Split {
+    field: FieldId,
+    /// Bits of the field's storage.
+    bits: u128,
+    by_value: HashMap<u128, Node>,
+    rest: Node,
+}
+
+impl Overlaps {
+    /// Adds a match.
+    pub fn insert(&mut self, matching: &Match, position: usize) {
+        self.root.insert(matching.clone(), position);
+    }
+
+    /// The lowest position whose match overlaps and that `counts`.
+    pub fn first(&self, question: &Match, counts: impl Fn(usize) -> bool) -> Option<usize> {
+        let mut lowest = None;
+        self.root.visit(question, &mut |matching, position| {
+            let lower = lowest.is_none_or(|lowest| position < lowest);
+            if lower && matching.overlaps(question) && counts(position) {
+                lowest = Some(position);
+            }
+        });
+        lowest
+    }
+
+    /// Calls for all positions whose matches overlap, in no order.
+    pub fn each(&self, question: &Match, tell: &mut impl FnMut(usize)) {
+        self.root.visit(question, &mut |matching, position| {
+            if matching.overlaps(question) {
+                tell(position);
+            }
+        });
+    }
+}
+
+impl Node {
+    fn insert(&mut self, matching: Match, position: usize) {
+        if let Some(split) = &mut self.split {
+            return split.insert(matching, position);
+        }
+        self.leaf.push((matching, position));
+        if self.leaf.len() <= self.patience.max(FEW) {
+            return;
+        }
+        self.patience = 2 * self.leaf.len();
+        if let Some((field, bits)) = division(&self.leaf) {
+            let mut split = Box::new(Split {
+                field,
+                bits,
+                by_value: HashMap::new(),
+                rest: Node::default(),
+            });
+            for (matching, position) in self.leaf.drain(..) {
+                split.insert(matching, position);
+            }
+            self.split = Some(split);
+        }
+    }
+
+    fn visit(&self, question: &Match, see: &mut dyn FnMut(&Match, usize)) {
+        for (matching, position) in &self.leaf {
+            see(matching, *position);
+        }
+        let Some(split) = &self.split else {
+            return;
+        };
+        split.rest.visit(question, see);
+        let (value, mask) = stored(question, split.field);
+        let asked = mask & split.bits;
+        if asked == split.bits {
+            if let Some(node) = split.by_value.get(&(value & asked)) {
+                node.visit(question, see);
+            }
+            return;
+        }
+        for (known, node) in &split.by_value {
+            if (known ^ value) & asked == 0 {
+                node.visit(question, see);
+            }
+        }
+    }
+}
+
+impl Split {
+    fn insert(&mut self, matching: Match, position: usize) {
+        let (value, mask) = stored(&matching, self.field);
+        let node = match mask & self.bits == self.bits {
+            true => self.by_value.entry(value & self.bits).or_default(),
+            false => &mut self.rest,
+        };
+        node.insert(matching, position);
+    }
+}
+
+/// What a match says of a field's storage.
+fn stored(matching: &Match, field: FieldId) -> (u128, u128) {
+    let part = matching.parts().find(|part| part.field == field);
+    part.map_or((0, 0), |part| (part.value, part.mask))
+}
+
+/// The bits of a field by which matches are best divided: those that leave the fewest together.
+/// Nothing if none divides them.
+fn division(leaf: &[(Match, usize)]) -> Option<(FieldId, u128)> {
+    let mut tried: Vec<(FieldId, u128)> = leaf
+        .iter()
+        .flat_map(|(matching, _)| matching.parts())
+        .map(|part| (part.field, part.mask))
+        .collect();
+    tried.sort_unstable();
+    tried.dedup();
+    let cost = |(field, bits): &(FieldId, u128)| {
+        let mut sizes: HashMap<u128, usize> = HashMap::new();
+        let mut rest = 0;
+        for (matching, _) in leaf {
+            let (value, mask) = stored(matching, *field);
+            match mask & bits == *bits {
+                true => *sizes.entry(value & bits).or_default() += 1,
+                false => rest += 1,
+            }
+        }
+        rest + sizes.into_values().max().unwrap_or(0)
+    };
+    let best = tried.into_iter().min_by_key(cost)?;
+    (cost(&best) < leaf.len()).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aorta_flow::text::{NoNames, parse_flow_line};
+    use aorta_testing::Rng;
+
+    fn random(rng: &mut Rng) -> Match {
+        let fields = ["nw_src=10.0.0", "nw_dst=10.1.0", "tcp_dst=", "vlan_tci="];
+        let mut text = "tcp".to_owned();
+        for field in fields {
+            if rng.chance(50) {
+                continue;
+            }
+            let number = rng.below(4);
+            text += &match field {
+                "tcp_dst=" => format!(",tcp_dst={number}/{}", 1 + rng.below(3)),
+                "vlan_tci=" => format!(",vlan_tci=0x100{number}/0x1fff"),
+                address => format!(",{address}.{number}/{}", 30 + rng.below(3)),
+            };
+        }
+        let (_, flow) = parse_flow_line(&format!("{text},actions=drop"), &NoNames).unwrap();
+        flow.into_flow().matching
+    }
+
+    #[test]
+    fn the_same_as_comparing_with_each() {
+        let mut rng = Rng::new(7);
+        let mut overlaps = Overlaps::default();
+        let mut inserted = Vec::new();
+        let mut found = 0;
+        for position in 0..300 {
+            let question = random(&mut rng);
+            let expected: Vec<usize> = (0..position)
+                .filter(|at: &usize| question.overlaps(&inserted[*at]))
+                .collect();
+            let mut all = Vec::new();
+            overlaps.each(&question, &mut |position| all.push(position));
+            all.sort_unstable();
+            assert_eq!(all, expected, "{question:?}");
+            let odd = expected.iter().find(|position| *position % 2 == 1);
+            assert_eq!(overlaps.first(&question, |at| at % 2 == 1), odd.copied());
+            found += expected.len();
+            overlaps.insert(&question, position);
+            inserted.push(question);
+        }
+        assert!(overlaps.root.split.is_some());
+        assert!((1000..40_000).contains(&found), "{found}");
+    }
+}
