@@ -139,7 +139,7 @@ pub const COMMANDS: &[Syntax] = &[
         "explain",
         "BRIDGE",
         (1, 1),
-        &[],
+        &[valued("--offload"), valued("--offload-rules")],
         Query::Flow(Verb::Explain),
         "how each table is compiled, and what would be cheaper",
     ),

@@ -49,7 +49,8 @@ pub fn text(bridge: &str, explain: &FlowExplain, colour: Colour) -> String {
     out
 }
 
-fn counted(n: u64, what: &str) -> String {
+/// So many of something, in the plural if they are.
+pub(super) fn counted(n: u64, what: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{n} {what}{plural}")
 }
@@ -80,7 +81,8 @@ fn tables(explain: &FlowExplain) -> String {
     indented(&table)
 }
 
-fn indented(table: &Table) -> String {
+/// A table two columns to the right.
+pub(super) fn indented(table: &Table) -> String {
     let mut out = String::new();
     for line in table.render(&ALIGNED).lines() {
         let _ = writeln!(out, "  {}", line.trim_end());

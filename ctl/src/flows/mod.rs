@@ -1,5 +1,6 @@
 //! What commands about flow tables read and print, without asking anybody.
 
+pub mod card;
 pub mod colour;
 pub mod diff;
 pub mod dump;

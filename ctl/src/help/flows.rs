@@ -1,7 +1,7 @@
 //! What there is to know of the commands about flow tables, groups and meters.
 
 /// What their options do.
-pub(super) const OPTIONS: [(&str, &str); 12] = [
+pub(super) const OPTIONS: [(&str, &str); 14] = [
     (
         "--bundle",
         "all lines or none, even of a file so large that it goes in several calls",
@@ -33,6 +33,14 @@ pub(super) const OPTIONS: [(&str, &str); 12] = [
     (
         "--color",
         "always, never or auto: on a terminal, as by default",
+    ),
+    (
+        "--offload",
+        "plan for a network card with these ports, with commas between them",
+    ),
+    (
+        "--offload-rules",
+        "how many rules that card has room for (65536)",
     ),
     (
         "--in-port",
@@ -89,7 +97,10 @@ pub(super) const NOTES: [(&str, &str); 21] = [
         "explain",
         "Templates: code (few flows, compared one by one), hash (one mask), tuple (several masks),\n\
          lpm (prefixes). Probes are the places of memory that a packet's lookup looks at. Tables that\n\
-         no packet can reach are in no program, and not listed.",
+         no packet can reach are in no program, and not listed.\n\
+         With --offload it plans instead: which flows a network card with these ports of the bridge\n\
+         would take if it did all that TC flower can say, and why it would leave the others. Nothing\n\
+         changes in the switch.",
     ),
     ("add-group", GROUP),
     (
@@ -172,7 +183,14 @@ pub(super) const EXAMPLES: [(&str, &[&str]); 17] = [
             "--in-port=tap0 trace br0 ffffffffffff5254001122330806",
         ],
     ),
-    ("explain", &["explain br0", "--json explain br0"]),
+    (
+        "explain",
+        &[
+            "explain br0",
+            "--json explain br0",
+            "--offload=pf0,vf0 --offload-rules=4096 explain br0",
+        ],
+    ),
     (
         "add-group",
         &[

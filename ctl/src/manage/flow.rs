@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aorta_api::{
-    FlowCommand, FlowDump, FlowDumpParams, FlowExplain, FlowExplainParams, FlowModAnswer,
-    FlowModParams, FlowReplaceAnswer, FlowReplaceParams, FlowTrace, FlowTraceParams,
-    METHOD_FLOW_DUMP, METHOD_FLOW_EXPLAIN, METHOD_FLOW_MOD, METHOD_FLOW_REPLACE, METHOD_FLOW_TRACE,
+    FlowCommand, FlowDump, FlowDumpParams, FlowModAnswer, FlowModParams, FlowReplaceAnswer,
+    FlowReplaceParams, FlowTrace, FlowTraceParams, METHOD_FLOW_DUMP, METHOD_FLOW_MOD,
+    METHOD_FLOW_REPLACE, METHOD_FLOW_TRACE,
 };
 use aorta_flow::text::{Form, Names, NoNames, parse_flow};
 use serde_json::{Value, json};
@@ -64,14 +64,7 @@ pub(super) fn run(
             ))
         }
         Verb::Trace => follow(&bridge, command, manner),
-        Verb::Explain => {
-            let params = FlowExplainParams {
-                bridge: bridge.name.to_owned(),
-            };
-            let answer: FlowExplain = bridge.call(METHOD_FLOW_EXPLAIN, params)?;
-            let text = explain::text(bridge.name, &answer, manner.colour);
-            Ok(Told::new(serde_json::to_value(&answer)?, text))
-        }
+        Verb::Explain => super::explain::run(&bridge, command, manner),
     }
 }
 
@@ -159,7 +152,11 @@ fn replace(bridge: &Bridge<'_>, command: &Command) -> Result<Told, ManageError> 
     Ok(Told::new(serde_json::to_value(&answer)?, String::new()))
 }
 
-fn ask_flows(bridge: &Bridge<'_>, filter: &str, names: bool) -> Result<FlowDump, ManageError> {
+pub(super) fn ask_flows(
+    bridge: &Bridge<'_>,
+    filter: &str,
+    names: bool,
+) -> Result<FlowDump, ManageError> {
     let lines = Lines::of_argument(filter);
     check(bridge, |names| lines.check_filters(names))?;
     let params = FlowDumpParams {

@@ -2,6 +2,7 @@
 
 mod client;
 mod error;
+mod explain;
 mod flow;
 mod group;
 mod input;

@@ -273,6 +273,38 @@ fn packets_are_traced_by_fields_or_bytes() {
 }
 
 #[test]
+fn what_a_card_would_take_is_planned() {
+    let site = Site::start();
+    site.text("add-flow br0 priority=9,in_port=p1,tcp,actions=p2");
+    site.text("add-flow br0 priority=8,in_port=p1,udp,actions=controller");
+    site.text("add-flow br0 priority=7,actions=NORMAL");
+    let text = site.text("--offload=p1,2 --offload-rules=100 explain br0");
+    let expected = "\
+Bridge br0  a card with ports p1, p2, programmed by TC flower, with room for 100 rules
+  would take 1 of 3 flows by 1 rule, 0 of which leave their packets to software
+
+  flows where    the first                         why
+  ----- -------- --------------------------------- ----------------------------------
+  1     NIC      table=0,priority=9,tcp,in_port=p1
+  1     software table=0,priority=7                NORMAL: the device can't do it
+  1     software table=0,priority=8,udp,in_port=p1 controller: the device can't do it
+";
+    assert_eq!(text, expected);
+    let flows = site.text("--json --offload=p1,p2 explain br0");
+    assert!(flows.contains("\"max_rules\":65536"), "{flows}");
+    for (options, why) in [
+        ("--offload=p9", "bridge br0 has no port p9"),
+        (
+            "--offload=p1 --offload-rules=x",
+            "--offload-rules=x is not a number of rules",
+        ),
+    ] {
+        let said = site.refusal(&format!("{options} explain br0"), "");
+        assert_eq!(said, format!("vsctl: {why}\n"));
+    }
+}
+
+#[test]
 fn an_earlier_switch_is_told_to_be_one() {
     let site = Site::start();
     let said = site.refusal("dump-meters br0", "");

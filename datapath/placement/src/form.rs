@@ -39,7 +39,7 @@ fn is_unset(field: FieldId) -> bool {
         F::CT_MARK,
         F::CT_LABEL,
     ];
-    known.contains(&field) || (0..16).any(|number| field == F::reg(number))
+    known.contains(&field) || (0..16).any(|number| field == F::reg(number).field().home)
 }
 
 /// A flow's match, without what is so for all packets that the card sees.
@@ -157,6 +157,17 @@ impl Maker<'_> {
     }
 
     fn output(&mut self, port: OfPort) -> Result<(), Reason> {
+        let reserved = match port {
+            OfPort::NORMAL => Some("NORMAL"),
+            OfPort::FLOOD => Some("FLOOD"),
+            OfPort::ALL => Some("ALL"),
+            OfPort::IN_PORT => Some("IN_PORT"),
+            OfPort::CONTROLLER => Some("CONTROLLER"),
+            _ => None,
+        };
+        if let Some(name) = reserved {
+            return Err(Reason::Action(name));
+        }
         if !self.device.ports.contains(&port) {
             return Err(Reason::Output(port));
         }
