@@ -112,6 +112,11 @@ map! {
     XDP_JUMPS, 10, "xdp_jumps", ProgArray, 4, 4, MAX_BRIDGES
 }
 
+map! {
+    /// Generation: the [`bucket`]s of each port slot.
+    BUCKETS, 11, "buckets", Array, 4, bucket::BYTES as u32, MAX_PORTS
+}
+
 /// Maps that each generation makes anew.
 pub const GENERATION_MAPS: &[MapSpec] = &[
     PORTS,
@@ -123,6 +128,7 @@ pub const GENERATION_MAPS: &[MapSpec] = &[
     RECENT,
     EPOCH,
     XDP_JUMPS,
+    BUCKETS,
 ];
 
 /// State: MAC addresses of one bridge, see [`fdb`].
@@ -141,6 +147,10 @@ pub const fn fdb_spec(bridge_slot: u32, max_entries: u32) -> MapSpec {
 pub const fn fdb_id(bridge_slot: u32) -> MapId {
     MapId(0x1_0000 + bridge_slot)
 }
+
+/// Bit in a bridge slot in a key of [`FLOOD_SETS`], for lists without protected ports: those of frames
+/// from protected ports.
+pub const FLOOD_FROM_PROTECTED: u32 = 1 << 31;
 
 /// VLAN in a key of [`FLOOD_SETS`] that stands for every VLAN without a list of its own.
 pub const FLOOD_DEFAULT_VLAN: u32 = 0xffff;
@@ -198,8 +208,10 @@ pub mod port {
     pub const XDP: i16 = 11;
     /// u32: index in the jumps of the program on the other side of a patch port; 0 if none.
     pub const JUMP: i16 = 12;
-    /// Bytes of a record.
-    pub const BYTES: usize = 16;
+    /// u32: 1 if it is protected: NORMAL sends nothing there from protected ports.
+    pub const PROTECTED: i16 = 16;
+    /// Bytes of a record, a power of two: the kernel multiplies faster by these.
+    pub const BYTES: usize = 32;
 
     /// No XDP program sends to the device.
     pub const XDP_NONE: u8 = 0;
@@ -232,6 +244,8 @@ pub mod port {
         pub xdp: u8,
         /// See [`JUMP`].
         pub jump: u32,
+        /// See [`PROTECTED`].
+        pub protected: bool,
     }
 
     impl Record {
@@ -243,6 +257,7 @@ pub mod port {
             tagged: TAGGED_NONE,
             xdp: XDP_NONE,
             jump: 0,
+            protected: false,
         };
 
         /// The bytes as programs read them.
@@ -258,6 +273,7 @@ pub mod port {
             put(TAGGED, &[self.tagged]);
             put(XDP, &[self.xdp]);
             put(JUMP, &self.jump.to_ne_bytes());
+            put(PROTECTED, &u32::from(self.protected).to_ne_bytes());
             bytes
         }
     }
@@ -305,6 +321,20 @@ pub mod recent {
     pub const EGRESS: i16 = 32;
     /// Bytes of a record.
     pub const BYTES: usize = 40;
+}
+
+/// Rates of a port: when each of its buckets will be full again, in nanoseconds of the monotonic clock.
+pub mod bucket {
+    /// u64: of the bytes that come from it.
+    pub const BYTES_FULL: i16 = 0;
+    /// u64: of the packets that come from it.
+    pub const PACKETS_FULL: i16 = 8;
+    /// u64: of broadcasts.
+    pub const BROADCAST_FULL: i16 = 16;
+    /// u64: of other frames that are flooded.
+    pub const UNKNOWN_FULL: i16 = 24;
+    /// Bytes of a record: a cache line, so that ports don't wait for each other.
+    pub const BYTES: usize = 64;
 }
 
 /// Indices in the jumps.

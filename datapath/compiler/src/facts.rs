@@ -1,11 +1,14 @@
 //! What an entry program is specialised for.
 
+use std::sync::Arc;
+
 use aorta_ebpf::{Assembler, Cond, Label, Reg, Size};
+use aorta_flow::guard::StormLimits;
 use aorta_flow::{Bridge, Port, PortVlan, Restrictions, VidSet};
 use aorta_packet::{ETH_HEADER_LEN, Vid};
 
 use crate::emit::CTX;
-use crate::skb;
+use crate::{IngressGuard, skb};
 
 use Reg::{R1, R2, R3};
 
@@ -38,6 +41,12 @@ pub struct EntryFacts {
     pub origin: Origin,
     /// Which frames are not to be received.
     pub refuses: Refuses,
+    /// What is asked of frames from the port's device.
+    pub guard: Option<Arc<IngressGuard>>,
+    /// Whether nothing goes from the port to protected ones.
+    pub protected: bool,
+    /// How many frames from the port are flooded.
+    pub storm: StormLimits,
 }
 
 /// Which frames a port is not to receive.
@@ -151,6 +160,9 @@ impl EntryFacts {
             hz,
             origin,
             refuses: Refuses::new(port.restrictions),
+            guard: IngressGuard::of(port).filter(|_| origin == Origin::Device),
+            protected: port.guard.protected,
+            storm: port.guard.storm,
         }
     }
 }

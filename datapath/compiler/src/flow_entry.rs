@@ -1,6 +1,8 @@
 //! The entry program of a port of a bridge with flows: counts the frame, and takes it to the
 //! bridge's pipeline.
 
+use std::sync::Arc;
+
 use aorta_ebpf::{Assembler, Cond, Helper, Label, Program, Reg, Size};
 use aorta_flow::field::FieldId;
 use aorta_flow::{DropReason, MAX_PATCH_DEPTH, OfPort};
@@ -9,7 +11,7 @@ use crate::abi::{COUNTERS, JUMPS, counter, jump, scratch};
 use crate::emit::{CTX, count, count_frame, jump_finish, load_scratch, lookup_index};
 use crate::pipeline::layout::{place, state};
 use crate::pipeline::maps::STATE;
-use crate::{CompileError, ENTRY_PREFIX, Origin, Refuses, skb};
+use crate::{CompileError, ENTRY_PREFIX, IngressGuard, Origin, Refuses, guard, skb};
 
 use Reg::{R0, R1, R2, R6, R7, R8};
 
@@ -23,7 +25,7 @@ const MAX_OUTER_FRAMES: i32 = state::MAX_FRAMES as i32 / 2;
 const TAG_BYTES: i32 = 4;
 
 /// All that the entry program of a port of a bridge with flows depends on.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FlowEntryFacts {
     /// Slot of the port.
     pub port_slot: u32,
@@ -35,6 +37,8 @@ pub struct FlowEntryFacts {
     pub origin: Origin,
     /// Which frames are not to be received.
     pub refuses: Refuses,
+    /// What is asked of frames from the port's device.
+    pub guard: Option<Arc<IngressGuard>>,
 }
 
 /// Compiles the entry program of a port of a bridge with flows.
@@ -45,20 +49,50 @@ pub fn compile_flow_entry(facts: &FlowEntryFacts) -> Result<Program, CompileErro
     let name = format!("{ENTRY_PREFIX}{}", facts.port_slot);
     let mut a = Assembler::new(&name);
     a.mov(R6, R1);
+    if let Some(guard) = &facts.guard {
+        let lost = a.label("uncounted");
+        emit_guard(&mut a, guard, facts.port_slot, lost);
+        emit_guarded(&mut a, facts, lost);
+        return a
+            .finish_reachable()
+            .map_err(|e| CompileError::assemble(&name, e));
+    }
     emit(&mut a, facts);
     a.finish().map_err(|e| CompileError::assemble(&name, e))
 }
 
-/// The program behind its first instruction: R6 is the context.
+/// Counts a frame of the port in `slot`, and falls through if its guard lets it in. R6 is the context;
+/// no other register is kept.
+pub(crate) fn emit_guard(a: &mut Assembler, guard: &IngressGuard, slot: u32, lost: Label) {
+    lookup_index(a, COUNTERS.id, INDEX, slot as i32);
+    a.jump_if(Cond::Eq, R0, 0, lost);
+    count_frame(a, counter::RX_PACKETS, counter::RX_BYTES);
+    guard::emit(a, guard, slot);
+}
+
+/// The program behind its first instruction, for a port without a guard: R6 is the context.
 pub(crate) fn emit(a: &mut Assembler, facts: &FlowEntryFacts) {
     let lost = a.label("lost");
-    let looped = a.label("looped");
     lookup_index(a, STATE.id, INDEX, 0);
     a.jump_if(Cond::Eq, R0, 0, lost);
     a.mov(R7, R0);
     lookup_index(a, COUNTERS.id, INDEX, facts.port_slot as i32);
     a.jump_if(Cond::Eq, R0, 0, lost);
     count_frame(a, counter::RX_PACKETS, counter::RX_BYTES);
+    emit_way(a, facts, lost);
+}
+
+/// What follows [`emit_guard`].
+pub(crate) fn emit_guarded(a: &mut Assembler, facts: &FlowEntryFacts, lost: Label) {
+    lookup_index(a, STATE.id, INDEX, 0);
+    a.jump_if(Cond::Eq, R0, 0, lost);
+    a.mov(R7, R0);
+    emit_way(a, facts, lost);
+}
+
+/// Takes a frame that is counted to the bridge's pipeline. R7 is the state.
+fn emit_way(a: &mut Assembler, facts: &FlowEntryFacts, lost: Label) {
+    let looped = a.label("looped");
     let patch = facts.origin != Origin::Device;
     if patch {
         from_patch(a, lost, looped);

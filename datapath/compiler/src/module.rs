@@ -1,6 +1,6 @@
 //! A snapshot compiled: what every map and port must hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::{
     Attachment, Bridge, BridgeName, IfIndex, LINK_HEADER_BYTES, OfPort, Port, PortHook, PortName,
@@ -8,7 +8,7 @@ use aorta_flow::{
 };
 use aorta_packet::Vid;
 
-use crate::abi::{FLOOD_DEFAULT_VLAN, MAX_FLOOD_PLACES, jump, port};
+use crate::abi::{FLOOD_DEFAULT_VLAN, FLOOD_FROM_PROTECTED, MAX_FLOOD_PLACES, jump, port};
 use crate::{CompileError, EntryFacts, Origin};
 
 /// Places of ports and bridges in the maps. The loader keeps them over restarts, because learned
@@ -151,6 +151,7 @@ fn compile_port(
     let free = port::Record {
         untagged_vlan,
         tagged,
+        protected: port.guard.protected,
         ..port::Record::FREE
     };
     let (origin, device, record) = match &port.attachment {
@@ -227,7 +228,8 @@ fn tagged_vlans(vlan: &PortVlan) -> (u8, Option<Vec<Vid>>) {
     }
 }
 
-/// Makes the lists of one bridge: one for each VLAN that a port names, one for all others.
+/// Makes the lists of one bridge: one for each VLAN that a port names, one for all others; and the same
+/// without protected ports, if there are any.
 fn flood_lists(
     bridge: &Bridge,
     bridge_slot: u32,
@@ -258,10 +260,23 @@ fn flood_lists(
             },
         }
     }
+    let mut of_vlans: Vec<(u32, Vec<u32>)> = Vec::new();
     for (vid, mut members) in named {
         members.extend(&everywhere);
-        lists.insert((bridge_slot, u32::from(vid.get())), members);
+        of_vlans.push((vid.get().into(), members));
     }
-    lists.insert((bridge_slot, FLOOD_DEFAULT_VLAN), everywhere);
+    of_vlans.push((FLOOD_DEFAULT_VLAN, everywhere));
+    let protected = bridge.ports.iter().filter(|port| port.guard.protected);
+    let protected: Result<BTreeSet<u32>, CompileError> =
+        protected.map(|port| slot_of(slots, &port.name)).collect();
+    let protected = protected?;
+    for (vlan, members) in of_vlans {
+        if !protected.is_empty() {
+            let others = members.iter().copied();
+            let others = others.filter(|slot| !protected.contains(slot)).collect();
+            lists.insert((bridge_slot | FLOOD_FROM_PROTECTED, vlan), others);
+        }
+        lists.insert((bridge_slot, vlan), members);
+    }
     Ok(())
 }

@@ -195,6 +195,7 @@ fn entry(port: u16) -> Program {
         bridge_slot: 0,
         origin: Origin::Device,
         refuses: Refuses::new(restrictions(port)),
+        guard: None,
     };
     compile_flow_entry(&facts).unwrap()
 }

@@ -9,6 +9,7 @@ use aorta_compiler::{
 };
 use aorta_ebpf::Program;
 use aorta_flow::OfPort;
+use aorta_flow::guard::StormLimits;
 use aorta_packet::Vid;
 
 fn vid(vid: u16) -> Vid {
@@ -25,6 +26,9 @@ fn entry(ingress: Ingress, origin: Origin) -> Program {
         hz: 250,
         origin,
         refuses: Refuses::None,
+        guard: None,
+        protected: false,
+        storm: StormLimits::default(),
     };
     compile_entry(&facts).unwrap()
 }
@@ -97,6 +101,7 @@ fn ports_of_a_bridge_with_flows() {
             bridge_slot: 1,
             origin,
             refuses: Refuses::None,
+            guard: None,
         };
         bless(name, &compile_flow_entry(&facts).unwrap(), budget);
     }

@@ -61,6 +61,7 @@ fn one_port_alone() {
         bridge_slot: 2,
         origin: Origin::Device,
         refuses: Refuses::None,
+        guard: None,
     };
     let program = pipeline(flows).port_program(&facts, 5).unwrap().unwrap();
     let len = program.len();

@@ -12,6 +12,7 @@ mod steps;
 use aorta_compiler::abi::{self, MapKind, MapSpec};
 use aorta_compiler::{EntryFacts, Ingress, Origin, Refuses, compile_entry};
 use aorta_ebpf::{MapId, Program};
+use aorta_flow::guard::StormLimits;
 use aorta_flow::{Bridge, OfPort, Port, PortGuard, PortHook, PortVlan, Restrictions, Snapshot};
 use aorta_kernel::{Datapath, Loaded, Loader, Map};
 use aorta_packet::{MacAddr, Vid};
@@ -146,6 +147,9 @@ fn facts() -> EntryFacts {
         hz: 250,
         origin: Origin::Device,
         refuses: Refuses::None,
+        guard: None,
+        protected: false,
+        storm: StormLimits::default(),
     }
 }
 

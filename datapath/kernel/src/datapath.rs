@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use aorta_compiler::abi::{counter, jump, port};
 use aorta_compiler::{CompileError, Module, Origin, PortModule, compile};
+use aorta_flow::guard::{Policing, StormLimits};
 use aorta_flow::{BridgeName, PortName, Snapshot};
 
 use crate::clock::TickClock;
@@ -109,6 +110,11 @@ impl Datapath {
             let same = self.installed.ports.get(slot) == Some(port);
             if !same || renewed.contains(&port.bridge_slot) {
                 changed.push((*slot, port));
+            }
+        }
+        for (slot, port) in &changed {
+            if rates(self.installed.ports.get(slot)) != rates(Some(port)) {
+                self.generation.fill_buckets(*slot)?;
             }
         }
         // No frame may find a gap: records and lists come before the programs that read them,
@@ -343,6 +349,14 @@ pub(crate) fn is_patch(port: &PortModule) -> bool {
     port.entry
         .as_ref()
         .is_some_and(|facts| facts.origin == Origin::Patch)
+}
+
+/// The rates of a port, which its buckets are for.
+fn rates(port: Option<&PortModule>) -> (Policing, StormLimits) {
+    let facts = port.and_then(|port| port.entry.as_ref());
+    let policing = facts.and_then(|facts| facts.guard.as_ref());
+    let policing = policing.map(|guard| guard.policing).unwrap_or_default();
+    (policing, facts.map(|facts| facts.storm).unwrap_or_default())
 }
 
 /// Whether a station that was behind the port may not be there any more: the port is in another

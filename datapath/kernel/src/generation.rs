@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aorta_compiler::abi::{
-    self, EPOCH, FLOOD_PLACES, FLOOD_SETS, GENERATION_MAPS, JUMPS, MAX_FLOOD_PLACES, PORTS, VLANS,
-    XDP_JUMPS, jump, port,
+    self, BUCKETS, EPOCH, FLOOD_PLACES, FLOOD_SETS, GENERATION_MAPS, JUMPS, MAX_FLOOD_PLACES,
+    PORTS, VLANS, XDP_JUMPS, bucket, jump, port,
 };
 use aorta_compiler::{compile_finish, compile_flood, compile_stub};
 use aorta_ebpf::MapId;
@@ -140,6 +140,12 @@ impl Generation {
         self.map(FLOOD_SETS.id)?.remove(&set_key(key))?;
         self.places.release(key, now);
         Ok(())
+    }
+
+    /// Has all buckets of a port slot be full.
+    pub fn fill_buckets(&self, slot: u32) -> Result<(), DatapathError> {
+        let full = [0; bucket::BYTES];
+        self.map(BUCKETS.id)?.set(&slot.to_ne_bytes(), &full)
     }
 
     /// Voids what programs remember of lookups: to be called once addresses were forgotten.

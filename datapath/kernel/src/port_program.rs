@@ -32,9 +32,11 @@ impl PortProgram {
             bridge_slot: port.bridge_slot,
             origin: facts.origin,
             refuses: facts.refuses,
+            guard: facts.guard.clone(),
         };
         let normal = EntryFacts {
             origin: Origin::Pipeline,
+            guard: None,
             ..facts
         };
         Some(PortProgram::Flows { entry, normal })

@@ -73,7 +73,7 @@ impl Datapath {
                     slot: *slot,
                     device,
                     epoch,
-                    entry: *entry,
+                    entry: entry.clone(),
                 })
             });
             let all = ports.clone().count();

@@ -52,6 +52,12 @@ pub struct HookInUse {
     pub reason: String,
 }
 
+/// Whether frames that come from the port are asked something before anything else, which XDP doesn't.
+fn is_guarded(port: &PortModule) -> bool {
+    let facts = port.entry.as_ref();
+    facts.is_some_and(|facts| facts.guard.is_some())
+}
+
 fn mode_name(mode: XdpMode) -> &'static str {
     match mode {
         XdpMode::Native => "xdp-native",
@@ -204,7 +210,7 @@ impl Datapath {
             PortHook::XdpNative => XdpMode::Native,
             PortHook::XdpGeneric => XdpMode::Generic,
         };
-        if !receives_all(port) {
+        if !receives_all(port) || is_guarded(port) {
             return None;
         }
         let flows = self.flowing.contains(&port.bridge_slot);
@@ -275,6 +281,11 @@ impl Datapath {
         match port.hook {
             PortHook::Auto => TCX.to_owned(),
             PortHook::Tc => "as configured".to_owned(),
+            PortHook::XdpNative | PortHook::XdpGeneric if is_guarded(port) => {
+                "XDP is configured, but the port has policing or allowed addresses, which programs at \
+                 tcx see to"
+                    .to_owned()
+            }
             PortHook::XdpNative | PortHook::XdpGeneric => match self.xdp.refused.get(&slot) {
                 Some(why) => format!("XDP is configured, but: {why}"),
                 None if !receives_all(port) => NOT_RECEIVED.to_owned(),

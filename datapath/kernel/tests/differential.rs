@@ -9,6 +9,7 @@ mod lab;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use aorta_flow::guard::Allowed;
 use aorta_flow::{
     Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortGuard, PortHook, PortName,
     PortVlan, Restrictions, Snapshot, Verdict, VidSet,
@@ -28,6 +29,8 @@ const MTU_BYTES: [u16; TAPS] = [1500, 1500, 1500, 1500, 600, 1500];
 struct Scenario {
     ports: Vec<PortSpec>,
     patches: Vec<(usize, usize, [PatchEnd; 2])>,
+    /// Whether patch ports are protected.
+    protected: bool,
     forward_bpdu: bool,
     frames: Vec<FrameSpec>,
 }
@@ -40,6 +43,7 @@ struct PortSpec {
     vlan: PortVlan,
     up: bool,
     restrictions: Restrictions,
+    guard: PortGuard,
 }
 
 #[derive(Clone, Debug)]
@@ -95,9 +99,13 @@ fn restrictions() -> impl Strategy<Value = Restrictions> {
     })
 }
 
+fn host(n: u8) -> MacAddr {
+    MacAddr([2, 0, 0, 0, 0, n])
+}
+
 fn mac() -> impl Strategy<Value = MacAddr> {
     prop_oneof![
-        8 => (0u8..6).prop_map(|n| MacAddr([2, 0, 0, 0, 0, n])),
+        8 => (0u8..6).prop_map(host),
         2 => Just(MacAddr::BROADCAST),
         1 => Just(MacAddr([0x01, 0x00, 0x5e, 0, 0, 1])),
         1 => (0u8..18).prop_map(|n| MacAddr([0x01, 0x80, 0xc2, 0, 0, n])),
@@ -136,14 +144,28 @@ fn frame() -> impl Strategy<Value = FrameSpec> {
         })
 }
 
+fn guard() -> impl Strategy<Value = PortGuard> {
+    let macs = proptest::collection::btree_map((0u8..6).prop_map(host), Just(Vec::new()), 0..6);
+    let allowed = proptest::option::weighted(0.2, macs);
+    (allowed, proptest::bool::weighted(0.3)).prop_map(|(macs, protected)| PortGuard {
+        allowed: macs.map(|macs| Allowed {
+            macs: Some(macs),
+            ..Allowed::default()
+        }),
+        protected,
+        ..PortGuard::default()
+    })
+}
+
 fn scenario() -> impl Strategy<Value = Scenario> {
     let up = proptest::bool::weighted(0.9);
-    let port = (0..BRIDGES, port_vlan(), up, restrictions()).prop_map(
-        |(bridge, vlan, up, restrictions)| PortSpec {
+    let port = (0..BRIDGES, port_vlan(), up, restrictions(), guard()).prop_map(
+        |(bridge, vlan, up, restrictions, guard)| PortSpec {
             bridge,
             vlan,
             up,
             restrictions,
+            guard,
         },
     );
     let port = port.boxed();
@@ -156,16 +178,17 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     (
         proptest::collection::vec(port, TAPS),
         proptest::collection::vec(patch, 0..3),
-        any::<bool>(),
+        (any::<bool>(), any::<bool>()),
         proptest::collection::vec(frame(), 1..60),
     )
-        .prop_map(|(ports, mut patches, forward_bpdu, frames)| {
+        .prop_map(|(ports, mut patches, (forward_bpdu, protected), frames)| {
             // A second way between two bridges would be a loop.
             patches.sort_by_key(|p| (p.1, p.0));
             patches.dedup_by_key(|p| p.1);
             Scenario {
                 ports,
                 patches,
+                protected,
                 forward_bpdu,
                 frames,
             }
@@ -189,8 +212,8 @@ impl Scenario {
                 ofport: OfPort(n as u16 + 1),
                 vlan: spec.vlan.clone(),
                 hook: PortHook::Auto,
-                guard: PortGuard::default(),
                 restrictions: spec.restrictions,
+                guard: spec.guard.clone(),
                 attachment: tap.attachment(spec.up, MTU_BYTES[n].into()),
             });
         }
@@ -206,8 +229,11 @@ impl Scenario {
                     ofport: OfPort(100 + n as u16),
                     vlan: vlan.clone(),
                     hook: PortHook::Auto,
-                    guard: PortGuard::default(),
                     restrictions: *restrictions,
+                    guard: PortGuard {
+                        protected: self.protected,
+                        ..PortGuard::default()
+                    },
                     attachment: Attachment::Patch {
                         peer: names[1 - end].as_str().into(),
                     },
@@ -438,6 +464,9 @@ fn programs_do_what_the_interpreter_says() {
         DropReason::PortDown,
         DropReason::ExceedsMtu,
         DropReason::NoMember,
+        DropReason::Protected,
+        DropReason::SpoofedMac,
+        DropReason::NestedTags,
     ];
     for outcome in outcomes.into_iter().chain(reasons.map(DropReason::name)) {
         assert!(

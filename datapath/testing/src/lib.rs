@@ -6,6 +6,7 @@
 
 mod acl;
 mod case;
+pub mod guards;
 pub mod packet;
 mod prefixes;
 mod rng;

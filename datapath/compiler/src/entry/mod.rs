@@ -11,7 +11,7 @@ use crate::abi::{COUNTERS, EPOCH, PORTS, RECENT, counter, fdb, fdb_id, port, rec
 use crate::emit::{
     CTX, TAG_EMPTY_8021Q, count_frame, jump_finish, load_scratch, lookup, lookup_index,
 };
-use crate::{CompileError, EntryFacts, Ingress, Origin, Refuses, skb};
+use crate::{CompileError, EntryFacts, Ingress, Origin, Refuses, guard, skb};
 
 use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 
@@ -54,10 +54,13 @@ pub fn compile_entry(facts: &EntryFacts) -> Result<Program, CompileError> {
     entry.find();
     entry.send();
     entry.out_of_line();
-    entry
-        .a
-        .finish()
-        .map_err(|e| CompileError::assemble(&name, e))
+    let guarded = facts.guard.is_some();
+    match guarded {
+        // What a guard doesn't ask for leaves some of its code without a way to it.
+        true => entry.a.finish_reachable(),
+        false => entry.a.finish(),
+    }
+    .map_err(|e| CompileError::assemble(&name, e))
 }
 
 struct Entry<'f> {
@@ -142,6 +145,9 @@ impl<'f> Entry<'f> {
             lookup_index(&mut self.a, COUNTERS.id, INDEX, self.facts.port_slot as i32);
             self.a.jump_if(Cond::Eq, R0, 0, lost);
             count_frame(&mut self.a, counter::RX_PACKETS, counter::RX_BYTES);
+        }
+        if let Some(guard) = &self.facts.guard {
+            guard::emit(&mut self.a, guard, self.facts.port_slot);
         }
         if self.facts.origin != Origin::Device {
             // The tag now: whatever the frame carries, should it be dropped at once.
@@ -265,6 +271,8 @@ impl<'f> Entry<'f> {
         let (flood, slot) = (self.flood, self.slot());
         let same = self.drop(DropReason::SamePort);
         let down = self.drop(DropReason::PortDown);
+        let protected = self.facts.protected;
+        let protected = protected.then(|| self.drop(DropReason::Protected));
         let aging_ticks = self
             .facts
             .mac_aging_s
@@ -295,6 +303,10 @@ impl<'f> Entry<'f> {
         lookup_index(a, PORTS.id, INDEX, R1);
         a.jump_if(Cond::Eq, R0, 0, down);
         a.mov(R9, R0);
+        if let Some(protected) = protected {
+            a.load(Size::W, R1, R9, port::PROTECTED);
+            a.jump_if(Cond::Ne, R1, 0, protected);
+        }
         a.load(Size::W, R1, R9, port::IFINDEX);
         a.jump_if(Cond::Eq, R1, 0, self.no_device);
         a.bind(self.have_device);

@@ -5,10 +5,14 @@ use aorta_flow::DropReason;
 use aorta_packet::Vid;
 
 use super::{Entry, INDEX, JUMP_TAG, KEY, TAG_NOW, TARGET, VALUE};
-use crate::abi::{COUNTERS, EPOCH, JUMPS, VLANS, counter, fdb, fdb_id, jump, port, scratch};
+use crate::abi::{
+    BUCKETS, COUNTERS, EPOCH, FLOOD_FROM_PROTECTED, JUMPS, VLANS, bucket, counter, fdb, fdb_id,
+    jump, port, scratch,
+};
 use crate::emit::{
     CTX, count, jump_finish, load_scratch, load_tag, lookup, lookup_index, push_jump, retag,
 };
+use crate::guard::{Cost, take};
 use crate::{Ingress, Origin, VidCheck, skb};
 
 use Reg::{R0, R1, R2, R3, R4, R7, R8, R9, R10};
@@ -235,14 +239,49 @@ impl Entry<'_> {
         self.a.mov(R7, 0);
     }
 
+    /// Drops a frame that is one too many to be flooded. R9 is the key of its destination; R8 is kept.
+    fn limit_flooding(&mut self) {
+        let storm = self.facts.storm;
+        if storm.is_none() {
+            return;
+        }
+        let [others, within] = ["others", "within"].map(|name| self.a.label(name));
+        let slot = self.slot();
+        lookup_index(&mut self.a, BUCKETS.id, INDEX, slot);
+        self.a.jump_if(Cond::Eq, R0, 0, self.lost);
+        self.a.mov(R7, R0);
+        self.a.lsh(R9, 16);
+        // All ones in front of the zeros that came in.
+        self.a.load_imm64(R1, 0xffff_ffff_ffff_0000);
+        self.a.jump_if(Cond::Ne, R9, R1, others);
+        if let Some(rate) = storm.broadcast() {
+            let over = self.drop(DropReason::StormBroadcast);
+            let bucket = (R7, bucket::BROADCAST_FULL);
+            take(&mut self.a, &rate, bucket, Cost::One, over);
+        }
+        self.a.jump(within);
+        self.a.bind(others);
+        if let Some(rate) = storm.unknown() {
+            let over = self.drop(DropReason::StormUnknown);
+            let bucket = (R7, bucket::UNKNOWN_FULL);
+            take(&mut self.a, &rate, bucket, Cost::One, over);
+        }
+        self.a.bind(within);
+    }
+
     fn hand_to_flood(&mut self) {
         let (lost, slot) = (self.lost, self.slot());
         let failed = self.drop(DropReason::Failed);
+        self.a.bind(self.flood);
+        self.limit_flooding();
+        let mut list = self.facts.bridge_slot;
+        if self.facts.protected {
+            list |= FLOOD_FROM_PROTECTED;
+        }
         let a = &mut self.a;
-        a.bind(self.flood);
         load_scratch(a, INDEX, lost);
         a.store(Size::W, R0, scratch::INGRESS, slot);
-        a.store(Size::W, R0, scratch::BRIDGE, self.facts.bridge_slot as i32);
+        a.store(Size::W, R0, scratch::BRIDGE, list as i32);
         a.load(Size::Dw, R1, R10, TAG_NOW);
         a.store(Size::Dw, R0, scratch::TAG_NOW, R1);
         a.store(Size::Dw, R0, scratch::TAG_FORM, R8);

@@ -283,7 +283,7 @@ impl Pipeline {
         let device = facts.origin == Origin::Device;
         match device && codegen::straight::takes(&self.plan) {
             true => {
-                let entry = PortEntry::Tc(*facts);
+                let entry = PortEntry::Tc(facts);
                 let form = PortForm { entry, epoch };
                 Ok(Some(codegen::generate_port(&self.plan, form)?))
             }

@@ -2,10 +2,13 @@
 //! which ports it reaches. Operators' view: `docs/port-security.md`.
 
 mod allowed;
+mod buckets;
+pub mod check;
 mod prefix;
 mod rate;
 
 pub use allowed::{Allowed, MAX_ALLOWED_ADDRESSES, MAX_ALLOWED_MACS, ParseAllowedError};
+pub use buckets::Buckets;
 pub use prefix::{IpPrefix, ParsePrefixError};
 pub use rate::{
     DEFAULT_POLICING_BURST_KBITS, DEFAULT_POLICING_BURST_KPKTS, Policing, StormLimits, TokenRate,

@@ -4,6 +4,7 @@
 //! learning bridge does. Compiled programs are compared with it, never the other way round.
 
 mod around;
+mod guarding;
 mod normal;
 mod packet_out;
 mod pipeline;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use aorta_packet::{EthernetHeader, MacAddr, Vid};
 
+use crate::guard::Buckets;
 use crate::table::{BundleError, Change, Modification, Tables};
 use crate::translate::Trace;
 use crate::{Attachment, Bridge, BridgeName, DropReason, OfPort, PortName, Snapshot};
@@ -86,6 +88,8 @@ pub struct Interpreter {
     home: BTreeMap<PortName, (usize, usize)>,
     /// Those of bridges that have flow tables.
     pipelines: Vec<Option<Pipeline>>,
+    /// Those of ports with rates from which something came.
+    buckets: BTreeMap<PortName, Buckets>,
 }
 
 /// A frame's time, and how many patch ports it has crossed.
@@ -103,6 +107,7 @@ impl Interpreter {
         Interpreter {
             fdb: vec![Stations::default(); bridges.len()],
             pipelines: vec![None; bridges.len()],
+            buckets: BTreeMap::new(),
             home: homes(&bridges),
             bridges,
         }
@@ -185,7 +190,10 @@ impl Interpreter {
                 depth: 0,
                 traced: false,
             };
-            self.enter(b, p, frame, journey, &mut verdict);
+            match self.let_in(b, p, frame, now) {
+                Ok(()) => self.enter(b, p, frame, journey, &mut verdict),
+                Err(reason) => verdict.drops.push((port.clone(), reason)),
+            }
         }
         verdict
     }

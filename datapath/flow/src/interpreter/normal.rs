@@ -40,7 +40,10 @@ impl Interpreter {
         let known = self.known(b, classified.vid, header.dst, now_s);
         let egress = match known {
             Some(ofport) => vec![self.unicast(b, p, ofport, &classified)?],
-            None => self.flood(b, p, &classified),
+            None => {
+                self.limit_flooding(b, p, header.dst, journey.now)?;
+                self.flood(b, p, &classified)
+            }
         };
         if egress.is_empty() {
             Err(DropReason::NoMember)
@@ -81,6 +84,9 @@ impl Interpreter {
         if Some(e) == p {
             return Err(DropReason::SamePort);
         }
+        if self.both_protected(b, p, e) {
+            return Err(DropReason::Protected);
+        }
         if !self.can_send(b, e) {
             return Err(DropReason::PortDown);
         }
@@ -98,6 +104,7 @@ impl Interpreter {
         let member = |e: &usize| {
             Some(*e) != p
                 && !ports[*e].restrictions.no_flood
+                && !self.both_protected(b, p, *e)
                 && ports[*e].vlan.carries(frame.vid)
                 && self.can_send(b, *e)
                 && fits(&ports[*e].attachment, frame.untagged.len())

@@ -28,6 +28,8 @@ impl Interpreter {
             self.pipelines.push(pipeline);
         }
         self.home = homes(&self.bridges);
+        let home = &self.home;
+        self.buckets.retain(|port, _| home.contains_key(port));
     }
 
     /// Has a bridge's tables be what `tables` are: by `changes`, if these are all that is different,

@@ -365,6 +365,7 @@ fn entry_facts(ofport: u16) -> FlowEntryFacts {
         ofport: OfPort(ofport),
         bridge_slot: 0,
         origin: Origin::Device,
+        guard: None,
     }
 }
 

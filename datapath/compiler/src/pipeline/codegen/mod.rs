@@ -126,7 +126,7 @@ pub struct Gen<'p> {
     /// Where the program hangs.
     pub hook: Hook,
     /// The only port that it is for, if there is one.
-    port: Option<PortForm>,
+    port: Option<PortForm<'p>>,
     /// Where that port's program goes when its epoch is over.
     superseded: Option<Label>,
     /// What can be changed in packets' bytes.
@@ -175,7 +175,7 @@ pub fn generate(plan: &Plan, hook: Hook) -> Result<Generated, PipelineError> {
 ///
 /// # Errors
 /// When it can't be assembled: a defect.
-pub fn generate_port(plan: &Plan, port: PortForm) -> Result<Program, PipelineError> {
+pub fn generate_port(plan: &Plan, port: PortForm<'_>) -> Result<Program, PipelineError> {
     let hook = match port.entry {
         PortEntry::Tc(_) => Hook::Tc,
         PortEntry::Xdp(_) => Hook::Xdp,
@@ -186,7 +186,7 @@ pub fn generate_port(plan: &Plan, port: PortForm) -> Result<Program, PipelineErr
 fn generate_for(
     plan: &Plan,
     hook: Hook,
-    port: Option<PortForm>,
+    port: Option<PortForm<'_>>,
 ) -> Result<Generated, PipelineError> {
     let in_xdp = plan.changes.in_xdp();
     let changes = match hook {
@@ -217,7 +217,7 @@ fn generate_for(
 /// Emits all code.
 fn emit<'p>(
     plan: &'p Plan,
-    (hook, port): (Hook, Option<PortForm>),
+    (hook, port): (Hook, Option<PortForm<'p>>),
     changes: &'p commit::Changes,
 ) -> Gen<'p> {
     let bridge = plan.config.bridge_slot;

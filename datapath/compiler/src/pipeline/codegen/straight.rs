@@ -29,23 +29,23 @@ use Reg::{R0, R1, R6, R7, R8, R9};
 
 /// The port that a program is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PortForm {
+pub struct PortForm<'f> {
     /// What is constant, and what the program is in other epochs.
-    pub entry: PortEntry,
+    pub entry: PortEntry<'f>,
     /// The epoch of the bridge in which it holds.
     pub epoch: u32,
 }
 
 /// The entry of a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PortEntry {
+pub enum PortEntry<'f> {
     /// At tcx.
-    Tc(FlowEntryFacts),
+    Tc(&'f FlowEntryFacts),
     /// In front of the stack.
     Xdp(XdpEntryFacts),
 }
 
-impl PortForm {
+impl PortForm<'_> {
     /// Slot of the port.
     pub fn port_slot(&self) -> u32 {
         match self.entry {
@@ -119,6 +119,10 @@ impl Gen<'_> {
         self.superseded = Some(superseded);
         let a = &mut self.a;
         a.mov(R6, R1);
+        if let PortEntry::Tc(facts) = form.entry {
+            self.guard_port(facts);
+        }
+        let a = &mut self.a;
         a.load_map_value(R1, BRIDGE_PORTS, ports::EPOCH);
         a.load(Size::W, R1, R1, 0);
         a.jump_if32(Cond::Ne, R1, form.epoch as i32, superseded);
@@ -132,15 +136,27 @@ impl Gen<'_> {
         }
     }
 
-    /// Counts the frame, too.
+    /// Asks the guard of a port that has one, whichever tables hold; that counts the frame.
+    fn guard_port(&mut self, facts: &FlowEntryFacts) {
+        if let Some(guard) = &facts.guard {
+            let lost = self.block(Block::Lost);
+            flow_entry::emit_guard(&mut self.a, guard, facts.port_slot, lost);
+        }
+    }
+
+    /// Counts the frame, too, unless its guard did.
     fn begin_port(&mut self, facts: &FlowEntryFacts) {
         let lost = self.block(Block::Lost);
         let a = &mut self.a;
-        lookup_index(a, COUNTERS.id, INDEX, facts.port_slot as i32);
-        a.jump_if(Cond::Eq, R0, 0, lost);
+        if facts.guard.is_none() {
+            lookup_index(a, COUNTERS.id, INDEX, facts.port_slot as i32);
+            a.jump_if(Cond::Eq, R0, 0, lost);
+        }
         a.load(Size::W, R8, CTX, crate::skb::LEN);
-        count(a, counter::RX_PACKETS, 1);
-        count(a, counter::RX_BYTES, R8);
+        if facts.guard.is_none() {
+            count(a, counter::RX_PACKETS, 1);
+            count(a, counter::RX_BYTES, R8);
+        }
         frame_length(a);
         self.front();
         let a = &mut self.a;
@@ -199,9 +215,13 @@ impl Gen<'_> {
         if let (Some(form), Some(label)) = (self.port, self.superseded) {
             self.a.comment("other tables hold");
             self.a.bind(label);
-            match &form.entry {
+            match form.entry {
+                PortEntry::Tc(facts) if facts.guard.is_some() => {
+                    let lost = self.a.label("lost");
+                    flow_entry::emit_guarded(&mut self.a, facts, lost);
+                }
                 PortEntry::Tc(facts) => flow_entry::emit(&mut self.a, facts),
-                PortEntry::Xdp(facts) => xdp_entry::emit(&mut self.a, facts),
+                PortEntry::Xdp(facts) => xdp_entry::emit(&mut self.a, &facts),
             }
         }
     }

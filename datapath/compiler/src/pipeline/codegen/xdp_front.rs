@@ -84,7 +84,7 @@ impl Gen<'_> {
     /// goes to `general`.
     pub(super) fn own_sure_hit(
         &mut self,
-        own: &PortForm,
+        own: &PortForm<'_>,
         rule: u32,
         fate: Fate,
         (send, general): (Label, Label),
@@ -100,7 +100,7 @@ impl Gen<'_> {
     }
 
     /// Sends the frame to the device of the port whose slot plus 1 is in R1; the rule is in R7.
-    pub(super) fn own_send_surely(&mut self, own: &PortForm, general: Label) {
+    pub(super) fn own_send_surely(&mut self, own: &PortForm<'_>, general: Label) {
         let needs = match own.entry {
             PortEntry::Xdp(facts) => facts.mode.record(),
             PortEntry::Tc(_) => port::XDP_NATIVE,
@@ -128,7 +128,12 @@ impl Gen<'_> {
     }
 
     /// Drops the frame, for a rule or because there is none for it.
-    pub(super) fn own_drop_surely(&mut self, own: &PortForm, rule: Option<u32>, general: Label) {
+    pub(super) fn own_drop_surely(
+        &mut self,
+        own: &PortForm<'_>,
+        rule: Option<u32>,
+        general: Label,
+    ) {
         let reason = match rule {
             Some(_) => DropReason::FlowDrop,
             None => DropReason::TableMiss,
