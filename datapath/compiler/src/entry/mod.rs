@@ -54,8 +54,7 @@ pub fn compile_entry(facts: &EntryFacts) -> Result<Program, CompileError> {
     entry.find();
     entry.send();
     entry.out_of_line();
-    let guarded = facts.guard.is_some();
-    match guarded {
+    match facts.guard.is_some() {
         // What a guard doesn't ask for leaves some of its code without a way to it.
         true => entry.a.finish_reachable(),
         false => entry.a.finish(),

@@ -1,6 +1,6 @@
 //! Token buckets: one time each, exchanged between processors.
 
-use aorta_ebpf::{Assembler, AtomicOp, Cond, Helper, Label, Reg, Size};
+use aorta_ebpf::{AluOp, Assembler, AtomicOp, Cond, Helper, Label, Reg, Size, Width};
 use aorta_flow::guard::TokenRate;
 
 use Reg::{R0, R1, R2, R3, R4, R5};
@@ -53,7 +53,7 @@ fn load_cost(a: &mut Assembler, rate: &TokenRate, cost: Cost) {
         Cost::One => a.load_imm64(R4, rate.cost_ns(1)),
         Cost::Units(units) => {
             a.load_imm64(R4, rate.scaled_ns);
-            a.alu(aorta_ebpf::AluOp::Mul, aorta_ebpf::Width::W64, R4, units);
+            a.alu(AluOp::Mul, Width::W64, R4, units);
             a.rsh(R4, TokenRate::SHIFT as i32);
         }
     }

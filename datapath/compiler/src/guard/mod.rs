@@ -16,18 +16,18 @@ mod search;
 
 use std::sync::Arc;
 
-use aorta_ebpf::{Assembler, Cond, Label, Reg, Size};
+use aorta_ebpf::{Assembler, Cond, Helper, Label, Operand, Reg, Size};
 use aorta_flow::guard::{Allowed, Policing};
 use aorta_flow::{DropReason, Port};
 
 use crate::abi::{COUNTERS, counter};
-use crate::emit::{count, lookup_index};
+use crate::emit::{CTX, count, lookup_index};
 use crate::skb;
 use addresses::Sets;
 
 pub(crate) use bucket::{Cost, take};
 
-use Reg::{R0, R7};
+use Reg::{R0, R1, R2, R3, R4, R5, R7, R10};
 
 /// What guards the ingress of a port.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -109,32 +109,31 @@ impl Gate<'_> {
         a.exit();
     }
 
-    /// Reads bytes of the frame to the stack at `to`; goes to `short` if it has fewer. `at` is kept only
-    /// in R6 to R9.
-    fn read(&mut self, at: impl Into<aorta_ebpf::Operand>, to: i16, len: i32, short: Label) {
+    /// Reads `len` bytes of the frame at `at` to the stack at `to`; goes to `short` if it has fewer. R0
+    /// to R5 are gone.
+    fn read(&mut self, at: impl Into<Operand>, to: i16, len: i32, short: Label) {
         let a = &mut *self.a;
-        a.mov(Reg::R2, at);
-        a.mov(Reg::R1, crate::emit::CTX);
-        a.mov(Reg::R3, Reg::R10);
-        a.add(Reg::R3, i32::from(to));
-        a.mov(Reg::R4, len);
-        a.call(aorta_ebpf::Helper::SkbLoadBytes);
+        a.mov(R2, at);
+        a.mov(R1, CTX);
+        a.mov(R3, R10);
+        a.add(R3, i32::from(to));
+        a.mov(R4, len);
+        a.call(Helper::SkbLoadBytes);
         a.jump_if(Cond::Ne, R0, 0, short);
     }
 
-    /// As a shorthand for what is at `at` of the frame, whose first byte is in R4: goes to `short`
-    /// unless the frame has `len` bytes. Uses R1; R5 is the end of what is accessible.
+    /// Goes to `short` unless `len` bytes are accessible: R4 is the first byte of the frame, R5 the end.
+    /// Uses R1.
     fn within(&mut self, len: i32, short: Label) {
         let a = &mut *self.a;
-        a.mov(Reg::R1, Reg::R4);
-        a.add(Reg::R1, len);
-        a.jump_if(Cond::Gt, Reg::R1, Reg::R5, short);
+        a.mov(R1, R4);
+        a.add(R1, len);
+        a.jump_if(Cond::Gt, R1, R5, short);
     }
 
     /// R4, R5 = first byte of the frame, and the end of what is accessible.
     fn load_frame(&mut self) {
-        self.a.load(Size::W, Reg::R4, crate::emit::CTX, skb::DATA);
-        self.a
-            .load(Size::W, Reg::R5, crate::emit::CTX, skb::DATA_END);
+        self.a.load(Size::W, R4, CTX, skb::DATA);
+        self.a.load(Size::W, R5, CTX, skb::DATA_END);
     }
 }
