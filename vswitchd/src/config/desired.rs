@@ -331,7 +331,8 @@ impl<'a> Builder<'a> {
             }
             self.taken.insert(name.clone(), place);
             applicants.push(applicant(&name, Some(interface), &wanted));
-            let qos = port_qos(row, name.as_str(), &wanted, self.model);
+            let mut qos = port_qos(row, name.as_str(), &wanted, self.model);
+            let hook = qos.hook(name.as_str(), self.hook(interface));
             self.out.notes.extend(qos.problems.iter().cloned());
             let port = DesiredPort {
                 name: name.clone(),
@@ -341,7 +342,7 @@ impl<'a> Builder<'a> {
                 mtu_request: interface
                     .mtu_request
                     .and_then(|mtu| u32::try_from(mtu).ok()),
-                hook: self.hook(interface),
+                hook,
                 guard: PortGuard::default(),
                 qos,
                 wanted,

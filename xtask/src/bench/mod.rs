@@ -10,6 +10,7 @@ mod openflow;
 mod ovsdb;
 mod peers;
 mod ports;
+mod qos;
 mod report;
 mod rounds;
 mod twins;
@@ -58,6 +59,11 @@ const BENCHES: &[Bench] = &[
         name: "idle",
         about: "CPU time of an idle daemon, a minute a round",
         run: ports::idle,
+    },
+    Bench {
+        name: "qos",
+        about: "how well rates of egress QoS and ingress policing are kept, 10 s a measurement",
+        run: qos::run,
     },
     Bench {
         name: "ovsdb-commits",
