@@ -136,7 +136,7 @@ impl Netdevs {
 
 /// Whether what was to be deleted isn't there: the discipline, the class or the device.
 fn is_gone(error: &io::Error) -> bool {
-    let gone = [Errno::NOENT, Errno::NODEV, Errno::INVAL].map(Errno::raw_os_error);
+    let gone = [Errno::NOENT, Errno::NODEV].map(Errno::raw_os_error);
     error
         .raw_os_error()
         .is_some_and(|errno| gone.contains(&errno))
