@@ -7,6 +7,10 @@
 //! ovs-ofctl(8): [`flows`] reads and prints without asking anybody, [`manage`] asks.
 #![forbid(unsafe_code)]
 
+// Its macros are for the modules below it.
+#[macro_use]
+mod stderr;
+
 pub mod appctl;
 pub mod args;
 pub mod commands;

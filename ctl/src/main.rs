@@ -1,6 +1,7 @@
 //! The `vsctl` program.
 #![forbid(unsafe_code)]
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -10,7 +11,9 @@ fn main() -> ExitCode {
             Ok(argument) => argv.push(argument),
             // The database holds only UTF-8 (RFC 7047 §3.1).
             Err(argument) => {
-                eprintln!("vsctl: argument {} is not UTF-8", argument.display());
+                let argument = argument.display();
+                // Nobody may be reading it.
+                let _ = writeln!(io::stderr(), "vsctl: argument {argument} is not UTF-8");
                 return ExitCode::FAILURE;
             }
         }

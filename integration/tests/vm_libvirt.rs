@@ -258,7 +258,7 @@ fn bandwidth(scene: &mut Scene) {
     host.device("attach", "a", &card);
     let attached = attach_line(a, &card, "");
     let policing = policing_line("lva1", 6400, 3200);
-    // Averages and peaks are given in KiB a second, bursts in KiB.
+    // Averages and peaks are given in kilobytes a second, bursts in KiB.
     expect_limits(host, a, Some(&attached), 8_000_000, 4_096_000, 16_000_000);
     assert_eq!(host.interface("lva1", "ingress_policing_rate"), "6400");
     assert_eq!(host.interface("lva1", "ingress_policing_burst"), "3200");

@@ -120,3 +120,17 @@ fn a_log_file_that_cannot_be_written_ends_the_program() {
         "{said}"
     );
 }
+
+#[test]
+fn complaints_that_nobody_reads_change_nothing() {
+    let dir = TempDir::new().unwrap();
+    let ours = dir.path().join("ovs-vsctl");
+    symlink(env!("CARGO_BIN_EXE_vsctl"), &ours).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(ours);
+    command
+        .env("OVS_SYSLOG_METHOD", "null")
+        .arg("no-such-command");
+    assert_eq!(command.stderr(writer).status().unwrap().code(), Some(1));
+}

@@ -1,5 +1,7 @@
 //! A host on which libvirt runs guests on the switch.
 
+use std::process::{Child, Stdio};
+
 use aorta_integration::lab::{Call, Card, Domain, GuestAgent, Libvirt, Netns, Switch, wait_until};
 
 use super::{LIMIT, done, eventually};
@@ -49,11 +51,26 @@ impl Host {
 
     /// `virsh attach-device`, `update-device` or `detach-device` with a card.
     pub fn device(&self, verb: &str, domain: &str, card: &Card) {
-        let file = self
-            .libvirt
-            .file(&format!("{}.xml", card.tap), &card.xml())
-            .unwrap();
-        self.virsh(&format!("{verb}-device {domain} {file} --live"));
+        self.virsh(&self.device_words(verb, domain, card));
+    }
+
+    /// The words of [`Host::device`] for virsh.
+    pub fn device_words(&self, verb: &str, domain: &str, card: &Card) -> String {
+        let name = format!("{}.xml", card.tap);
+        let file = self.libvirt.file(&name, &card.xml()).unwrap();
+        format!("{verb}-device {domain} {file} --live")
+    }
+
+    /// Starts what [`Host::device`] does and doesn't wait for its end.
+    pub fn begin_device(&self, verb: &str, domain: &str, card: &Card) -> Child {
+        let words = self.device_words(verb, domain, card);
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let mut command = self.libvirt.virsh_command(&words);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().unwrap()
     }
 
     /// Waits for `count` calls of `ovs-vsctl` since the last time this was asked. All must have

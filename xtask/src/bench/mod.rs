@@ -2,6 +2,7 @@
 //! `target/bench`. A bench is a function from options to a [`Report`]; to add one, write a
 //! module and put it into [`BENCHES`].
 
+mod attach;
 mod flows;
 mod guests;
 mod lab;
@@ -54,6 +55,11 @@ const BENCHES: &[Bench] = &[
         name: "add-port",
         about: "from `vsctl add-port` to the first packet; a thousand ports at once; memory",
         run: ports::add_port,
+    },
+    Bench {
+        name: "attach",
+        about: "50 taps attached one after the other as libvirt does it, against ovs-vswitchd",
+        run: attach::run,
     },
     Bench {
         name: "idle",

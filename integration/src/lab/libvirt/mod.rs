@@ -66,9 +66,14 @@ impl Libvirt {
     /// # Errors
     /// When it can't be started or takes over two minutes.
     pub fn virsh(&self, args: &[&str]) -> Result<Output, LabError> {
+        run_within(&mut self.virsh_command(args), VIRSH_LIMIT)
+    }
+
+    /// A command that will run virsh.
+    pub fn virsh_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("virsh");
         command.args(["-c", &self.uri()]).args(args);
-        run_within(&mut command, VIRSH_LIMIT)
+        command
     }
 
     /// The URI at which it is reached.
