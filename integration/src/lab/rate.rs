@@ -6,8 +6,6 @@ use serde_json::Value;
 
 use super::{LabError, Netns, run_within, wait_until};
 
-/// Bytes of a datagram's contents.
-const DATAGRAM: u32 = 1400;
 /// Bytes of a TCP segment's contents in a frame of 1514 bytes.
 const SEGMENT: u32 = 1448;
 /// Bytes of headers of such a frame: Ethernet, IPv4, TCP with time stamps.
@@ -31,10 +29,12 @@ pub struct Load {
 pub enum Protocol {
     /// As fast as the connections go.
     Tcp,
-    /// Datagrams of 1400 bytes.
+    /// Datagrams, each in a frame of its own.
     Udp {
         /// Bits a second that all senders together offer.
         offered_bps: u64,
+        /// Bytes of a datagram's contents; large ones need devices with a large MTU.
+        datagram_bytes: u32,
     },
 }
 
@@ -78,11 +78,14 @@ impl<'a> RateMeter<'a> {
         client.args(["-P", &load.flows.to_string()]);
         let (contents, headers) = match load.protocol {
             Protocol::Tcp => (SEGMENT, TCP_HEADERS),
-            Protocol::Udp { offered_bps } => {
+            Protocol::Udp {
+                offered_bps,
+                datagram_bytes,
+            } => {
                 let each = offered_bps / u64::from(load.flows.max(1));
                 client.args(["-u", "-b", &each.to_string()]);
-                client.args(["-l", &DATAGRAM.to_string()]);
-                (DATAGRAM, UDP_HEADERS)
+                client.args(["-l", &datagram_bytes.to_string()]);
+                (datagram_bytes, UDP_HEADERS)
             }
         };
         // What waits in queues at the end still has to arrive.

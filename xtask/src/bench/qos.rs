@@ -35,6 +35,7 @@ pub fn run(rounds: u32) -> Result<Report, TaskError> {
         for (limit, rate_bps) in cases() {
             bed.limit(limit, rate_bps)?;
             for load in loads(rate_bps) {
+                bed.mtu(load)?;
                 let sample = meter.measure(&bed.sender, load)? / 1e6;
                 if series.len() == next {
                     series.push(Series {
@@ -69,16 +70,18 @@ fn cases() -> impl Iterator<Item = (Limit, u64)> {
 
 /// One flow and many, of connections and of datagrams that are half as much again as the rate.
 fn loads(rate_bps: u64) -> impl Iterator<Item = Load> {
-    let offered_bps = rate_bps * 3 / 2;
-    [Protocol::Tcp, Protocol::Udp { offered_bps }]
-        .into_iter()
-        .flat_map(|protocol| {
-            [1, MANY_FLOWS].map(|flows| Load {
-                protocol,
-                flows,
-                seconds: SECONDS,
-            })
+    let udp = Protocol::Udp {
+        offered_bps: rate_bps * 3 / 2,
+        // So that senders and receivers keep up.
+        datagram_bytes: if rate_bps > RATES_BPS[0] { 8900 } else { 1400 },
+    };
+    [Protocol::Tcp, udp].into_iter().flat_map(|protocol| {
+        [1, MANY_FLOWS].map(|flows| Load {
+            protocol,
+            flows,
+            seconds: SECONDS,
         })
+    })
 }
 
 fn name(limit: Limit, rate_bps: u64, load: Load) -> String {
@@ -99,7 +102,7 @@ struct Bed {
     switch: Switch,
     sender: Netns,
     receiver: Netns,
-    _middle: Netns,
+    middle: Netns,
 }
 
 impl Bed {
@@ -129,7 +132,7 @@ impl Bed {
             switch,
             sender,
             receiver,
-            _middle: middle,
+            middle,
         };
         bed.vsctl("add-br br0 -- add-port br0 s0 -- add-port br0 r0")?;
         Ok(bed)
@@ -138,6 +141,20 @@ impl Bed {
     fn vsctl(&self, line: &str) -> Result<(), TaskError> {
         let words: Vec<&str> = line.split_whitespace().collect();
         self.switch.vsctl(&words)?.ok()?;
+        Ok(())
+    }
+
+    /// Has all links take the frames of a load, and no larger ones.
+    fn mtu(&self, load: Load) -> Result<(), TaskError> {
+        let mtu = match load.protocol {
+            Protocol::Udp { datagram_bytes, .. } if datagram_bytes > 1400 => "9000",
+            _ => "1500",
+        };
+        let ends = [(&self.sender, "v"), (&self.receiver, "v")];
+        let ports = [(&self.middle, "s0"), (&self.middle, "r0")];
+        for (ns, device) in ends.into_iter().chain(ports) {
+            ns.ip(&["link", "set", "dev", device, "mtu", mtu])?;
+        }
         Ok(())
     }
 
