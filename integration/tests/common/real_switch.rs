@@ -1,9 +1,10 @@
-//! The real ovs-vswitchd on its dummy datapath, with bridge `br0`.
+//! The real ovs-vswitchd with bridge `br0`, on its dummy datapath or, in a namespace, with the devices
+//! there and its datapath in user space.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use aorta_integration::lab::{Output, run};
+use aorta_integration::lab::{Netns, Output, run};
 use tempfile::TempDir;
 
 use super::eventually;
@@ -12,14 +13,32 @@ use super::eventually;
 pub struct RealSwitch {
     children: Vec<Child>,
     dir: TempDir,
+    /// Name of the namespace where it runs, if not in this process's.
+    ns: Option<String>,
 }
 
 impl RealSwitch {
-    /// Starts it with these ports, numbered from 1.
+    /// Starts it with these ports in memory, numbered from 1.
     pub fn start(ports: &[&str]) -> RealSwitch {
+        let dummy = ["--enable-dummy=override", "--disable-system"];
+        RealSwitch::start_with(None, &dummy, "dummy", ports)
+    }
+
+    /// Starts it in a namespace with these devices as ports, numbered from 1.
+    pub fn start_in(ns: &Netns, ports: &[&str]) -> RealSwitch {
+        RealSwitch::start_with(Some(ns.name().to_owned()), &[], "netdev", ports)
+    }
+
+    fn start_with(
+        ns: Option<String>,
+        options: &[&str],
+        datapath: &str,
+        ports: &[&str],
+    ) -> RealSwitch {
         let mut switch = RealSwitch {
             children: Vec::new(),
             dir: TempDir::new().unwrap(),
+            ns,
         };
         let schema = concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -39,17 +58,21 @@ impl RealSwitch {
         eventually("ovsdb-server listens", || switch.path("db.sock").exists());
         let remote = format!("unix:{socket}");
         let unixctl = format!("--unixctl={vs_ctl}");
-        let dummy = ["--enable-dummy=override", "--disable-system"];
-        let words = [&[&*remote, &unixctl], &dummy[..], &quiet[..]].concat();
+        let words = [&[&*remote, &unixctl], options, &quiet[..]].concat();
         switch.spawn("ovs-vswitchd", &words);
         let mut line = format!(
-            "--timeout=30 --db={remote} add-br br0 -- set bridge br0 datapath_type=dummy \
+            "--timeout=30 --db={remote} add-br br0 -- set bridge br0 datapath_type={datapath} \
              fail-mode=secure protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15"
         );
         for (n, port) in ports.iter().enumerate() {
             let number = n + 1;
+            let kind = if datapath == "dummy" {
+                "dummy"
+            } else {
+                "system"
+            };
             line.push_str(&format!(
-                " -- add-port br0 {port} -- set interface {port} type=dummy \
+                " -- add-port br0 {port} -- set interface {port} type={kind} \
                  ofport_request={number}"
             ));
         }
@@ -65,7 +88,15 @@ impl RealSwitch {
 
     /// A program that finds the switch.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match &self.ns {
+            None => Command::new(program),
+            Some(ns) => {
+                let mut command = Command::new("nsenter");
+                command.arg(format!("--net=/run/netns/{ns}")).arg("--");
+                command.arg(program);
+                command
+            }
+        };
         let system = std::env::var("PATH").unwrap_or_default();
         command
             .env("PATH", format!("{system}:/usr/sbin:/sbin"))
