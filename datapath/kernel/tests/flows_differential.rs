@@ -14,6 +14,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use aorta_flow::action::Action;
+use aorta_flow::table::{Miss, Misses};
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Rng, shrink};
 use comparison::{Comparison, Outcome};
@@ -144,6 +145,7 @@ fn compare(comparison: &mut Comparison, tables: u64, case_of: fn(u64) -> Case) {
     let mut found = Vec::new();
     for seed in first..first.saturating_add(tables) {
         let case = case_of(seed);
+        comparison.misses = misses(seed);
         match comparison.check(&case) {
             Outcome::Same => {}
             Outcome::Refused(why) => {
@@ -173,6 +175,22 @@ fn compare(comparison: &mut Comparison, tables: u64, case_of: fn(u64) -> Case) {
         refused * 10 <= tables,
         "{refused} of {tables} tables were refused"
     );
+}
+
+/// What tables do without a flow: mostly nothing, as flow tables since OpenFlow 1.3.
+fn misses(seed: u64) -> Misses {
+    let tables = [(2, Miss::Drop), (3, Miss::Controller)];
+    match seed % 5 {
+        0 => Misses {
+            tables: tables.into(),
+            others: Miss::Continue,
+        },
+        1 => Misses {
+            others: Miss::Controller,
+            ..Misses::default()
+        },
+        _ => Misses::default(),
+    }
 }
 
 /// Makes the case small, and keeps it as a file.

@@ -10,7 +10,7 @@ use aorta_flow::action::Action;
 use aorta_flow::meter::{MeterCount, MeterState};
 use aorta_flow::runs::{Continued, Runs};
 use aorta_flow::table::{
-    Change, FlowId, FlowMod, Modification, TableError, TableFlow, TableLimit, Tables,
+    Change, FlowId, FlowMod, Misses, Modification, TableError, TableFlow, TableLimit, Tables,
 };
 use aorta_flow::{Flow, FlowStats, Group, Meter, MeterId};
 
@@ -93,6 +93,15 @@ impl BridgeFlows {
     /// Limits a table, or not any more. Flows that are too many go.
     pub fn limit(&mut self, table: u8, limit: Option<TableLimit>) -> Vec<Change> {
         self.change().set_limit(table, limit)
+    }
+
+    /// Has the tables do so with packets that no flow matches; false if they do already.
+    pub fn set_misses(&mut self, misses: Misses) -> bool {
+        let others = misses != *self.tables.misses();
+        if others {
+            self.change().set_misses(misses);
+        }
+        others
     }
 
     /// How long a flow has been there.

@@ -95,7 +95,11 @@ fn coming(plan: &Plan, entry: &TableFlow, id: RuleId) -> Result<Effect, Pipeline
     let planned = plan_flow(entry, id);
     let planned = planned.map_err(|refusal| plan.config.refuse(entry, refusal))?;
     if !plan.limits.reachable.contains(&table) {
-        return Ok(Effect::None);
+        // Packets that other tables have no flow for may go on in a table that has one.
+        return Ok(match plan.has_misses() {
+            true => Effect::Rebuild(format!("table {table} had no flows")),
+            false => Effect::None,
+        });
     }
     let Some(here) = plan.tables.get(&table) else {
         return Ok(Effect::Rebuild(format!("table {table} had no flows")));

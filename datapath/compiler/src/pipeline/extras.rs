@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aorta_flow::action::{Action, Controller, Instructions, PacketInReason};
 use aorta_flow::field::FieldId;
 use aorta_flow::hash::{Word, group_words};
-use aorta_flow::table::{FlowId, Tables};
+use aorta_flow::table::{FlowId, Misses, Tables};
 use aorta_flow::translate::in_order;
 use aorta_flow::{Bucket, Flow, Group, GroupKind, Match, Meter, MeterId, OfPort};
 
@@ -14,7 +14,7 @@ use super::codegen::other;
 use super::maps::meters::MAX_BANDS;
 use super::meters::Places;
 use super::record::RuleId;
-use super::shape::{Shape, Step, split};
+use super::shape::{Shape, Step, Whole, split};
 use super::{Refusal, counted, upcall};
 
 /// Groups that watch groups, at most: as the interpreter.
@@ -144,6 +144,11 @@ impl Extras {
             ..Extras::default()
         };
         let mut called = Vec::new();
+        if !tables.misses().are_dropped() {
+            let told = Action::Controller(Box::new(Misses::told()));
+            let step = Step::Other(Whole(told));
+            extras.note(tables, 0, &step, &mut called)?;
+        }
         for (table, step) in steps {
             extras.note(tables, table, step, &mut called)?;
         }

@@ -372,6 +372,8 @@ pub mod state {
     pub const UPCALL_WHAT: i16 = 496;
     /// u32: bytes of the frame that go along at most.
     pub const UPCALL_MAX_LEN: i16 = 500;
+    /// u32: 1 if the table that comes next is looked up by `resubmit`.
+    pub const RESUBMITTED: i16 = 504;
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aorta_flow::field::FieldId;
-use aorta_flow::table::{FlowId, TableFlow, Tables};
+use aorta_flow::table::{AfterMiss, FlowId, MAX_TABLE, TableFlow, Tables};
 
 use super::commit::Changes;
 use super::extras::Extras;
 use super::layout::{self, state};
-use super::limits::{Limits, Ways};
+use super::limits::{Edge, Limits, Ways};
 use super::record::{MatchWord, Rule, RuleId};
 use super::rules::plan_flow;
 use super::shape::{Shape, Step};
@@ -93,6 +93,10 @@ pub struct Plan {
     pub changes: Changes,
     /// Groups, meters, copies for the daemon.
     pub extras: Extras,
+    /// What tables do without a flow, by their numbers; empty if they do nothing.
+    misses: Vec<AfterMiss>,
+    /// Whether flows resubmit packets, which do nothing then.
+    pub resubmits: bool,
 }
 
 impl Plan {
@@ -171,6 +175,8 @@ impl Plan {
             queues: false,
             changes: Changes::default(),
             extras: Extras::default(),
+            misses: Vec::new(),
+            resubmits: false,
         }
     }
 
@@ -179,6 +185,9 @@ impl Plan {
         tables: &Tables,
         rule_of: &mut dyn FnMut(FlowId) -> RuleId,
     ) -> Result<(), PipelineError> {
+        if !tables.misses().are_dropped() {
+            self.misses = (0..=MAX_TABLE).map(|n| tables.after_miss(n)).collect();
+        }
         self.extras = self.called(tables)?;
         self.restrict();
         self.extras.count_by(rule_of);
@@ -225,7 +234,7 @@ impl Plan {
 
     /// Keeps what packets can reach, and finds out what that uses.
     fn restrict(&mut self) {
-        let ways: Ways = self
+        let mut ways: Ways = self
             .tables
             .iter()
             .map(|(number, table)| {
@@ -237,6 +246,13 @@ impl Plan {
                 (*number, table.shapes.iter().filter_map(of).collect())
             })
             .collect();
+        for (number, miss) in (0..).zip(&self.misses) {
+            if let AfterMiss::Table(to) = *miss {
+                let comes_back = false;
+                let edge = Edge { to, comes_back };
+                ways.entry(number).or_default().insert(vec![edge]);
+            }
+        }
         self.limits = Limits::of(&ways);
         self.framed = self.framed_by(&ways);
         let reachable = &self.limits.reachable;
@@ -305,11 +321,11 @@ impl Plan {
 
     fn note_step(&mut self, step: &Step) {
         match step {
-            Step::Resubmit {
-                in_port: Some(_),
-                table,
-            } => {
-                self.overridden.insert(*table);
+            Step::Resubmit { in_port, table } => {
+                self.resubmits = true;
+                if in_port.is_some() {
+                    self.overridden.insert(*table);
+                }
             }
             Step::Clone(_) => self.copies = true,
             Step::SetQueue(_) | Step::Enqueue(..) => self.queues = true,
@@ -333,6 +349,17 @@ impl Plan {
         for meter in self.extras.meters.values() {
             self.usage.add_meter(meter);
         }
+    }
+
+    /// Where packets go that a table has no flow for.
+    pub fn after_miss(&self, table: u8) -> AfterMiss {
+        let miss = self.misses.get(usize::from(table));
+        miss.copied().unwrap_or(AfterMiss::Drop)
+    }
+
+    /// Whether packets that a table has no flow for go anywhere.
+    pub fn has_misses(&self) -> bool {
+        !self.misses.is_empty()
     }
 
     /// The fields that go along with copies for the daemon.

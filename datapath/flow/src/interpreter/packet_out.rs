@@ -59,7 +59,6 @@ impl Interpreter {
                 ..journey
             },
         )?;
-        let actions: Vec<Action> = sent.actions.iter().map(through_tables).collect();
         let mut around = Around {
             switch: self,
             b,
@@ -69,7 +68,7 @@ impl Interpreter {
             sent_by_controller: true,
             decided: None,
         };
-        let done = execute(&tables, packet, &actions, &mut around);
+        let done = execute(&tables, packet, &sent.actions, &mut around);
         let dropped = done.drop.filter(|_| !sent.actions.is_empty());
         verdict.drops.extend(dropped.map(|reason| (from, reason)));
         Some(verdict)
@@ -98,17 +97,5 @@ impl Interpreter {
             || PortName::from(ofport.to_string()),
             |p| self.bridges[b].ports[p].name.clone(),
         )
-    }
-}
-
-/// An action as tables know it.
-fn through_tables(action: &Action) -> Action {
-    match action {
-        Action::Output(OfPort::TABLE) => Action::Resubmit {
-            in_port: None,
-            table: Some(0),
-            ct: false,
-        },
-        action => action.clone(),
     }
 }

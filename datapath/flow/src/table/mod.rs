@@ -12,11 +12,13 @@ mod identity;
 mod limit;
 mod lists;
 mod lookup;
+mod misses;
 
 pub use change::{BundleError, Change, FlowMod, GroupMod, MeterMod, Modification, RemovedReason};
 pub use error::{OpenFlowError, TableError};
 pub use flow_table::{FlowId, FlowTable, TableFlow};
 pub use limit::TableLimit;
+pub use misses::{AfterMiss, Miss, Misses};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub struct Tables {
     groups: BTreeMap<u32, Arc<Group>>,
     meters: BTreeMap<MeterId, Arc<Meter>>,
     limits: BTreeMap<u8, TableLimit>,
+    misses: Misses,
     lists: Lists,
     next_id: u64,
 }

@@ -149,7 +149,7 @@ impl<'a> Machine<'a> {
         });
     }
 
-    fn controller(&mut self, how: Controller) {
+    pub(super) fn controller(&mut self, how: Controller) {
         let pause = how.pause;
         let meters = [how.meter.map(MeterId::Number), Some(MeterId::Controller)];
         for meter in meters.into_iter().flatten() {

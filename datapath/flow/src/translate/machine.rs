@@ -12,7 +12,7 @@ use super::{
 };
 use crate::action::Action;
 use crate::field::FieldId;
-use crate::table::{FlowId, Tables};
+use crate::table::{AfterMiss, FlowId, Misses, Tables};
 use crate::{DropReason, Flow, FlowKey, OfPort};
 
 /// A packet's way through the tables, from table 0.
@@ -55,6 +55,17 @@ pub(super) enum Frame<'a> {
     /// The end of a bucket: the packet as it was before, which is all that buckets have for
     /// themselves.
     RestorePacket(Box<(Packet, Option<u32>, Place)>),
+}
+
+/// How control comes to a table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    /// At the beginning, from an earlier table or behind connection tracking.
+    Pipeline,
+    /// By `resubmit`, which comes back, and does nothing if no flow matches.
+    Resubmit,
+    /// By a controller's order, which comes back.
+    Sent,
 }
 
 /// Where the interpreter is.
@@ -208,7 +219,7 @@ impl<'a> Machine<'a> {
             self.note(|| format!("goes on in table {table}, behind connection tracking"));
         }
         let port = in_port(&self.state.packet);
-        self.visit(table, port, false)?;
+        self.visit(table, port, Visit::Pipeline)?;
         self.finish_frames()?;
         self.do_action_set();
         self.finish_frames()
@@ -236,8 +247,9 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Looks a table up and does what its flow says. `deepens` if control comes back.
-    fn visit(&mut self, table: u8, port: OfPort, comes_back: bool) -> Result<(), TranslateError> {
+    /// Looks a table up and does what its flow says, or what the table does without one.
+    fn visit(&mut self, table: u8, port: OfPort, visit: Visit) -> Result<(), TranslateError> {
+        let comes_back = visit != Visit::Pipeline;
         let deepens = comes_back && table <= self.place.table;
         if self.place.depth >= MAX_DEPTH {
             return Err(TranslateError::TooDeep);
@@ -273,6 +285,20 @@ impl<'a> Machine<'a> {
             self.place.flow = Some(entry.id);
             self.frames.push(Frame::Instructions(flow));
             self.do_list(flow.instructions.apply.iter().collect());
+        } else if visit != Visit::Resubmit {
+            match tables.after_miss(table) {
+                AfterMiss::Drop => {}
+                AfterMiss::Controller(table) => {
+                    self.place = Place {
+                        table,
+                        cookie: None,
+                        flow: None,
+                        ..self.place
+                    };
+                    self.controller(Misses::told());
+                }
+                AfterMiss::Table(next) => self.visit(next, port, Visit::Pipeline)?,
+            }
         }
         Ok(())
     }
@@ -305,7 +331,7 @@ impl<'a> Machine<'a> {
         if let Some(table) = instructions.goto_table {
             self.traced(|| format!("goto_table:{table}"));
             let port = in_port(&self.state.packet);
-            self.visit(table, port, false)?;
+            self.visit(table, port, Visit::Pipeline)?;
         }
         Ok(())
     }
@@ -322,7 +348,11 @@ impl<'a> Machine<'a> {
             Action::Resubmit { in_port, table, .. } => {
                 self.traced(|| action.to_string());
                 let port = in_port.unwrap_or_else(|| self::in_port(&self.state.packet));
-                self.visit(table.unwrap_or(self.place.table), port, true)?;
+                self.visit(table.unwrap_or(self.place.table), port, Visit::Resubmit)?;
+            }
+            Action::Output(OfPort::TABLE) if self.sent_by_controller => {
+                let port = self::in_port(&self.state.packet);
+                self.visit(0, port, Visit::Sent)?;
             }
             Action::Push(from) => {
                 self.traced(|| action.to_string());

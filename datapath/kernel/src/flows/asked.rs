@@ -45,7 +45,7 @@ impl Flows {
             frame_bytes: upcall.frame_len,
         };
         let (action, packet) = flows.instance.pipeline.asked(&copy)?;
-        let flow = flows.rules.flow(upcall.rule?.0);
+        let flow = upcall.rule.and_then(|rule| flows.rules.flow(rule.0));
         Some((action.clone(), flow, packet))
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aorta_flow::action::Action;
+use aorta_flow::table::Misses;
 use aorta_flow::translate::learned_flow;
 use aorta_flow::{
     Bridge, BridgeName, DropReason, Flow, Interpreter, OfPort, Port, PortGuard, PortHook, PortName,
@@ -46,6 +47,8 @@ pub struct Comparison {
     upcalls: Option<Upcalls>,
     /// Ports have programs of their own, where they can.
     pub tailored: bool,
+    /// What tables do without a flow.
+    pub misses: Misses,
     /// Frames that were compared.
     pub pairs: u64,
     /// Flows of the case cut copies.
@@ -76,6 +79,7 @@ impl Comparison {
             datapath,
             upcalls: None,
             tailored: false,
+            misses: Misses::default(),
             pairs: 0,
             cuts: false,
             tag_bytes: 0,
@@ -86,10 +90,11 @@ impl Comparison {
 
     /// Sends the frames of a case through both.
     pub fn check(&mut self, case: &Case) -> Outcome {
-        let tables = match case.tables() {
+        let mut tables = match case.tables() {
             Ok(tables) => tables,
             Err(e) => return Outcome::Refused(format!("tables: {e}")),
         };
+        tables.set_misses(self.misses.clone());
         let applied = self.datapath.apply_flows(&self.bridge, &tables, None);
         match applied {
             Ok(_) => {}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aorta_flow::BridgeName;
+use aorta_flow::action::PacketInReason;
 use aorta_openflow::error::ErrorCode;
 use aorta_openflow::message::{
     AsyncConfig, AsyncForm, AsyncMasks, ErrorMessage, PacketInFormat, ReportedError, Role,
@@ -163,6 +164,13 @@ impl Connection {
             Unasked::RequestForward(reason) => (masks.request_forward, reason),
         };
         mask.unwrap_or(0) >> reason & 1 != 0
+    }
+
+    /// Whether it expects packets that no flow matched, unless their table says otherwise: from
+    /// OpenFlow 1.3 on only flows send packets to controllers (OpenFlow 1.3.5 §5.4).
+    pub fn expects_misses(&self) -> bool {
+        let no_match = Unasked::PacketIn(PacketInReason::NoMatch as u8);
+        self.version < Version::OpenFlow13 && self.controller_id == 0 && self.wants(no_match)
     }
 
     /// Chooses which messages it gets; what isn't mentioned stays. Who chooses wants some.

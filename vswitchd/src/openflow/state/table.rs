@@ -81,6 +81,13 @@ impl TableSettings {
             .map_or(TableMiss::Default, |s| s.miss)
     }
 
+    /// What tables of which something was asked do without a flow.
+    pub fn misses(&self) -> impl Iterator<Item = (u8, TableMiss)> {
+        self.tables
+            .iter()
+            .map(|(table, setting)| (*table, setting.miss))
+    }
+
     /// A table's settings as they are told.
     pub fn desc(&self, table: u8, tables: &Tables) -> TableDesc {
         let setting = self.tables.get(&table).copied().unwrap_or_default();

@@ -68,6 +68,7 @@ type Answer<T> = Result<T, ErrorCode>;
 impl<E: Effects, D: Datapath> Switch<E, D> {
     /// Follows an order.
     pub async fn openflow(&mut self, order: Order) {
+        let bridge = self.bridge_of_order(&order);
         match order {
             Order::Connected(connected) => {
                 let connection = Connection::new(*connected);
@@ -80,6 +81,18 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             Order::Disconnected(conn) => drop(self.openflow.connections.remove(&conn)),
             Order::FailOpen { bridge, open } => self.fail_open(&bridge.into(), open),
             Order::Messages(batch) => self.batch(batch).await,
+        }
+        if let Some(bridge) = bridge {
+            self.settle_misses(&bridge);
+        }
+    }
+
+    fn bridge_of_order(&self, order: &Order) -> Option<BridgeName> {
+        match order {
+            Order::Connected(connected) => Some(connected.bridge.as_str().into()),
+            Order::Disconnected(conn) => self.bridge_of(*conn).ok(),
+            Order::FailOpen { bridge, .. } => Some(bridge.as_str().into()),
+            Order::Messages(batch) => self.bridge_of(batch.conn).ok(),
         }
     }
 

@@ -9,14 +9,14 @@ use aorta_flow::{
 use aorta_openflow::error::ErrorCode;
 use aorta_openflow::message::{
     PacketIn as PacketInMessage, PacketInForm, PacketInFormat, PacketOut as PacketOutMessage,
-    PortConfig,
+    PortConfig, TableMiss,
 };
 use aorta_openflow::{Message, Version};
 use aorta_packet::Vid;
 
 use super::*;
 use crate::openflow::Cause;
-use crate::openflow::state::{Unasked, continuation};
+use crate::openflow::state::{Unasked, continuation, misses};
 use crate::reconcile::FlowCounters;
 
 /// The switch as it is, for packets that controllers send. It is made anew when something changes.
@@ -115,6 +115,24 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         }
     }
 
+    /// Has the tables of a bridge do with packets that no flow matches as its controllers expect.
+    pub(super) fn settle_misses(&mut self, bridge: &BridgeName) {
+        let expected = self
+            .openflow
+            .of_bridge(bridge)
+            .any(Connection::expects_misses);
+        let settings = &self.openflow.bridge(bridge).tables;
+        let misses = misses(settings, expected);
+        let Some(flows) = self.flows.get_mut(bridge) else {
+            return;
+        };
+        if flows.tables.set_misses(misses) {
+            self.mirror = None;
+            flows.given = false;
+            flows.give(bridge, &mut self.datapath);
+        }
+    }
+
     fn mirror_now(&self) -> Mirror {
         let mut switch = Interpreter::new(&self.applied);
         for (name, flows) in &self.flows {
@@ -186,11 +204,15 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let is_miss = flow.is_some_and(|entry| {
             entry.flow.priority == 0 && entry.flow.matching.parts().next().is_none()
         });
+        let by_default = packet.flow.is_none()
+            && packet.how.reason == PacketInReason::NoMatch
+            && state.is_none_or(|state| state.tables.miss(packet.table) == TableMiss::Default);
         let mut told = None;
         for connection in self.openflow.of_bridge(&packet.bridge) {
             let reason = reason(packet.how.reason, is_miss, connection.version);
             let wanted = connection.wants(Unasked::PacketIn(reason as u8));
-            if connection.controller_id != packet.how.id || !wanted {
+            let expected = !by_default || connection.version < Version::OpenFlow13;
+            if connection.controller_id != packet.how.id || !wanted || !expected {
                 continue;
             }
             let told = told.get_or_insert_with(|| {

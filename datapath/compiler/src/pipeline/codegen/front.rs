@@ -107,6 +107,9 @@ impl Gen<'_> {
     /// What the first table asks of frames, rule by rule, and whether that is all that it asks; `None`
     /// if nothing can be decided by that.
     fn candidates(&self) -> Option<(Depth, Vec<Candidate>, bool)> {
+        if self.plan.has_misses() {
+            return None;
+        }
         let table = self.plan.tables.get(&0).filter(|t| t.image.is_none())?;
         let mut depth = Depth::Ethernet;
         let asked: Vec<(Vec<MatchWord>, &Rule)> = table

@@ -299,6 +299,7 @@ impl Gen<'_> {
             self.begin_inside();
         }
         self.begin_own_port();
+        self.note_arrival(false);
     }
 
     fn enter_bridge(&mut self) {

@@ -99,6 +99,7 @@ impl Gen<'_> {
 
     /// Goes to the lookup of a table, and doesn't come back here.
     fn go_to(&mut self, table: u8, site: &Site, in_port: Option<Param>, comes_back: bool) {
+        self.note_arrival(comes_back);
         if self.plan.limits.count_depth {
             let too_deep = self.block(Block::TooDeep);
             let a = &mut self.a;
@@ -109,10 +110,7 @@ impl Gen<'_> {
                 a.store(Size::W, R7, state::DEPTH, R1);
             }
         }
-        if self.plan.overridden.contains(&table) {
-            self.a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
-            self.a.store(Size::W, R7, state::OWN_PORT, R1);
-        }
+        self.note_own_port(table);
         if let Some(port) = in_port {
             let port = self.param(site, port, R1);
             self.a.store(Size::W, R7, key(FieldId::IN_PORT), port);

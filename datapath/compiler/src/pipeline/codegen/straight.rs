@@ -68,7 +68,7 @@ pub fn takes(plan: &Plan) -> bool {
     let calls = plan.action_set || plan.copies || !plan.extras.groups.is_empty();
     let other_port =
         !plan.overridden.is_empty() || plan.usage.writes.contains(&FieldId::IN_PORT.field().home);
-    let framed = !plan.framed.is_empty();
+    let framed = !plan.framed.is_empty() || plan.has_misses();
     !calls && !other_port && !framed && plan.used_shapes().iter().all(|shape| straight(shape))
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use aorta_ebpf::{AluOp, Assembler, Cond, Helper, Label, Operand, Reg, Size, Width};
 use aorta_flow::DropReason;
 use aorta_flow::field::FieldId;
+use aorta_flow::table::{AfterMiss, Misses};
 use aorta_flow::translate::MAX_LOOKUPS;
 
 use super::site::{ListEnd, Params, Site};
@@ -55,7 +56,12 @@ impl Gen<'_> {
 
     /// The first lookup is for the packet's own port.
     pub(super) fn begin_own_port(&mut self) {
-        if self.plan.overridden.contains(&0) {
+        self.note_own_port(0);
+    }
+
+    /// The lookup of a table that comes next is for the packet's own port, unless it says otherwise.
+    pub(super) fn note_own_port(&mut self, table: u8) {
+        if self.plan.overridden.contains(&table) {
             self.a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
             self.a.store(Size::W, R7, state::OWN_PORT, R1);
         }
@@ -199,9 +205,53 @@ impl Gen<'_> {
         !self.plan.framed.contains(&number)
     }
 
+    /// The next table is looked up by `resubmit`, or not.
+    pub(super) fn note_arrival(&mut self, resubmitted: bool) {
+        if self.plan.has_misses() && self.plan.resubmits {
+            let a = &mut self.a;
+            a.store(Size::W, R7, state::RESUBMITTED, i32::from(resubmitted));
+        }
+    }
+
     /// No rule was found.
     fn missed(&mut self, number: u8) {
         self.own_port(number);
+        match self.plan.after_miss(number) {
+            AfterMiss::Drop => self.missed_for_good(number),
+            AfterMiss::Controller(told) => {
+                let end = self.missed_in_pipeline(number);
+                let site = Site {
+                    table: told,
+                    params: Params::Inline(Vec::new()),
+                    rule: Some(u32::MAX),
+                    list_end: ListEnd::Block(Block::Return),
+                    bare: self.is_bare(number),
+                };
+                self.controller(&Misses::told(), &site);
+                self.a.jump(end);
+                self.deferred_code();
+            }
+            AfterMiss::Table(next) => {
+                self.missed_in_pipeline(number);
+                self.note_own_port(next);
+                let next = self.head(next);
+                self.a.jump(next);
+            }
+        }
+    }
+
+    /// Goes on if the table wasn't looked up by `resubmit`, else to the end, which is returned.
+    fn missed_in_pipeline(&mut self, number: u8) -> Label {
+        let end = self.flow_end(self.is_bare(number));
+        self.a.store(Size::W, R7, state::MISSED, 1);
+        if self.plan.resubmits {
+            self.a.load(Size::W, R1, R7, state::RESUBMITTED);
+            self.a.jump_if(Cond::Ne, R1, 0, end);
+        }
+        end
+    }
+
+    fn missed_for_good(&mut self, number: u8) {
         if self.told_at_once() {
             return self.drop_at_once(DropReason::TableMiss);
         }

@@ -29,7 +29,7 @@ pub fn takes(shape: &Shape) -> bool {
 
 /// Whether there is any flow that XDP programs can do.
 pub fn takes_any(plan: &Plan) -> bool {
-    plan.used_shapes().iter().any(|shape| takes(shape))
+    !plan.has_misses() && plan.used_shapes().iter().any(|shape| takes(shape))
 }
 
 /// Whether XDP programs can do a step, apart from those within it.
