@@ -114,3 +114,83 @@ fn what_controllers_ask_of_ports_is_done_to_packets_alike() {
     let ours = moved.last().unwrap();
     assert!(ours.iter().skip(1).all(|frames| *frames > 8), "{moved:?}");
 }
+
+/// A controller that listens for packets, and what it was told of them: reasons and tables.
+struct Listener {
+    pair: Pair,
+    children: Vec<std::process::Child>,
+}
+
+impl Listener {
+    fn start(pair: Pair, arguments: &str) -> Listener {
+        let monitor = |switch: &Switch| switch.monitor_with("monitor.txt", arguments);
+        let children = vec![monitor(&pair.ours), monitor(&pair.real)];
+        Listener { pair, children }
+    }
+
+    /// Compares what has come since the last time, which is so many packets.
+    fn same(&self, so_far: usize, what: &str) {
+        self.pair
+            .ours
+            .succeeds("ovs-appctl", &self.pair.ours.monitored("ofctl/barrier"));
+        let told = |switch: &Switch| {
+            let text = std::fs::read_to_string(switch.path("monitor.txt")).unwrap();
+            let lines = text.lines().filter(|line| line.contains("(via "));
+            let lines = lines.map(|line| line.replace("(xid=0x0)", ""));
+            lines.collect::<Vec<String>>()
+        };
+        self.pair.same(what, told);
+        let ours = told(&self.pair.ours);
+        assert_eq!(ours.len(), so_far, "{what}: {ours:#?}");
+    }
+
+    fn end(mut self) -> Pair {
+        for child in &mut self.children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        self.pair
+    }
+}
+
+#[test]
+fn packets_without_a_flow_come_to_those_who_expect_them_alike() {
+    let to = "50:54:00:00:00:0a";
+    let new = Listener::start(pair(), "-O OpenFlow13 monitor br0 65534");
+    receive(&new.pair, to, IP);
+    new.same(0, "OpenFlow 1.3");
+    drop(new.end());
+    for version in ["OpenFlow10", "OpenFlow11", "OpenFlow12"] {
+        let old = Listener::start(pair(), &format!("-O {version} monitor br0 65534"));
+        receive(&old.pair, to, IP);
+        old.same(1, version);
+        let ofctl = |line: &str| ofctl(&old.pair, line);
+        ofctl("add-flow br0 actions=controller");
+        receive(&old.pair, to, IP);
+        old.same(2, "by a flow");
+        ofctl("add-flow br0 actions=resubmit(,5)");
+        receive(&old.pair, to, IP);
+        old.same(2, "behind a resubmit");
+        ofctl("-O OpenFlow13 add-flow br0 actions=goto_table:5");
+        receive(&old.pair, to, IP);
+        old.same(3, "behind a goto");
+        ofctl("del-flows br0");
+        ofctl("-O OpenFlow11 mod-table br0 0 drop");
+        receive(&old.pair, to, IP);
+        old.same(3, "table 0 drops");
+        ofctl("-O OpenFlow11 mod-table br0 0 continue");
+        ofctl("-O OpenFlow11 mod-table br0 1 continue");
+        ofctl("-O OpenFlow11 mod-table br0 2 controller");
+        receive(&old.pair, to, IP);
+        old.same(4, "from table 2");
+        ofctl("mod-port br0 p1 no-packet-in");
+        receive(&old.pair, to, IP);
+        old.same(4, "no-packet-in");
+        ofctl("add-flow br0 table=2,actions=controller");
+        receive(&old.pair, to, IP);
+        old.same(5, "a flow of table 2");
+        ofctl("packet-out br0 in_port=p1,packet=5054000000ee50540000000912340102,actions=table");
+        old.same(6, "of a packet-out");
+        drop(old.end());
+    }
+}

@@ -68,8 +68,6 @@ pub struct Restrictions {
     pub no_forward: bool,
     /// FLOOD and NORMAL don't flood to it.
     pub no_flood: bool,
-    /// Frames that come and match no flow don't go to controllers.
-    pub no_packet_in: bool,
 }
 
 impl Restrictions {

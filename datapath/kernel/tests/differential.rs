@@ -94,7 +94,6 @@ fn restrictions() -> impl Strategy<Value = Restrictions> {
             no_receive_stp,
             no_forward,
             no_flood,
-            no_packet_in: false,
         }
     })
 }

@@ -70,7 +70,6 @@ pub fn restrictions(asked: PortConfig) -> Restrictions {
         no_receive_stp: asked.contains(PortConfig::NO_RECV_STP),
         no_forward: asked.contains(PortConfig::NO_FWD),
         no_flood: asked.contains(PortConfig::NO_FLOOD),
-        no_packet_in: asked.contains(PortConfig::NO_PACKET_IN),
     }
 }
 

@@ -9,7 +9,7 @@ use aorta_flow::{
 use aorta_openflow::error::ErrorCode;
 use aorta_openflow::message::{
     PacketIn as PacketInMessage, PacketInForm, PacketInFormat, PacketOut as PacketOutMessage,
-    PortConfig, TableMiss,
+    PortConfig, PortDesc, TableMiss,
 };
 use aorta_openflow::{Message, Version};
 use aorta_packet::Vid;
@@ -192,9 +192,6 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let in_port = OfPort(packet.fields.get(FieldId::IN_PORT) as u16);
         let state = self.openflow.bridges.get(&packet.bridge);
         let port = state.and_then(|state| state.ports.get(&in_port));
-        if port.is_some_and(|port| port.config.contains(PortConfig::NO_PACKET_IN)) {
-            return;
-        }
         let Some(flows) = self.flows.get(&packet.bridge) else {
             return;
         };
@@ -204,8 +201,14 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let is_miss = flow.is_some_and(|entry| {
             entry.flow.priority == 0 && entry.flow.matching.parts().next().is_none()
         });
-        let by_default = packet.flow.is_none()
-            && packet.how.reason == PacketInReason::NoMatch
+        let silent = |port: &PortDesc| port.config.contains(PortConfig::NO_PACKET_IN);
+        let missed = packet.flow.is_none() && packet.how.reason == PacketInReason::NoMatch;
+        if missed && port.is_some_and(silent) {
+            return;
+        }
+        // As if a flow had sent it.
+        let cookie = cookie.or(missed.then_some(0));
+        let by_default = missed
             && state.is_none_or(|state| state.tables.miss(packet.table) == TableMiss::Default);
         let mut told = None;
         for connection in self.openflow.of_bridge(&packet.bridge) {

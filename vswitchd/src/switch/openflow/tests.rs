@@ -511,13 +511,11 @@ async fn ports_are_changed_and_told() {
         .ports
         .iter()
         .find(|port| port.ofport == p1);
-    let up = |port: &aorta_flow::Port| {
-        matches!(
-            port.attachment,
-            aorta_flow::Attachment::Netdev { up: true, .. }
-        )
+    let expected = aorta_flow::Restrictions {
+        no_forward: true,
+        ..aorta_flow::Restrictions::default()
     };
-    assert!(!up(port.unwrap()));
+    assert_eq!(port.map(|port| port.restrictions), Some(expected));
     let heard = lab.say(1, vec![ask(known.hw_addr, PortConfig::DOWN)]).await;
     assert_eq!(briefs(&heard), ["Modify p1 33"]);
     let other = aorta_packet::MacAddr([9; 6]);
