@@ -35,8 +35,8 @@ const TCX: &str = "keeps GSO frames whole and checksums offloaded";
 const QUIET_MS: u64 = 1000;
 const PAUSE_MS: u64 = 20;
 
-/// Upcalls that are taken before others have their turn.
-const UPCALLS_AT_ONCE: usize = 4096;
+/// Upcalls that are taken before others have their turn: those who send them on, above all.
+const UPCALLS_AT_ONCE: usize = 256;
 
 /// The datapath in the kernel.
 #[derive(Debug)]

@@ -37,15 +37,21 @@ mod writeback;
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::runtime::Builder;
 
 use crate::options::Options;
 
-/// Tasks of clients run on so many threads; the switch itself has the main one. One is enough for
-/// serialised transactions, and each more keeps its own pool of freed memory.
+/// The database and its clients run on so many threads; the switch and who speaks OpenFlow with it
+/// have the main one. One is enough for serialised transactions, and each more keeps its own pool
+/// of freed memory.
 const WORKERS: usize = 1;
+/// After so many turns of tasks on the main thread, it looks for what has come meanwhile.
+const TURNS: u32 = 8;
 
 fn main() -> ExitCode {
-    let options = Options::of_process();
+    let options = Arc::new(Options::of_process());
     match start(&options) {
         Ok(code) => code,
         Err(error) => {
@@ -55,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
+fn start(options: &Arc<Options>) -> Result<ExitCode, Box<dyn Error>> {
     if let Some(to) = &options.salvage_db {
         let (records, rest) = aorta_ovsdb::log::salvage(&options.db(), to)?;
         println!(
@@ -73,16 +79,25 @@ fn start(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let log = logging::start(options.log_file().as_deref())?;
     log.set(&options.ovs.verbose)?;
     aorta_kernel::keep_heap_small();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let clients = Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .enable_all()
         .build()?;
+    let switch = Builder::new_current_thread()
+        .event_interval(TURNS)
+        .enable_all()
+        .build()?;
     if options.teardown {
-        runtime.block_on(daemon::tear_down(options))?;
+        switch.block_on(daemon::tear_down(options))?;
         println!("vswitchd: everything is removed");
         return Ok(ExitCode::SUCCESS);
     }
-    runtime.block_on(daemon::run(options, &log, |line| ready(options, line)))?;
+    let (clients, own) = (clients.handle().clone(), Arc::clone(options));
+    let ready = move |line: &str| ready(&own, line);
+    let daemon = daemon::run(Arc::clone(options), log, clients, ready);
+    // A task is woken by others of its thread without a system call, unlike what a runtime blocks
+    // on.
+    switch.block_on(async { tokio::spawn(daemon).await })??;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -79,6 +79,9 @@ pub enum DaemonError {
         #[source]
         source: io::Error,
     },
+    /// A task came to no end of its own.
+    #[error("a task of the daemon failed")]
+    Task(#[from] tokio::task::JoinError),
     /// Signals can't be received, or the terminal can't be left.
     #[error("cannot set up the process")]
     Process(#[source] io::Error),

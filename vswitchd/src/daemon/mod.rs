@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 mod ask;
+mod awake;
 mod error;
 mod parts;
 mod process;
@@ -12,15 +13,20 @@ mod sim;
 mod wait;
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 
 use aorta_kernel::netdev::LinkEvents;
 use aorta_kernel::{Config, Datapath};
 use aorta_ovsdb::{Db, Delta, Store, StoreError, StoreHandle, Tls, op};
 use serde_json::Value;
 use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tracing::{error, info, warn};
 
+use awake::Awake;
 pub use error::DaemonError;
 use parts::{Parts, next_batch};
 use process::{Signals, no_other_database, raise_open_files};
@@ -66,24 +72,27 @@ pub async fn tear_down(options: &Options) -> Result<(), DaemonError> {
     teardown(&place).await
 }
 
-/// Runs until a signal or a client ends it. `ready` is called when clients can connect.
+/// Runs until a signal or a client ends it. `ready` is called when clients can connect. The
+/// database and its clients are tasks of `clients`, and so are those of the control sockets.
 pub async fn run(
-    options: &Options,
-    log: &LogControl,
+    options: Arc<Options>,
+    log: LogControl,
+    clients: Handle,
     ready: impl FnOnce(&str) -> io::Result<()>,
 ) -> Result<(), DaemonError> {
+    let (options, around) = (&*options, (&log, &clients));
     match options.datapath() {
-        DatapathKind::Kernel => run_with(options, log, ready, parts::kernel).await,
+        DatapathKind::Kernel => run_with(options, around, ready, parts::kernel).await,
         DatapathKind::Sim => {
             let devices = options.devices();
-            run_with(options, log, ready, |place| parts::sim(place, devices)).await
+            run_with(options, around, ready, |place| parts::sim(place, devices)).await
         }
     }
 }
 
 async fn run_with<E: Effects, D: reconcile::Datapath>(
     options: &Options,
-    log: &LogControl,
+    (log, clients): (&LogControl, &Handle),
     ready: impl FnOnce(&str) -> io::Result<()>,
     parts: impl FnOnce(&Place) -> Result<Parts<E, D>, DaemonError>,
 ) -> Result<(), DaemonError> {
@@ -99,13 +108,13 @@ async fn run_with<E: Effects, D: reconcile::Datapath>(
     }
     let _database = Pidfile::take(&place.rundir, DATABASE)?;
     place.remove_stale_sockets(&[SWITCH, DATABASE]);
-    let mut daemon = Daemon::open(place.clone(), signals, parts).await?;
+    let mut daemon = Daemon::open(place.clone(), signals, clients, parts).await?;
     daemon
         .identify(&Host::read(&place.rundir, &place.db, daemon.net.is_some()))
         .await?;
     daemon.start().await?;
     let _sockets = daemon
-        .listen(remotes, api, options.control_socket(), log)
+        .listen(remotes, api, options.control_socket(), log, clients)
         .await?;
     let line = format!(
         "vswitchd is ready: {} bridges, database {}, sockets in {}",
@@ -135,6 +144,7 @@ struct Daemon<E, D> {
     switch: Switch<E, D>,
     control: Control,
     requests: mpsc::Receiver<Request>,
+    awake: Awake,
     /// Where clients of the database connect, once they may.
     remotes: Option<Remotes>,
     /// Key and certificates, for all remotes.
@@ -148,6 +158,12 @@ struct Daemon<E, D> {
     cleaned: bool,
 }
 
+/// Does something whose tasks are to run elsewhere.
+fn within<T>(runtime: &Handle, start: impl FnOnce() -> T) -> T {
+    let _entered = runtime.enter();
+    start()
+}
+
 /// Sockets that live as long as the daemon.
 type Sockets = (Vec<ControlSocket>, ApiSocket);
 
@@ -155,9 +171,10 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
     async fn open(
         place: Place,
         signals: Signals,
+        clients: &Handle,
         parts: impl FnOnce(&Place) -> Result<Parts<E, D>, DaemonError>,
     ) -> Result<Self, DaemonError> {
-        let store = Store::open(&place.db)?;
+        let store = within(clients, || Store::open(&place.db))?;
         let Parts {
             switch,
             events,
@@ -181,6 +198,7 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
             switch,
             control,
             requests,
+            awake: Awake::default(),
             remotes: None,
             tls,
             openflow,
@@ -246,14 +264,17 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
         api: Option<SocketAddr>,
         extra: Option<PathBuf>,
         log: &LogControl,
+        clients: &Handle,
     ) -> Result<Sockets, DaemonError> {
-        self.remotes = Some(Remotes::start(&self.store, remotes, self.tls.clone()).await?);
+        let (store, tls) = (self.store.clone(), self.tls.clone());
+        let started = clients.spawn(async move { Remotes::start(&store, remotes, tls).await });
+        self.remotes = Some(started.await??);
         let rundir = &self.place.rundir;
         let control = |target, path: PathBuf| {
             let (control, log) = (self.control.clone(), log.clone());
             let commands = Commands::new(target, control, self.store.clone(), log);
             let commands = commands.simulated(self.net.is_some());
-            let socket = unixctl::serve(&path, commands);
+            let socket = within(clients, || unixctl::serve(&path, commands));
             socket.map_err(|source| DaemonError::Socket { path, source })
         };
         let usual = |name| unixctl::socket_path(rundir, name);
@@ -264,8 +285,10 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
         if let Some(path) = extra {
             controls.push(control(Target::Switch, path)?);
         }
-        let api = mgmt::serve(rundir, api, self.control.clone(), self.store.clone()).await?;
-        Ok((controls, api))
+        let (control, store) = (self.control.clone(), self.store.clone());
+        let rundir = rundir.clone();
+        let api = async move { mgmt::serve(&rundir, api, control, store).await };
+        Ok((controls, clients.spawn(api).await??))
     }
 
     /// Reacts until the end.
@@ -288,7 +311,7 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
                     }
                 }
                 Some(request) = self.requests.recv() => {
-                    if self.answer(request).await {
+                    if self.answer_all(request).await {
                         return Ok(());
                     }
                 }
@@ -300,6 +323,9 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
                     if !self.switch.take_upcalls() {
                         guard.clear_ready();
                     }
+                    // Packets for controllers leave before more of them are taken.
+                    drop(guard);
+                    yield_now().await;
                 }
                 _ = self.signals.terminate.recv() => return Ok(()),
                 _ = self.signals.interrupt.recv() => return Ok(()),
@@ -333,6 +359,32 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
                 .row(&change.table, change.uuid, change.new.as_deref());
         }
         relevant
+    }
+
+    /// Answers a question, and those behind it that come at once. True if the daemon is to end.
+    async fn answer_all(&mut self, first: Request) -> bool {
+        self.awake.begin(Instant::now());
+        let mut next = Some(first);
+        loop {
+            if let Some(request) = next {
+                if self.answer(request).await {
+                    return true;
+                }
+                self.awake.done(Instant::now());
+            }
+            yield_now().await;
+            let now = Instant::now();
+            if self.awake.is_over(now) {
+                return false;
+            }
+            next = self.requests.try_recv().ok();
+            match next {
+                Some(_) => self.awake.came(now),
+                // Whoever shares the processor may have the next one to send.
+                None if self.awake.stays(now) => thread::yield_now(),
+                None => return false,
+            }
+        }
     }
 
     /// Answers a question. True if the daemon is to end.

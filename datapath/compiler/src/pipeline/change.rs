@@ -1,6 +1,6 @@
 //! Changes of tables, taken over by the memories where the program needn't change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::table::{Change, FlowId, TableFlow};
 
@@ -10,8 +10,7 @@ use super::plan::{Plan, TablePlan};
 use super::record::{Rule, RuleId};
 use super::rules::plan_flow;
 use super::shapes::Shapes;
-use super::template::Fit;
-use super::usage::fields_of;
+use super::template::{Fit, Why};
 use super::{PipelineConfig, PipelineError, Refusal};
 
 /// One step of a change, for a table in memory. Clauses have no shape of their own.
@@ -36,6 +35,9 @@ pub fn change(
     version: u32,
     memories: &mut dyn Memories,
 ) -> Result<Outcome, PipelineError> {
+    if let Some(full) = full(plan, changes).first() {
+        return Ok(rebuild(format!("table {full}: {}", Why::Full)));
+    }
     let mut steps = Vec::with_capacity(changes.len());
     for change in changes {
         let (gone, new) = match change {
@@ -61,6 +63,22 @@ pub fn change(
 
 fn rebuild(why: impl Into<String>) -> Outcome {
     Outcome::Rebuild { why: why.into() }
+}
+
+/// The tables that can't hold what comes: each flow takes a place at least.
+pub(super) fn full(plan: &Plan, changes: &[Change]) -> BTreeSet<u8> {
+    let mut coming: BTreeMap<u8, u32> = BTreeMap::new();
+    for change in changes {
+        if let Change::FlowAdded(new) | Change::FlowReplaced { new, .. } = change {
+            *coming.entry(new.flow.table).or_default() += 1;
+        }
+    }
+    let is_full = |(number, count): &(u8, u32)| {
+        let image = plan.tables.get(number).and_then(|t| t.image.as_ref());
+        image.is_some_and(|image| !image.has_places(*count))
+    };
+    let full = coming.into_iter().filter(is_full);
+    full.map(|(number, _)| number).collect()
 }
 
 fn going(plan: &Plan, entry: &TableFlow) -> Result<Effect, PipelineError> {
@@ -116,7 +134,7 @@ fn coming(plan: &Plan, entry: &TableFlow, id: RuleId) -> Result<Effect, Pipeline
             "table {table} had no flow that does what the new one does"
         )));
     };
-    if !fields_of(&planned.rule.words).is_subset(&plan.usage.reads) {
+    if !plan.usage.reads_all(&planned.rule.words) {
         return Ok(Effect::Rebuild(format!(
             "table {table} asks for a field that nothing asked for before"
         )));

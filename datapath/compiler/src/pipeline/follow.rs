@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::table::{Change, FlowId, TableFlow};
 
-use super::change::{Step, do_step, leaving};
+use super::change::{Step, do_step, full, leaving};
 use super::compiled::{Memories, Retired};
 use super::plan::{Plan, TablePlan};
 use super::record::{Rule, RuleId};
@@ -16,6 +16,8 @@ use super::{PipelineConfig, PipelineError};
 /// The tables that are kept, as they are after the changes.
 pub struct Follow {
     version: u32,
+    /// Tables whose memories are too small.
+    full: BTreeSet<u8>,
     steps: BTreeMap<u8, Vec<Step>>,
     shapes: Shapes,
     kept: BTreeMap<u8, TablePlan>,
@@ -36,6 +38,7 @@ impl Follow {
     ) -> Result<Follow, PipelineError> {
         let mut follow = Follow {
             version: config.version,
+            full: full(plan, changes),
             steps: BTreeMap::new(),
             shapes: plan.shapes.clone(),
             kept: BTreeMap::new(),
@@ -43,7 +46,8 @@ impl Follow {
         };
         let in_memory = plan.tables.iter().filter(|(_, t)| t.image.is_some());
         let in_memory: BTreeSet<u8> = in_memory.map(|(number, _)| *number).collect();
-        let about = |entry: &&TableFlow| in_memory.contains(&entry.flow.table);
+        let kept = &in_memory - &follow.full;
+        let about = |entry: &&TableFlow| kept.contains(&entry.flow.table);
         for change in changes {
             let (gone, new) = match change {
                 Change::FlowAdded(new) => (None, Some(new)),
@@ -84,6 +88,9 @@ impl Follow {
 
     /// Keeps a table, with what changes in it written into its memory; or not, if that doesn't fit.
     pub fn table(&mut self, number: u8, table: &TablePlan, memories: &mut dyn Memories) {
+        if self.full.contains(&number) {
+            return;
+        }
         let mut table = table.clone();
         if let Some(steps) = self.steps.remove(&number) {
             let mut retired = Retired::default();

@@ -1,6 +1,7 @@
 //! Which fields a bridge's tables and actions read and write.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use aorta_flow::Subfield;
 use aorta_flow::field::{FieldId, Prereq};
@@ -108,6 +109,12 @@ impl Usage {
         }
     }
 
+    /// Whether all fields of a match's words are read.
+    pub fn reads_all(&self, words: &[MatchWord]) -> bool {
+        let mut fields = words.iter().filter_map(field_of);
+        fields.all(|field| self.reads.contains(&field))
+    }
+
     /// Both.
     pub fn all(&self) -> BTreeSet<FieldId> {
         self.reads.union(&self.writes).copied().collect()
@@ -134,16 +141,24 @@ pub fn prereq_reads(prereq: Prereq) -> Vec<FieldId> {
     reads
 }
 
-/// The fields of a match's words.
-pub fn fields_of(words: &[MatchWord]) -> BTreeSet<FieldId> {
+/// Where each field with storage of its own begins, by place.
+static PLACES: LazyLock<Vec<(i16, FieldId)>> = LazyLock::new(|| {
     let homes = FieldId::all().filter(|id| id.field().home == *id);
     let mut places: Vec<(i16, FieldId)> = homes
         .filter_map(|id| Some((super::layout::place(id)?, id)))
         .collect();
     places.sort();
-    let of = |word: &MatchWord| {
-        let at = places.partition_point(|(place, _)| *place <= word.at);
-        at.checked_sub(1).and_then(|at| places.get(at)).map(|p| p.1)
-    };
-    words.iter().filter_map(of).collect()
+    places
+});
+
+/// The field that a word is of.
+fn field_of(word: &MatchWord) -> Option<FieldId> {
+    let at = PLACES.partition_point(|(place, _)| *place <= word.at);
+    let place = at.checked_sub(1).and_then(|at| PLACES.get(at));
+    place.map(|(_, field)| *field)
+}
+
+/// The fields of a match's words.
+pub fn fields_of(words: &[MatchWord]) -> BTreeSet<FieldId> {
+    words.iter().filter_map(field_of).collect()
 }

@@ -76,9 +76,15 @@ const AFTER_ADDRESSES: [(FieldId, &str); 8] = [
 
 /// Appends a match, each field followed by a comma.
 pub(super) fn put_match(out: &mut String, matching: &Match, names: &dyn Names) {
+    let mut asked = [0; 4];
+    for part in matching.parts() {
+        let (word, bit) = place(part.field);
+        asked[word] |= bit;
+    }
     let mut printer = Printer {
         out,
         matching,
+        asked,
         names,
     };
     printer.fields(&BEFORE_PROTOCOL);
@@ -103,9 +109,18 @@ pub(super) fn put_match(out: &mut String, matching: &Match, names: &dyn Names) {
     printer.transport();
 }
 
+/// Word and bit of the field in which a field is stored, among one for each.
+fn place(id: FieldId) -> (usize, u64) {
+    let index = id.field().home.index();
+    (index / 64, 1 << (index % 64))
+}
+
 struct Printer<'a> {
     out: &'a mut String,
     matching: &'a Match,
+    /// A bit for each field with storage of its own that something is asked of: most are asked
+    /// nothing.
+    asked: [u64; 4],
     names: &'a dyn Names,
 }
 
@@ -117,6 +132,10 @@ impl Printer<'_> {
     }
 
     fn field(&mut self, id: FieldId, name: &str) {
+        let (word, bit) = place(id);
+        if self.asked[word] & bit == 0 {
+            return;
+        }
         let (value, mask) = self.matching.get(id);
         if mask == 0 {
             return;

@@ -1,11 +1,12 @@
 //! Blocks of the journal: length, checksum, contents. Pure.
 
-use std::fmt::Write as _;
-
 use sha1::{Digest, Sha1};
 
 /// First words of the file.
 const FORM: &str = "AORTA-FLOWS 1";
+
+/// Room for the line in front of a block's contents.
+const LINE: usize = 72;
 
 /// The first line of a file of a boot.
 pub fn head(boot: &str) -> String {
@@ -14,7 +15,10 @@ pub fn head(boot: &str) -> String {
 
 /// A block of some contents.
 pub fn block(contents: &str) -> String {
-    let mut text = format!("@ {} ", contents.len());
+    let mut text = String::with_capacity(contents.len() + LINE);
+    text.push_str("@ ");
+    text.push_str(&contents.len().to_string());
+    text.push(' ');
     put_sum(&mut text, contents);
     text.push('\n');
     text.push_str(contents);
@@ -22,9 +26,9 @@ pub fn block(contents: &str) -> String {
 }
 
 fn put_sum(out: &mut String, contents: &str) {
+    let digit = |number: u8| char::from(b"0123456789abcdef"[usize::from(number & 15)]);
     for byte in Sha1::digest(contents) {
-        // Writing to a string never fails.
-        let _ = write!(out, "{byte:02x}");
+        out.extend([digit(byte >> 4), digit(byte)]);
     }
 }
 

@@ -232,6 +232,11 @@ impl TableImage {
         self.slab.used()
     }
 
+    /// Whether there are places for so many records more.
+    pub fn has_places(&self, count: u32) -> bool {
+        self.slab.has_room(count)
+    }
+
     fn unlink(&mut self, record: u32, memory: &mut dyn Memory) {
         let info = *self.slab.info(record);
         let mut node = None;
