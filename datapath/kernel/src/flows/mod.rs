@@ -220,7 +220,7 @@ impl Flows {
         );
         let retired = match outcome {
             Ok(Outcome::InPlace { retired }) => {
-                if let Err(error) = self.stats.zero(&numbering.fresh(), numbering.used_below()) {
+                if let Err(error) = self.stats.zero_new(&numbering.fresh()) {
                     numbering.abort();
                     flows.spoilt = true;
                     return Err(error.into());
@@ -390,7 +390,7 @@ fn build(
         }
         None => Pipeline::build(tables, rule_of, config)?,
     };
-    stats.zero(&numbering.fresh(), numbering.used_below())?;
+    stats.zero_new(&numbering.fresh())?;
     let shared = match shared.take() {
         Some(there) => shared.insert(there),
         None => shared.insert(Shared::create(

@@ -54,9 +54,8 @@ impl Flows {
             }
             (None, None) => {
                 self.make_room(kernel, self.pool.end_with(1))?;
-                let used_below = self.pool.end();
                 let rule = self.pool.take();
-                self.stats.zero(&[rule], used_below)?;
+                self.stats.zero_new(&[rule])?;
                 self.stats.subtract(rule, taken.packets, taken.bytes)?;
                 rule
             }

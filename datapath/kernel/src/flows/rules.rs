@@ -9,7 +9,7 @@ use aorta_flow::table::{Change, FlowId, Tables};
 
 use super::group_counts;
 
-/// Numbers that are free. The counters of a number that was used before are not zero.
+/// Numbers that are free. Their counters are zero, those aside that an earlier daemon left.
 #[derive(Debug, Default)]
 pub struct Pool {
     /// No number from here on is in use.
@@ -45,11 +45,6 @@ impl Pool {
     /// Where the numbers end once `more` of them are taken.
     pub fn end_with(&self, more: usize) -> u32 {
         self.end + more.saturating_sub(self.free.len()) as u32
-    }
-
-    /// No number from here on is in use.
-    pub fn end(&self) -> u32 {
-        self.end
     }
 }
 
@@ -128,7 +123,6 @@ pub struct Numbering<'p> {
     /// Flows whose counters start anew, so that they get other numbers.
     reset: BTreeSet<FlowId>,
     removed: Vec<FlowId>,
-    used_below: u32,
 }
 
 impl<'p> Numbering<'p> {
@@ -150,9 +144,7 @@ impl<'p> Numbering<'p> {
             }
         }
         let fresh = Runs::default();
-        let used_below = pool.end();
         Numbering {
-            used_below,
             pool,
             rules,
             fresh,
@@ -191,11 +183,6 @@ impl<'p> Numbering<'p> {
         let mut ids: Vec<u32> = self.fresh.iter().map(|(_, id)| id).collect();
         ids.sort_unstable();
         ids
-    }
-
-    /// Of the new numbers, only those below can have been used before.
-    pub fn used_below(&self) -> u32 {
-        self.used_below
     }
 
     /// The new numbers hold. Those that it returns can be given back once no packet counts there.

@@ -54,7 +54,7 @@ pub struct FlowStats {
     map: Map,
     old: Option<Map>,
     before: Option<Map>,
-    /// Counters of numbers below may be other than 0 although the number is new.
+    /// Counters of free numbers below may be other than 0: those of an earlier daemon.
     used_below: u32,
 }
 
@@ -130,10 +130,14 @@ impl FlowStats {
         pins::unpin(&self.pins.state(OLD))
     }
 
-    /// Sets the counters of numbers to 0 that are given to new rules. `ids` ascend.
-    pub fn zero(&self, ids: &[u32], reused_below: u32) -> Result<(), DatapathError> {
-        let dirty = reused_below.max(self.used_below);
-        let ids = &ids[..ids.partition_point(|id| *id < dirty)];
+    /// Sets the counters of numbers to 0 that are given to new rules, as far as they can be other
+    /// than that. `ids` ascend.
+    pub fn zero_new(&self, ids: &[u32]) -> Result<(), DatapathError> {
+        self.zero(&ids[..ids.partition_point(|id| *id < self.used_below)])
+    }
+
+    /// Sets the counters of numbers to 0 that no rule has any more. `ids` ascend.
+    pub fn zero(&self, ids: &[u32]) -> Result<(), DatapathError> {
         let maps = [Some(&self.map), self.old.as_ref(), self.before.as_ref()];
         for map in maps.into_iter().flatten() {
             let ids = &ids[..ids.partition_point(|id| *id < map.max_entries())];

@@ -81,7 +81,11 @@ impl Flows {
                         pipeline.reclaim(&retired, memories);
                     }
                 }
-                Resting::Rules(ids) => self.pool.give_back(ids),
+                Resting::Rules(mut ids) => {
+                    ids.sort_unstable();
+                    self.stats.zero(&ids)?;
+                    self.pool.give_back(ids);
+                }
                 Resting::Root { bridge_slot } if self.has(bridge_slot) => {}
                 Resting::Root { bridge_slot } => {
                     generation.clear_program(jump::bridge(bridge_slot))?;

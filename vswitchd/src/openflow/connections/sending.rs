@@ -1,8 +1,11 @@
 //! What is to be sent over a connection, from messages to bytes.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use aorta_openflow::message::Role;
@@ -166,6 +169,20 @@ impl Sending {
             let copy: Arc<[u8]> = self.bytes[before..].into();
             let _ = endpoint.bridge.watched.send(copy);
         }
+    }
+
+    /// Sends what the other side takes at once, as far as that is all there is: no timer is needed
+    /// then for one that takes nothing.
+    pub async fn send_now(&mut self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        while self.is_busy() && self.has_room() {
+            let mut advance = pin!(self.advance(writer));
+            let once = poll_fn(|context| Poll::Ready(advance.as_mut().poll(context)));
+            match once.await {
+                Poll::Ready(done) => done?,
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
     }
 
     /// Sends some of what waits. Dropped half-way, it goes on where it was.

@@ -1,6 +1,7 @@
 //! One connection: what it reads goes to the switch's task, what that answers is sent.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,13 +115,20 @@ impl<'a> Connection<'a> {
         let mut buffer = vec![0; SMALL];
         let mut options = self.peer.options.clone();
         let mut told = true;
+        let mut sleep = pin!(sleep_until(far()));
         loop {
             self.prepare().await?;
+            let sent = self.sending.send_now(writer).await;
+            sent.map_err(|e| plain(&e))?;
             if self.is_over() {
                 return Ok(());
             }
             let (reading, room) = (self.may_read(), self.sending.has_room());
             let due = self.due(reading);
+            // What is due moves on with each message; the timer does so when it has ended.
+            if let Some(sooner) = due.filter(|due| *due < sleep.deadline()) {
+                sleep.as_mut().reset(sooner);
+            }
             tokio::select! {
                 read = reader.read(&mut buffer), if reading => {
                     let count = read.map_err(|e| plain(&e))?;
@@ -144,8 +152,11 @@ impl<'a> Connection<'a> {
                     told = changed.is_ok();
                     self.session.set_probe(options.borrow().probe);
                 }
-                () = sleep_until(due.unwrap_or_else(far)) , if due.is_some() => {
-                    self.on_time(reading)?;
+                () = &mut sleep => {
+                    sleep.as_mut().reset(due.unwrap_or_else(far));
+                    if due.is_some_and(|due| due <= Instant::now()) {
+                        self.on_time(reading)?;
+                    }
                 }
             }
         }
