@@ -48,7 +48,7 @@ use crate::options::Options;
 /// of freed memory.
 const WORKERS: usize = 1;
 /// After so many turns of tasks on the main thread, it looks for what has come meanwhile.
-const TURNS: u32 = 8;
+const TURNS: u32 = 2;
 
 fn main() -> ExitCode {
     let options = Arc::new(Options::of_process());

@@ -30,7 +30,7 @@ const SMALL: usize = 4 << 10;
 /// The same for one that says much.
 const LARGE: usize = 64 << 10;
 /// How much work a batch may be: the next one of another connection waits for its end.
-const BATCH: usize = 2048;
+const BATCH: usize = 512;
 /// How much work a message is that changes no flow, and asks for nothing long.
 const OTHER: usize = 16;
 
