@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aorta_integration::lab::{Guest, GuestConfig, Netns, Switch, Wire, own_bin_dir};
+use aorta_integration::lab::{Guest, GuestConfig, Netns, Switch, Wire};
 use common::{column, done, eventually, frame, is_ours, status, vlan_of, vsctl};
 
 /// Seconds that each part takes unless asked otherwise.
@@ -22,7 +22,8 @@ fn seconds() -> u64 {
 
 /// The program that guests send nonsense with; tests of this package have it built.
 fn fuzzer() -> PathBuf {
-    let path = own_bin_dir().unwrap().join("examples/frame_fuzzer");
+    let own = std::env::current_exe().unwrap();
+    let path = own.with_file_name("../examples/frame_fuzzer");
     assert!(
         path.is_file(),
         "{} is missing: cargo build -p aorta-integration --example frame_fuzzer",

@@ -120,24 +120,27 @@ impl<'a> Apt<'a> {
             .find(|name| is_versioned(name, prefix) && !name.ends_with("-unsigned")))
     }
 
-    /// A package and the library packages that it needs, directly or not.
-    pub(crate) fn with_libraries(&self, package: &str) -> Result<Vec<String>, ImageError> {
-        let mut seen = BTreeSet::from([package.to_owned()]);
-        let mut todo = vec![package.to_owned()];
-        while let Some(name) = todo.pop() {
-            for dependency in self.depends(&name)? {
-                let library = dependency.starts_with("lib") || dependency.starts_with("zlib");
-                if library && seen.insert(dependency.clone()) {
-                    todo.push(dependency);
-                }
-            }
+    /// Packages and the library packages that they need, directly or not.
+    pub(crate) fn with_libraries(&self, packages: &[&str]) -> Result<Vec<String>, ImageError> {
+        let mut seen: BTreeSet<String> = packages.iter().map(|name| (*name).to_owned()).collect();
+        let mut todo: Vec<String> = seen.iter().cloned().collect();
+        // A call reads all lists: one for each level, not for each package.
+        while !todo.is_empty() {
+            let names: Vec<&str> = todo.iter().map(String::as_str).collect();
+            let library = |name: &String| name.starts_with("lib") || name.starts_with("zlib");
+            let needed = self.depends_of(&names)?.into_iter().filter(library);
+            todo = needed.filter(|name| seen.insert(name.clone())).collect();
         }
         Ok(seen.into_iter().collect())
     }
 
     fn depends(&self, package: &str) -> Result<Vec<String>, ImageError> {
+        self.depends_of(&[package])
+    }
+
+    fn depends_of(&self, packages: &[&str]) -> Result<Vec<String>, ImageError> {
         // An unknown package is an error of apt-cache's, and none of ours: another name may exist.
-        let args = ["depends", "--important", package];
+        let args = [&["depends", "--important"], packages].concat();
         match self.run(Path::new("/"), "apt-cache", &args) {
             Ok(text) => Ok(parse_depends(&String::from_utf8_lossy(&text))),
             Err(ImageError::Command { .. }) => Ok(Vec::new()),

@@ -99,11 +99,8 @@ impl Packages {
         kernel: &KernelPackages,
         progress: &mut dyn FnMut(&str),
     ) -> Result<Packages, ImageError> {
-        let mut programs = BTreeSet::new();
-        for program in recipe.programs {
-            programs.extend(apt.with_libraries(program.package)?);
-        }
-        let programs: Vec<String> = programs.into_iter().collect();
+        let programs: Vec<&str> = recipe.programs.iter().map(|p| p.package).collect();
+        let programs = apt.with_libraries(&programs)?;
         let mut download = |names: &[String]| {
             if names.is_empty() {
                 return Ok(Vec::new());

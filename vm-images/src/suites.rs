@@ -39,7 +39,12 @@ impl Suites {
         if !Path::new(KEYRING).is_file() {
             return Err(ImageError::NoKeyring(KEYRING));
         }
-        for part in ["lists/partial", "cache/archives/partial", "packages"] {
+        for part in [
+            "lists/partial",
+            "cache/archives/partial",
+            "preferences.d",
+            "packages",
+        ] {
             let dir = suites.dir.join(part);
             std::fs::create_dir_all(&dir).map_err(ImageError::file("make", &dir))?;
         }
@@ -81,7 +86,8 @@ fn configuration(dir: &Path) -> String {
          Dir::Etc::SourceList \"{dir}/debian.sources\";\n\
          Dir::Etc::SourceParts \"-\";\n\
          Dir::Etc::Preferences \"-\";\n\
-         Dir::Etc::PreferencesParts \"-\";\n\
+         Dir::Etc::PreferencesParts \"{dir}/preferences.d\";\n\
+         Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n\
          APT::Architecture \"amd64\";\n\
          APT::Default-Release \"\";\n\
          APT::Sandbox::User \"root\";\n"

@@ -128,7 +128,7 @@ impl Job {
             let file = format!("file:{}", dir.join(serial).display());
             qemu.args(["-serial", &file]);
         }
-        let append = "console=ttyS0 panic=-1 quiet mitigations=off oops=panic";
+        let append = "console=ttyS0 panic=-1 quiet mitigations=off oops=panic no_timer_check";
         qemu.arg("-kernel")
             .arg(&image.kernel)
             .arg("-initrd")
