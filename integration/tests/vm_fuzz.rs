@@ -141,13 +141,13 @@ fn nonsense_reaches_nobody_whom_it_may_not_reach() {
         same: wire("w10"),
         other: wire("w20"),
         trunk: wire("trunk"),
-        all: wire("all"),
+        all: wire("every"),
     };
     let switch = Switch::start(&ns).unwrap();
     done(
         &switch,
         "add-br br0 -- add-port br0 ta tag=10 -- add-port br0 w10 tag=10 \
-         -- add-port br0 w20 tag=20 -- add-port br0 trunk trunks=20,30 -- add-port br0 all",
+         -- add-port br0 w20 tag=20 -- add-port br0 trunk trunks=20,30 -- add-port br0 every",
     );
     let mut config = GuestConfig::new("fuzz", "ta", "52:54:00:00:00:0a");
     config.programs = vec![(fuzzer(), "frame_fuzzer".to_owned())];

@@ -42,13 +42,13 @@ pub struct RunArgs {
     #[arg(long)]
     switch: bool,
     /// Seconds that the machine may take, boot included.
-    #[arg(long, default_value_t = 240)]
+    #[arg(long, default_value_t = 480)]
     limit: u64,
     /// Memory in MiB.
     #[arg(long, default_value_t = 1024)]
     memory: u32,
     /// Virtual processors.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 1)]
     cpus: u32,
     /// The command: `-- ip link`, or `-- 'one; two'`.
     #[arg(last = true, required = true)]

@@ -7,12 +7,25 @@ use crate::program::Program;
 /// Instructions shown before and after the refused one.
 const AROUND: usize = 3;
 
+/// What the verifier of an older kernel says of instructions that it doesn't have, and what they are.
+const NEWER: [(&str, &str); 2] = [
+    (
+        "unknown opcode 06",
+        "this kernel has no gotol: Linux 6.6 or newer is needed",
+    ),
+    (
+        "unknown opcode e5",
+        "this kernel has no may_goto: flow tables need Linux 6.9 or newer",
+    ),
+];
+
 /// A program that the verifier refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Index of the refused instruction, if the log tells.
     pub insn: Option<usize>,
-    /// The verifier's words, joined by `; ` where they are several lines.
+    /// The verifier's words, joined by `; ` where they are several lines, and the kernel that is
+    /// needed where they mean that this one is too old.
     pub reason: String,
     /// The program's text around the instruction, which `>` marks, and the reason below it.
     pub excerpt: String,
@@ -31,10 +44,13 @@ impl fmt::Display for Refusal {
 /// refused and why. A truncated log gives what it has.
 pub fn refusal(log: &str, program: &Program) -> Refusal {
     let (step, message) = last_step(log);
-    let reason = match &message[..] {
+    let mut reason = match &message[..] {
         [] => "the verifier's log gives no reason".to_owned(),
         lines => lines.join("; "),
     };
+    if let Some((_, needed)) = NEWER.iter().find(|(words, _)| reason == *words) {
+        reason = format!("{reason} ({needed})");
+    }
     // Checks of the program as a whole name the instruction in their words and walk no steps.
     let named = message.iter().find_map(|line| named_insn(line));
     let insn = named.or(step).filter(|&insn| insn < program.len());
@@ -347,6 +363,16 @@ processed 7 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_stat
                 .excerpt
                 .contains("\n>     3     r4 = 0x100000000 ll\n")
         );
+    }
+
+    #[test]
+    fn instructions_of_newer_kernels_name_the_kernel() {
+        assert_eq!(
+            refused("unknown opcode e5\n").reason,
+            "unknown opcode e5 (this kernel has no may_goto: flow tables need Linux 6.9 or newer)"
+        );
+        assert!(refused("unknown opcode 06\n").reason.contains("Linux 6.6"));
+        assert_eq!(refused("unknown opcode 00\n").reason, "unknown opcode 00");
     }
 
     #[test]

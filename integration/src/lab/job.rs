@@ -14,6 +14,8 @@ use super::{Accel, LabError, Output, initramfs};
 
 /// Where a job's files are in its machine.
 const JOB_DIR: &str = "job";
+/// Programs of the image that busybox has, too: its shell takes its own before those of the PATH.
+const NOT_BUSYBOXS: [&str; 3] = ["ip", "tc", "ping"];
 /// What the machine prints on its console when the job has ended.
 const ENDED: &str = "aorta-guest: job ended with status ";
 
@@ -27,21 +29,22 @@ pub struct Job {
     pub files: Vec<(PathBuf, String)>,
     /// Memory in MiB.
     pub memory_mib: u32,
-    /// Virtual processors.
+    /// Virtual processors. Emulated, a kernel that patches its code for all processors (as the
+    /// first program at a hook makes it do) can end by that with more than one.
     pub cpus: u32,
     /// How long the machine may take, boot included.
     pub limit: Duration,
 }
 
 impl Job {
-    /// A script without files, for 4 minutes at most, on two processors with 1 GiB.
+    /// A script without files, for 8 minutes at most, on one processor with 1 GiB.
     pub fn new(script: &str) -> Job {
         Job {
             script: script.to_owned(),
             files: Vec::new(),
             memory_mib: 1024,
-            cpus: 2,
-            limit: Duration::from_secs(240),
+            cpus: 1,
+            limit: Duration::from_secs(480),
         }
     }
 
@@ -106,8 +109,12 @@ impl Job {
 
     fn write_initramfs(&self, image: &Image, path: &Path) -> Result<(), LabError> {
         let mut archive = Archive::new();
+        let own: String = NOT_BUSYBOXS
+            .iter()
+            .map(|name| format!("{name}() {{ /bin/{name} \"$@\"; }}\n"))
+            .collect();
         let script = format!(
-            "cd /{JOB_DIR}\nexport PATH=/{JOB_DIR}:$PATH\n{}\n",
+            "cd /{JOB_DIR}\nexport PATH=/{JOB_DIR}:$PATH\n{own}{}\n",
             self.script
         );
         archive.file(&format!("{JOB_DIR}/run"), 0o755, script.as_bytes());
