@@ -9,6 +9,7 @@ use std::time::Duration;
 use aorta_packet::MacAddr;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::qdisc::{Burst, Codel, HtbClass, Mark, Qdisc, Root, SHARED_CLASS, Tbf};
 use super::*;
 
 /// A named network namespace that goes away with the value.
@@ -248,5 +249,124 @@ fn a_storm_of_changes_is_survived() {
             batches < 300,
             "{batches} batches: changes are not taken together"
         );
+    });
+}
+
+/// A class with this rate in bytes a second.
+fn class(rate_bytes_s: u64) -> HtbClass {
+    HtbClass {
+        rate_bytes_s,
+        ceil_bytes_s: rate_bytes_s * 2,
+        burst: Burst::of(20_000, rate_bytes_s),
+        ceil_burst: Burst::of(30_000, rate_bytes_s * 2),
+        priority: 3,
+        quantum_bytes: 1500,
+    }
+}
+
+#[test]
+fn classes_read_as_they_were_set() {
+    let ns = Namespace::new("classes");
+    inside(&ns, async || {
+        let devices = Netdevs::open().unwrap();
+        let (_, hidden) = devices.create_veth(&pair("br0", "aobr0")).await.unwrap();
+        let device = DeviceRef::from(&hidden);
+        let (mark, other) = (Mark::new(7), Mark::new(8));
+        let htb = Qdisc::Htb(Default::default());
+        devices.set_root_qdisc(&device, &htb, mark).await.unwrap();
+        // The last one needs more than 32 bits for its rate.
+        let mut wanted = std::collections::BTreeMap::new();
+        for (number, rate) in [(SHARED_CLASS, 6_000_000_000), (1, 1500), (9, 5_000_000_000)] {
+            wanted.insert(number, class(rate));
+            let class = class(rate);
+            let set = devices.set_htb_class(&device, number, &class);
+            set.await.unwrap();
+        }
+        let read = async |mark| devices.root_qdiscs(mark).await.unwrap();
+        let own = |classes| Some(Root::Own(Qdisc::Htb(classes)));
+        assert_eq!(
+            read(mark).await.remove(&hidden.ifindex),
+            own(wanted.clone())
+        );
+        assert_eq!(read(mark).await.len(), 1);
+        let foreign = Some(Root::Foreign("htb".to_owned()));
+        assert_eq!(read(other).await.remove(&hidden.ifindex), foreign);
+        wanted.insert(1, class(4000));
+        wanted.remove(&9);
+        devices
+            .set_htb_class(&device, 1, &class(4000))
+            .await
+            .unwrap();
+        for _ in 0..2 {
+            devices.delete_htb_class(&device, 9).await.unwrap();
+        }
+        assert_eq!(read(mark).await.remove(&hidden.ifindex), own(wanted));
+        let stats = devices.class_stats(hidden.ifindex).await.unwrap();
+        assert_eq!(stats.keys().copied().collect::<Vec<_>>(), [1, SHARED_CLASS]);
+        for _ in 0..2 {
+            devices.delete_root_qdisc(&device).await.unwrap();
+        }
+        assert!(read(mark).await.is_empty());
+    });
+}
+
+#[test]
+fn disciplines_read_as_they_were_set_where_the_kernel_has_them() {
+    let ns = Namespace::new("qdiscs");
+    let codel = Codel {
+        target_us: 5000,
+        interval_us: 100_000,
+        limit_packets: 1000,
+    };
+    let tbf = |rate_bytes_s| {
+        Qdisc::Tbf(Tbf {
+            rate_bytes_s,
+            burst: Burst::of(20_000, rate_bytes_s),
+            limit_bytes: 20_000,
+        })
+    };
+    let sfq = Qdisc::Sfq {
+        perturb_s: 10,
+        quantum_bytes: 1500,
+    };
+    let fq_codel = Qdisc::FqCodel {
+        codel,
+        flows: 1024,
+        quantum_bytes: 1514,
+    };
+    let netem = Qdisc::Netem {
+        latency_us: 20,
+        limit_packets: 1000,
+        loss_percent: 3,
+    };
+    let changed = [tbf(1_250_000), tbf(9_000_000_000)];
+    let others = [sfq, Qdisc::Codel(codel), fq_codel, netem];
+    inside(&ns, async || {
+        let devices = Netdevs::open().unwrap();
+        let (_, hidden) = devices.create_veth(&pair("br0", "aobr0")).await.unwrap();
+        let device = DeviceRef::from(&hidden);
+        let mark = Mark::new(7);
+        for (at, qdisc) in changed.iter().chain(&others).enumerate() {
+            match devices.set_root_qdisc(&device, qdisc, mark).await {
+                Err(NetdevError::NoQdisc { kind, .. }) if at >= changed.len() => {
+                    println!("skipped: this kernel has no {kind}");
+                    continue;
+                }
+                set => set.unwrap(),
+            }
+            let read = devices
+                .root_qdiscs(mark)
+                .await
+                .unwrap()
+                .remove(&hidden.ifindex);
+            assert_eq!(read, Some(Root::Own(qdisc.as_read())));
+            // The next but one is of another kind.
+            if at + 1 >= changed.len() {
+                devices.delete_root_qdisc(&device).await.unwrap();
+            }
+        }
+        devices.delete(&device).await.unwrap();
+        let set = devices.set_root_qdisc(&device, &changed[0], mark).await;
+        assert!(set.unwrap_err().is_no_device());
     });
 }
