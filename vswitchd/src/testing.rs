@@ -146,6 +146,8 @@ pub struct FakeHost {
     pub dumps: usize,
     /// Names of devices that refuse every change.
     pub broken: BTreeSet<String>,
+    /// Bits a second of all NICs.
+    pub speed_bps: Option<u64>,
 }
 
 impl FakeHost {
@@ -235,6 +237,7 @@ impl Effects for FakeHost {
     fn hardware(&mut self, _: &str) -> HardwareInfo {
         HardwareInfo {
             driver: Some("fake".into()),
+            speed_bps: self.speed_bps,
             ..HardwareInfo::default()
         }
     }

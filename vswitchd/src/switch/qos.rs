@@ -44,9 +44,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         self.read_qdiscs().await;
         let mut speeds = BTreeMap::new();
         for port in self.desired.bridges.iter().flat_map(|b| &b.ports) {
-            let asks =
-                matches!(port.qos.asked, Qos::Htb { max_rate_bps, .. } if max_rate_bps.is_none());
-            if asks
+            if matches!(port.qos.asked, Qos::Htb { .. })
                 && let Some(link) = egress(port, &self.actual)
                 && link.is_physical()
                 && let Some(speed) = self.effects.hardware(&link.name).speed_bps
@@ -85,6 +83,17 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     pub(super) fn qos_problem(&self, port: &DesiredPort) -> Option<String> {
         let mut problems = port.qos.problems.clone();
         if let Some(link) = egress(port, &self.actual) {
+            let speed_bps = self.actual.speeds_bps.get(&link.ifindex);
+            if let Qos::Htb { max_rate_bps, .. } = &port.qos.asked
+                && let (Some(rate), Some(speed)) = (max_rate_bps, speed_bps)
+                && rate > speed
+            {
+                problems.push(format!(
+                    "{}: QoS: other_config:max-rate is {rate}, which the link's {speed} bit/s are \
+                     less than: the link is the limit, and queues don't share it as they are to",
+                    port.name
+                ));
+            }
             let failed = self.actual.failed.iter();
             let failed = failed.filter(|(effect, _)| match effect {
                 Effect::Shape(device, _) => device.ifindex == link.ifindex,
@@ -147,3 +156,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         report
     }
 }
+
+#[cfg(test)]
+#[path = "qos_tests.rs"]
+mod tests;
