@@ -280,9 +280,14 @@ fn bandwidth(scene: &mut Scene) {
         assert_eq!(done(&host.switch, &get), written);
     }
 
+    eventually("the tap has the new rates", || {
+        classes(host).contains("rate 12Mbit ceil 24Mbit")
+    });
+
     host.virsh("domiftune a lva1 --inbound 0 --outbound 0 --live");
     host.expect_calls(&unlimiting_lines(a, &qos, &queue));
     assert_eq!(host.port("lva1", "qos"), "[]");
+    eventually("the tap has no rates", || !classes(host).contains("htb"));
     assert_eq!(host.interface("lva1", "ingress_policing_rate"), "0");
     for table in ["QoS", "Queue"] {
         assert_eq!(done(&host.switch, &format!("list {table}")), "");
@@ -299,6 +304,12 @@ fn bandwidth(scene: &mut Scene) {
     for table in ["QoS", "Queue"] {
         assert_eq!(done(&host.switch, &format!("list {table}")), "");
     }
+}
+
+/// The classes that the kernel has for what the card receives.
+fn classes(host: &Host) -> String {
+    let shown = host.ns.run(&["tc", "class", "show", "dev", "lva1"]);
+    shown.unwrap().stdout
 }
 
 /// Limits as libvirt writes them.
