@@ -72,6 +72,7 @@ impl Rows {
             secure: false,
             protocols: vec![],
             controllers: vec![],
+            flow_tables: BTreeMap::new(),
         };
         self.model.bridges.insert(uuid, row);
         let root = self.model.root.get_or_insert(OpenVswitchRow {

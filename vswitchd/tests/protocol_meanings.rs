@@ -194,3 +194,68 @@ fn packets_without_a_flow_come_to_those_who_expect_them_alike() {
         drop(old.end());
     }
 }
+
+/// Whether a flow is taken.
+fn adds(switch: &Switch, flow: &str) -> bool {
+    let added = switch.run("ovs-ofctl", &format!("-O OpenFlow14 add-flow br0 {flow}"));
+    added.status.success()
+}
+
+fn flows(switch: &Switch) -> Vec<String> {
+    let dump = switch.succeeds("ovs-ofctl", "--no-stats -O OpenFlow14 dump-flows br0");
+    let mut lines: Vec<String> = dump.lines().map(|line| line.trim().to_owned()).collect();
+    lines.retain(|line| !line.contains("OFPST_FLOW"));
+    lines.sort();
+    lines
+}
+
+/// What the first tables are called, and how many flows they say to have room for.
+fn tables(switch: &Switch) -> Vec<String> {
+    let told = switch.succeeds("ovs-ofctl", "-O OpenFlow13 dump-table-features br0");
+    let lines = told.lines().map(|line| line.trim().to_owned());
+    let about = |line: &String| line.starts_with("table ") || line.contains("max_entries");
+    lines.filter(about).take(8).collect()
+}
+
+#[test]
+fn rows_name_tables_and_limit_them_alike() {
+    let pair = pair();
+    let vsctl = |line: &str| pair.each(|switch| drop(switch.vsctl(line)));
+    let add = |flow: &str| {
+        pair.same(flow, |switch| adds(switch, flow));
+        pair.same("flows", flows);
+    };
+    vsctl(
+        "set bridge br0 flow_tables:0=@t0 flow_tables:1=@t1 -- --id=@t0 create Flow_Table \
+         name=classify flow_limit=2 prefixes=ip_dst -- --id=@t1 create Flow_Table name=forward",
+    );
+    pair.same("names and limits", tables);
+    assert!(
+        tables(&pair.ours)[0].contains("classify"),
+        "{:?}",
+        tables(&pair.ours)
+    );
+    add("in_port=1,actions=2");
+    add("in_port=2,hard_timeout=900,importance=3,actions=1");
+    add("in_port=3,actions=1");
+    assert_eq!(flows(&pair.ours).len(), 2);
+    add("in_port=1,actions=3");
+    vsctl("set Flow_Table classify overflow_policy=evict");
+    add("in_port=3,actions=1");
+    assert_eq!(flows(&pair.ours).len(), 2, "{:?}", flows(&pair.ours));
+    add("in_port=4,actions=1");
+    vsctl("clear Flow_Table classify flow_limit");
+    for port in 4..=6 {
+        add(&format!(
+            "in_port={port},idle_timeout=600,importance={port},actions=1"
+        ));
+    }
+    assert_eq!(flows(&pair.ours).len(), 5);
+    vsctl("set Flow_Table classify flow_limit=3");
+    pair.same("too many have gone", flows);
+    assert_eq!(flows(&pair.ours).len(), 3);
+    vsctl("clear bridge br0 flow_tables");
+    pair.same("neither names nor limits", tables);
+    add("in_port=2,actions=1");
+    add("in_port=4,actions=1");
+}

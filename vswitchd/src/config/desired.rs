@@ -10,6 +10,7 @@ use aorta_kernel::netdev::MAX_NAME_LEN;
 use aorta_ovsdb::Uuid;
 use aorta_packet::MacAddr;
 
+use super::flow_table::{FlowTableRow, flow_tables};
 use super::ofport::{AllOfPorts, Applicant, OfPorts};
 use super::qos::port_qos;
 use super::vlan::port_vlan;
@@ -56,6 +57,8 @@ pub struct DesiredBridge {
     pub secure: bool,
     /// Whether it has controllers that decide what its tables have; these begin empty, too.
     pub controlled: bool,
+    /// What is configured of its tables.
+    pub flow_tables: BTreeMap<u8, FlowTableRow>,
     /// Its ports by name, LOCAL among them.
     pub ports: Vec<DesiredPort>,
 }
@@ -269,6 +272,7 @@ impl<'a> Builder<'a> {
             forward_bpdu: row.forward_bpdu,
             secure: row.secure || controlled,
             controlled,
+            flow_tables: flow_tables(&row.flow_tables, &self.model.flow_tables),
             ports,
         }
     }

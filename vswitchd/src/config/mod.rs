@@ -4,6 +4,7 @@
 
 mod desired;
 mod dummy;
+mod flow_table;
 mod mac;
 mod model;
 mod ofport;
@@ -14,6 +15,7 @@ mod vlan;
 
 pub use desired::{Desired, DesiredBridge, DesiredPort, Wanted, desired};
 pub use dummy::{Devices, Dummy, DummyKind, OPTIONS, Wire};
+pub use flow_table::FlowTableRow;
 pub use mac::stable_mac;
 pub use model::Model;
 pub use ofport::AllOfPorts;

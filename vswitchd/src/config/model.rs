@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use aorta_ovsdb::{Row, Uuid};
 
 use super::{
-    BridgeRow, ControllerRow, Devices, InterfaceRow, OpenVswitchRow, PortRow, QosRow, QueueRow,
+    BridgeRow, ControllerRow, Devices, FlowTableRow, InterfaceRow, OpenVswitchRow, PortRow, QosRow,
+    QueueRow,
 };
 
 /// All rows that the switch reads, by identity.
@@ -25,13 +26,15 @@ pub struct Model {
     pub qos: HashMap<Uuid, QosRow>,
     /// Table Queue.
     pub queues: HashMap<Uuid, QueueRow>,
+    /// Table Flow_Table.
+    pub flow_tables: HashMap<Uuid, FlowTableRow>,
     /// Which devices ports are connected to.
     pub devices: Devices,
 }
 
 impl Model {
     /// Tables that [`Model::update`] looks at.
-    pub const TABLES: [&str; 7] = [
+    pub const TABLES: [&str; 8] = [
         "Open_vSwitch",
         "Bridge",
         "Port",
@@ -39,6 +42,7 @@ impl Model {
         "Controller",
         "QoS",
         "Queue",
+        "Flow_Table",
     ];
 
     /// Takes the new state of one row (`None`: it is gone). True if that is a change for the
@@ -52,6 +56,7 @@ impl Model {
             "Interface" => self.update_interface(uuid, row),
             "QoS" => replace(&mut self.qos, uuid, row.map(QosRow::from)),
             "Queue" => replace(&mut self.queues, uuid, row.map(QueueRow::from)),
+            "Flow_Table" => replace(&mut self.flow_tables, uuid, row.map(FlowTableRow::from)),
             _ => false,
         }
     }

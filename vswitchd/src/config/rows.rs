@@ -63,6 +63,8 @@ pub struct BridgeRow {
     pub protocols: Vec<String>,
     /// Its controllers.
     pub controllers: Vec<Uuid>,
+    /// Rows of its tables, by their numbers.
+    pub flow_tables: BTreeMap<i64, Uuid>,
 }
 
 impl From<&Row> for BridgeRow {
@@ -84,6 +86,7 @@ impl From<&Row> for BridgeRow {
                 .map(str::to_owned)
                 .collect(),
             controllers: row.uuids("controller").collect(),
+            flow_tables: numbered(row.datum("flow_tables")),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use aorta_api::{EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer, FlowTraceParams};
-use aorta_flow::table::{Change, FlowId, FlowMod, Modification};
+use aorta_flow::table::{Change, FlowId, FlowMod, Modification, TableLimit};
 use aorta_flow::{Attachment, Flow, Interpreter, Learned, MeterId, OfPort, Port};
 use aorta_packet::Vid;
 
@@ -43,6 +43,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let now = clock::now();
         let first = !self.restored.is_empty();
         let mut begun = Vec::new();
+        let mut limited = Vec::new();
         for bridge in &self.desired.bridges {
             let new = !self.flows.contains_key(&bridge.name);
             let flows = self.flows.entry(bridge.name.clone()).or_default();
@@ -63,6 +64,11 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 flows.tables.names = Arc::new(names);
             }
             flows.give(&bridge.name, &mut self.datapath);
+            let settings = &mut self.openflow.bridge(&bridge.name).tables;
+            let limits = settings.configure(&bridge.flow_tables);
+            if !limits.is_empty() {
+                limited.push((bridge.name.clone(), limits));
+            }
         }
         self.restored.clear();
         if first {
@@ -72,6 +78,31 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         for (name, changes) in begun {
             self.follow_changes(&name, &changes, &Asked::otherwise(), &Gone::new());
         }
+        for (name, limits) in limited {
+            if let Err(error) = self.limit_tables(&name, limits) {
+                warn!("{name}: flows that a table has no room for stay: {error}");
+            }
+        }
+    }
+
+    /// Limits tables of a bridge, or not any more. Flows that are too many go.
+    pub(super) fn limit_tables(
+        &mut self,
+        name: &BridgeName,
+        limits: Vec<(u8, Option<TableLimit>)>,
+    ) -> Answer<()> {
+        self.mirror = None;
+        let missing = || FlowError::NoBridge(name.to_string());
+        let flows = self.flows.get_mut(name).ok_or_else(missing)?;
+        let mut changes = Vec::new();
+        for (table, limit) in limits {
+            changes.extend(flows.tables.limit(table, limit));
+        }
+        let gone = self.of_gone(name, &changes);
+        let flows = self.flows.get_mut(name).ok_or_else(missing)?;
+        flows.install(name, &changes, &mut self.datapath)?;
+        self.follow_changes(name, &changes, &Asked::otherwise(), &gone);
+        Ok(())
     }
 
     /// Forgets the tables of bridges that are gone.

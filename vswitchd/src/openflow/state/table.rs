@@ -1,6 +1,6 @@
 //! What tables are told to be. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::table::{MAX_TABLE, TableLimit, Tables};
 use aorta_openflow::Version;
@@ -10,6 +10,7 @@ use aorta_openflow::message::{
 };
 
 use super::abilities::with_abilities;
+use crate::config::FlowTableRow;
 
 /// Flows that a table says to have room for where nothing limits it.
 pub const MAX_FLOWS: u32 = 1_000_000;
@@ -28,8 +29,9 @@ pub struct TableSettings {
     tables: BTreeMap<u8, Setting>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Setting {
+    configured: FlowTableRow,
     miss: TableMiss,
     evicts: bool,
     vacancy: Option<Watch>,
@@ -57,7 +59,7 @@ impl TableSettings {
             }
             if let Some(eviction) = change.eviction {
                 setting.evicts = eviction.enabled;
-                limits.push((table, limit(tables.limit(table), eviction.enabled)));
+                limits.push((table, setting.limit()));
             }
             if let Some(vacancy) = change.vacancy {
                 let free = free_percent(tables, table);
@@ -72,6 +74,33 @@ impl TableSettings {
             }
         }
         limits
+    }
+
+    /// Takes what the database says of the tables; the limits of those of which it says something
+    /// else than before.
+    pub fn configure(
+        &mut self,
+        rows: &BTreeMap<u8, FlowTableRow>,
+    ) -> Vec<(u8, Option<TableLimit>)> {
+        let known = self.tables.keys().chain(rows.keys()).copied();
+        let known: BTreeSet<u8> = known.collect();
+        let mut limits = Vec::new();
+        for table in known {
+            let row = rows.get(&table).cloned().unwrap_or_default();
+            let setting = self.tables.entry(table).or_default();
+            if setting.configured != row {
+                setting.configured = row;
+                limits.push((table, setting.limit()));
+            }
+        }
+        limits
+    }
+
+    /// What a table is called; empty if it has no name.
+    pub fn name(&self, table: u8) -> &str {
+        let setting = self.tables.get(&table);
+        let name = setting.and_then(|setting| setting.configured.name.as_deref());
+        name.unwrap_or_default()
     }
 
     /// What a table does without a flow.
@@ -90,7 +119,7 @@ impl TableSettings {
 
     /// A table's settings as they are told.
     pub fn desc(&self, table: u8, tables: &Tables) -> TableDesc {
-        let setting = self.tables.get(&table).copied().unwrap_or_default();
+        let setting = self.tables.get(&table).cloned().unwrap_or_default();
         let watch = setting.vacancy;
         TableDesc {
             table,
@@ -132,17 +161,15 @@ impl TableSettings {
     }
 }
 
-/// A limit with another policy; none if it neither limits nor evicts.
-fn limit(before: Option<TableLimit>, evicts: bool) -> Option<TableLimit> {
-    match before {
-        Some(limit) if limit.max_flows != usize::MAX || evicts => {
-            Some(TableLimit { evicts, ..limit })
-        }
-        None if evicts => Some(TableLimit {
-            max_flows: usize::MAX,
+impl Setting {
+    /// How many flows the table has room for; none if it neither limits nor evicts.
+    fn limit(&self) -> Option<TableLimit> {
+        let evicts = self.evicts || self.configured.evicts;
+        let room = self.configured.max_flows.map(|n| n as usize);
+        (evicts || room.is_some()).then_some(TableLimit {
+            max_flows: room.unwrap_or(usize::MAX),
             evicts,
-        }),
-        _ => None,
+        })
     }
 }
 
@@ -173,7 +200,7 @@ pub fn features(
         command: 0,
         features: 1,
         // One that has no name is called by its number.
-        name: String::new(),
+        name: settings.name(table).to_owned(),
         metadata_match: u64::MAX,
         metadata_write: u64::MAX,
         miss_config: settings.miss(table),

@@ -40,7 +40,7 @@ impl OpenFlow {
             .filter(move |connection| connection.bridge == *bridge)
     }
 
-    fn bridge(&mut self, name: &BridgeName) -> &mut BridgeState {
+    pub(super) fn bridge(&mut self, name: &BridgeName) -> &mut BridgeState {
         if !self.bridges.contains_key(name) {
             self.bridges.insert(name.clone(), BridgeState::default());
         }

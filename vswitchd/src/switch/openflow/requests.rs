@@ -158,26 +158,15 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         {
             return Err(ErrorCode::OFPBPC_BAD_VALUE);
         }
-        self.mirror = None;
-        let Some(flows) = self.flows.get_mut(bridge) else {
+        let Some(flows) = self.flows.get(bridge) else {
             return Err(ErrorCode::OFPTMFC_EPERM);
         };
         let state = self.openflow.bridges.entry(bridge.clone()).or_default();
         let limits = state.tables.change(change, flows.tables.tables());
-        let mut changes = Vec::new();
-        for (table, limit) in limits {
-            changes.extend(flows.tables.limit(table, limit));
-        }
-        let gone = self.of_gone(bridge, &changes);
-        let Some(flows) = self.flows.get_mut(bridge) else {
-            return Ok(());
-        };
-        if let Err(error) = flows.install(bridge, &changes, &mut self.datapath) {
+        self.limit_tables(bridge, limits).map_err(|error| {
             warn!("{bridge}: flows that a table has no room for stay: {error}");
-            return Err(ErrorCode::OFPTMFC_EPERM);
-        }
-        self.follow_changes(bridge, &changes, &Asked::otherwise(), &gone);
-        Ok(())
+            ErrorCode::OFPTMFC_EPERM
+        })
     }
 
     fn role(
