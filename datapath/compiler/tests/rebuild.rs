@@ -181,3 +181,40 @@ fn a_field_that_came_later_is_still_parsed_after_a_rebuild() {
     let fields = bridge.pipeline.report().fields;
     assert!(fields.contains(&"tcp_src"), "{fields:?}");
 }
+
+#[test]
+fn a_table_that_grows_flow_by_flow_is_outgrown_a_few_times() {
+    let mut bridge = bridge();
+    let (mut flows, mut outgrown_at) = (20, Vec::new());
+    while flows < 4000 {
+        flows += 1;
+        let line = format!("table=1,udp,tp_dst={flows} actions=output:2");
+        let (changes, outcome) = bridge.add(&line);
+        match outcome {
+            Outcome::InPlace { .. } => bridge.version += 1,
+            Outcome::Rebuild { why } => {
+                assert_eq!(why, "table 1: its memory is full");
+                assert_eq!(bridge.rebuild(&changes), [2]);
+                outgrown_at.push(flows);
+            }
+        }
+    }
+    assert!(outgrown_at.len() <= 3, "{outgrown_at:?}");
+}
+
+#[test]
+fn what_is_known_to_be_too_much_is_not_begun() {
+    let mut bridge = bridge();
+    let many = 100..400;
+    let changes: Vec<Change> = many
+        .flat_map(|port| {
+            let line = format!("table=1,udp,tp_dst={port} actions=output:2");
+            modify(&mut bridge.tables, &line)
+        })
+        .collect();
+    let before = bridge.memories.clone();
+    let outcome = bridge.change(&changes);
+    assert_eq!(why(outcome), "table 1: its memory is full");
+    assert_eq!(bridge.memories, before);
+    assert_eq!(bridge.rebuild(&changes), [2]);
+}

@@ -183,7 +183,12 @@ impl Pipeline {
         }
         let (kept, shapes, retired) = follow.done();
         let numbers: BTreeSet<u8> = kept.keys().copied().collect();
-        let plan = Plan::renew(kept, shapes, tables, rule_of, config)?;
+        let there = self.plan.tables.iter().filter(|(_, t)| t.image.is_some());
+        let outgrown = there.map(|(number, _)| *number);
+        let outgrown = outgrown
+            .filter(|number| !numbers.contains(number))
+            .collect();
+        let plan = Plan::renew((kept, outgrown), shapes, tables, rule_of, config)?;
         let reachable = &plan.limits.reachable;
         Ok(Pipeline {
             kept: numbers.intersection(reachable).copied().collect(),

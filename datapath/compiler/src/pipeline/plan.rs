@@ -71,6 +71,8 @@ pub struct Plan {
     pub config: PipelineConfig,
     /// Nothing is chosen for these tables in particular.
     generic: bool,
+    /// Tables that had memories which they don't keep.
+    outgrown: BTreeSet<u8>,
     /// Tables that packets can reach and that have flows.
     pub tables: BTreeMap<u8, TablePlan>,
     /// All shapes.
@@ -137,18 +139,19 @@ impl Plan {
     }
 
     /// As [`Plan::new`], with the tables of an earlier plan that are kept as they are, and its
-    /// shapes.
+    /// shapes; others of its tables in memory are outgrown.
     ///
     /// # Errors
     /// When flows ask for what programs can't do.
     pub fn renew(
-        kept: BTreeMap<u8, TablePlan>,
+        (kept, outgrown): (BTreeMap<u8, TablePlan>, BTreeSet<u8>),
         shapes: Shapes,
         tables: &Tables,
         rule_of: &mut dyn FnMut(FlowId) -> RuleId,
         config: &PipelineConfig,
     ) -> Result<Plan, PipelineError> {
         let mut plan = Plan::empty(config, shapes);
+        plan.outgrown = outgrown;
         for number in (0..=u8::MAX).filter(|number| !kept.contains_key(number)) {
             let flows = tables.table(number).into_iter();
             for entry in flows.flat_map(|table| table.entries()) {
@@ -164,6 +167,7 @@ impl Plan {
         Plan {
             config: config.clone(),
             generic: false,
+            outgrown: BTreeSet::new(),
             tables: BTreeMap::new(),
             shapes,
             usage: Usage::default(),
@@ -378,7 +382,12 @@ impl Plan {
             seed: self.config.seed,
             ..Caps::default()
         };
-        for table in self.tables.values_mut().filter(|t| t.image.is_none()) {
+        let planned = self.tables.iter_mut();
+        for (number, table) in planned.filter(|(_, table)| table.image.is_none()) {
+            let caps = match self.outgrown.contains(number) {
+                true => caps.outgrown(table.rules.len()),
+                false => caps,
+            };
             let clauses = table.rules.iter().any(|rule| !rule.clauses.is_empty());
             if self.generic {
                 table.image = Some(TableImage::plan_tuples(&table.rules, &caps));

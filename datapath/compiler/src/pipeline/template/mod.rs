@@ -58,6 +58,30 @@ pub struct Caps {
     pub max_bytes: u32,
     /// Room for that many percent more rules than there are.
     pub spare_percent: u32,
+    /// Room for that many more at least.
+    pub spare_rules: u32,
+}
+
+/// Up to so many rules, a table that has outgrown its memory gets twice as much as it needs.
+const MAX_DOUBLED: usize = 1 << 18;
+
+impl Caps {
+    /// For a table of so many rules that has outgrown its memory: more are to come, and each time
+    /// that it is outgrown costs as much as all of them.
+    pub fn outgrown(self, rules: usize) -> Caps {
+        let doubled = rules <= MAX_DOUBLED;
+        Caps {
+            spare_percent: if doubled { 100 } else { self.spare_percent },
+            spare_rules: 1024,
+            ..self
+        }
+    }
+
+    /// How many more than these are given room.
+    fn spare(&self, count: u32) -> u32 {
+        let part = u64::from(count) * u64::from(self.spare_percent) / 100;
+        (part as u32).saturating_add(self.spare_rules)
+    }
 }
 
 impl Default for Caps {
@@ -66,6 +90,7 @@ impl Default for Caps {
             seed: 0x6a09_e667_f3bc_c908,
             max_bytes: (1 << 29) - (1 << 20),
             spare_percent: 25,
+            spare_rules: 64,
         }
     }
 }

@@ -20,8 +20,8 @@ const MANY: usize = 32;
 const MIN_PARAMS: u32 = 2;
 /// Bytes of buckets for each record, at most.
 const BUCKETS_BYTES: u32 = 24;
-/// Places that are kept beyond the percentage.
-const SPARE_RECORDS: u32 = 64;
+/// Eighths of chunks for prefixes that are kept beyond the percentage, half as many.
+const SPARE_CHUNKS: u32 = 64;
 
 /// A rule as it is considered.
 pub(super) struct Candidate<'a> {
@@ -123,12 +123,13 @@ impl<'a> Plan<'a> {
     }
 
     fn lpm(&mut self, prefixes: &Prefixes, caps: &Caps) {
-        let spare =
-            |count: u32| count + (u64::from(count) * u64::from(caps.spare_percent) / 100) as u32;
         let entries = Lpm::entries_for(&prefixes.prefixes);
-        let nodes = spare(prefixes.prefixes.len() as u32) + SPARE_RECORDS;
-        let chunks = spare(entries - super::lpm::ROOT).next_multiple_of(super::lpm::CHUNK);
-        let entries = super::lpm::ROOT + chunks + 2 * SPARE_RECORDS * super::lpm::CHUNK / 8;
+        let count = prefixes.prefixes.len() as u32;
+        let nodes = count + caps.spare(count);
+        let chunks = entries - super::lpm::ROOT;
+        let more = u64::from(chunks) * u64::from(caps.spare_percent) / 100;
+        let chunks = (chunks + more as u32).next_multiple_of(super::lpm::CHUNK);
+        let entries = super::lpm::ROOT + chunks + 2 * SPARE_CHUNKS * super::lpm::CHUNK / 8;
         let fixed = prefixes.fixed.iter().map(|pair| {
             let lane = Lane::of(pair.at, pair.mask);
             (lane, lane.of_pairs(std::slice::from_ref(pair)).0)
@@ -253,9 +254,8 @@ impl<'a> Plan<'a> {
         let entries = (self.params as usize - 1).max(1);
         let records = |c: &Candidate<'_>| c.rule.clauses.len().div_ceil(entries).max(1) as u32;
         let count: u32 = self.candidates.iter().map(records).sum();
-        let spare = (u64::from(count) * u64::from(caps.spare_percent) / 100) as u32;
         let room = caps.max_bytes / (layout.stride + BUCKETS_BYTES);
-        let records = (count + spare + SPARE_RECORDS).min(room.max(count));
+        let records = (count + caps.spare(count)).min(room.max(count));
         let slots = Slots::for_rules(self.candidates.iter().map(|candidate| candidate.rule));
         TableImage::new(
             seed,
