@@ -305,8 +305,8 @@ fn told_upcall(asked: Asked, upcall: KernelUpcall) -> Option<Upcall> {
             bridge: asked.bridge,
             how: (**how).clone(),
             table: asked.table,
-            // The switch knows it by the flow.
-            cookie: None,
+            // The switch knows it by the flow; what no flow sent is a miss.
+            cookie: upcall.rule.is_none().then_some(0),
             flow: asked.flow,
             fields: asked.packet.key,
             frame: upcall.frame,

@@ -289,9 +289,10 @@ impl<'a> Machine<'a> {
             match tables.after_miss(table) {
                 AfterMiss::Drop => {}
                 AfterMiss::Controller(table) => {
+                    // As if a flow without a cookie had sent it.
                     self.place = Place {
                         table,
-                        cookie: None,
+                        cookie: Some(0),
                         flow: None,
                         ..self.place
                     };

@@ -202,12 +202,13 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             entry.flow.priority == 0 && entry.flow.matching.parts().next().is_none()
         });
         let silent = |port: &PortDesc| port.config.contains(PortConfig::NO_PACKET_IN);
-        let missed = packet.flow.is_none() && packet.how.reason == PacketInReason::NoMatch;
+        // What controllers send by themselves has no cookie.
+        let missed = packet.flow.is_none()
+            && packet.cookie.is_some()
+            && packet.how.reason == PacketInReason::NoMatch;
         if missed && port.is_some_and(silent) {
             return;
         }
-        // As if a flow had sent it.
-        let cookie = cookie.or(missed.then_some(0));
         let by_default = missed
             && state.is_none_or(|state| state.tables.miss(packet.table) == TableMiss::Default);
         let mut told = None;
