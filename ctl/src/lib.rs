@@ -35,6 +35,7 @@ pub mod schema;
 pub mod session;
 pub mod symbols;
 pub mod table;
+pub mod top;
 pub mod txn;
 pub mod value;
 pub mod view;

@@ -17,6 +17,7 @@ pub mod db;
 mod engine;
 pub mod error;
 pub mod fuzzing;
+pub mod histogram;
 pub mod json;
 pub mod jsonrpc;
 pub mod log;

@@ -11,6 +11,7 @@ use aorta_flow::{Flow, MeterId};
 use aorta_packet::{MacAddr, Vid};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::metrics::SwitchValues;
 use crate::ofproto::{FlowDumped, FlowError, GroupDumped, MeterDumped, PortNames, TraceJob};
 use crate::openflow::Order;
 use crate::reconcile::Fdb;
@@ -21,6 +22,8 @@ use crate::switch::{DatapathReport, FdbReport, QosReport};
 pub enum Request {
     /// All bridges, and the problems.
     Status(oneshot::Sender<(Vec<BridgeStatus>, Vec<String>)>),
+    /// What metrics tell of the switch.
+    Metrics(oneshot::Sender<Box<SwitchValues>>),
     /// Learned addresses of a bridge.
     Fdb(String, oneshot::Sender<Result<Vec<Fdb>, FdbError>>),
     /// Forget the learned addresses of a bridge, or of all.

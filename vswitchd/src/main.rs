@@ -15,6 +15,7 @@ mod heap;
 mod identity;
 mod kernel;
 mod logging;
+mod metrics;
 mod mgmt;
 mod notify;
 mod ofproto;

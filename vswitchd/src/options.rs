@@ -54,6 +54,11 @@ pub struct Options {
     #[arg(long, requires = "api_listen")]
     pub api_allow_remote: bool,
 
+    /// Serve metrics in Prometheus' format there, for instance 127.0.0.1:9475: GET /metrics. Nothing
+    /// can be changed by it. Port 0 takes any
+    #[arg(long, value_name = "IP:PORT")]
+    pub metrics: Option<SocketAddr>,
+
     /// What switches the frames [default: kernel; with --enable-dummy sim]
     #[arg(long, value_enum)]
     datapath: Option<DatapathKind>,
@@ -124,6 +129,7 @@ Examples:
   vswitchd --detach                        start; ovs-vsctl and vsctl find it with no option
   vsctl add-br br0 -- add-port br0 tap0    configure it
   vsctl status                             health, ports, drops
+  vswitchd --metrics 127.0.0.1:9475        let Prometheus read counters and latencies there
   ovs-vsctl set-manager ptcp:6640:127.0.0.1   let clients connect by TCP
   vswitchd --rundir /tmp/x --db /tmp/x/db  a second switch, apart from the first
   vswitchd --datapath sim --rundir /tmp/x --db /tmp/x/db   a switch in memory, for tests: no root

@@ -11,12 +11,13 @@ use crate::proc::{self, has_program, output, root, say};
 
 /// Programs and the packages that bring them; but for bpftool's, the names are the same on
 /// Debian 12, 13 and Ubuntu 24.04.
-const PROGRAMS: [(&str, &str); 20] = [
+const PROGRAMS: [(&str, &str); 21] = [
     ("cc", "gcc"),
     ("make", "make"),
     ("dpkg-deb", "dpkg"),
     ("xz", "xz-utils"),
     ("zstd", "zstd"),
+    ("mmdebstrap", "mmdebstrap"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
     ("sysctl", "procps"),

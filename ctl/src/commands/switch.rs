@@ -14,6 +14,8 @@ pub enum Query {
     Status,
     /// Learned addresses of the bridge that the first argument names.
     Fdb,
+    /// Live rates of ports and flows.
+    Top,
     /// Flow tables of the bridge that the first argument names.
     Flow(flow::Verb),
     /// Groups, meters and ports of the bridge that the first argument names.
@@ -24,7 +26,7 @@ impl Query {
     /// Whether it changes anything.
     pub fn changes(self) -> bool {
         match self {
-            Query::Status | Query::Fdb => false,
+            Query::Status | Query::Fdb | Query::Top => false,
             Query::Flow(verb) => verb.changes(),
             Query::Group(verb) => verb.changes(),
         }
@@ -33,7 +35,7 @@ impl Query {
     /// Where the help text shows it.
     const fn group(self) -> Group {
         match self {
-            Query::Status | Query::Fdb => Group::Switch,
+            Query::Status | Query::Fdb | Query::Top => Group::Switch,
             Query::Flow(_) => Group::Flow,
             Query::Group(_) => Group::GroupMeter,
         }
@@ -78,6 +80,14 @@ pub const COMMANDS: &[Syntax] = &[
         &[],
         Query::Fdb,
         "MAC addresses that BRIDGE has learned",
+    ),
+    command(
+        "top",
+        "[BRIDGE] [-d SECONDS] [-s COLUMN] [-b] [-n COUNT]",
+        (0, 8),
+        &[],
+        Query::Top,
+        "live rates of ports and flows",
     ),
 ];
 

@@ -21,6 +21,15 @@ pub struct Rate<'a> {
     pub bits_per_s: f64,
 }
 
+impl Rate<'_> {
+    /// The flow as it is listed: table, priority, match and actions.
+    pub fn rule(&self) -> String {
+        let mut text = format!("table={}, ", self.flow.table);
+        put_rule(&mut text, self.flow);
+        text
+    }
+}
+
 /// The rates of all flows that were there at both looks, the highest first; `seconds` lie between
 /// the looks. A flow that counts from 0 again has the rate of what it counted since.
 pub fn rates<'a>(before: &FlowDump, after: &'a FlowDump, seconds: f64) -> Vec<Rate<'a>> {
@@ -55,8 +64,7 @@ pub fn text(rates: &[Rate<'_>], colour: Colour) -> String {
     let mut count = 0;
     for rate in busy {
         count += 1;
-        let mut flow = format!("table={}, ", rate.flow.table);
-        put_rule(&mut flow, rate.flow);
+        let flow = rate.rule();
         let _ = writeln!(
             out,
             "{:>12.0} {:>10.3}  {}",

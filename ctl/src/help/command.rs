@@ -51,7 +51,14 @@ const OPTIONS: [(&str, &str); 12] = [
 ];
 
 /// What more there is to know, by command.
-const NOTES: [(&str, &str); 12] = [
+const NOTES: [(&str, &str); 13] = [
+    (
+        "top",
+        "On a terminal, a screen that q ends; its last line tells the other keys. -d is the time\n\
+         between two looks (1), -s the order of ports: rx, tx, rx-packets, tx-packets, drops, name.\n\
+         With -b or --json, and where the output is no terminal, it prints rates below each other,\n\
+         -n times or until it is interrupted. Bridges with more than 10000 flows show ports only.",
+    ),
     (
         "add-br",
         "The bridge gets a port and a host interface of its own name. With PARENT and VLAN it is\n\
@@ -110,7 +117,16 @@ const NOTES: [(&str, &str); 12] = [
 ];
 
 /// Command lines to learn from, by command.
-const EXAMPLES: [(&str, &[&str]); 18] = [
+const EXAMPLES: [(&str, &[&str]); 19] = [
+    (
+        "top",
+        &[
+            "top",
+            "top br0 -s drops",
+            "top -b -n 1 -d 5",
+            "--json top -n 60",
+        ],
+    ),
     (
         "add-br",
         &["add-br br0", "--may-exist add-br br0", "add-br vlan9 br0 9"],

@@ -14,6 +14,7 @@ use thiserror::Error as ThisError;
 
 use crate::flows::lines::{LineError, Lines};
 use crate::flows::sort::NoField;
+use crate::top::OptionsError;
 
 /// JSON-RPC 2.0's code of a method that isn't there.
 const METHOD_NOT_FOUND: i32 = -32601;
@@ -55,6 +56,12 @@ pub enum ManageError {
     /// A flow that the switch told can't be read.
     #[error("the switch told a flow that can't be read ({0})")]
     Told(#[from] aorta_flow::text::TextError),
+    /// Words that make no sense behind `top`.
+    #[error(transparent)]
+    Top(#[from] OptionsError),
+    /// The terminal can't be drawn on.
+    #[error("the terminal can't be used ({0}); -b prints lines instead")]
+    Terminal(std::io::Error),
     /// There was no answer in time.
     #[error("timed out")]
     TimedOut,

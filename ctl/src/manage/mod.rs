@@ -6,6 +6,7 @@ mod explain;
 mod flow;
 mod group;
 mod input;
+mod top;
 
 pub use error::ManageError;
 
@@ -75,16 +76,22 @@ pub fn ask(
     manner: Manner,
 ) -> Result<Answer, ManageError> {
     let default = match query {
-        Query::Status | Query::Fdb => DEFAULT_TIMEOUT,
+        Query::Status | Query::Fdb | Query::Top => DEFAULT_TIMEOUT,
         Query::Flow(_) | Query::Group(_) => FLOWS_TIMEOUT,
     };
-    let client = Client::new(rundir, manner.timeout.unwrap_or(default))?;
+    let limit = manner.timeout.unwrap_or(default);
+    if query == Query::Top {
+        return top::run(rundir, command, manner, limit);
+    }
+    let client = Client::new(rundir, limit)?;
     let told = match query {
         Query::Status => {
             let answer: Value = client.call(METHOD_STATUS, "", rpc_params![])?;
             let status: Status = serde_json::from_value(answer.clone())?;
             Told::new(answer, status_text(&status, manner.colour))
         }
+        // Done above: it asks more than once.
+        Query::Top => Told::new(Value::Null, String::new()),
         Query::Fdb => {
             let bridge = command.arg(0);
             let answer: Value = client.call(METHOD_FDB, bridge, rpc_params![bridge])?;

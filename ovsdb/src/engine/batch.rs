@@ -7,10 +7,10 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{Client, Command, Engine, MAIN, now_ms};
-use crate::coverage;
 use crate::db::{Delta, Outcome};
 use crate::error::{ErrorKind, OpError};
 use crate::log::{LogError, append_transaction};
+use crate::{coverage, histogram};
 
 /// How many commands are taken at a time. The first of them waits for the last.
 const COMMANDS: usize = 64;
@@ -56,6 +56,7 @@ impl Engine {
 
     /// Writes what was executed; then tells of it and answers.
     pub(super) fn settle(&mut self) {
+        let began = self.batch_began.take();
         if self.batch.is_empty() {
             return;
         }
@@ -67,6 +68,7 @@ impl Engine {
         if let Err(error) = self.write(&batch) {
             return self.refuse(batch, &error);
         }
+        let count = batch.len() as u64;
         for done in batch.drain(..) {
             if !done.delta.is_empty() {
                 self.changed = true;
@@ -78,6 +80,9 @@ impl Engine {
             } else {
                 self.reply(done.client, done.results);
             }
+        }
+        if let Some(began) = began {
+            histogram::COMMIT.add_all(began.elapsed(), count);
         }
         self.batch = batch;
         self.flush_or_cure();

@@ -1,11 +1,13 @@
 //! Replies that wait for the disk. One flush is under way at a time; all transactions that come
 //! in the meantime share the next.
+use std::time::Instant;
+
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::Client;
-use crate::coverage;
 use crate::log::{Log, LogError};
+use crate::{coverage, histogram};
 
 type Held = Vec<(Client, Vec<Value>)>;
 
@@ -40,7 +42,9 @@ impl Flush {
         self.under_way = std::mem::take(&mut self.waiting);
         let (handle, sender) = (log.sync_handle(), self.sender.clone());
         tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
             let flushed = handle.sync();
+            histogram::FLUSH.add(began.elapsed());
             coverage::LOG_FLUSHED.hit();
             // The engine may have stopped; it flushes once more as it does.
             let _ = sender.send(flushed);

@@ -106,6 +106,8 @@ pub(crate) struct Engine {
     subscribers: Vec<mpsc::UnboundedSender<Arc<Delta>>>,
     /// What was executed and not written.
     batch: Vec<Executed>,
+    /// When the first of them began.
+    batch_began: Option<Instant>,
     /// Room for their records.
     records: Vec<u8>,
     audience: Audience,
@@ -139,6 +141,7 @@ impl Engine {
             changed: false,
             subscribers: Vec::new(),
             batch: Vec::new(),
+            batch_began: None,
             records: Vec::new(),
             audience: Audience::default(),
             flush: Flush::new(),
@@ -266,6 +269,7 @@ impl Engine {
     }
 
     fn execute(&mut self, mut job: Job) {
+        self.batch_began.get_or_insert_with(Instant::now);
         let Some(database) = self.databases.get_mut(job.database) else {
             return;
         };

@@ -39,7 +39,8 @@ use crate::coverage;
 use crate::expedite::Expedite;
 use crate::identity::Host;
 use crate::logging::LogControl;
-use crate::mgmt::{self, ApiSocket};
+use crate::metrics::{self, Source};
+use crate::mgmt::{self, ApiError, ApiSocket};
 use crate::notify;
 use crate::ofproto::{Journal, Moment};
 use crate::openflow::connections::{self, Connections};
@@ -114,7 +115,13 @@ async fn run_with<E: Effects, D: reconcile::Datapath>(
         .await?;
     daemon.start().await?;
     let _sockets = daemon
-        .listen(remotes, api, options.control_socket(), log, clients)
+        .listen(
+            remotes,
+            (api, options.metrics),
+            options.control_socket(),
+            log,
+            clients,
+        )
         .await?;
     let line = format!(
         "vswitchd is ready: {} bridges, database {}, sockets in {}",
@@ -244,7 +251,9 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
 
     /// Makes the configuration true, then says so.
     async fn configure(&mut self) {
+        let began = Instant::now();
         let updates = self.switch.configure().await;
+        metrics::RECONCILE.add(began.elapsed());
         let wanted = connections::desired(self.switch.model(), &self.place.rundir);
         self.openflow.configure(wanted).await;
         self.write(updates).await;
@@ -261,7 +270,7 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
     async fn listen(
         &mut self,
         remotes: RemotesConfig,
-        api: Option<SocketAddr>,
+        (api, metrics): (Option<SocketAddr>, Option<SocketAddr>),
         extra: Option<PathBuf>,
         log: &LogControl,
         clients: &Handle,
@@ -286,8 +295,17 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
             controls.push(control(Target::Switch, path)?);
         }
         let (control, store) = (self.control.clone(), self.store.clone());
+        let datapath = if self.net.is_some() { "sim" } else { "kernel" };
+        let file = self.place.db.clone();
+        let source = Source::new(control.clone(), store.clone(), file, datapath);
         let rundir = rundir.clone();
-        let api = async move { mgmt::serve(&rundir, api, control, store).await };
+        let api = async move {
+            let mut api = mgmt::serve(&rundir, api, control, store, source).await?;
+            if let Some(address) = metrics {
+                api.serve_metrics(address).await?;
+            }
+            Ok::<_, ApiError>(api)
+        };
         Ok((controls, clients.spawn(api).await??))
     }
 
@@ -391,6 +409,7 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
     async fn answer(&mut self, request: Request) -> bool {
         match request {
             Request::Status(to) => drop(to.send(self.switch.status())),
+            Request::Metrics(to) => drop(to.send(Box::new(self.switch.metrics()))),
             Request::Bridges(to) => drop(to.send(self.switch.bridges())),
             request @ (Request::Fdb(..)
             | Request::FlushFdb(..)

@@ -1,12 +1,19 @@
-//! Keeps web pages from using a browser to reach the API.
+//! Keeps web pages from using a browser to reach the API, and answers who asks for metrics.
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, StatusCode};
 use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
 use tower::Service;
+
+use crate::metrics::{MEDIA_TYPE, Source, SourceError};
+
+/// Where metrics are.
+const METRICS: &str = "/metrics";
 
 /// Who can reach a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +22,8 @@ pub enum Peers {
     Host,
     /// Whoever can send to an address, browsers among them.
     Network,
+    /// The same, but they get metrics only.
+    Scrapers,
 }
 
 /// Answers requests that a web page may have caused itself, and hands the others on.
@@ -22,12 +31,17 @@ pub enum Peers {
 pub struct Guard<S> {
     inner: S,
     peers: Peers,
+    metrics: Source,
 }
 
 impl<S> Guard<S> {
     /// Before a service.
-    pub fn new(inner: S, peers: Peers) -> Guard<S> {
-        Guard { inner, peers }
+    pub fn new(inner: S, peers: Peers, metrics: Source) -> Guard<S> {
+        Guard {
+            inner,
+            peers,
+            metrics,
+        }
     }
 }
 
@@ -49,23 +63,48 @@ where
         let host = request.uri().authority().map(|a| Ok(a.as_str()));
         let host = host.or_else(|| header("host"));
         let refusal = match (self.peers, host, header("origin")) {
-            (Peers::Host, ..) => None,
+            (Peers::Host | Peers::Scrapers, ..) => None,
             (Peers::Network, Some(Ok(host)), origin) => {
                 let origin = origin.map(|origin| origin.unwrap_or_default());
                 refusal(host, origin)
             }
             (Peers::Network, ..) => Some("the Host header is missing"),
         };
+        let asked = request.uri().path() == METRICS && request.method() == Method::GET;
         match refusal {
-            None => Box::pin(self.inner.call(request)),
             Some(words) => Box::pin(async move { Ok(forbidden(words)) }),
+            None if asked => {
+                let metrics = self.metrics.clone();
+                Box::pin(async move { Ok(told(metrics.text().await)) })
+            }
+            None if self.peers == Peers::Scrapers => Box::pin(async { Ok(not_found()) }),
+            None => Box::pin(self.inner.call(request)),
         }
     }
 }
 
+/// What is asked of the switch, as the answer.
+fn told(text: Result<String, SourceError>) -> HttpResponse<HttpBody> {
+    let (status, text) = match text {
+        Ok(text) => (StatusCode::OK, text),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+    };
+    let mut response = HttpResponse::new(HttpBody::from(text));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static(MEDIA_TYPE);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+fn not_found() -> HttpResponse<HttpBody> {
+    let mut response = HttpResponse::new(HttpBody::from(format!("there is only {METRICS}\n")));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
 fn forbidden(words: &str) -> HttpResponse<HttpBody> {
     let mut response = HttpResponse::new(HttpBody::from(format!("{words}\n")));
-    *response.status_mut() = jsonrpsee::server::http::response::denied().status();
+    *response.status_mut() = StatusCode::FORBIDDEN;
     response
 }
 

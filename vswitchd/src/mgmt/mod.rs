@@ -30,6 +30,7 @@ use tracing::{debug, info, warn};
 
 use crate::control::Control;
 use crate::coverage;
+use crate::metrics::Source;
 use crate::options::Options;
 use crate::unixctl::listen;
 use guard::{Guard, Peers};
@@ -69,6 +70,7 @@ pub fn tcp_address(options: &Options) -> Result<Option<SocketAddr>, ApiError> {
 pub struct ApiSocket {
     path: PathBuf,
     tasks: Vec<JoinHandle<()>>,
+    metrics: Source,
 }
 
 impl Drop for ApiSocket {
@@ -90,7 +92,7 @@ pub enum ApiError {
         source: io::Error,
     },
     /// The TCP socket can't be had.
-    #[error("cannot listen on {address} for the management API")]
+    #[error("cannot listen on {address}")]
     Tcp {
         /// Where.
         address: SocketAddr,
@@ -117,35 +119,65 @@ pub async fn serve(
     tcp: Option<SocketAddr>,
     control: Control,
     store: StoreHandle,
+    metrics: Source,
 ) -> Result<ApiSocket, ApiError> {
     let path = rundir.join(SOCKET_NAME);
     let methods = Methods::from(methods::module(control, store, Instant::now())?);
     let mut socket = ApiSocket {
-        tasks: vec![serve_unix(&path, &methods)?],
+        tasks: vec![serve_unix(&path, &methods, &metrics)?],
         path,
+        metrics,
     };
     if let Some(address) = tcp {
-        let failed = |source| ApiError::Tcp { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let bound = listener.local_addr().map_err(failed)?;
+        let acceptor = Acceptor::new(&methods, Peers::Network, &socket.metrics);
+        let (task, bound) = serve_tcp(address, acceptor).await?;
         info!("the management API is on http://{bound}, for whoever can reach it");
-        let acceptor = Acceptor::new(&methods, Peers::Network);
-        socket.tasks.push(tokio::spawn(async move {
-            loop {
-                let stream = listener.accept().await.map(|(stream, _)| stream);
-                acceptor.take(stream).await;
-            }
-        }));
+        socket.tasks.push(task);
     }
     Ok(socket)
 }
 
-fn serve_unix(path: &Path, methods: &Methods) -> Result<JoinHandle<()>, ApiError> {
+impl ApiSocket {
+    /// Serves metrics, and nothing else, on one more address, which is returned with its port.
+    ///
+    /// # Errors
+    /// If it can't be had.
+    pub async fn serve_metrics(&mut self, address: SocketAddr) -> Result<SocketAddr, ApiError> {
+        let acceptor = Acceptor::new(&Methods::new(), Peers::Scrapers, &self.metrics);
+        let (task, bound) = serve_tcp(address, acceptor).await?;
+        info!("metrics are on http://{bound}/metrics");
+        self.tasks.push(task);
+        Ok(bound)
+    }
+}
+
+/// Serves what comes to an address; the task that does, and the address with its port.
+async fn serve_tcp(
+    address: SocketAddr,
+    acceptor: Acceptor,
+) -> Result<(JoinHandle<()>, SocketAddr), ApiError> {
+    let failed = |source| ApiError::Tcp { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let task = tokio::spawn(async move {
+        loop {
+            let stream = listener.accept().await.map(|(stream, _)| stream);
+            acceptor.take(stream).await;
+        }
+    });
+    Ok((task, bound))
+}
+
+fn serve_unix(
+    path: &Path,
+    methods: &Methods,
+    metrics: &Source,
+) -> Result<JoinHandle<()>, ApiError> {
     let listener = listen(path).map_err(|source| ApiError::Unix {
         path: path.to_owned(),
         source,
     })?;
-    let acceptor = Acceptor::new(methods, Peers::Host);
+    let acceptor = Acceptor::new(methods, Peers::Host, metrics);
     Ok(tokio::spawn(async move {
         loop {
             let stream = listener.accept().await.map(|(stream, _)| stream);
@@ -158,6 +190,7 @@ fn serve_unix(path: &Path, methods: &Methods) -> Result<JoinHandle<()>, ApiError
 struct Acceptor {
     methods: Methods,
     peers: Peers,
+    metrics: Source,
     builder: TowerServiceBuilder<Identity, Identity>,
     places: Arc<Semaphore>,
     stop: StopHandle,
@@ -165,7 +198,7 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    fn new(methods: &Methods, peers: Peers) -> Acceptor {
+    fn new(methods: &Methods, peers: Peers, metrics: &Source) -> Acceptor {
         let config = ServerConfig::builder()
             .max_request_body_size(MAX_REQUEST)
             .max_response_body_size(MAX_ANSWER)
@@ -181,6 +214,7 @@ impl Acceptor {
         Acceptor {
             methods: methods.clone(),
             peers,
+            metrics: metrics.clone(),
             builder: Server::builder()
                 .set_config(config.build())
                 .to_service_builder(),
@@ -212,7 +246,7 @@ impl Acceptor {
             RpcServiceBuilder::new().layer_fn(move |service| Counted::new(service, pace.clone()));
         let builder = self.builder.clone().set_rpc_middleware(counted);
         let service = builder.build(self.methods.clone(), self.stop.clone());
-        let service = Guard::new(service, self.peers);
+        let service = Guard::new(service, self.peers, self.metrics.clone());
         tokio::spawn(async move {
             let served = serve_with_graceful_shutdown(stream, service, pending());
             if let Err(error) = served.await {

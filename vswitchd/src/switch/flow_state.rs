@@ -1,6 +1,7 @@
 //! The flow tables of one bridge, as the switch keeps them beside the datapath's.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use aorta_flow::action::{Action, Instructions};
 use aorta_flow::table::{Change, FlowId, FlowMod, GroupMod, Modification};
@@ -10,6 +11,7 @@ use tracing::{debug, warn};
 
 use crate::clock;
 use crate::control::Atomic;
+use crate::metrics;
 use crate::ofproto::{self, BridgeFlows, FlowError, Moment};
 use crate::reconcile::{Datapath, DatapathError, FlowCounters};
 
@@ -128,7 +130,10 @@ impl Flows {
             return Ok(());
         }
         let known = self.given.then_some(changes);
-        match datapath.apply_flows(name, self.tables.tables(), known) {
+        let began = Instant::now();
+        let applied = datapath.apply_flows(name, self.tables.tables(), known);
+        metrics::FLOW_CHANGE.add(began.elapsed());
+        match applied {
             Ok(()) => {
                 self.given = true;
                 self.problem = None;

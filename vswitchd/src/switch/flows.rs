@@ -363,6 +363,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     pub fn take_upcalls(&mut self) -> bool {
         let upcalls = self.datapath.take_upcalls();
         let some = !upcalls.is_empty();
+        coverage::UPCALL.add(upcalls.len() as u64);
         let (mut learned, mut ended) = (Vec::new(), Vec::new());
         for upcall in upcalls {
             match upcall {

@@ -6,6 +6,7 @@ mod flow_state;
 #[cfg(test)]
 mod flow_tests;
 mod flows;
+mod metrics;
 mod openflow;
 mod publish;
 mod qos;

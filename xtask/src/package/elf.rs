@@ -1,11 +1,13 @@
 //! What programs ask of the C library.
 
 use std::path::Path;
+use std::process::Command;
 
 use crate::error::TaskError;
+use crate::proc::output;
 
 /// In front of each version of the C library's symbols.
-const MARK: &[u8] = b"GLIBC_";
+const MARK: &str = "GLIBC_";
 
 /// The newest version of the C library that one of the programs has symbols of, as `2.34`.
 ///
@@ -14,24 +16,25 @@ const MARK: &[u8] = b"GLIBC_";
 pub fn newest_libc(programs: &[&Path]) -> Result<String, TaskError> {
     let mut newest = (2, 17);
     for program in programs {
-        let bytes = std::fs::read(program).map_err(TaskError::file("read", *program))?;
-        newest = versions(&bytes).fold(newest, Ord::max);
+        let needs = output(
+            Command::new("readelf")
+                .args(["--version-info", "--wide"])
+                .arg(program),
+        )?;
+        newest = versions(&String::from_utf8_lossy(&needs)).fold(newest, Ord::max);
     }
     Ok(format!("{}.{}", newest.0, newest.1))
 }
 
-fn versions(bytes: &[u8]) -> impl Iterator<Item = (u32, u32)> {
-    bytes
-        .windows(MARK.len() + 8)
-        .filter_map(|window| version(window.strip_prefix(MARK)?))
+/// The versions that a list of needed symbol versions names.
+fn versions(needs: &str) -> impl Iterator<Item = (u32, u32)> {
+    needs
+        .split_whitespace()
+        .filter_map(|word| version(word.trim_start_matches('(').strip_prefix(MARK)?))
 }
 
-/// The version that bytes begin with, up to one that can be in none.
-fn version(bytes: &[u8]) -> Option<(u32, u32)> {
-    let end = |byte: &u8| !byte.is_ascii_digit() && *byte != b'.';
-    let length = bytes.iter().position(end)?;
-    let text = std::str::from_utf8(bytes.get(..length)?).ok()?;
-    let mut parts = text.split('.');
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.trim_end_matches(')').split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
@@ -40,10 +43,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_between_other_bytes() {
-        let bytes = b"\0GLIBC_2.17\0xGLIBC_2.34\0GLIBC_PRIVATE\0GLIBC_2.2.5\0........";
-        let found: Vec<_> = versions(bytes).collect();
-        assert_eq!(found, [(2, 17), (2, 34), (2, 2)]);
+    fn versions_are_found_in_a_list_of_needs() {
+        let needs = "\
+  000: 0 (*local*) 2 (GLIBC_2.34) 3 (GLIBC_2.2.5)
+  0x0010: Name: GLIBC_2.29  Flags: none  Version: 12
+  0x0020: Name: GLIBC_PRIVATE  Flags: none  Version: 11
+  0x0030: Name: GCC_4.2.0  Flags: none  Version: 5
+";
+        let found: Vec<_> = versions(needs).collect();
+        assert_eq!(found, [(2, 34), (2, 2), (2, 29)]);
     }
 
     #[test]

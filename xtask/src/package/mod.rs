@@ -48,7 +48,8 @@ pub fn run_task(args: &PackageArgs) -> Result<(), TaskError> {
     let work = tempfile::tempdir().map_err(TaskError::file("make", "a directory"))?;
     let tree = Tree::new(work.path().join("aorta"))?;
     fill(&tree, &bin_dir, &release)?;
-    let libc = elf::newest_libc(&[&bin_dir.join("vswitchd"), &bin_dir.join("vsctl")])?;
+    let programs = ["usr/sbin/vswitchd", "usr/bin/vsctl"].map(|path| tree.root().join(path));
+    let libc = elf::newest_libc(&programs.each_ref().map(PathBuf::as_path))?;
     std::fs::create_dir_all(&args.out).map_err(TaskError::file("make", &args.out))?;
     let package = deb::build(&tree, &release, &libc, &args.out, args.fast)?;
     println!("{}", package.display());

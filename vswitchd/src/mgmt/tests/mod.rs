@@ -14,18 +14,20 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::control::{FdbError, Request};
+use crate::metrics::SwitchValues;
 use crate::reconcile::{Actual, Fdb};
 use crate::switch::Switch;
 use crate::testing::{FakeDatapath, FakeHost, Rows, link};
 
 mod bounds;
+mod metrics;
 mod openrpc;
 
 /// A served API with an empty database and a switch that has one bridge.
 pub struct Lab {
     dir: tempfile::TempDir,
     pub store: StoreHandle,
-    _socket: ApiSocket,
+    socket: ApiSocket,
     tcp: Option<SocketAddr>,
 }
 
@@ -60,6 +62,13 @@ fn a_switch() -> Control {
                         ports: vec![],
                     };
                     let _ = to.send((vec![bridge], vec!["trouble".into()]));
+                }
+                Request::Metrics(to) => {
+                    let values = SwitchValues {
+                        problems: vec!["trouble".into()],
+                        ..SwitchValues::default()
+                    };
+                    let _ = to.send(Box::new(values));
                 }
                 Request::Fdb(name, to) => {
                     let entry = Fdb {
@@ -100,13 +109,16 @@ impl Lab {
     async fn with(tcp: Option<SocketAddr>) -> Lab {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::in_memory();
-        let socket = serve(dir.path(), tcp, a_switch(), store.clone())
+        let control = a_switch();
+        let file = dir.path().join("conf.db");
+        let metrics = Source::new(control.clone(), store.clone(), file, "kernel");
+        let socket = serve(dir.path(), tcp, control, store.clone(), metrics)
             .await
             .unwrap();
         Lab {
             dir,
             store,
-            _socket: socket,
+            socket,
             tcp,
         }
     }

@@ -154,6 +154,7 @@ impl Sending {
             self.moved = Instant::now();
         }
         let before = self.bytes.len();
+        coverage::OPENFLOW_SENT.hit();
         // What a switch sends has no commands of flow changes.
         let context = Context {
             options: self.options.as_ref(),

@@ -17,6 +17,7 @@ use tracing::{debug, info};
 use super::hub::{Endpoint, MAX_CONNECTIONS, Side};
 use super::sending::Sending;
 use super::watcher;
+use crate::coverage;
 use crate::openflow::{Batch, ConnId, Connected, Incoming, Kind, Order, Outbox};
 
 /// How long a controller may leave all of what waits for it unread.
@@ -307,6 +308,7 @@ impl<'a> Connection<'a> {
             messages: next_batch(&mut self.incoming),
             done,
         };
+        coverage::OPENFLOW_RECEIVED.add(batch.messages.len() as u64);
         let sent = self.endpoint.hub.control.order(Order::Messages(batch));
         sent.await.map_err(|gone| gone.to_string())?;
         self.under_way = Some(receiver);

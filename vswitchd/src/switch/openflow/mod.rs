@@ -66,6 +66,11 @@ struct Request<'a> {
 type Answer<T> = Result<T, ErrorCode>;
 
 impl<E: Effects, D: Datapath> Switch<E, D> {
+    /// How many connections a bridge has.
+    pub(super) fn connections_of(&self, bridge: &BridgeName) -> u64 {
+        self.openflow.of_bridge(bridge).count() as u64
+    }
+
     /// Follows an order.
     pub async fn openflow(&mut self, order: Order) {
         let bridge = self.bridge_of_order(&order);
