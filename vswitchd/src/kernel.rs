@@ -33,6 +33,8 @@ const TCX: &str = "keeps GSO frames whole and checksums offloaded";
 /// Ports get programs of their own when no tables or ports have changed for so long, and then one
 /// after the other with pauses, in which everything else has its turn.
 const QUIET_MS: u64 = 1000;
+/// How much longer it is to be quiet than making a program takes.
+const QUIET_FOR_EACH: u64 = 30;
 const PAUSE_MS: u64 = 20;
 
 /// Upcalls that are taken before others have their turn: those who send them on, above all.
@@ -47,6 +49,8 @@ pub struct KernelDatapath {
     expedite: Expedite,
     /// When the next port may get a program of its own.
     tailor_at: Option<Moment>,
+    /// How long it took to make the one that took longest lately.
+    tailor_ms: u64,
     /// Devices of the ports that frames can be sent by.
     devices: HashMap<PortName, IfIndex>,
     /// Sends frames, once there was one.
@@ -61,6 +65,7 @@ impl KernelDatapath {
             upcalls: None,
             expedite,
             tailor_at: None,
+            tailor_ms: 0,
             devices: HashMap::new(),
             sender: None,
         }
@@ -70,7 +75,9 @@ impl KernelDatapath {
 impl KernelDatapath {
     fn tailor_when_quiet(&mut self) {
         let Moment(now) = clock::now();
-        self.tailor_at = Some(Moment(now + QUIET_MS));
+        // However often tables change, making programs for them takes a small part of the time.
+        let quiet_ms = QUIET_MS.max(QUIET_FOR_EACH * self.tailor_ms);
+        self.tailor_at = Some(Moment(now + quiet_ms));
     }
 }
 
@@ -160,6 +167,8 @@ impl Datapath for KernelDatapath {
         if let Some(why) = applied.why_rebuilt {
             let load_ms = applied.load_time.as_millis();
             debug!("{bridge}: flow tables compiled anew in {load_ms} ms: {why}");
+        }
+        if applied.untailored {
             self.tailor_when_quiet();
         }
         Ok(())
@@ -170,11 +179,13 @@ impl Datapath for KernelDatapath {
     }
 
     fn upkeep(&mut self) {
-        self.tailor_at = match self.kernel.tailor_port() {
-            Ok(true) => {
-                let Moment(now) = clock::now();
-                Some(Moment(now + PAUSE_MS))
-            }
+        let Moment(began) = clock::now();
+        let tailored = self.kernel.tailor_port();
+        let Moment(now) = clock::now();
+        let took_ms = now.saturating_sub(began);
+        self.tailor_ms = took_ms.max(self.tailor_ms - self.tailor_ms / 8);
+        self.tailor_at = match tailored {
+            Ok(true) => Some(Moment(now + PAUSE_MS)),
             Ok(false) => None,
             Err(error) => {
                 // The port goes on with the program that it has.
@@ -371,6 +382,10 @@ fn why(explained: &Explained) -> String {
         1 => "; one port has them in a program of its own".to_owned(),
         ports => format!("; {ports} ports have them in programs of their own"),
     };
+    let fixed = match explained.fixed {
+        true => "; small tables are code until they change",
+        false => "",
+    };
     let xdp = match &explained.xdp {
         XdpForm::Unwanted => String::new(),
         XdpForm::Nothing => "; no flow is such that ports with XDP could do it".to_owned(),
@@ -382,7 +397,7 @@ fn why(explained: &Explained) -> String {
             "; in front of it, ports with XDP run {insns} instructions for drops and single outputs"
         ),
     };
-    format!("{TCX}{own}{xdp}")
+    format!("{TCX}{own}{fixed}{xdp}")
 }
 
 /// Devices of ports.

@@ -355,8 +355,11 @@ pub mod jump {
     /// Where the pipeline of the bridge in slot 0 goes on when a frame comes back from another
     /// program; the others follow.
     pub const FIRST_RESUME: u32 = FIRST_BRIDGE + super::MAX_BRIDGES;
+    /// The pipeline of the bridge in slot 0 that holds for any version of its tables, also where
+    /// another has the place of the root; the others follow.
+    pub const FIRST_PLAIN: u32 = FIRST_RESUME + super::MAX_BRIDGES;
     /// How many there are.
-    pub const COUNT: u32 = FIRST_RESUME + super::MAX_BRIDGES;
+    pub const COUNT: u32 = FIRST_PLAIN + super::MAX_BRIDGES;
 
     /// Entry of the patch port in `slot`.
     pub const fn patch(slot: u32) -> u32 {
@@ -371,6 +374,11 @@ pub mod jump {
     /// Root of the pipeline of the bridge in `slot`.
     pub const fn bridge(slot: u32) -> u32 {
         FIRST_BRIDGE + slot
+    }
+
+    /// The pipeline of the bridge in `slot` for any version of its tables.
+    pub const fn plain(slot: u32) -> u32 {
+        FIRST_PLAIN + slot
     }
 
     /// Where the pipeline of the bridge in `slot` goes on.

@@ -27,14 +27,17 @@ pub fn lookup(a: &mut Assembler, map: MapId, key: i16) {
     a.call(Helper::MapLookupElem);
 }
 
-/// As [`lookup`] for a u32 key, which is first stored at `R10 + key`.
+/// As [`lookup`] for a u32 key, which is first stored at `R10 + key`. Where `key` is a multiple of 8,
+/// all 8 bytes are written (those of the key come first, as processors with BPF have it): then the
+/// verifier knows that nothing of what was there before matters any more.
 pub fn lookup_index(
     a: &mut Assembler,
     map: MapId,
     key: i16,
     index: impl Into<aorta_ebpf::Operand>,
 ) {
-    a.store(Size::W, R10, key, index);
+    let size = if key % 8 == 0 { Size::Dw } else { Size::W };
+    a.store(size, R10, key, index);
     lookup(a, map, key);
 }
 

@@ -51,7 +51,8 @@ struct Bridged {
 }
 
 impl Bridged {
-    fn new(tables: &Tables) -> Result<Bridged, String> {
+    /// `fixed` if the program is to be that for one version of the tables.
+    fn new(tables: &Tables, fixed: bool) -> Result<Bridged, String> {
         let config = PipelineConfig {
             bridge: "br0".into(),
             bridge_slot: 0,
@@ -107,7 +108,9 @@ impl Bridged {
             put(&mut machine, PORTS.id, port.into(), &record(port));
         }
         let root = pipeline.program().map_err(|e| e.to_string())?;
-        machine.set_program(JUMPS.id, jump::bridge(0), root);
+        let other = pipeline.fixed_program(config.version);
+        let other = other.map_err(|e| e.to_string())?.filter(|_| fixed);
+        machine.set_program(JUMPS.id, jump::bridge(0), other.unwrap_or(root));
         let context = machine.skb(&[]);
         Ok(Bridged {
             machine,
@@ -250,9 +253,18 @@ fn show(outputs: &[(PortName, Vec<u8>)]) -> String {
 
 /// What differs between both, if anything; an error if the compiler refuses the tables.
 fn compare(case: &Case, misses: &Misses) -> Result<Option<String>, String> {
+    for fixed in [false, true] {
+        if let Some(difference) = compare_one(case, misses, fixed)? {
+            return Ok(Some(format!("{difference} (for one version: {fixed})")));
+        }
+    }
+    Ok(None)
+}
+
+fn compare_one(case: &Case, misses: &Misses, fixed: bool) -> Result<Option<String>, String> {
     let mut tables = case.tables().map_err(|e| e.to_string())?;
     tables.set_misses(misses.clone());
-    let mut bridged = Bridged::new(&tables)?;
+    let mut bridged = Bridged::new(&tables, fixed)?;
     let bridge = "br0".into();
     let mut interpreter = Interpreter::new(&snapshot());
     interpreter.set_tables(&bridge, tables.clone());

@@ -77,6 +77,8 @@ pub struct Loader {
 /// The kernel checks programs for so long at most: nothing else is done in the meantime. Those of
 /// real controllers' tables take it less than a tenth of a second.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// The same of programs that nothing depends on.
+const OPTIONAL_PATIENCE: Duration = Duration::from_millis(500);
 /// Programs of fewer instructions take no time to speak of.
 const SMALL_INSNS: usize = 300;
 /// A signal that the process gets ends the kernel's check with EAGAIN; so often it is begun again.
@@ -121,6 +123,19 @@ impl Loader {
         map_fd: impl Fn(MapId) -> Option<i32>,
     ) -> Result<Loaded, LoadError> {
         self.load_kind(Kind::Tc, program, map_fd)
+    }
+
+    /// As [`Loader::load`], of a program that spares time, but that nothing depends on: the kernel gets
+    /// less time for it.
+    pub fn load_optional(
+        &mut self,
+        program: &Program,
+        map_fd: impl Fn(MapId) -> Option<i32>,
+    ) -> Result<Loaded, LoadError> {
+        let patience = std::mem::replace(&mut self.patience, OPTIONAL_PATIENCE);
+        let loaded = self.load(program, map_fd);
+        self.patience = patience;
+        loaded
     }
 
     /// Loads an XDP program, its maps resolved by `map_fd`.

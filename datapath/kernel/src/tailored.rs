@@ -13,7 +13,7 @@ use crate::error::PortError;
 use crate::port_program::PortProgram;
 
 /// Bridges with more ports have no such programs: they take memory, and time to make.
-const MAX_PORTS: usize = 64;
+const MAX_PORTS: usize = 256;
 
 /// Slots of ports with a program of their own, and the epoch of their bridge in which it was made.
 pub type Tailored = BTreeMap<u32, u32>;
@@ -34,7 +34,7 @@ impl Datapath {
     /// When the port's program can't be exchanged.
     pub fn tailor_port(&mut self) -> Result<bool, PortError> {
         let Some(next) = self.next_tailored() else {
-            return self.tailor_xdp();
+            return Ok(self.tailor_xdp()? || self.fix_root()?);
         };
         let (state, generation) = (&self.state, &self.generation);
         let around = (state, generation);
@@ -59,26 +59,54 @@ impl Datapath {
         epoch.is_some() && self.tailored.get(slot) == epoch.as_ref()
     }
 
+    /// Gives the tables of one more bridge a program in the root's place, where ports have none of
+    /// their own.
+    fn fix_root(&mut self) -> Result<bool, PortError> {
+        let around = (&self.state, &self.generation);
+        for bridge in &self.flowing {
+            let own = self.flows.tailors(*bridge).is_some() && self.tailors_all(*bridge);
+            let fixed = match own {
+                true => Ok(false),
+                false => self.flows.fix(&mut self.loader, around, *bridge),
+            };
+            if fixed.map_err(|e| PortError::Pin(Box::new(e)))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the ports of a bridge aren't too many.
+    fn tailors_all(&self, bridge: u32) -> bool {
+        self.candidates(bridge).count() <= MAX_PORTS
+    }
+
     fn next_tailored(&self) -> Option<Next> {
         let mut bridges = self.flowing.iter();
         bridges.find_map(|bridge| {
             let epoch = self.flows.tailors(*bridge)?;
-            let mut ports = self.programs.iter().filter_map(|(slot, program)| {
-                let PortProgram::Flows { entry, .. } = program else {
-                    return None;
-                };
-                let device = *self.attached.get(slot)?;
-                let plain = entry.origin == Origin::Device && entry.refuses == Refuses::None;
-                (entry.bridge_slot == *bridge && plain).then_some(Next {
-                    slot: *slot,
-                    device,
-                    epoch,
-                    entry: entry.clone(),
-                })
-            });
-            let all = ports.clone().count();
-            let left = ports.find(|next| self.tailored.get(&next.slot) != Some(&epoch));
-            left.filter(|_| all <= MAX_PORTS)
+            let mut candidates = self
+                .candidates(*bridge)
+                .filter(|_| self.tailors_all(*bridge));
+            let left = candidates.find(|(slot, ..)| self.tailored.get(slot) != Some(&epoch));
+            left.map(|(slot, device, entry)| Next {
+                slot,
+                device,
+                epoch,
+                entry,
+            })
+        })
+    }
+
+    /// Ports of a bridge that can have a program of their own: slot, device, and entry.
+    fn candidates(&self, bridge: u32) -> impl Iterator<Item = (u32, u32, FlowEntryFacts)> {
+        self.programs.iter().filter_map(move |(slot, program)| {
+            let PortProgram::Flows { entry, .. } = program else {
+                return None;
+            };
+            let device = *self.attached.get(slot)?;
+            let plain = entry.origin == Origin::Device && entry.refuses == Refuses::None;
+            (entry.bridge_slot == bridge && plain).then(|| (*slot, device, entry.clone()))
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Changes of tables, taken over by the memories where the program needn't change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aorta_flow::table::{Change, FlowId, TableFlow};
 
@@ -18,6 +19,9 @@ pub(super) enum Step {
     Kill(u8, Box<Rule>),
     Insert(u8, Box<Rule>),
 }
+
+/// What is taken back of a table: how many rules have each shape, and which they are.
+type Before = (BTreeMap<u32, u32>, Option<BTreeMap<u64, Arc<Rule>>>);
 
 /// What a flow's coming or going means for the program.
 enum Effect {
@@ -148,12 +152,13 @@ fn coming(plan: &Plan, entry: &TableFlow, id: RuleId) -> Result<Effect, Pipeline
 
 fn apply(plan: &mut Plan, steps: Vec<Step>, version: u32, memories: &mut dyn Memories) -> Outcome {
     let mut retired = Retired::default();
-    let mut before: BTreeMap<u8, BTreeMap<u32, u32>> = BTreeMap::new();
+    let mut before: BTreeMap<u8, Before> = BTreeMap::new();
     for step in steps {
         let (Step::Kill(number, _) | Step::Insert(number, _)) = step;
         let done = match (plan.tables.get_mut(&number), memories.memory(number)) {
             (Some(table), Some(memory)) => {
-                before.entry(number).or_insert_with(|| table.users.clone());
+                let was = || (table.users.clone(), table.few.clone());
+                before.entry(number).or_insert_with(was);
                 do_step(table, step, version, memory, &mut retired)
             }
             _ => Err("it has no memory".to_owned()),
@@ -186,6 +191,9 @@ pub(super) fn do_step(
                     kill,
                 });
             }
+            if let Some(few) = &mut table.few {
+                few.remove(&rule.rank);
+            }
             if rule.clauses.is_empty() {
                 table.uses_no_more(rule.shape);
             }
@@ -193,6 +201,7 @@ pub(super) fn do_step(
         Step::Insert(_, rule) => match image.insert(&rule, version, memory) {
             Fit::InPlace => {
                 table.words.extend(rule.words.iter().map(|word| word.at));
+                table.remember(&rule);
                 if rule.clauses.is_empty() {
                     table.uses(rule.shape);
                 }
@@ -205,15 +214,16 @@ pub(super) fn do_step(
 
 fn roll_back(
     plan: &mut Plan,
-    before: BTreeMap<u8, BTreeMap<u32, u32>>,
+    before: BTreeMap<u8, Before>,
     version: u32,
     memories: &mut dyn Memories,
 ) {
-    for (number, users) in before {
+    for (number, (users, few)) in before {
         let Some(table) = plan.tables.get_mut(&number) else {
             continue;
         };
         table.users = users;
+        table.few = few;
         if let (Some(image), Some(memory)) = (&mut table.image, memories.memory(number)) {
             image.rollback(version, memory);
         }

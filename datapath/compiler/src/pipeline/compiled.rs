@@ -259,6 +259,21 @@ impl Pipeline {
         Ok(generate(&self.plan, Hook::Tc)?.program)
     }
 
+    /// As [`Pipeline::program`], for the tables as they are at `version`, with those of few rules as
+    /// code: it can have the place of the root as long as that one stands at
+    /// [`jump::plain`](crate::abi::jump::plain), to which it leaves packets of any other version.
+    /// `None` if that spares nothing.
+    ///
+    /// # Errors
+    /// When it can't be assembled.
+    pub fn fixed_program(&self, version: u32) -> Result<Option<Program>, PipelineError> {
+        let few = self.plan.tables.values().any(|table| table.few.is_some());
+        match few {
+            true => Ok(Some(codegen::generate_fixed(&self.plan, version)?)),
+            false => Ok(None),
+        }
+    }
+
     /// The same tables in front of the stack, at the bridge's slot in
     /// [`XDP_JUMPS`](crate::abi::XDP_JUMPS), with the same memories: it takes packets that are
     /// dropped or leave by one port with no more changed than it can, and leaves all others to [`Pipeline::program`],

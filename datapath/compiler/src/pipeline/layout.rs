@@ -259,8 +259,11 @@ pub mod state {
     pub const SETS_AT: i16 = ACTION_SET + 8 * SET_KINDS;
     /// How many there can be.
     pub const MAX_SETS: i16 = 16;
+    /// u32: which of the bridge's programs works on the packet: it alone knows what the places of
+    /// frames are.
+    pub const PROGRAM: i16 = SETS_AT + 8 * MAX_SETS;
     /// One past the words that are the bridge's own.
-    pub const WORDS_END: i16 = SETS_AT + 8 * MAX_SETS;
+    pub const WORDS_END: i16 = PROGRAM + 8;
     /// u32 while the frame is parsed: offset of the header that comes next.
     pub const PARSE_OFFSET: i16 = WORDS_END + 16;
     /// u32 while the frame is parsed: type or protocol of that header.

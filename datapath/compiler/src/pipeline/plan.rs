@@ -34,9 +34,25 @@ pub struct TablePlan {
     pub since: u32,
     /// Its rules in memory, unless they are code.
     pub image: Option<TableImage>,
+    /// The rules in memory by rank, as long as they are few.
+    pub few: Option<BTreeMap<u64, Arc<Rule>>>,
 }
 
+/// Up to this many rules in memory can be code in programs for one version of the tables.
+const MAX_FEW_RULES: usize = 32;
+
 impl TablePlan {
+    /// A rule comes into memory.
+    pub fn remember(&mut self, rule: &Rule) {
+        let room = self.few.as_ref().map(|few| few.len() < MAX_FEW_RULES);
+        match (&mut self.few, room) {
+            (Some(few), Some(true)) if rule.clauses.is_empty() => {
+                few.insert(rule.rank, Arc::new(rule.clone()));
+            }
+            _ => self.few = None,
+        }
+    }
+
     /// A rule of a shape comes.
     pub fn uses(&mut self, shape: u32) {
         *self.users.entry(shape).or_default() += 1;
@@ -395,6 +411,12 @@ impl Plan {
             } else if clauses || table.rules.len() > MAX_CODE_RULES {
                 table.image = Some(TableImage::plan(&table.rules, &caps));
                 table.since = self.config.version;
+                table.few = Some(BTreeMap::new());
+                let rules = std::mem::take(&mut table.rules);
+                for rule in rules.iter().take(MAX_FEW_RULES + 1) {
+                    table.remember(rule);
+                }
+                table.rules = rules;
             }
         }
     }

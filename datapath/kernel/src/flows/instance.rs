@@ -18,6 +18,10 @@ use crate::loader::{Loaded, Loader};
 use crate::memory::MappedMemory;
 use crate::state::State;
 
+/// Programs for one version of the tables have so many instructions at most: the kernel takes its time
+/// to check them.
+const MAX_FIXED_INSNS: usize = 65_536;
+
 /// A pipeline with its memories, and its programs.
 #[derive(Debug)]
 pub struct Instance {
@@ -30,10 +34,21 @@ pub struct Instance {
     version: MappedMemory,
     /// The bridge's root, once it is loaded.
     root: Option<Loaded>,
+    /// In the root's place, for one version of the tables.
+    pub fixed: Fixed,
     /// The form in front of the stack.
     xdp: Option<Loaded>,
     /// What became of the tables, for people.
     pub explained: Explained,
+}
+
+/// The program of a bridge that holds for one version of its tables.
+#[derive(Debug, Default)]
+pub struct Fixed {
+    /// The newest version for which it was tried to make one.
+    pub tried: Option<u32>,
+    /// It, and the version, while it is where packets find it.
+    pub loaded: Option<(u32, Loaded)>,
 }
 
 /// What became of a bridge's tables.
@@ -53,6 +68,8 @@ pub struct Explained {
     pub xdp: XdpForm,
     /// Ports that have the tables in a program of their own.
     pub own_programs: usize,
+    /// The root's place has a program for the tables as they are and no others.
+    pub fixed: bool,
 }
 
 /// What became of the XDP form of a bridge's tables.
@@ -118,6 +135,7 @@ impl Instance {
             memories,
             version,
             root: None,
+            fixed: Fixed::default(),
             xdp: None,
             explained: Explained::default(),
         };
@@ -154,6 +172,7 @@ impl Instance {
         let started = Instant::now();
         let fd = |id| self.map_fd(id, around);
         self.root = Some(loader.load(&program, fd)?);
+        self.fixed.tried = None;
         self.explained.program_insns = program.len();
         self.explained.load_time = started.elapsed();
         self.load_xdp(loader, around);
@@ -196,13 +215,49 @@ impl Instance {
     }
 
     /// Puts the programs where packets find them: from then on they go by this instance.
-    pub fn put(&self, generation: &Generation, bridge_slot: u32) -> Result<(), DatapathError> {
+    pub fn put(&mut self, generation: &Generation, bridge_slot: u32) -> Result<(), DatapathError> {
         let Some(root) = &self.root else {
             return Ok(());
         };
         self.put_xdp(generation, bridge_slot)?;
+        generation.put_program(jump::plain(bridge_slot), root)?;
         generation.put_program(jump::resume(bridge_slot), root)?;
-        generation.put_program(jump::bridge(bridge_slot), root)
+        generation.put_program(jump::bridge(bridge_slot), root)?;
+        self.fixed.loaded = None;
+        Ok(())
+    }
+
+    /// Makes a program for `version` of the tables, and puts it in the root's place, unless it was
+    /// tried before or there is none. True if anything was tried. Without it, the root does the same.
+    ///
+    /// # Errors
+    /// When it can't be put there.
+    pub fn fix(
+        &mut self,
+        version: u32,
+        loader: &mut Loader,
+        around: &Surroundings<'_>,
+    ) -> Result<bool, DatapathError> {
+        if self.fixed.tried == Some(version) {
+            return Ok(false);
+        }
+        self.fixed.tried = Some(version);
+        let made = self.pipeline.fixed_program(version).ok().flatten();
+        let fits = made.filter(|program| program.len() <= MAX_FIXED_INSNS);
+        let loaded = fits.and_then(|program| {
+            let fd = |id| self.map_fd(id, around);
+            loader.load_optional(&program, fd).ok()
+        });
+        let Some(program) = loaded else {
+            return Ok(true);
+        };
+        let bridge_slot = self.pipeline.config().bridge_slot;
+        // Packets that leave one of the two come back to it from either.
+        let put = |index| around.generation.put_program(index, &program);
+        put(jump::resume(bridge_slot))?;
+        put(jump::bridge(bridge_slot))?;
+        self.fixed.loaded = Some((version, program));
+        Ok(true)
     }
 
     /// Descriptor of a map as its programs name it.

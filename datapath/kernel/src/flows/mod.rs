@@ -190,6 +190,7 @@ impl Flows {
                 None => {
                     return Ok(FlowsApplied {
                         in_place: true,
+                        untailored: self.unfix(kernel, bridge.1)?,
                         ..FlowsApplied::default()
                     });
                 }
@@ -199,6 +200,7 @@ impl Flows {
         let load_time = self.rebuild(kernel, bridge, tables, changes, adopted)?;
         Ok(FlowsApplied {
             in_place: false,
+            untailored: true,
             why_rebuilt: Some(why),
             load_time,
         })
@@ -339,10 +341,13 @@ impl Flows {
 
     /// What became of the tables of a bridge.
     pub fn explained(&self, slot: u32) -> Option<Explained> {
-        let instance = &self.bridges.get(&slot)?.instance;
+        let flows = self.bridges.get(&slot)?;
+        let instance = &flows.instance;
         let report = instance.pipeline.report();
+        let fixed = instance.fixed.loaded.as_ref();
         Some(Explained {
             report,
+            fixed: fixed.is_some_and(|(version, _)| *version == flows.version),
             ..instance.explained.clone()
         })
     }

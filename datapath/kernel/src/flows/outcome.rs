@@ -60,6 +60,9 @@ impl From<CompileError> for FlowsError {
 pub struct FlowsApplied {
     /// The running program took them over.
     pub in_place: bool,
+    /// There may be programs to be made for the tables as they are now, once nothing changes any
+    /// more: [`Datapath::tailor_port`](crate::Datapath::tailor_port).
+    pub untailored: bool,
     /// Why there is another program, if there is one.
     pub why_rebuilt: Option<String>,
     /// Time that the kernel took to load it.

@@ -2,8 +2,9 @@
 
 use aorta_compiler::{FlowEntryFacts, XdpEntryFacts};
 
-use super::Flows;
 use super::instance::Surroundings;
+use super::{Flows, Kernel};
+use crate::error::DatapathError;
 use crate::generation::Generation;
 use crate::loader::{Loaded, Loader};
 use crate::state::State;
@@ -59,6 +60,47 @@ impl Flows {
             flows.untailored = Some(epoch);
         }
         loaded
+    }
+
+    /// Gives a bridge's tables as they are a program in the root's place; true if anything was tried.
+    ///
+    /// # Errors
+    /// When it can't be put there.
+    pub fn fix(
+        &mut self,
+        loader: &mut Loader,
+        (state, generation): (&State, &Generation),
+        slot: u32,
+    ) -> Result<bool, DatapathError> {
+        let (Some(flows), Some(shared)) = (self.bridges.get_mut(&slot), &self.shared) else {
+            return Ok(false);
+        };
+        if flows.spoilt {
+            return Ok(false);
+        }
+        let around = Surroundings {
+            generation,
+            state,
+            shared,
+            stats: &self.stats,
+            own: &flows.own,
+        };
+        flows.instance.fix(flows.version, loader, &around)
+    }
+
+    /// The tables of a bridge have changed in memory: a program for the version before leaves its
+    /// packets to the root by itself, and with the next change it goes, because that costs time. True
+    /// if there may be one again.
+    pub(super) fn unfix(&mut self, kernel: &Kernel<'_>, slot: u32) -> Result<bool, DatapathError> {
+        let Some(flows) = self.bridges.get_mut(&slot) else {
+            return Ok(false);
+        };
+        let fixed = &flows.instance.fixed;
+        let behind = |(version, _): &(u32, Loaded)| flows.version.wrapping_sub(*version);
+        if fixed.loaded.as_ref().is_some_and(|it| behind(it) > 1) {
+            flows.instance.put(kernel.generation, slot)?;
+        }
+        Ok(flows.instance.fixed.tried.is_some())
     }
 
     /// As [`Flows::port_program`], of a port's XDP program.

@@ -90,6 +90,7 @@ impl Flows {
                 Resting::Root { bridge_slot } => {
                     generation.clear_program(jump::bridge(bridge_slot))?;
                     generation.clear_program(jump::resume(bridge_slot))?;
+                    generation.clear_program(jump::plain(bridge_slot))?;
                     generation.put_xdp_program(bridge_slot, None)?;
                 }
                 Resting::OldStats => self.stats.fold()?,

@@ -123,6 +123,24 @@ impl Bare {
         self.install_as(tables, Pipeline::build_generic)
     }
 
+    /// Puts a program for the tables as they are into the root's place; its instructions, 0 if there is
+    /// none.
+    ///
+    /// # Errors
+    /// The sentence of the compiler or the kernel.
+    pub fn fix(&mut self) -> Result<usize, String> {
+        let version = self.version.u32_at(0);
+        let fixed = self.pipeline.as_ref().unwrap().fixed_program(version);
+        let Some(program) = fixed.map_err(|e| chain(&e))? else {
+            return Ok(0);
+        };
+        let start = std::time::Instant::now();
+        let root = self.try_load(&program)?;
+        self.load_time = start.elapsed();
+        self.put(jump::bridge(0), &root);
+        Ok(program.len())
+    }
+
     fn install_as(&mut self, tables: &Tables, build: Build) -> Result<(), String> {
         self.rules.clear();
         let config = PipelineConfig {
@@ -151,6 +169,7 @@ impl Bare {
         let root = self.try_load(&program)?;
         self.load_time = start.elapsed();
         self.put(jump::bridge(0), &root);
+        self.put(jump::plain(0), &root);
         self.pipeline = Some(pipeline);
         Ok(())
     }

@@ -107,6 +107,10 @@ impl Comparison {
             if self.taps.iter().filter(own).count() == PORTS {
                 *self.seen.entry("tailored".to_owned()).or_default() += 1;
             }
+            let explained = self.datapath.explain_flows(&self.bridge);
+            if explained.is_some_and(|explained| explained.fixed) {
+                *self.seen.entry("fixed".to_owned()).or_default() += 1;
+            }
         }
         self.datapath.flush_fdb(&self.bridge).unwrap();
         let mut interpreter = Interpreter::new(&snapshot(&self.bridge, &self.taps));

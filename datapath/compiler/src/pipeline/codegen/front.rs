@@ -1,7 +1,8 @@
-//! The first table of a port's own program, and of a bridge's XDP form, for the most frequent frames:
+//! The first table for the most frequent frames, where flows send once, as the last thing that they do:
 //! compared with the frame's bytes, without a key, where it is code and nothing follows it. Whatever
 //! isn't decided here goes on as if nothing had been asked: no flow is counted before it is known that
-//! its packet leaves. What XDP forms do with what is decided is in [`super::xdp_front`].
+//! its packet leaves. What roots do with what is decided is in [`super::root_front`], what XDP forms do
+//! in [`super::xdp_front`].
 
 use aorta_ebpf::{AluOp, Cond, Helper, Label, Reg, Size, Width};
 use aorta_flow::DropReason;
@@ -40,7 +41,7 @@ pub(super) enum Fate {
 }
 
 /// A rule of the table that frames from the port can match.
-struct Candidate {
+pub(super) struct Candidate {
     tests: Vec<Test>,
     rule: u32,
     fate: Fate,
@@ -48,9 +49,8 @@ struct Candidate {
 
 impl Gen<'_> {
     /// Decides about frames as far as it can, and falls through with those that it can't. R6 is the
-    /// context and kept; so is, at tcx, R8, the length that flows count, and in the XDP form of all
-    /// ports R7, the state. In XDP programs of single ports R8 becomes the length, and there is no
-    /// state yet.
+    /// context and kept. In programs of all ports so is R7, the state; in those of single ports, where
+    /// there is none yet, R8 is the length that flows count, which it becomes here in XDP.
     pub(super) fn front(&mut self) {
         let Some((depth, candidates, complete)) = self.candidates() else {
             return;
@@ -88,7 +88,8 @@ impl Gen<'_> {
         for (hit, rule, fate) in hits {
             self.a.bind(hit);
             match (self.hook, self.port) {
-                (Hook::Tc, _) => self.sure_hit(rule, fate, send),
+                (Hook::Tc, Some(_)) => self.sure_hit(rule, fate, send),
+                (Hook::Tc, None) => self.root_sure_hit(rule, fate, (send, general)),
                 (Hook::Xdp, Some(own)) => self.own_sure_hit(&own, rule, fate, (send, general)),
                 (Hook::Xdp, None) => self.xdp_sure_hit(rule, fate, (send, general)),
             }
@@ -96,7 +97,8 @@ impl Gen<'_> {
         if sends {
             self.a.bind(send);
             match (self.hook, self.port) {
-                (Hook::Tc, _) => self.send_surely(general),
+                (Hook::Tc, Some(_)) => self.send_surely(general),
+                (Hook::Tc, None) => self.root_send_surely(general),
                 (Hook::Xdp, Some(own)) => self.own_send_surely(&own, general),
                 (Hook::Xdp, None) => self.xdp_send_surely(general),
             }
@@ -106,7 +108,7 @@ impl Gen<'_> {
 
     /// What the first table asks of frames, rule by rule, and whether that is all that it asks; `None`
     /// if nothing can be decided by that.
-    fn candidates(&self) -> Option<(Depth, Vec<Candidate>, bool)> {
+    pub(super) fn candidates(&self) -> Option<(Depth, Vec<Candidate>, bool)> {
         if self.plan.has_misses() {
             return None;
         }
@@ -262,7 +264,8 @@ impl Gen<'_> {
     /// No rule is for the frame.
     fn sure_miss(&mut self, general: Label) {
         match self.hook {
-            Hook::Tc => self.drop_at_once(DropReason::TableMiss),
+            Hook::Tc if self.port.is_some() => self.drop_at_once(DropReason::TableMiss),
+            Hook::Tc => self.root_drop_surely(None),
             Hook::Xdp => match self.port {
                 Some(own) => self.own_drop_surely(&own, None, general),
                 None => self.xdp_drop_surely(None, general),

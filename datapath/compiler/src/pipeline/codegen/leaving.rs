@@ -6,10 +6,11 @@ use aorta_flow::field::FieldId;
 
 use super::site::Site;
 use super::{Block, Gen, INDEX, key};
-use crate::abi::{COUNTERS, MAX_PORTS, counter, jump};
-use crate::emit::{count, lookup_index};
+use crate::abi::{COUNTERS, JUMPS, MAX_PORTS, counter, jump};
+use crate::emit::{CTX, count, lookup_index};
 use crate::pipeline::layout::state;
 use crate::pipeline::leave::{self, finish};
+use crate::pipeline::maps::VERSION;
 
 use Reg::{R0, R1, R7, R8, R9};
 
@@ -19,14 +20,41 @@ pub const NORMAL: i32 = MAX_PORTS as i32 + 2;
 impl Gen<'_> {
     /// Goes on where the frame left, if it comes back.
     pub(super) fn enter_again(&mut self) {
-        let first = self.a.label("first_time");
+        let [first, other] = ["first_time", "other_program"].map(|name| self.a.label(name));
         let back = self.block(Block::Return);
+        let stamp = self.stamp();
         let a = &mut self.a;
         a.load(Size::W, R1, R7, state::RESUMED);
         a.jump_if(Cond::Eq, R1, 0, first);
+        a.load(Size::W, R1, R7, state::PROGRAM);
+        a.jump_if32(Cond::Ne, R1, stamp, other);
         a.store(Size::W, R7, state::RESUMED, 0);
         a.jump(back);
+        a.bind(other);
+        match self.fixed {
+            Some(_) => {
+                a.mov(R1, CTX);
+                a.tail_call(JUMPS.id, jump::plain(self.plan.config.bridge_slot));
+            }
+            // The program that the frame left has been replaced.
+            None => a.store(Size::W, R7, state::RESUMED, 0),
+        }
+        let failed = self.block(Block::Failed);
+        let a = &mut self.a;
+        a.jump(failed);
         a.bind(first);
+        if let Some(version) = self.fixed {
+            a.load_map_value(R1, VERSION, 0);
+            a.load(Size::W, R1, R1, 0);
+            a.jump_if32(Cond::Ne, R1, version as i32, other);
+        }
+        a.store(Size::W, R7, state::PROGRAM, stamp);
+    }
+
+    /// Tells the bridge's programs apart that can be the root one after the other.
+    fn stamp(&self) -> i32 {
+        let version = self.fixed.unwrap_or(self.plan.config.version);
+        (version << 1 | u32::from(self.fixed.is_some())) as i32
     }
 
     /// Others have more to do for the frame: what actions change is set aside, so that the frame
@@ -75,6 +103,9 @@ impl Gen<'_> {
     /// R1 = index in the jumps of the program that does NORMAL; goes to `down` if the port that the
     /// packet comes from isn't there.
     pub(super) fn normal_program(&mut self, down: Label) {
+        if let Some(own) = self.port {
+            return self.a.mov(R1, jump::normal(own.port_slot()) as i32);
+        }
         self.a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
         self.slot_of_port();
         self.a.jump_if(Cond::Eq, R1, 0, down);

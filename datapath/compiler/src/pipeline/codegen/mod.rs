@@ -23,10 +23,12 @@ mod output;
 mod parse;
 mod prereq;
 mod queues;
+mod root_front;
 pub mod site;
 mod steps;
 pub mod straight;
 mod table;
+mod tree;
 pub mod upcalls;
 pub mod xdp;
 mod xdp_front;
@@ -52,8 +54,8 @@ pub use copies::HEADER_BYTES as SAVE_HEADER_BYTES;
 
 use Reg::{R0, R1, R6, R7};
 
-/// Stack frame: u32 key of an array.
-pub const INDEX: i16 = -4;
+/// Stack frame: u32 key of an array, in 8 bytes.
+pub const INDEX: i16 = -8;
 
 /// Code that several places jump to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -127,6 +129,9 @@ pub struct Gen<'p> {
     pub hook: Hook,
     /// The only port that it is for, if there is one.
     port: Option<PortForm<'p>>,
+    /// The only version of the tables for which it is, if there is one: then those in memory that
+    /// have few rules are code, too.
+    fixed: Option<u32>,
     /// Where that port's program goes when its epoch is over.
     superseded: Option<Label>,
     /// What can be changed in packets' bytes.
@@ -168,7 +173,15 @@ pub struct Generated {
 /// # Errors
 /// When it can't be assembled: a defect.
 pub fn generate(plan: &Plan, hook: Hook) -> Result<Generated, PipelineError> {
-    generate_for(plan, hook, None)
+    generate_for(plan, hook, (None, None))
+}
+
+/// Emits the program of a plan at tcx for one version of the tables, with those of few rules as code.
+///
+/// # Errors
+/// When it can't be assembled: a defect.
+pub fn generate_fixed(plan: &Plan, version: u32) -> Result<Program, PipelineError> {
+    Ok(generate_for(plan, Hook::Tc, (None, Some(version)))?.program)
 }
 
 /// Emits the program of a plan that [`straight::takes`], for one port.
@@ -180,21 +193,21 @@ pub fn generate_port(plan: &Plan, port: PortForm<'_>) -> Result<Program, Pipelin
         PortEntry::Tc(_) => Hook::Tc,
         PortEntry::Xdp(_) => Hook::Xdp,
     };
-    Ok(generate_for(plan, hook, Some(port))?.program)
+    Ok(generate_for(plan, hook, (Some(port), None))?.program)
 }
 
 fn generate_for(
     plan: &Plan,
     hook: Hook,
-    port: Option<PortForm<'_>>,
+    (port, fixed): (Option<PortForm<'_>>, Option<u32>),
 ) -> Result<Generated, PipelineError> {
     let in_xdp = plan.changes.in_xdp();
     let changes = match hook {
         Hook::Tc => &plan.changes,
         Hook::Xdp => &in_xdp,
     };
-    let whole = hook == Hook::Tc && port.is_none();
-    let code = emit(plan, (hook, port), changes);
+    let whole = hook == Hook::Tc && port.is_none() && fixed.is_none();
+    let code = emit(plan, (hook, port, fixed), changes);
     let fields = code.parsed_fields();
     let (tables, parse_insns) = (code.sizes, code.parse_insns);
     let finished = match whole {
@@ -217,7 +230,7 @@ fn generate_for(
 /// Emits all code.
 fn emit<'p>(
     plan: &'p Plan,
-    (hook, port): (Hook, Option<PortForm<'p>>),
+    (hook, port, fixed): (Hook, Option<PortForm<'p>>, Option<u32>),
     changes: &'p commit::Changes,
 ) -> Gen<'p> {
     let bridge = plan.config.bridge_slot;
@@ -232,6 +245,7 @@ fn emit<'p>(
         plan,
         hook,
         port,
+        fixed,
         superseded: None,
         changes,
         heads: BTreeMap::new(),
@@ -310,7 +324,10 @@ impl Gen<'_> {
         a.jump_if(Cond::Eq, R0, 0, lost);
         a.mov(R7, R0);
         match self.hook {
-            Hook::Tc => self.enter_again(),
+            Hook::Tc => {
+                self.enter_again();
+                self.root_front();
+            }
             Hook::Xdp if straight::takes(self.plan) => self.front(),
             Hook::Xdp => {}
         }
@@ -343,7 +360,8 @@ impl Gen<'_> {
             if self.blocks.contains_key(&Block::Return) {
                 self.block(Block::End);
             }
-            let early = self.pending_block(|block| !matches!(block, Block::Finish | Block::Sync));
+            let late = |block| matches!(block, Block::Finish | Block::Sync | Block::Leave);
+            let early = self.pending_block(|block| !late(block));
             let more = early.is_none() && self.next_table();
             if more || early.is_none() && (self.next_group() || self.next_meter()) {
                 continue;

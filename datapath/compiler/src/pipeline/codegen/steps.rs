@@ -255,6 +255,9 @@ impl Gen<'_> {
             count: 1,
         };
         bits::copy_to_field(a, bit, to);
+        if self.fixed.is_some() {
+            a.store(Size::W, Reg::R10, -24, 0);
+        }
         self.written(to.field);
     }
 

@@ -79,7 +79,7 @@ fn straight(shape: &Shape) -> bool {
     };
     let ends = !shape.clears && shape.metadata.is_empty() && shape.goto.is_none();
     let last_is = match last {
-        Step::Output(_) | Step::OutputInPort => ends,
+        Step::Output(_) | Step::OutputInPort | Step::OutputNormal => ends,
         Step::Resubmit { in_port: None, .. } => ends,
         step => quiet(step),
     };

@@ -1,6 +1,6 @@
 //! Tables: lookups, and what is done when a rule is found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aorta_ebpf::{AluOp, Assembler, Cond, Helper, Label, Operand, Reg, Size, Width};
 use aorta_flow::DropReason;
@@ -9,7 +9,8 @@ use aorta_flow::table::{AfterMiss, Misses};
 use aorta_flow::translate::MAX_LOOKUPS;
 
 use super::site::{ListEnd, Params, Site};
-use super::{Block, Gen, INDEX, key};
+use super::tree::{Left, Tree};
+use super::{Block, Gen, INDEX, key, xdp};
 use crate::emit::lookup_index;
 use crate::pipeline::Hook;
 use crate::pipeline::layout::state;
@@ -18,7 +19,7 @@ use crate::pipeline::plan::TablePlan;
 use crate::pipeline::record::{self, MatchWord, Rule};
 use crate::pipeline::template::{LookupContext, TableImage};
 
-use Reg::{R0, R1, R2, R7, R8, R9};
+use Reg::{R0, R1, R2, R7, R8, R9, R10};
 
 impl Gen<'_> {
     /// Where the lookup of a table is; it will be emitted.
@@ -83,52 +84,155 @@ impl Gen<'_> {
             a.add(R1, 1);
             a.store(Size::W, R7, state::LOOKUPS, R1);
         }
-        match &table.image {
-            Some(image) => self.table_in_memory(number, image, &table.shapes),
-            None => self.table_as_code(number, table),
-        }
-    }
-
-    /// A compare and a jump for each rule; what they do is behind them.
-    fn table_as_code(&mut self, number: u8, table: &TablePlan) {
-        let mut hits = Vec::with_capacity(table.rules.len());
-        let mut open = true;
-        for rule in &table.rules {
-            let Some(words) = self.left_to_ask(&rule.words) else {
-                continue;
-            };
-            let hit = self.a.label(&format!("hit_{number}"));
-            open = compare(&mut self.a, &words, hit);
-            hits.push((hit, rule));
-            if !open {
-                // What is of lower rank is never found.
-                break;
+        let few = table.few.as_ref().filter(|_| self.fixed.is_some());
+        match (&table.image, few) {
+            (Some(_), Some(few)) => {
+                let rules: Vec<&Rule> = few.values().rev().map(|rule| &**rule).collect();
+                self.table_as_code(number, &rules);
+            }
+            (Some(image), None) => self.table_in_memory(number, image, &table.shapes),
+            (None, _) => {
+                let rules: Vec<&Rule> = table.rules.iter().collect();
+                self.table_as_code(number, &rules);
             }
         }
-        if open {
+    }
+
+    /// Questions that find a rule; what rules do is behind them.
+    fn table_as_code(&mut self, number: u8, rules: &[&Rule]) {
+        let asked = rules.iter().enumerate().filter_map(|(at, rule)| {
+            let words = self.left_to_ask(&rule.words)?;
+            Some(Left { rule: at, words })
+        });
+        let tree = Tree::of(asked.collect());
+        let mut find = Find {
+            number,
+            miss: self.a.label(&format!("miss_{number}")),
+            missed: false,
+            hits: BTreeMap::new(),
+        };
+        self.ask(&tree, &mut find);
+        if find.missed {
+            self.a.bind(find.miss);
             self.missed(number);
         }
-        for (hit, rule) in hits {
-            self.a.bind(hit);
-            self.hit_inline(number, rule);
+        // Rules that do the same share what they do.
+        let mut same: HashMap<(u32, &[u32]), Vec<(Label, u32)>> = HashMap::new();
+        let mut order = Vec::new();
+        for (at, hit) in find.hits {
+            let Some(rule) = rules.get(at) else { continue };
+            let does = (rule.shape, &rule.params[..]);
+            let rules = same.entry(does).or_default();
+            if rules.is_empty() {
+                order.push((does, *rule));
+            }
+            rules.push((hit, rule.id.0));
+        }
+        for (does, rule) in order {
+            let hits = same.remove(&does).unwrap_or_default();
+            self.hits_inline(number, rule, &hits);
         }
     }
 
-    fn hit_inline(&mut self, number: u8, rule: &Rule) {
-        if self.passes(rule.shape) {
+    /// Goes to the hit of the packet's rule.
+    fn ask(&mut self, tree: &Tree, find: &mut Find) {
+        let (at, mask, cases, other) = match tree {
+            Tree::Word {
+                at,
+                mask,
+                cases,
+                other,
+            } => (*at, *mask, cases, other),
+            Tree::Rules(rules) => {
+                for left in rules {
+                    let hit = find.hit(&mut self.a, left.rule);
+                    if !compare(&mut self.a, &left.words, hit) {
+                        return;
+                    }
+                }
+                find.missed = true;
+                return self.a.jump(find.miss);
+            }
+        };
+        let values: Vec<(u32, Label)> = cases
+            .iter()
+            .map(|(value, _)| (*value, self.a.label("value")))
+            .collect();
+        load_word(&mut self.a, at, mask);
+        let any = self.a.label("any_other");
+        switch(&mut self.a, &values, any);
+        self.a.bind(any);
+        self.ask(other, find);
+        for ((_, case), (_, label)) in cases.iter().zip(&values) {
+            self.a.bind(*label);
+            self.ask(case, find);
+        }
+    }
+
+    /// What rules do that do the same as `rule`.
+    fn hits_inline(&mut self, number: u8, rule: &Rule, hits: &[(Label, u32)]) {
+        if self.passes_all(rule.shape, hits) {
             return;
         }
+        let id = match hits {
+            [(hit, id)] => {
+                self.a.bind(*hit);
+                Some(*id)
+            }
+            several => {
+                self.any_of(several);
+                None
+            }
+        };
         self.own_port(number);
-        self.found_rule((rule.id.0 as i32).into());
+        match id {
+            Some(id) => self.found_rule((id as i32).into()),
+            None => {
+                if !self.plan.extras.upcalls.is_empty() {
+                    self.a.store(Size::W, R7, state::RULE, R8);
+                }
+                self.found_rule(R8.into());
+            }
+        }
         let site = Site {
             table: number,
             params: Params::Inline(rule.params.clone()),
-            rule: Some(rule.id.0),
+            rule: id,
             list_end: ListEnd::Block(Block::Return),
             bare: self.is_bare(number),
         };
         self.actions(rule.shape, &site);
         self.deferred_code();
+    }
+
+    /// Leaves packets that find rules of a shape to the other hook, if they have to be.
+    fn passes_all(&mut self, shape: u32, hits: &[(Label, u32)]) -> bool {
+        let passes = self.hook == Hook::Xdp
+            && self
+                .plan
+                .shapes
+                .get(shape)
+                .is_some_and(|shape| !xdp::takes(shape));
+        if passes {
+            for (hit, _) in hits {
+                self.a.bind(*hit);
+            }
+            self.passes(shape);
+        }
+        passes
+    }
+
+    /// R8 = number of the rule that was found of several.
+    fn any_of(&mut self, hits: &[(Label, u32)]) {
+        let one = self.a.label("one_of_them");
+        for (at, (hit, id)) in hits.iter().enumerate() {
+            self.a.bind(*hit);
+            self.a.mov32(R8, *id as i32);
+            if at + 1 < hits.len() {
+                self.a.jump(one);
+            }
+        }
+        self.a.bind(one);
     }
 
     fn table_in_memory(&mut self, number: u8, image: &TableImage, shapes: &BTreeSet<u32>) {
@@ -281,6 +385,10 @@ impl Gen<'_> {
         let a = &mut self.a;
         let counted = a.label("counted");
         lookup_index(a, FLOW_STATS, INDEX, rule);
+        if self.fixed.is_some() {
+            // Behind each of many rules the verifier finds the stack alike, and is done sooner.
+            a.store(Size::Dw, R10, INDEX, 0);
+        }
         a.jump_if(Cond::Eq, R0, 0, counted);
         a.load(Size::Dw, R1, R0, stats::PACKETS);
         a.add(R1, 1);
@@ -302,6 +410,41 @@ impl Gen<'_> {
     }
 }
 
+/// Where a table's questions lead.
+struct Find {
+    number: u8,
+    miss: Label,
+    missed: bool,
+    /// By the rule's position.
+    hits: BTreeMap<usize, Label>,
+}
+
+impl Find {
+    fn hit(&mut self, a: &mut Assembler, rule: usize) -> Label {
+        let number = self.number;
+        let label = || a.label(&format!("hit_{number}"));
+        *self.hits.entry(rule).or_insert_with(label)
+    }
+}
+
+/// Goes to the label of the value in R1, or to `other`.
+fn switch(a: &mut Assembler, values: &[(u32, Label)], other: Label) {
+    if values.len() <= 4 {
+        for (value, label) in values {
+            a.jump_if32(Cond::Eq, R1, *value as i32, *label);
+        }
+        return a.jump(other);
+    }
+    let (low, high) = values.split_at(values.len() / 2);
+    let upper = a.label("upper");
+    if let Some((value, _)) = high.first() {
+        a.jump_if32(Cond::Ge, R1, *value as i32, upper);
+    }
+    switch(a, low, other);
+    a.bind(upper);
+    switch(a, high, other);
+}
+
 /// Goes to `hit` if the key matches. False if it always does.
 fn compare(a: &mut Assembler, words: &[MatchWord], hit: Label) -> bool {
     let Some((last, before)) = words.split_last() else {
@@ -318,9 +461,14 @@ fn compare(a: &mut Assembler, words: &[MatchWord], hit: Label) -> bool {
 }
 
 fn compare_word(a: &mut Assembler, word: &MatchWord, cond: Cond, to: Label) {
-    a.load(Size::W, R1, R7, state::KEY + word.at);
-    if word.mask != u32::MAX {
-        a.alu(AluOp::And, Width::W32, R1, word.mask as i32);
-    }
+    load_word(a, word.at, word.mask);
     a.jump_if32(cond, R1, word.value as i32, to);
+}
+
+/// R1 = bits of a word of the key.
+fn load_word(a: &mut Assembler, at: i16, mask: u32) {
+    a.load(Size::W, R1, R7, state::KEY + at);
+    if mask != u32::MAX {
+        a.alu(AluOp::And, Width::W32, R1, mask as i32);
+    }
 }
