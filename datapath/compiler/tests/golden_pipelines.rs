@@ -63,7 +63,10 @@ fn one_port_alone() {
         refuses: Refuses::None,
         guard: None,
     };
-    let program = pipeline(flows).port_program(&facts, 5).unwrap().unwrap();
+    let program = pipeline(flows)
+        .port_program(&facts, 5, None)
+        .unwrap()
+        .unwrap();
     let len = program.len();
     assert!(len <= 860, "{len} instructions");
     insta::assert_snapshot!("one_port", format!("{len} instructions\n{program}"));
@@ -80,7 +83,7 @@ fn one_port_alone_in_xdp() {
         bridge_slot: 2,
         mode: XdpMode::Native,
     };
-    let program = pipeline(flows).xdp_port_program(&facts, 5);
+    let program = pipeline(flows).xdp_port_program(&facts, 5, None);
     let program = program.unwrap().unwrap();
     let len = program.len();
     assert!(len <= 760, "{len} instructions");

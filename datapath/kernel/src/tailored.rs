@@ -10,19 +10,20 @@ use aorta_flow::PortName;
 
 use crate::datapath::Datapath;
 use crate::error::PortError;
+use crate::flows::Holds;
 use crate::port_program::PortProgram;
 
 /// Bridges with more ports have no such programs: they take memory, and time to make.
 const MAX_PORTS: usize = 256;
 
-/// Slots of ports with a program of their own, and the epoch of their bridge in which it was made.
-pub type Tailored = BTreeMap<u32, u32>;
+/// Slots of ports with a program of their own, and the tables for which it was made.
+pub type Tailored = BTreeMap<u32, Holds>;
 
 /// A port that is to have one.
 struct Next {
     slot: u32,
     device: u32,
-    epoch: u32,
+    holds: Holds,
     entry: FlowEntryFacts,
 }
 
@@ -40,10 +41,10 @@ impl Datapath {
         let around = (state, generation);
         let made = self
             .flows
-            .port_program(&mut self.loader, around, &next.entry, next.epoch);
+            .port_program(&mut self.loader, around, &next.entry, next.holds);
         if let Some(program) = made {
             self.attach(next.slot, next.device, &program)?;
-            self.tailored.insert(next.slot, next.epoch);
+            self.tailored.insert(next.slot, next.holds);
         }
         Ok(true)
     }
@@ -55,8 +56,8 @@ impl Datapath {
         let (Some(slot), Some(module)) = (slot, module) else {
             return false;
         };
-        let epoch = self.flows.epoch(module.bridge_slot);
-        epoch.is_some() && self.tailored.get(slot) == epoch.as_ref()
+        let holds = self.tailored.get(slot);
+        holds.is_some_and(|holds| self.flows.still_hold(module.bridge_slot, *holds))
     }
 
     /// Gives the tables of one more bridge a program in the root's place, where ports have none of
@@ -84,15 +85,15 @@ impl Datapath {
     fn next_tailored(&self) -> Option<Next> {
         let mut bridges = self.flowing.iter();
         bridges.find_map(|bridge| {
-            let epoch = self.flows.tailors(*bridge)?;
+            let holds = self.flows.would_hold(*bridge)?;
             let mut candidates = self
                 .candidates(*bridge)
                 .filter(|_| self.tailors_all(*bridge));
-            let left = candidates.find(|(slot, ..)| self.tailored.get(slot) != Some(&epoch));
+            let left = candidates.find(|(slot, ..)| self.tailored.get(slot) != Some(&holds));
             left.map(|(slot, device, entry)| Next {
                 slot,
                 device,
-                epoch,
+                holds,
                 entry,
             })
         })

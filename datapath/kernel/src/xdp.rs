@@ -10,7 +10,7 @@ use aorta_flow::{PortHook, PortName};
 
 use crate::datapath::{Datapath, is_patch};
 use crate::error::{DatapathError, PortError, chain};
-use crate::flows::{Kernel, XdpForm};
+use crate::flows::{Holds, Kernel, XdpForm};
 use crate::link;
 
 /// Why programs run at tcx.
@@ -27,9 +27,9 @@ const NOT_RECEIVED: &str = "XDP is configured, but a controller has the port not
 pub struct XdpPorts {
     /// Those that run, by slot.
     running: BTreeMap<u32, Running>,
-    /// In which epoch of the bridge it was tried to give a port a program with the bridge's tables in
-    /// it, and whether it has one.
-    tailored: BTreeMap<u32, (u32, bool)>,
+    /// For which tables of the bridge it was tried to give a port a program with them in it, and
+    /// whether it has one.
+    tailored: BTreeMap<u32, (Holds, bool)>,
     /// Why a port that asks for XDP doesn't have it, by slot.
     refused: BTreeMap<u32, String>,
     /// Nothing of earlier daemons is left.
@@ -104,24 +104,24 @@ impl Datapath {
     /// do.
     pub(crate) fn tailor_xdp(&mut self) -> Result<bool, PortError> {
         let next = self.xdp.running.iter().find_map(|(slot, running)| {
-            let epoch = self.flows.tailors(running.facts.bridge_slot)?;
+            let holds = self.flows.would_hold(running.facts.bridge_slot)?;
             let tried = self.xdp.tailored.get(slot);
-            let tried = tried.is_some_and(|(tried, _)| *tried == epoch);
-            (!tried).then_some((*slot, *running, epoch))
+            let tried = tried.is_some_and(|(tried, _)| *tried == holds);
+            (!tried).then_some((*slot, *running, holds))
         });
-        let Some((slot, running, epoch)) = next else {
+        let Some((slot, running, holds)) = next else {
             return Ok(false);
         };
-        self.xdp.tailored.insert(slot, (epoch, false));
+        self.xdp.tailored.insert(slot, (holds, false));
         let around = (&self.state, &self.generation);
         let facts = &running.facts;
         let made = self
             .flows
-            .xdp_port_program(&mut self.loader, around, facts, epoch);
+            .xdp_port_program(&mut self.loader, around, facts, holds);
         if let Some(program) = made {
             let path = self.pins.xdp_link(facts.mode, slot);
             link::attach_xdp(&path, running.device, facts.mode, program.fd())?;
-            self.xdp.tailored.insert(slot, (epoch, true));
+            self.xdp.tailored.insert(slot, (holds, true));
         }
         Ok(true)
     }
@@ -133,9 +133,9 @@ impl Datapath {
         let (Some(slot), Some(running)) = (slot, running) else {
             return false;
         };
-        let epoch = self.flows.epoch(running.facts.bridge_slot);
+        let bridge = running.facts.bridge_slot;
         let tailored = self.xdp.tailored.get(slot);
-        tailored.is_some_and(|(of, made)| *made && epoch == Some(*of))
+        tailored.is_some_and(|(of, made)| *made && self.flows.still_hold(bridge, *of))
     }
 
     /// Brings the XDP programs of the installed ports to what they ask for. Where that can't be, the

@@ -68,7 +68,7 @@ fn ports_with_programs_of_their_own_follow_changes() {
     ];
     let (_lab, [a, b, c], mut datapath, mut flows) = switch("fow", &lines);
     let sent = frame(station(2), station(1));
-    let in_memory: Vec<String> = (0..20)
+    let in_memory: Vec<String> = (0..40)
         .map(|n| format!("table=1,priority=7,dl_src=02:00:00:00:01:{n:02x},actions=drop"))
         .collect();
     let mut add = |datapath: &mut Datapath, lines: &[&str]| flows.change(datapath, lines).in_place;
@@ -104,6 +104,43 @@ fn ports_with_programs_of_their_own_follow_changes() {
     assert!(datapath.is_tailored(&a.name));
     a.send(&sent).unwrap();
     assert_eq!(b.receive_all().len(), 0);
+}
+
+#[test]
+fn small_tables_in_programs_hold_for_one_version() {
+    // In programs of single ports, and in the root's place.
+    for (test, last) in [("fos", "output:2"), ("fot", "output:2,output:3")] {
+        let mut lines: Vec<String> = (0..20)
+            .map(|n| format!("priority=7,dl_src=02:00:00:00:01:{n:02x},actions=drop"))
+            .collect();
+        lines.push(format!("priority=1,in_port=1,actions={last}"));
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let (_lab, [a, b, _c], mut datapath, mut flows) = switch(test, &lines);
+        let sent = frame(station(2), station(1));
+        let holds = |datapath: &Datapath| {
+            let explained = datapath.explain_flows(&"br0".into()).unwrap();
+            explained.fixed || explained.own_programs == 3
+        };
+        let drops = "priority=60000,dl_src=02:00:00:00:00:01,actions=drop";
+        for change in [drops, &format!("delete_strict {drops}")[..]].repeat(3) {
+            while datapath.tailor_port().unwrap() {}
+            assert!(holds(&datapath));
+            a.send(&sent).unwrap();
+            let before = b.receive_all().len();
+            let change = change.replace(
+                ",actions=drop",
+                if change == drops { ",actions=drop" } else { "" },
+            );
+            assert!(flows.change(&mut datapath, &[&change]).untailored);
+            assert!(!holds(&datapath));
+            a.send(&sent).unwrap();
+            let meanwhile = b.receive_all().len();
+            while datapath.tailor_port().unwrap() {}
+            a.send(&sent).unwrap();
+            let after = b.receive_all().len();
+            assert_eq!((meanwhile, after), (1 - before, 1 - before), "{change}");
+        }
+    }
 }
 
 #[test]

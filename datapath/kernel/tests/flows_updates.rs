@@ -170,10 +170,12 @@ fn so_do_those_that_programs_made_meanwhile_take() {
     // The one can be in programs of single ports, the other can't.
     let straight = "priority=1,in_port=4 actions=output:2";
     let names = ["v1", "v2", "v3", "v4"];
-    bundles(("fupe", names), 30, &[straight], BUNDLES / 2);
+    bundles(("fupe", names), 30, &[straight], BUNDLES / 4);
+    let names = ["x1", "x2", "x3", "x4"];
+    bundles(("fupg", names), 300, &[straight], BUNDLES / 4);
     let twice = "priority=1,in_port=4 actions=output:2,output:3";
     let names = ["w1", "w2", "w3", "w4"];
-    bundles(("fupf", names), 30, &[twice], BUNDLES / 2);
+    bundles(("fupf", names), 300, &[twice], BUNDLES / 4);
 }
 
 /// Changes flows of a list of so many and those behind it so many times, with `more` flows that don't

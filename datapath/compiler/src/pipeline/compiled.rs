@@ -259,6 +259,12 @@ impl Pipeline {
         Ok(generate(&self.plan, Hook::Tc)?.program)
     }
 
+    /// Whether any table in memory has so few rules that it can be code in programs for one version of
+    /// the tables.
+    pub fn has_few(&self) -> bool {
+        self.plan.tables.values().any(|table| table.few.is_some())
+    }
+
     /// As [`Pipeline::program`], for the tables as they are at `version`, with those of few rules as
     /// code: it can have the place of the root as long as that one stands at
     /// [`jump::plain`](crate::abi::jump::plain), to which it leaves packets of any other version.
@@ -267,8 +273,7 @@ impl Pipeline {
     /// # Errors
     /// When it can't be assembled.
     pub fn fixed_program(&self, version: u32) -> Result<Option<Program>, PipelineError> {
-        let few = self.plan.tables.values().any(|table| table.few.is_some());
-        match few {
+        match self.has_few() {
             true => Ok(Some(codegen::generate_fixed(&self.plan, version)?)),
             false => Ok(None),
         }
@@ -290,8 +295,9 @@ impl Pipeline {
 
     /// The same tables and the entry of a port at tcx in one program, which hangs in the place of
     /// [`compile_flow_entry`](crate::compile_flow_entry)'s. It holds while the bridge's
-    /// [`EPOCH`](super::maps::ports::EPOCH) is `epoch`, and leads to the bridge's root in all others.
-    /// `None` if flows do more than such programs do.
+    /// [`EPOCH`](super::maps::ports::EPOCH) is `epoch`, and, if `version` isn't `None`, that version of
+    /// the tables holds, of which those of [few rules](Pipeline::has_few) are code then; else it leads
+    /// to the bridge's root. `None` if flows do more than such programs do.
     ///
     /// # Errors
     /// When it can't be assembled.
@@ -299,13 +305,14 @@ impl Pipeline {
         &self,
         facts: &FlowEntryFacts,
         epoch: u32,
+        version: Option<u32>,
     ) -> Result<Option<Program>, PipelineError> {
         let device = facts.origin == Origin::Device;
         match device && codegen::straight::takes(&self.plan) {
             true => {
                 let entry = PortEntry::Tc(facts);
                 let form = PortForm { entry, epoch };
-                Ok(Some(codegen::generate_port(&self.plan, form)?))
+                Ok(Some(codegen::generate_port(&self.plan, form, version)?))
             }
             false => Ok(None),
         }
@@ -321,12 +328,13 @@ impl Pipeline {
         &self,
         facts: &XdpEntryFacts,
         epoch: u32,
+        version: Option<u32>,
     ) -> Result<Option<Program>, PipelineError> {
         match codegen::xdp::takes_any(&self.plan) && codegen::straight::takes(&self.plan) {
             true => {
                 let entry = PortEntry::Xdp(*facts);
                 let form = PortForm { entry, epoch };
-                Ok(Some(codegen::generate_port(&self.plan, form)?))
+                Ok(Some(codegen::generate_port(&self.plan, form, version)?))
             }
             false => Ok(None),
         }

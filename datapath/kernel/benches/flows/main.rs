@@ -39,8 +39,9 @@ impl Options {
 
 type Part = fn(&Options, &mut Report);
 
-const PARTS: [(&str, Part); 10] = [
+const PARTS: [(&str, Part); 11] = [
     ("one-flow", pipelines::one_flow),
+    ("one-of-many", pipelines::one_of_many),
     ("five-tables", pipelines::five_tables),
     ("generic", generic::generic),
     ("hash", growth::hash),

@@ -26,6 +26,7 @@ pub use outcome::{FlowsApplied, FlowsError};
 pub use ports::{Numbered, Place};
 pub use rules::Rules;
 pub use stats::FlowCounters;
+pub use tailored::Holds;
 pub use upcalls::{Upcall, Upcalls};
 
 use std::collections::{BTreeMap, HashMap};

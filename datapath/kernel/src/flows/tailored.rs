@@ -13,21 +13,41 @@ use crate::state::State;
 /// then.
 const MAX_INSNS: usize = 4096;
 
+/// For which tables of a bridge a program holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Holds {
+    /// The epoch of the bridge.
+    pub epoch: u32,
+    /// The version of the tables, if it holds for no other in that epoch.
+    pub version: Option<u32>,
+}
+
 /// In which epoch of a bridge it turned out that its tables can't be in programs of single ports.
 pub type Untailored = Option<u32>;
 
 impl Flows {
-    /// The epoch of a bridge: each that begins has other programs.
-    pub fn epoch(&self, slot: u32) -> Option<u32> {
-        let flows = self.bridges.get(&slot)?;
-        Some(flows.own.ports.epoch())
-    }
-
     /// The epoch for which ports can have programs of their own, as far as it is known.
     pub fn tailors(&self, slot: u32) -> Option<u32> {
         let flows = self.bridges.get(&slot).filter(|flows| !flows.spoilt)?;
         let epoch = flows.own.ports.epoch();
         (flows.untailored != Some(epoch)).then_some(epoch)
+    }
+
+    /// For what a program would hold that a port of the bridge gets now.
+    pub fn would_hold(&self, slot: u32) -> Option<Holds> {
+        let epoch = self.tailors(slot)?;
+        let flows = self.bridges.get(&slot)?;
+        let few = flows.instance.pipeline.has_few();
+        let version = few.then_some(flows.version);
+        Some(Holds { epoch, version })
+    }
+
+    /// Whether a program for these tables does what they say now.
+    pub fn still_hold(&self, slot: u32, holds: Holds) -> bool {
+        self.bridges.get(&slot).is_some_and(|flows| {
+            let same = holds.version.is_none_or(|version| version == flows.version);
+            same && holds.epoch == flows.own.ports.epoch()
+        })
     }
 
     /// Loads the program of a port; `None` if the tables of its bridge can't be in one, which is noted.
@@ -36,7 +56,7 @@ impl Flows {
         loader: &mut Loader,
         (state, generation): (&State, &Generation),
         entry: &FlowEntryFacts,
-        epoch: u32,
+        holds: Holds,
     ) -> Option<Loaded> {
         let (Some(flows), Some(shared)) = (self.bridges.get_mut(&entry.bridge_slot), &self.shared)
         else {
@@ -49,7 +69,8 @@ impl Flows {
             stats: &self.stats,
             own: &flows.own,
         };
-        let made = flows.instance.pipeline.port_program(entry, epoch);
+        let pipeline = &flows.instance.pipeline;
+        let made = pipeline.port_program(entry, holds.epoch, holds.version);
         let fits = made.ok().flatten().filter(|p| p.len() <= MAX_INSNS);
         // One that the kernel refuses isn't needed: the bridge's root does the same.
         let loaded = fits.and_then(|program| {
@@ -57,7 +78,7 @@ impl Flows {
             loader.load(&program, fd).ok()
         });
         if loaded.is_none() {
-            flows.untailored = Some(epoch);
+            flows.untailored = Some(holds.epoch);
         }
         loaded
     }
@@ -100,7 +121,7 @@ impl Flows {
         if fixed.loaded.as_ref().is_some_and(|it| behind(it) > 1) {
             flows.instance.put(kernel.generation, slot)?;
         }
-        Ok(flows.instance.fixed.tried.is_some())
+        Ok(flows.instance.pipeline.has_few())
     }
 
     /// As [`Flows::port_program`], of a port's XDP program.
@@ -109,7 +130,7 @@ impl Flows {
         loader: &mut Loader,
         (state, generation): (&State, &Generation),
         entry: &XdpEntryFacts,
-        epoch: u32,
+        holds: Holds,
     ) -> Option<Loaded> {
         let (Some(flows), Some(shared)) = (self.bridges.get(&entry.bridge_slot), &self.shared)
         else {
@@ -122,7 +143,8 @@ impl Flows {
             stats: &self.stats,
             own: &flows.own,
         };
-        let made = flows.instance.pipeline.xdp_port_program(entry, epoch);
+        let pipeline = &flows.instance.pipeline;
+        let made = pipeline.xdp_port_program(entry, holds.epoch, holds.version);
         let fits = made.ok().flatten().filter(|p| p.len() <= MAX_INSNS)?;
         let fd = |id| flows.instance.map_fd(id, &around);
         loader.load_xdp(&fits, fd).ok()

@@ -238,7 +238,8 @@ impl Bare {
     pub fn port_program(&mut self, ofport: u16) -> Result<Option<Loaded>, String> {
         let pipeline = self.pipeline.as_ref().unwrap();
         let epoch = self.bridge_ports.u32_at(ports::EPOCH);
-        let program = pipeline.port_program(&entry_facts(ofport), epoch);
+        let version = pipeline.has_few().then(|| self.version.u32_at(0));
+        let program = pipeline.port_program(&entry_facts(ofport), epoch, version);
         let program = program.map_err(|e| chain(&e))?;
         program.map(|program| self.try_load(&program)).transpose()
     }
@@ -255,7 +256,9 @@ impl Bare {
     ) -> Result<Option<Loaded>, String> {
         let pipeline = self.pipeline.as_ref().unwrap();
         let epoch = self.bridge_ports.u32_at(ports::EPOCH);
-        let program = pipeline.xdp_port_program(&xdp_facts(ofport, mode), epoch);
+        let version = pipeline.has_few().then(|| self.version.u32_at(0));
+        let facts = xdp_facts(ofport, mode);
+        let program = pipeline.xdp_port_program(&facts, epoch, version);
         let program = program.map_err(|e| chain(&e))?;
         program
             .map(|program| self.try_load_xdp(&program))

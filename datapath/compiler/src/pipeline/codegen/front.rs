@@ -112,11 +112,10 @@ impl Gen<'_> {
         if self.plan.has_misses() {
             return None;
         }
-        let table = self.plan.tables.get(&0).filter(|t| t.image.is_none())?;
+        let rules = self.rules_as_code(self.plan.tables.get(&0)?)?;
         let mut depth = Depth::Ethernet;
-        let asked: Vec<(Vec<MatchWord>, &Rule)> = table
-            .rules
-            .iter()
+        let asked: Vec<(Vec<MatchWord>, &Rule)> = rules
+            .into_iter()
             .filter_map(|rule| Some((self.left_to_ask(&rule.words)?, rule)))
             .collect();
         for word in asked.iter().flat_map(|(words, _)| words) {

@@ -184,16 +184,21 @@ pub fn generate_fixed(plan: &Plan, version: u32) -> Result<Program, PipelineErro
     Ok(generate_for(plan, Hook::Tc, (None, Some(version)))?.program)
 }
 
-/// Emits the program of a plan that [`straight::takes`], for one port.
+/// Emits the program of a plan that [`straight::takes`], for one port, and if `fixed` says so for one
+/// version of the tables.
 ///
 /// # Errors
 /// When it can't be assembled: a defect.
-pub fn generate_port(plan: &Plan, port: PortForm<'_>) -> Result<Program, PipelineError> {
+pub fn generate_port(
+    plan: &Plan,
+    port: PortForm<'_>,
+    fixed: Option<u32>,
+) -> Result<Program, PipelineError> {
     let hook = match port.entry {
         PortEntry::Tc(_) => Hook::Tc,
         PortEntry::Xdp(_) => Hook::Xdp,
     };
-    Ok(generate_for(plan, hook, (Some(port), None))?.program)
+    Ok(generate_for(plan, hook, (Some(port), fixed))?.program)
 }
 
 fn generate_for(
@@ -291,9 +296,15 @@ impl Gen<'_> {
         }
         let a = &mut self.a;
         if self.plan.has_memory() || !self.plan.extras.upcalls.is_empty() {
-            a.load_map_value(R1, VERSION, 0);
-            a.load(Size::W, R1, R1, 0);
-            a.store(Size::W, R7, state::VERSION, R1);
+            match self.fixed {
+                // Asked a second time, it might be another.
+                Some(version) => a.store(Size::W, R7, state::VERSION, version as i32),
+                None => {
+                    a.load_map_value(R1, VERSION, 0);
+                    a.load(Size::W, R1, R1, 0);
+                    a.store(Size::W, R7, state::VERSION, R1);
+                }
+            }
         }
         self.begin_words();
         self.begin_labels();

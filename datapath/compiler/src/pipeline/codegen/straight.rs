@@ -2,9 +2,9 @@
 //! port's facts as constants. There is one for bridges whose flows send each packet once at most, as
 //! the last thing that they do: then nothing is ever pending, and no frame comes back.
 //!
-//! Such a program is made of the tables as they are at an *epoch* of its bridge. It asks for the
-//! epoch first, and in a later one is what any other port's entry is, so that the bridge's root
-//! alone decides what holds.
+//! Such a program is made of the tables as they are at an *epoch* of its bridge, and, where small ones
+//! in memory are code in it, at a version. It asks for these first, and in later ones is what any other
+//! port's entry is, so that the bridge's root alone decides what holds.
 
 use aorta_ebpf::{Cond, Label, Reg, Size};
 use aorta_flow::action::Action;
@@ -18,7 +18,7 @@ use crate::flow_entry::{self, frame_length};
 use crate::pipeline::Hook;
 use crate::pipeline::commit::{CommitFacts, emit_commit};
 use crate::pipeline::layout::{self, state};
-use crate::pipeline::maps::{BRIDGE_PORTS, STATE, ports};
+use crate::pipeline::maps::{BRIDGE_PORTS, STATE, VERSION, ports};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::record::MatchWord;
 use crate::pipeline::shape::{Shape, Step, Whole};
@@ -126,6 +126,11 @@ impl Gen<'_> {
         a.load_map_value(R1, BRIDGE_PORTS, ports::EPOCH);
         a.load(Size::W, R1, R1, 0);
         a.jump_if32(Cond::Ne, R1, form.epoch as i32, superseded);
+        if let Some(version) = self.fixed {
+            a.load_map_value(R1, VERSION, 0);
+            a.load(Size::W, R1, R1, 0);
+            a.jump_if32(Cond::Ne, R1, version as i32, superseded);
+        }
         match &form.entry {
             PortEntry::Tc(facts) => self.begin_port(facts),
             PortEntry::Xdp(facts) => {
@@ -184,7 +189,8 @@ impl Gen<'_> {
         let in_port = layout::place(FieldId::IN_PORT);
         let mut tables = self.plan.tables.values();
         let in_memory = tables.any(|table| {
-            table.image.is_some() && table.words.iter().any(|at| Some(*at) == in_port)
+            let code = self.rules_as_code(table).is_some();
+            !code && table.words.iter().any(|at| Some(*at) == in_port)
         });
         let shapes = self.plan.used_shapes();
         let mut steps = shapes.iter().flat_map(|shape| &shape.steps);

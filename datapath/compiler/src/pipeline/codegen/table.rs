@@ -84,18 +84,20 @@ impl Gen<'_> {
             a.add(R1, 1);
             a.store(Size::W, R7, state::LOOKUPS, R1);
         }
-        let few = table.few.as_ref().filter(|_| self.fixed.is_some());
-        match (&table.image, few) {
-            (Some(_), Some(few)) => {
-                let rules: Vec<&Rule> = few.values().rev().map(|rule| &**rule).collect();
-                self.table_as_code(number, &rules);
-            }
+        match (&table.image, self.rules_as_code(table)) {
+            (_, Some(rules)) => self.table_as_code(number, &rules),
             (Some(image), None) => self.table_in_memory(number, image, &table.shapes),
-            (None, _) => {
-                let rules: Vec<&Rule> = table.rules.iter().collect();
-                self.table_as_code(number, &rules);
-            }
+            (None, None) => {}
         }
+    }
+
+    /// The rules of a table that is code, from the highest rank.
+    pub(super) fn rules_as_code<'t>(&self, table: &'t TablePlan) -> Option<Vec<&'t Rule>> {
+        if table.image.is_none() {
+            return Some(table.rules.iter().collect());
+        }
+        let few = table.few.as_ref().filter(|_| self.fixed.is_some())?;
+        Some(few.values().rev().map(|rule| &**rule).collect())
     }
 
     /// Questions that find a rule; what rules do is behind them.
@@ -117,7 +119,7 @@ impl Gen<'_> {
             self.missed(number);
         }
         // Rules that do the same share what they do.
-        let mut same: HashMap<(u32, &[u32]), Vec<(Label, u32)>> = HashMap::new();
+        let mut same: HashMap<Does<'_>, Vec<(Label, u32)>> = HashMap::new();
         let mut order = Vec::new();
         for (at, hit) in find.hits {
             let Some(rule) = rules.get(at) else { continue };
@@ -409,6 +411,9 @@ impl Gen<'_> {
         a.bind(counted);
     }
 }
+
+/// What a rule does: its shape and its constants.
+type Does<'r> = (u32, &'r [u32]);
 
 /// Where a table's questions lead.
 struct Find {
