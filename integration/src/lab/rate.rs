@@ -53,7 +53,7 @@ impl<'a> RateMeter<'a> {
     /// When iperf3 doesn't listen.
     pub fn start(to: &'a Netns, address: &str, port: u16) -> Result<RateMeter<'a>, LabError> {
         let number = port.to_string();
-        to.run(&["iperf3", "-s", "-D", "-p", &number])?.ok()?;
+        to.run(&["iperf3", "-s", "-J", "-D", "-p", &number])?.ok()?;
         let listens = || {
             let sockets = to.run(&["ss", "-Hltn", "sport", "=", &number]);
             sockets.is_ok_and(|sockets| !sockets.stdout.is_empty())
@@ -66,15 +66,16 @@ impl<'a> RateMeter<'a> {
         })
     }
 
-    /// Bits a second that arrive, frames' headers counted, without the first second.
+    /// Bits a second that arrive, frames' headers counted. The second before is left out, and so
+    /// is what still arrives from queues afterwards.
     ///
     /// # Errors
     /// When iperf3 fails.
     pub fn measure(&self, from: &Netns, load: Load) -> Result<f64, LabError> {
         let mut client = from.command("iperf3");
-        client.args(["-J", "-O", "1", "-c", &self.address]);
+        client.args(["-J", "--get-server-output", "-c", &self.address]);
         client.args(["-p", &self.port.to_string()]);
-        client.args(["-t", &load.seconds.to_string()]);
+        client.args(["-t", &(load.seconds + 2).to_string()]);
         client.args(["-P", &load.flows.to_string()]);
         let (contents, headers) = match load.protocol {
             Protocol::Tcp => (SEGMENT, TCP_HEADERS),
@@ -93,7 +94,7 @@ impl<'a> RateMeter<'a> {
         let output = run_within(&mut client, limit)?.ok()?;
         let report: Value = serde_json::from_str(&output.stdout)
             .map_err(|error| LabError::Agent(format!("report of iperf3: {error}")))?;
-        let bits = report["end"]["sum_received"]["bits_per_second"].as_f64();
+        let bits = arrived_bps(&report, load.seconds as usize);
         let bits = bits.ok_or_else(|| LabError::Agent(format!("no rate in {report}")))?;
         Ok(bits * f64::from(contents + headers) / f64::from(contents))
     }
@@ -101,5 +102,39 @@ impl<'a> RateMeter<'a> {
     /// Where it runs.
     pub fn namespace(&self) -> &Netns {
         self.to
+    }
+}
+
+/// Bits a second of the contents that arrived in so many intervals of a second after the first.
+fn arrived_bps(report: &Value, intervals: usize) -> Option<f64> {
+    let all = report["server_output_json"]["intervals"].as_array()?;
+    let counted = all.get(1..=intervals)?;
+    let sum = |key: &str| -> Option<f64> {
+        let values = counted.iter().map(|interval| interval["sum"][key].as_f64());
+        values.sum()
+    };
+    Some(sum("bytes")? * 8.0 / sum("seconds")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_second_and_what_comes_late_do_not_count() {
+        let interval =
+            |bytes: u64, seconds: f64| json!({"sum": {"bytes": bytes, "seconds": seconds}});
+        let intervals = [
+            interval(900, 1.0),
+            interval(100, 1.0),
+            interval(300, 3.0),
+            interval(900, 0.1),
+        ];
+        let report = json!({"server_output_json": {"intervals": intervals}});
+        assert_eq!(arrived_bps(&report, 2), Some(800.0));
+        assert_eq!(arrived_bps(&report, 4), None);
+        assert_eq!(arrived_bps(&json!({}), 1), None);
     }
 }
