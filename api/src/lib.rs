@@ -151,6 +151,9 @@ pub struct PortStatus {
     pub reason: String,
     /// Kernel device index, 0 if it has no device.
     pub ifindex: u32,
+    /// What guards the port: allowed addresses, rates and the like, in words; empty if nothing does.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub guard: String,
     /// Frames taken from the port.
     pub rx_packets: u64,
     /// Bytes taken from the port.

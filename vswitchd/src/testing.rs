@@ -20,7 +20,8 @@ use crate::reconcile::{
 };
 
 use crate::config::{
-    AllOfPorts, BridgeRow, Desired, InterfaceRow, Model, OpenVswitchRow, PortRow, desired,
+    AllOfPorts, BridgeRow, Desired, InterfaceGuard, InterfaceRow, Model, OpenVswitchRow,
+    PortLimits, PortRow, desired,
 };
 
 /// A NIC that is up.
@@ -98,6 +99,7 @@ impl Rows {
             ofport_request: None,
             mtu_request: None,
             hook: None,
+            guard: InterfaceGuard::default(),
             options: BTreeMap::new(),
         }
     }
@@ -111,6 +113,7 @@ impl Rows {
             tag: None,
             trunks: vec![],
             vlan_mode: None,
+            limits: PortLimits::default(),
             qos: None,
         };
         self.model.ports.insert(uuid, row);

@@ -1,5 +1,6 @@
 //! Commands that ask the running switch: what they print is made here, the asking is elsewhere.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use aorta_api::{BridgeStatus, FdbEntry, PortStatus, Status};
@@ -172,7 +173,21 @@ fn bridge_text(bridge: &BridgeStatus, colour: Colour) -> String {
     for line in table.render(&ALIGNED).lines() {
         let _ = writeln!(text, "  {}", line.trim_end());
     }
+    text.push_str(&guards_text(&bridge.ports));
     text.push_str(&drops_text(&bridge.ports));
+    text
+}
+
+/// What guards ports, of those that have a guard.
+fn guards_text(ports: &[PortStatus]) -> String {
+    let guarded: Vec<&PortStatus> = ports.iter().filter(|p| !p.guard.is_empty()).collect();
+    if guarded.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("  guarded:\n");
+    for port in guarded {
+        let _ = writeln!(text, "    {}: {}", port.name, port.guard);
+    }
     text
 }
 
@@ -190,20 +205,24 @@ fn port_row(port: &PortStatus) -> Vec<Cell> {
     ]
 }
 
-/// Packets dropped, by reason, over all ports of a bridge.
+/// Packets dropped, by reason, over all ports of a bridge, and at which of them.
 fn drops_text(ports: &[PortStatus]) -> String {
-    let mut reasons = std::collections::BTreeMap::<&str, u64>::new();
-    for (reason, n) in ports.iter().flat_map(|port| &port.drops) {
-        *reasons.entry(reason).or_default() += n;
+    let mut reasons = BTreeMap::<&str, (u64, Vec<String>)>::new();
+    for port in ports {
+        for (reason, n) in port.drops.iter().filter(|(_, n)| **n > 0) {
+            let (all, at) = reasons.entry(reason).or_default();
+            *all += n;
+            at.push(format!("{} {n}", port.name));
+        }
     }
     if reasons.is_empty() {
         return String::new();
     }
-    let mut reasons: Vec<(&str, u64)> = reasons.into_iter().collect();
-    reasons.sort_by_key(|(reason, n)| (std::cmp::Reverse(*n), *reason));
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(reason, (all, _))| (std::cmp::Reverse(*all), *reason));
     let mut text = String::from("  dropped:\n");
-    for (reason, n) in reasons {
-        let _ = writeln!(text, "    {n:>10}  {reason}");
+    for (reason, (all, at)) in reasons {
+        let _ = writeln!(text, "    {all:>10}  {reason} ({})", at.join(", "));
     }
     text
 }
@@ -250,6 +269,7 @@ mod tests {
             hook: "tcx".into(),
             reason: "tap devices keep offloads at tcx".into(),
             ifindex: 3,
+            guard: String::new(),
             rx_packets: 10,
             rx_bytes: 1000,
             tx_packets: 7,
@@ -297,8 +317,8 @@ Bridge br0  2 of 8192 addresses learned, 1 flow
   1     tap0 system tcx  10         7          3     tap devices keep offloads at tcx
   -     gone system tcx  10         7          41    tap devices keep offloads at tcx
   dropped:
-            40  no-port
-             4  vlan-not-allowed
+            40  no-port (gone 40)
+             4  vlan-not-allowed (tap0 3, gone 1)
 ";
         assert_eq!(text, expected);
     }

@@ -20,6 +20,7 @@ fn port(name: &str, counts: [u64; 5]) -> PortStatus {
         hook: "tcx".to_owned(),
         reason: String::new(),
         ifindex: 1,
+        guard: String::new(),
         rx_packets,
         rx_bytes,
         tx_packets,

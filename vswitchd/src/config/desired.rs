@@ -11,6 +11,7 @@ use aorta_ovsdb::Uuid;
 use aorta_packet::MacAddr;
 
 use super::flow_table::{FlowTableRow, flow_tables};
+use super::guard::port_guard;
 use super::ofport::{AllOfPorts, Applicant, OfPorts};
 use super::qos::port_qos;
 use super::vlan::port_vlan;
@@ -347,7 +348,7 @@ impl<'a> Builder<'a> {
                     .mtu_request
                     .and_then(|mtu| u32::try_from(mtu).ok()),
                 hook,
-                guard: PortGuard::default(),
+                guard: self.guard(row, interface, &wanted),
                 qos,
                 wanted,
             };
@@ -380,6 +381,18 @@ impl<'a> Builder<'a> {
         );
         self.note(text.clone());
         self.out.troubles.insert(name, text);
+    }
+
+    /// What guards a port. What can't be done is told in its row, too.
+    fn guard(&mut self, row: &PortRow, interface: &InterfaceRow, wanted: &Wanted) -> PortGuard {
+        let name = &interface.name;
+        let (guard, problems) = port_guard(name, &row.limits, &interface.guard, wanted);
+        if !problems.is_empty() {
+            let text = problems.join("; ");
+            self.out.troubles.insert(name.as_str().into(), text);
+        }
+        self.out.notes.extend(problems);
+        guard
     }
 
     /// Where the frames of an interface are to enter the switch.

@@ -5,6 +5,7 @@
 mod desired;
 mod dummy;
 mod flow_table;
+mod guard;
 mod mac;
 mod model;
 mod ofport;
@@ -16,6 +17,7 @@ mod vlan;
 pub use desired::{Desired, DesiredBridge, DesiredPort, Wanted, desired};
 pub use dummy::{Devices, Dummy, DummyKind, OPTIONS, Wire};
 pub use flow_table::FlowTableRow;
+pub use guard::{InterfaceGuard, PortLimits};
 pub use mac::stable_mac;
 pub use model::Model;
 pub use ofport::AllOfPorts;

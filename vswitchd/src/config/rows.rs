@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aorta_ovsdb::{Atom, Datum, Row, Uuid};
 use aorta_stream::{OPENFLOW_PORT, Remote};
 
-use super::OPTIONS;
+use super::{InterfaceGuard, OPTIONS, PortLimits};
 
 /// The row of table Open_vSwitch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +155,8 @@ pub struct PortRow {
     pub trunks: Vec<i64>,
     /// VLAN mode, if configured.
     pub vlan_mode: Option<String>,
+    /// What NORMAL does with frames from it.
+    pub limits: PortLimits,
     /// Its row of table QoS.
     pub qos: Option<Uuid>,
 }
@@ -168,6 +170,7 @@ impl From<&Row> for PortRow {
             tag: row.int("tag"),
             trunks: row.datum("trunks").ints().collect(),
             vlan_mode: row.str("vlan_mode").map(str::to_owned),
+            limits: PortLimits::from(row),
             qos: row.uuids("qos").next(),
         }
     }
@@ -233,6 +236,8 @@ pub struct InterfaceRow {
     pub mtu_request: Option<i64>,
     /// other_config:aorta-hook.
     pub hook: Option<String>,
+    /// What is let in from it.
+    pub guard: InterfaceGuard,
     /// Options of simulated devices.
     pub options: BTreeMap<String, String>,
 }
@@ -249,6 +254,7 @@ impl From<&Row> for InterfaceRow {
             ofport_request: row.int("ofport_request"),
             mtu_request: row.int("mtu_request"),
             hook: key(row, "other_config", "aorta-hook"),
+            guard: InterfaceGuard::from(row),
             options: OPTIONS
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), key(row, "options", name)?)))

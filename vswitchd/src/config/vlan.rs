@@ -70,6 +70,7 @@ mod tests {
     use aorta_ovsdb::Uuid;
 
     use super::*;
+    use crate::config::PortLimits;
 
     fn row(mode: Option<&str>, tag: Option<i64>, trunks: &[i64]) -> PortRow {
         PortRow {
@@ -80,6 +81,7 @@ mod tests {
             trunks: trunks.to_vec(),
             qos: None,
             vlan_mode: mode.map(str::to_owned),
+            limits: PortLimits::default(),
         }
     }
 

@@ -82,6 +82,7 @@ fn port(name: &str) -> PortStatus {
         hook: "tcx".to_owned(),
         reason: String::new(),
         ifindex: 7,
+        guard: String::new(),
         rx_packets: 10,
         rx_bytes: 1000,
         tx_packets: 20,

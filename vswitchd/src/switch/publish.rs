@@ -7,6 +7,7 @@ use crate::writeback::{
     BridgeState, Columns, InterfaceState, device_statistics, dummy_statistics, patch_statistics,
     statistics_datum,
 };
+use aorta_flow::PortGuard;
 use aorta_kernel::netdev::HardwareInfo;
 use aorta_ovsdb::Datum;
 
@@ -140,6 +141,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             state
                 .status
                 .insert("aorta-hook-reason", hook.reason.clone());
+        }
+        if port.guard != PortGuard::default() {
+            state.status.insert("aorta-guard", port.guard.to_string());
         }
         if let Some(problem) = self.qos_problem(port) {
             state.status.insert("aorta-qos", problem);

@@ -93,6 +93,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 .map_or(problem.unwrap_or("not attached yet"), |h| &h.reason)
                 .to_owned(),
             ifindex,
+            guard: port.guard.to_string(),
             rx_packets: counters.rx_packets,
             rx_bytes: counters.rx_bytes,
             tx_packets: counters.tx_packets,

@@ -1,5 +1,7 @@
 //! Rates with bursts: policing of what comes from a port, and limits of what is flooded.
 
+use std::fmt;
+
 /// Burst of policing in kilobits if none is configured (ovs-vswitchd.conf.db(5),
 /// `ingress_policing_burst`).
 pub const DEFAULT_POLICING_BURST_KBITS: u64 = 8000;
@@ -25,7 +27,37 @@ pub struct Policing {
     pub burst_kpkts: u64,
 }
 
+impl fmt::Display for Policing {
+    /// In words; for one that isn't none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = (self.rate_kbps > 0).then(|| {
+            let burst_kbits = self.burst_kbits();
+            format!("{} kbit/s ({burst_kbits} kbit at once)", self.rate_kbps)
+        });
+        let packets = (self.rate_kpps > 0).then(|| {
+            let (rate_kpps, burst_kpkts) = (self.rate_kpps, self.burst_kpkts());
+            format!("{rate_kpps}000 packets/s ({burst_kpkts}000 at once)")
+        });
+        let both: Vec<String> = bits.into_iter().chain(packets).collect();
+        write!(f, "at most {}", both.join(" and "))
+    }
+}
+
 impl Policing {
+    fn burst_kbits(&self) -> u64 {
+        match self.burst_kbits {
+            0 => DEFAULT_POLICING_BURST_KBITS,
+            given => given,
+        }
+    }
+
+    fn burst_kpkts(&self) -> u64 {
+        match self.burst_kpkts {
+            0 => DEFAULT_POLICING_BURST_KPKTS,
+            given => given,
+        }
+    }
+
     /// Whether everything may come.
     pub fn is_none(&self) -> bool {
         self.rate_kbps == 0 && self.rate_kpps == 0
@@ -34,22 +66,14 @@ impl Policing {
     /// What bytes cost. Of a frame that is to be cut into segments, those that these will have count,
     /// with all their headers.
     pub fn bytes(&self) -> Option<TokenRate> {
-        let burst_kbits = match self.burst_kbits {
-            0 => DEFAULT_POLICING_BURST_KBITS,
-            given => given,
-        };
         let unit_ns = (NS_PER_BYTE_AT_1_KBPS, self.rate_kbps);
-        let burst_ns = (burst_kbits, self.rate_kbps);
+        let burst_ns = (self.burst_kbits(), self.rate_kbps);
         TokenRate::new(unit_ns, burst_ns)
     }
 
     /// What packets cost. A frame that is to be cut into segments counts as these.
     pub fn packets(&self) -> Option<TokenRate> {
-        let burst_kpkts = match self.burst_kpkts {
-            0 => DEFAULT_POLICING_BURST_KPKTS,
-            given => given,
-        };
-        let burst_ns = (burst_kpkts, self.rate_kpps);
+        let burst_ns = (self.burst_kpkts(), self.rate_kpps);
         TokenRate::new((NS_PER_MS, self.rate_kpps), burst_ns)
     }
 }
@@ -62,6 +86,19 @@ pub struct StormLimits {
     pub broadcast_pps: u32,
     /// Frames to other addresses that are behind no known port, and to groups.
     pub unknown_pps: u32,
+}
+
+impl fmt::Display for StormLimits {
+    /// In words; for limits that aren't none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = [
+            (self.broadcast_pps, "broadcasts/s"),
+            (self.unknown_pps, "other frames/s"),
+        ];
+        let limits = kinds.iter().filter(|(pps, _)| *pps > 0);
+        let limits: Vec<String> = limits.map(|(pps, kind)| format!("{pps} {kind}")).collect();
+        write!(f, "floods at most {}", limits.join(" and "))
+    }
 }
 
 impl StormLimits {

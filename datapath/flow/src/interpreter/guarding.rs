@@ -6,6 +6,7 @@ use aorta_packet::MacAddr;
 
 use super::{Interpreter, untagged_bytes};
 use crate::DropReason;
+use crate::translate::Packet;
 
 impl Interpreter {
     /// Lets a frame in from the device of a port, or tells why not.
@@ -26,6 +27,12 @@ impl Interpreter {
         let buckets = self.buckets.entry(port.name.clone()).or_default();
         let len_bytes = untagged_bytes(frame) as u64;
         buckets.police(&port.guard.policing, len_bytes, now.as_nanos() as u64)
+    }
+
+    /// Why a port's guard would not let a packet in, whatever came before.
+    pub(super) fn refused(&self, b: usize, p: usize, packet: &Packet) -> Option<DropReason> {
+        let allowed = self.bridges[b].ports[p].guard.allowed.as_ref()?;
+        allowed.check(&packet.frame()?).err()
     }
 
     /// Whether one more frame from a port may be flooded.

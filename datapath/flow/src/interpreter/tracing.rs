@@ -79,6 +79,9 @@ impl Interpreter {
         let tables = copy.tables_at(b, journey)?;
         let in_port = OfPort(packet.key.get(FieldId::IN_PORT) as u16);
         let from = copy.port_number(b, in_port);
+        if let Some(reason) = from.and_then(|p| copy.refused(b, p, &packet)) {
+            return Some(kept_out(bridge, &packet, reason));
+        }
         let from = from.map_or_else(
             || PortName::from(in_port.to_string()),
             |p| copy.bridges[b].ports[p].name.clone(),
@@ -98,6 +101,24 @@ impl Interpreter {
             error: done.error,
             megaflow: done.seen.describe(&first),
         })
+    }
+}
+
+/// A packet that the guard of its port keeps out.
+fn kept_out(bridge: &BridgeName, packet: &Packet, reason: DropReason) -> Tracing {
+    let mut trace = Trace::begin(bridge.clone());
+    let why = format!("kept out by the guard of its port: {}", reason.help());
+    trace.detail(&why);
+    let packet = describe(&packet.key);
+    Tracing {
+        last: packet.clone(),
+        megaflow: packet.clone(),
+        packet,
+        trace,
+        outputs: Vec::new(),
+        drops: Vec::new(),
+        drop: Some(reason),
+        error: None,
     }
 }
 
