@@ -8,7 +8,7 @@
 #[path = "../tests/lab/mod.rs"]
 mod lab;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use aorta_flow::guard::{Policing, StormLimits};
 use aorta_flow::{Bridge, OfPort, Port, PortGuard, PortHook, PortVlan, Restrictions, Snapshot};
@@ -49,7 +49,10 @@ fn guards() -> Vec<(&'static str, PortGuard, Option<u32>)> {
     let mut most = largest_allowed(&mut Rng::new(1));
     let macs = most.macs.get_or_insert_default();
     // One more than there may be: that of the frames.
-    macs.insert(GUEST, vec![V4.into(), V6.into()]);
+    macs.insert(
+        GUEST,
+        vec![IpAddr::from(V4).into(), IpAddr::from(V6).into()],
+    );
     let policed = |policing| PortGuard {
         policing,
         ..PortGuard::default()
