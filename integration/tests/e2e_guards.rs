@@ -122,7 +122,10 @@ fn what_comes_in_keeps_to_the_rate() {
         );
         assert_eq!(vsctl(&bed.switch, &set).status, 0);
         let offered_bps = 3 * wanted_bps;
-        let udp = Protocol::Udp { offered_bps };
+        let udp = Protocol::Udp {
+            offered_bps,
+            datagram_bytes: 1400,
+        };
         for (protocol, flows) in [(udp, 1), (Protocol::Tcp, 4)] {
             let load = Load {
                 protocol,
