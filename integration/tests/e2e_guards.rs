@@ -87,17 +87,15 @@ fn protected_ports_do_not_reach_each_other() {
     eventually("left reaches right", || pings(&bed.left, RIGHT));
 }
 
-fn is_near(measured: f64, wanted_bps: u64) -> bool {
-    let wanted = wanted_bps as f64;
-    (measured - wanted).abs() <= wanted * TOLERANCE
-}
-
-/// Measures until the rate is right: a machine that is busy elsewhere may need another try.
-fn measured(bed: &Bed, meter: &RateMeter<'_>, load: Load, wanted_bps: u64) {
+/// Measures until the rate is right: a machine that is busy elsewhere may need another try. Connections
+/// may have `spare_bps` of the burst left when the measurement begins.
+fn measured(bed: &Bed, meter: &RateMeter<'_>, load: Load, wanted_bps: u64, spare_bps: u64) {
+    let least = wanted_bps as f64 * (1.0 - TOLERANCE);
+    let most = wanted_bps as f64 * (1.0 + TOLERANCE) + spare_bps as f64;
     let mut seen = Vec::new();
     for _ in 0..4 {
         let rate = meter.measure(&bed.left, load).unwrap();
-        if is_near(rate, wanted_bps) {
+        if (least..=most).contains(&rate) {
             return;
         }
         seen.push(rate / MBIT as f64);
@@ -126,13 +124,15 @@ fn what_comes_in_keeps_to_the_rate() {
             offered_bps,
             datagram_bytes: 1400,
         };
-        for (protocol, flows) in [(udp, 1), (Protocol::Tcp, 4)] {
+        // Datagrams at three times the rate use the burst up in the second that isn't measured.
+        let burst_bps = burst_kbits * 1000 / u64::from(seconds);
+        for (protocol, flows, spare_bps) in [(udp, 1, 0), (Protocol::Tcp, 4, burst_bps)] {
             let load = Load {
                 protocol,
                 flows,
                 seconds,
             };
-            measured(&bed, &meter, load, wanted_bps);
+            measured(&bed, &meter, load, wanted_bps, spare_bps);
         }
     }
     assert!(dropped(&bed, "policed") > 0);
