@@ -146,8 +146,9 @@ fn compare(name: &str) {
 }
 
 impl Side {
-    /// What a monitor prints of changes, up to the end of the flow with this text.
-    fn monitored(&self, arguments: &str, changes: &[&str], end: &str) -> String {
+    /// What a monitor prints of changes, each up to the first line with the text beside it: what the
+    /// real switch tells of one change in its own time doesn't get among what it tells of the next.
+    fn monitored(&self, arguments: &str, changes: &[(&str, Option<&str>)]) -> String {
         let mut monitor = Command::new(&self.program)
             .env("OVS_RUNDIR", &self.switch.dir)
             .env("OVS_SYSLOG_METHOD", "null")
@@ -160,12 +161,14 @@ impl Side {
             .unwrap();
         // The flows that there are come on standard output, what changes on standard error.
         let present = BufReader::new(monitor.stdout.take().unwrap()).lines();
-        let changed = BufReader::new(monitor.stderr.take().unwrap()).lines();
+        let mut changed = BufReader::new(monitor.stderr.take().unwrap()).lines();
         let mut text = up_to(present, "table=8");
-        for change in changes {
+        for (change, awaited) in changes {
             self.run(change);
+            if let Some(awaited) = awaited {
+                text.push_str(&up_to(changed.by_ref(), awaited));
+            }
         }
-        text.push_str(&up_to(changed, end));
         monitor.kill().unwrap();
         monitor.wait().unwrap();
         normalized(&text)
@@ -199,17 +202,20 @@ fn monitors_tell_the_same() {
         side
     });
     let changes = [
-        "mod-port br0 p2 down",
-        "add-flow br0 table=5,cookie=7,tcp,tp_dst=80,send_flow_rem,actions=output:3",
-        "mod-flows br0 table=5,tcp,actions=output:2",
-        "del-flows br0 table=5",
-        "mod-port br0 p2 up",
-        "add-flow br0 table=9,actions=normal",
+        ("mod-port br0 p2 down", None),
+        (
+            "add-flow br0 table=5,cookie=7,tcp,tp_dst=80,send_flow_rem,actions=output:3",
+            None,
+        ),
+        ("mod-flows br0 table=5,tcp,actions=output:2", None),
+        ("del-flows br0 table=5", Some("FLOW_REMOVED")),
+        ("mod-port br0 p2 up", None),
+        ("add-flow br0 table=9,actions=normal", Some("table=9")),
     ];
     for version in ["OpenFlow10", "OpenFlow13", "OpenFlow14", "OpenFlow15"] {
         let arguments = format!("--no-names -O {version} monitor br0 65535 watch:");
         let [expected, found] = [0, 1].map(|at| {
-            let text = sides[at].monitored(&arguments, &changes, "table=9");
+            let text = sides[at].monitored(&arguments, &changes);
             sides[at].run("del-flows br0 table=9");
             text
         });
