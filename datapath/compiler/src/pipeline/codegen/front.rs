@@ -288,6 +288,18 @@ impl Gen<'_> {
         }
     }
 
+    /// Goes to `send` with the slot plus 1 of a port in R8 and the rule in R9, or to `general` if the
+    /// frame came from that port.
+    pub(super) fn go_to_send(&mut self, rule: u32, number: u16, (send, general): (Label, Label)) {
+        let a = &mut self.a;
+        a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
+        a.jump_if(Cond::Eq, R1, i32::from(number), general);
+        a.mov32(R9, rule as i32);
+        a.load_map_value(R8, BRIDGE_PORTS, ports::slot_of(number));
+        a.load(Size::W, R8, R8, 0);
+        a.jump(send);
+    }
+
     /// Sends the frame to the device of the port whose slot plus 1 is in R1; the rule is in R7.
     fn send_surely(&mut self, general: Label) {
         let a = &mut self.a;

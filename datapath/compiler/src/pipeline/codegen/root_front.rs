@@ -3,14 +3,12 @@
 
 use aorta_ebpf::{Cond, Label, Reg, Size};
 use aorta_flow::DropReason;
-use aorta_flow::field::FieldId;
 
 use super::front::Fate;
-use super::{Block, Gen, INDEX, hook, key, straight};
+use super::{Block, Gen, INDEX, hook, straight};
 use crate::abi::{COUNTERS, PORTS, counter, port};
 use crate::emit::{count_frame, lookup_index};
 use crate::pipeline::layout::state;
-use crate::pipeline::maps::{BRIDGE_PORTS, ports};
 
 use Reg::{R0, R1, R2, R7, R8, R9};
 
@@ -32,13 +30,7 @@ impl Gen<'_> {
         let Fate::Send(number) = fate else {
             return self.root_drop_surely(Some(rule));
         };
-        let a = &mut self.a;
-        a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
-        a.jump_if(Cond::Eq, R1, i32::from(number), general);
-        a.mov32(R9, rule as i32);
-        a.load_map_value(R8, BRIDGE_PORTS, ports::slot_of(number));
-        a.load(Size::W, R8, R8, 0);
-        a.jump(send);
+        self.go_to_send(rule, number, (send, general));
     }
 
     /// Sends the frame to the device of the port whose slot plus 1 is in R8; the rule is in R9.
