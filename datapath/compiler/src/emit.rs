@@ -3,12 +3,12 @@
 //! Registers, in every program: R6 is the context, R7 to R9 belong to the program, R0 to R5 are
 //! gone after each call. A *tag state* is described in [`crate::abi::scratch`].
 
-use aorta_ebpf::{Assembler, Cond, Helper, Label, MapId, Reg, Size};
+use aorta_ebpf::{Assembler, AtomicOp, Cond, Helper, Label, MapId, Reg, Size};
 
 use crate::abi::{JUMPS, counter, jump, scratch};
 use crate::skb;
 
-use Reg::{R0, R1, R2, R3, R6, R10};
+use Reg::{R0, R1, R2, R3, R4, R5, R6, R8, R9, R10};
 
 /// The context, in every program.
 pub const CTX: Reg = R6;
@@ -18,6 +18,45 @@ const TAG_PRESENT: u64 = 1 << 16;
 
 /// Tag state of an 802.1Q tag with nothing in it.
 pub const TAG_EMPTY_8021Q: u64 = (aorta_packet::TPID_8021Q.to_be() as u64) << 32 | TAG_PRESENT;
+
+/// Times that a token bucket is tried while others take of it at the same moment; after that, the
+/// frame passes without being measured.
+const BUCKET_TRIES: usize = 8;
+
+/// Takes R4 (ns) out of the token bucket whose time is at `at` of the record that `record` points to:
+/// adds it to the time, or to now (R3) if that is later, and goes to `done`; or to `over`, with nothing
+/// taken, if the time would be further ahead of now than R5. Uses R0 to R2.
+pub fn take_tokens(a: &mut Assembler, (record, at): (Reg, i16), done: Label, over: Label) {
+    for _ in 0..BUCKET_TRIES {
+        let later = a.label("later");
+        a.load(Size::Dw, R0, record, at);
+        a.mov(R2, R0);
+        a.jump_if(Cond::Ge, R2, R3, later);
+        a.mov(R2, R3);
+        a.bind(later);
+        a.add(R2, R4);
+        a.mov(R1, R2);
+        a.sub(R1, R3);
+        a.jump_if(Cond::Gt, R1, R5, over);
+        a.mov(R1, R0);
+        a.atomic(AtomicOp::CompareExchange, Size::Dw, record, at, R2);
+        a.jump_if(Cond::Eq, R0, R1, done);
+    }
+    a.jump(done);
+}
+
+/// Puts the tag that the frame has within its data where the kernel would have put it: takes it off and
+/// gives it back, as R8 (protocol, as it is on the wire) and R9 (control information) say. Uses R0 to R5.
+pub fn take_tag_out(a: &mut Assembler, failed: Label) {
+    a.mov(R1, CTX);
+    a.call(Helper::SkbVlanPop);
+    a.jump_if(Cond::Ne, R0, 0, failed);
+    a.mov(R1, CTX);
+    a.mov(R2, R8);
+    a.mov(R3, R9);
+    a.call(Helper::SkbVlanPush);
+    a.jump_if(Cond::Ne, R0, 0, failed);
+}
 
 /// Looks up the key at `R10 + key` in `map`; R0 is the value or null.
 pub fn lookup(a: &mut Assembler, map: MapId, key: i16) {

@@ -10,7 +10,7 @@ use crate::abi::{
     jump, port, scratch,
 };
 use crate::emit::{
-    CTX, count, jump_finish, load_scratch, load_tag, lookup, lookup_index, push_jump, retag,
+    self, CTX, count, jump_finish, load_scratch, load_tag, lookup, lookup_index, push_jump, retag,
 };
 use crate::guard::{Cost, take};
 use crate::{Ingress, Origin, VidCheck, skb};
@@ -135,14 +135,7 @@ impl Entry<'_> {
         a.load(Size::H, R8, R2, 12);
         a.load(Size::H, R9, R2, 14);
         a.be16(R9);
-        a.mov(R1, CTX);
-        a.call(Helper::SkbVlanPop);
-        a.jump_if(Cond::Ne, R0, 0, failed);
-        a.mov(R1, CTX);
-        a.mov(R2, R8);
-        a.mov(R3, R9);
-        a.call(Helper::SkbVlanPush);
-        a.jump_if(Cond::Ne, R0, 0, failed);
+        emit::take_tag_out(a, failed);
         a.jump(tagged);
     }
 

@@ -13,7 +13,7 @@ use aorta_packet::{
 use super::Gate;
 use super::addresses::Sets;
 use super::search::find64;
-use crate::emit::CTX;
+use crate::emit::{self, CTX};
 use crate::skb;
 
 use Reg::{R0, R1, R2, R3, R4, R5, R7, R8, R9};
@@ -92,14 +92,7 @@ impl Gate<'_> {
         a.load(Size::H, R8, R4, L3 - 2);
         a.load(Size::H, R9, R4, L3);
         a.be16(R9);
-        a.mov(R1, CTX);
-        a.call(Helper::SkbVlanPop);
-        a.jump_if(Cond::Ne, R0, 0, failed);
-        a.mov(R1, CTX);
-        a.mov(R2, R8);
-        a.mov(R3, R9);
-        a.call(Helper::SkbVlanPush);
-        a.jump_if(Cond::Ne, R0, 0, failed);
+        emit::take_tag_out(a, failed);
         a.jump(done);
     }
 

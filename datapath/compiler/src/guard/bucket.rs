@@ -1,13 +1,11 @@
 //! Token buckets: one time each, exchanged between processors.
 
-use aorta_ebpf::{AluOp, Assembler, AtomicOp, Cond, Helper, Label, Reg, Size, Width};
+use aorta_ebpf::{AluOp, Assembler, Helper, Label, Reg, Width};
 use aorta_flow::guard::TokenRate;
 
-use Reg::{R0, R1, R2, R3, R4, R5};
+use crate::emit::take_tokens;
 
-/// Times that a bucket is tried while others take of it at the same moment; after that, the frame
-/// passes without being measured.
-const TRIES: usize = 8;
+use Reg::{R0, R3, R4, R5};
 
 /// What a frame costs.
 #[derive(Clone, Copy)]
@@ -36,10 +34,7 @@ pub fn take(
         a.mov(R3, R0);
         load_cost(a, rate, cost);
         a.load_imm64(R5, rate.burst_ns);
-        for _ in 0..TRIES {
-            exchange(a, (record, at), done, exit);
-        }
-        a.jump(done);
+        take_tokens(a, (record, at), done, exit);
         if clock == Helper::KtimeGetCoarseNs {
             a.bind(late);
         }
@@ -57,22 +52,4 @@ fn load_cost(a: &mut Assembler, rate: &TokenRate, cost: Cost) {
             a.rsh(R4, TokenRate::SHIFT as i32);
         }
     }
-}
-
-/// Adds R4 to the time, or to now (R3) if that is later; goes to `over` if it would be further ahead than
-/// R5. Falls through if the time has become another meanwhile.
-fn exchange(a: &mut Assembler, (record, at): (Reg, i16), done: Label, over: Label) {
-    let ahead = a.label("ahead");
-    a.load(Size::Dw, R0, record, at);
-    a.mov(R2, R0);
-    a.jump_if(Cond::Ge, R2, R3, ahead);
-    a.mov(R2, R3);
-    a.bind(ahead);
-    a.add(R2, R4);
-    a.mov(R1, R2);
-    a.sub(R1, R3);
-    a.jump_if(Cond::Gt, R1, R5, over);
-    a.mov(R1, R0);
-    a.atomic(AtomicOp::CompareExchange, Size::Dw, record, at, R2);
-    a.jump_if(Cond::Eq, R0, R1, done);
 }

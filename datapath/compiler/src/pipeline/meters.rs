@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use aorta_ebpf::{AluOp, Assembler, AtomicOp, Cond, Helper, Label, Reg, Size, Width};
+use aorta_ebpf::{AluOp, Assembler, Cond, Helper, Label, Reg, Size, Width};
 use aorta_flow::meter::Rate;
 use aorta_flow::{BandKind, Meter, MeterId};
 
 use super::layout::state;
 use super::maps::{METERS, meters};
+use crate::emit::take_tokens;
 
 use Reg::{R0, R1, R2, R3, R4, R5, R7, R8, R9};
 
@@ -114,10 +115,8 @@ fn add_to(a: &mut Assembler, packets: i16, bytes: i16) {
 }
 
 /// Takes the packet out of a band's bucket; if it is over the rate, R8 = the band's number plus 1
-/// instead. Another packet may do the same at that moment: then it is tried again.
+/// instead.
 fn take(a: &mut Assembler, rate: &Rate, number: usize) {
-    /// Times that it is tried; after that, the packet passes without being measured.
-    const TRIES: usize = 8;
     const FINE_BURST_NS: u64 = 100_000_000;
     let at = band_at(number) + meters::TAT;
     let (done, over) = (a.label("taken"), a.label("over"));
@@ -141,22 +140,7 @@ fn take(a: &mut Assembler, rate: &Rate, number: usize) {
     a.load_imm64(R5, rate.ns_per_packet);
     a.add(R4, R5);
     a.load_imm64(R5, rate.burst_ns);
-    for _ in 0..TRIES {
-        let later = a.label("later");
-        a.load(Size::Dw, R0, R9, at);
-        a.mov(R2, R0);
-        a.jump_if(Cond::Ge, R2, R3, later);
-        a.mov(R2, R3);
-        a.bind(later);
-        a.add(R2, R4);
-        a.mov(R1, R2);
-        a.sub(R1, R3);
-        a.jump_if(Cond::Gt, R1, R5, over);
-        a.mov(R1, R0);
-        a.atomic(AtomicOp::CompareExchange, Size::Dw, R9, at, R2);
-        a.jump_if(Cond::Eq, R0, R1, done);
-    }
-    a.jump(done);
+    take_tokens(a, (R9, at), done, over);
     a.bind(over);
     a.mov(R8, number as i32 + 1);
     a.bind(done);
