@@ -7,7 +7,7 @@ use aorta_integration::lab::{
 };
 
 use crate::error::TaskError;
-use crate::proc::{cargo, root, run as run_program, say};
+use crate::proc::{build_programs, root, say};
 use crate::setup;
 
 /// Name of the bridge that the guests are attached to.
@@ -18,14 +18,7 @@ const BRIDGE: &str = "br0";
 pub fn run() -> Result<(), TaskError> {
     setup::run()?;
     say("build");
-    run_program(&mut cargo(&[
-        "build",
-        "--release",
-        "-p",
-        "aorta-vswitchd",
-        "-p",
-        "aorta-ctl",
-    ]))?;
+    build_programs(&["--release"])?;
     setup::image()?;
 
     say("a network namespace with two taps, and the switch");

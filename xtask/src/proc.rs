@@ -26,6 +26,12 @@ pub fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// Builds the switch and its tool; `options` are cargo's, such as `--release`.
+pub fn build_programs(options: &[&str]) -> Result<(), TaskError> {
+    let packages = ["-p", "aorta-vswitchd", "-p", "aorta-ctl"];
+    run(cargo(&["build"]).args(options).args(packages))
+}
+
 /// Whether a program of that name is on the PATH (or where Debian keeps root's).
 pub fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::check::metadata::{self, Metadata};
 use crate::error::TaskError;
-use crate::proc::{cargo, run as run_program, run_seeing, say};
+use crate::proc::{build_programs, cargo, run as run_program, run_seeing, say};
 use crate::{bench, check, setup};
 
 /// What can be asked for on the command line.
@@ -214,13 +214,7 @@ fn run_tier(tier: Tier, metadata: &Metadata) -> Result<TierResult, TaskError> {
         run_program(&mut cargo(&fuzzer))?;
     }
     if tier != Tier::Unit {
-        run_program(&mut cargo(&[
-            "build",
-            "-p",
-            "aorta-vswitchd",
-            "-p",
-            "aorta-ctl",
-        ]))?;
+        build_programs(&[])?;
     }
     let mut command = cargo(&args.iter().map(String::as_str).collect::<Vec<_>>());
     command.env("PATH", setup::test_path());

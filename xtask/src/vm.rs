@@ -7,7 +7,7 @@ use aorta_integration::lab::{Job, lab_image};
 use clap::{Args, Subcommand};
 
 use crate::error::TaskError;
-use crate::proc::{cargo, root, run as run_program};
+use crate::proc::{build_programs, root};
 
 /// Status with which a job ends that succeeded.
 const SUCCESS: i32 = 0;
@@ -89,13 +89,7 @@ fn job(args: &RunArgs) -> Result<(), TaskError> {
         ..Job::new(&args.command.join(" "))
     };
     if args.switch {
-        run_program(&mut cargo(&[
-            "build",
-            "-p",
-            "aorta-vswitchd",
-            "-p",
-            "aorta-ctl",
-        ]))?;
+        build_programs(&[])?;
         for program in ["vswitchd", "vsctl"] {
             let path = root().join("target/debug").join(program);
             job = job.program(&path, scratch.path())?;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::Report;
 use crate::error::TaskError;
-use crate::proc::{cargo, root, run as run_program};
+use crate::proc::{build_programs, root, run as run_program};
 
 /// The side-by-side harness, if the machine has one: `AORTA_PEERS_BENCH` is its path.
 ///
@@ -17,14 +17,7 @@ pub fn run(rounds: u32) -> Result<Report, TaskError> {
             "AORTA_PEERS_BENCH: the path of the side-by-side harness".to_owned(),
         ])
     })?;
-    run_program(&mut cargo(&[
-        "build",
-        "--release",
-        "-p",
-        "aorta-vswitchd",
-        "-p",
-        "aorta-ctl",
-    ]))?;
+    build_programs(&["--release"])?;
     let adapter = root().join("bench/peer-aorta.sh");
     let rounds = rounds.to_string();
     run_program(Command::new(harness).args([

@@ -10,7 +10,7 @@ use aorta_integration::lab::{LabError, Netns, Switch, SwitchOptions};
 
 use super::{Report, Series};
 use crate::error::TaskError;
-use crate::proc::{cargo, root, run as run_program, say};
+use crate::proc::{build_programs, root, say};
 
 /// Ports that the switch has besides those that are measured.
 const FEW: usize = 10;
@@ -101,14 +101,7 @@ struct Bed {
 
 impl Bed {
     fn new(label: &str, ports: usize) -> Result<Bed, TaskError> {
-        run_program(&mut cargo(&[
-            "build",
-            "--release",
-            "-p",
-            "aorta-vswitchd",
-            "-p",
-            "aorta-ctl",
-        ]))?;
+        build_programs(&["--release"])?;
         say(&format!("a switch with {ports} ports"));
         let middle = Netns::new(label)?;
         let (sender, receiver) = (

@@ -5,7 +5,7 @@ use aorta_integration::lab::{Load, Netns, Protocol, RateMeter, Switch, SwitchOpt
 
 use super::{Report, Series};
 use crate::error::TaskError;
-use crate::proc::{cargo, root, run as run_program, say};
+use crate::proc::{build_programs, root, say};
 
 /// How long each rate is measured.
 const SECONDS: u32 = 10;
@@ -107,15 +107,7 @@ struct Bed {
 
 impl Bed {
     fn new() -> Result<Bed, TaskError> {
-        let build = [
-            "build",
-            "--release",
-            "-p",
-            "aorta-vswitchd",
-            "-p",
-            "aorta-ctl",
-        ];
-        run_program(&mut cargo(&build))?;
+        build_programs(&["--release"])?;
         say("a switch between two namespaces");
         let middle = Netns::new("qos")?;
         let (sender, receiver) = (Netns::new("qoss")?, Netns::new("qosr")?);

@@ -8,7 +8,7 @@ use aorta_integration::lab::{Netns, Switch, SwitchOptions, wait_until};
 use tempfile::TempDir;
 
 use crate::error::TaskError;
-use crate::proc::{cargo, output, root, run as run_program, say};
+use crate::proc::{build_programs, output, root, say};
 
 /// The reference.
 pub const THEIRS: &str = "ovs-vswitchd";
@@ -19,15 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Builds what is measured.
 pub fn build() -> Result<(), TaskError> {
-    let args = [
-        "build",
-        "--release",
-        "-p",
-        "aorta-vswitchd",
-        "-p",
-        "aorta-ctl",
-    ];
-    run_program(&mut cargo(&args))
+    build_programs(&["--release"])
 }
 
 /// A switch with a bridge, in a namespace.

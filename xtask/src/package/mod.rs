@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::error::TaskError;
-use crate::proc::{cargo, root, run, say};
+use crate::proc::{build_programs, root, say};
 
 use files::Tree;
 use release::Release;
@@ -58,15 +58,7 @@ pub fn run_task(args: &PackageArgs) -> Result<(), TaskError> {
 
 /// The programs of this tree; where they are.
 fn build() -> Result<PathBuf, TaskError> {
-    run(&mut cargo(&[
-        "build",
-        "--release",
-        "--locked",
-        "-p",
-        "aorta-vswitchd",
-        "-p",
-        "aorta-ctl",
-    ]))?;
+    build_programs(&["--release", "--locked"])?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     Ok(target
         .unwrap_or_else(|| root().join("target"))
