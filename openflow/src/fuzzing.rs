@@ -1,6 +1,9 @@
 //! Entry for fuzzers: any bytes, and panics only on a defect. The corpus under `corpus/message` is
 //! replayed by the tests.
 
+use aorta_flow::text::NoNames;
+
+use crate::text::{Style, show};
 use crate::wire::{Context, decode, encode};
 
 /// Reads the bytes as a message. What is understood can be written, unless it is too long or the
@@ -34,4 +37,16 @@ pub fn message(bytes: &[u8]) {
 #[allow(clippy::panic)]
 fn panic_with<T>(read: &crate::Envelope, written: &[u8], error: &crate::DecodeError) -> T {
     panic!("{read:?} was written as {written:02x?}, which is refused: {error}")
+}
+
+/// Prints the bytes as text, in every detail: lines that end, whatever the bytes are.
+pub fn text(bytes: &[u8]) {
+    for verbosity in [0, 3] {
+        let style = Style {
+            names: &NoNames,
+            verbosity,
+        };
+        let printed = show(bytes, Context::default(), style);
+        assert!(printed.ends_with('\n'), "{printed:?}");
+    }
 }

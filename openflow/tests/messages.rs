@@ -154,7 +154,10 @@ fn corpus() -> Vec<Vec<u8>> {
 fn corpus_replays() {
     let files = corpus();
     assert!(files.len() >= 40, "only {} files", files.len());
-    files.iter().for_each(|message| fuzzing::message(message));
+    for message in &files {
+        fuzzing::message(message);
+        fuzzing::text(message);
+    }
 }
 
 /// What is changed.

@@ -5,6 +5,7 @@ mod bench;
 mod check;
 mod demo;
 mod error;
+mod fuzz;
 mod package;
 mod proc;
 mod setup;
@@ -45,6 +46,8 @@ enum Task {
     },
     /// Measure; without a name, list what can be measured.
     Bench(bench::BenchArgs),
+    /// Run the fuzz targets with mutations of their corpora, without a fuzzer.
+    Fuzz(fuzz::FuzzArgs),
     /// Build the Debian package of the switch.
     Package(package::PackageArgs),
     /// Check crate levels, purity, the home of unsafe code, and licences.
@@ -69,6 +72,7 @@ fn run(task: Task) -> Result<(), TaskError> {
         Task::Demo => demo::run(),
         Task::Test { tier, only_tests } => tiers::run(tier, only_tests),
         Task::Bench(args) => bench::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
         Task::Package(args) => package::run_task(&args),
         Task::DepsCheck => check::dependencies(),
     }

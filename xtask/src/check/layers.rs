@@ -12,7 +12,7 @@ pub enum Kind {
 }
 
 /// Every crate of the workspace: name, level (it may only depend on lower ones) and kind.
-pub const CRATES: [(&str, u8, Kind); 16] = [
+pub const CRATES: [(&str, u8, Kind); 17] = [
     ("aorta-api", 0, Kind::Pure),
     ("aorta-ebpf", 0, Kind::Pure),
     ("aorta-packet", 0, Kind::Pure),
@@ -28,6 +28,7 @@ pub const CRATES: [(&str, u8, Kind); 16] = [
     ("aorta-ctl", 5, Kind::Effects),
     ("aorta-vswitchd", 5, Kind::Effects),
     ("aorta-integration", 6, Kind::Effects),
+    ("aorta-mutate", 6, Kind::Effects),
     ("xtask", 7, Kind::Effects),
 ];
 
