@@ -120,6 +120,16 @@ impl<V: Continued> Runs<V> {
         })
     }
 
+    /// Those of numbers from this one on.
+    pub fn starting_at(&self, flow: FlowId) -> impl Iterator<Item = (FlowId, V)> + '_ {
+        let around = self.around(flow.0).map_or(flow.0, |(first, ..)| first);
+        let runs = self.runs.range(around..);
+        let all = runs.flat_map(|(first, (len, value))| {
+            (0..*len).map(move |n| (FlowId(first + u64::from(n)), value.after(n)))
+        });
+        all.skip_while(move |(id, _)| *id < flow)
+    }
+
     /// All runs: the first flow, how many there are, and the first value.
     pub fn runs(&self) -> impl Iterator<Item = (FlowId, u32, V)> + '_ {
         let runs = self.runs.iter();
@@ -153,6 +163,9 @@ mod tests {
         assert_eq!(runs.runs.len(), 1);
         assert_eq!(runs.get(FlowId(0)), None);
         assert_eq!(runs.get(FlowId(999)), Some(1004));
+        let last: Vec<(FlowId, u32)> = runs.starting_at(FlowId(998)).collect();
+        assert_eq!(last, [(FlowId(998), 1003), (FlowId(999), 1004)]);
+        assert_eq!(runs.starting_at(FlowId(1000)).count(), 0);
     }
 
     proptest! {

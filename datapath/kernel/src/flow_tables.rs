@@ -23,7 +23,8 @@ impl Datapath {
     /// Gives the flows of a bridge the numbers of rules that they had, so that they go on counting
     /// where they were: before [`Datapath::apply_flows`] is called for the bridge the first time.
     pub fn adopt_rules(&mut self, bridge: &BridgeName, rules: &HashMap<FlowId, RuleId>) {
-        let adopted = self.flows.adopt(rules);
+        let slot = self.state.slots().bridges.get(bridge).copied();
+        let adopted = self.flows.adopt(slot, rules);
         self.adopted.insert(bridge.clone(), adopted);
     }
 

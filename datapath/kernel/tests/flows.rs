@@ -298,6 +298,56 @@ fn a_group_goes_on_counting_when_it_changes_and_its_buckets_begin_anew() {
 }
 
 #[test]
+fn groups_count_on_over_a_restart() {
+    let lines = [
+        "group_id=2,type=all,bucket=output:3",
+        "group_id=1,type=all,bucket=output:2,bucket=group:2",
+        "cookie=1,in_port=1,actions=group:1",
+    ];
+    let (lab, [a, b, c], mut datapath, mut flows) = switch("fgr", &lines);
+    let sent = frame(station(2), station(1));
+    let ports = || vec![port(&a, 1), port(&b, 2), port(&c, 3)];
+    let mut counted = 0;
+    for round in 1..4 {
+        let rules = datapath.rules(&flows.bridge);
+        a.send(&sent).unwrap();
+        drop(datapath);
+        a.send(&sent).unwrap();
+        datapath = lab.datapath();
+        datapath.adopt_rules(&flows.bridge, &rules);
+        datapath
+            .apply_flows(&flows.bridge, &flows.tables, None)
+            .unwrap();
+        apply(&mut datapath, vec![bridge("br0", ports())]);
+        a.send(&sent).unwrap();
+        counted += 3;
+        assert_eq!(
+            group_packets(&datapath, &flows),
+            (counted, vec![counted; 2]),
+            "round {round}"
+        );
+        let inner = datapath.group_stats(&flows.bridge).unwrap()[&2].clone();
+        assert_eq!((inner.all.packets, inner.buckets.len()), (counted, 1));
+        // Other flows get other numbers.
+        let new = format!("cookie=7,priority={round},in_port=3,actions=drop");
+        flows.change(&mut datapath, &[&new]);
+        assert_eq!(flows.packets(&datapath, 7), 0);
+        flows.change(&mut datapath, &["delete in_port=3"]);
+    }
+    assert_eq!((b.receive_all().len(), c.receive_all().len()), (9, 9));
+    // What was told to nobody begins anew.
+    drop(datapath);
+    datapath = lab.datapath();
+    datapath
+        .apply_flows(&flows.bridge, &flows.tables, None)
+        .unwrap();
+    apply(&mut datapath, vec![bridge("br0", ports())]);
+    assert_eq!(group_packets(&datapath, &flows), (0, vec![0, 0]));
+    a.send(&sent).unwrap();
+    assert_eq!(group_packets(&datapath, &flows), (1, vec![1, 1]));
+}
+
+#[test]
 fn counters_survive_more_flows_than_there_was_room_for() {
     let (_lab, [a, b, _c], mut datapath, mut flows) =
         switch("fgr", &["cookie=1,priority=9,in_port=1,actions=output:2"]);

@@ -3,6 +3,7 @@
 
 mod asked;
 mod group_counts;
+mod group_numbers;
 mod instance;
 #[cfg(test)]
 mod leave_tests;
@@ -48,6 +49,7 @@ use crate::map::Map;
 use crate::memory::MappedMemory;
 use crate::pins::PinDir;
 use crate::state::State;
+use group_numbers::GroupNumbers;
 use instance::{Instance, Surroundings};
 use ports::BridgePorts;
 use resting::{RestingPlace, numbers, records};
@@ -60,6 +62,7 @@ use stats::FlowStats;
 pub struct Flows {
     stats: FlowStats,
     pool: Pool,
+    group_numbers: GroupNumbers,
     shared: Option<Shared>,
     bridges: BTreeMap<u32, BridgeFlows>,
     /// Flows of bridges that do NORMAL alone.
@@ -124,6 +127,7 @@ impl Flows {
         Ok(Flows {
             stats: FlowStats::open(pins)?,
             pool: Pool::default(),
+            group_numbers: GroupNumbers::open(pins)?,
             shared: None,
             bridges: BTreeMap::new(),
             normal: BTreeMap::new(),
@@ -147,15 +151,17 @@ impl Flows {
         self.shared.as_ref().map(Shared::upcalls)
     }
 
-    /// Gives flows the numbers that they had, before their tables are applied the first time. Those
-    /// whose number is taken get another.
-    pub fn adopt(&mut self, rules: &HashMap<FlowId, RuleId>) -> Rules {
+    /// Gives the flows of a bridge the numbers that they had, and its groups theirs, before its tables
+    /// are applied the first time. Those whose number is taken get another.
+    pub fn adopt(&mut self, slot: Option<u32>, rules: &HashMap<FlowId, RuleId>) -> Rules {
         let mut adopted = Rules::default();
-        let mut rules: Vec<_> = rules.iter().collect();
+        let mut rules: Vec<(FlowId, u32)> = rules.iter().map(|(id, rule)| (*id, rule.0)).collect();
         rules.sort_unstable();
+        let groups = slot.into_iter();
+        rules.extend(groups.flat_map(|slot| self.group_numbers.of_bridge(slot)));
         for (flow, rule) in rules {
-            if rule.0 < self.stats.capacity() && self.pool.take_this(rule.0) {
-                adopted.insert(*flow, rule.0);
+            if rule < self.stats.capacity() && self.pool.take_this(rule) {
+                adopted.insert(flow, rule);
             }
         }
         adopted
@@ -164,6 +170,21 @@ impl Flows {
     /// Brings the tables of a bridge into the kernel. `changes` lead from those that it has;
     /// `adopted` are numbers of rules for a bridge that has none.
     pub fn apply(
+        &mut self,
+        kernel: &mut Kernel<'_>,
+        bridge: (&BridgeName, u32),
+        tables: &Tables,
+        changes: Option<&[Change]>,
+        adopted: Rules,
+    ) -> Result<FlowsApplied, FlowsError> {
+        let applied = self.apply_tables(kernel, bridge, tables, changes, adopted);
+        if let Some(flows) = self.bridges.get(&bridge.1) {
+            self.group_numbers.keep(bridge.1, &flows.rules)?;
+        }
+        applied
+    }
+
+    fn apply_tables(
         &mut self,
         kernel: &mut Kernel<'_>,
         bridge: (&BridgeName, u32),

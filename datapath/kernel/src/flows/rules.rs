@@ -89,6 +89,11 @@ impl Rules {
         self.numbers.iter()
     }
 
+    /// Those of flows from this one on.
+    pub fn starting_at(&self, flow: FlowId) -> impl Iterator<Item = (FlowId, u32)> + '_ {
+        self.numbers.starting_at(flow)
+    }
+
     /// All numbers, ascending.
     pub fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
         self.flows.iter().map(|(id, _)| id.0 as u32)

@@ -6,6 +6,7 @@ use aorta_compiler::abi::jump;
 use super::instance::{Instance, Surroundings};
 use super::ports::Numbered;
 use super::resting::{Resting, numbers};
+use super::rules::Rules;
 use super::{Flows, FlowsError, Kernel};
 use crate::error::DatapathError;
 use crate::generation::Generation;
@@ -49,6 +50,8 @@ impl Flows {
     pub fn remove(&mut self, slot: u32) {
         if let Some(mut flows) = self.bridges.remove(&slot) {
             flows.own.ports.next_epoch();
+            // What can't be removed is exchanged when the slot's next bridge has flows.
+            let _ = self.group_numbers.keep(slot, &Rules::default());
             let released = flows.rules.numbers().collect();
             let root = Resting::Root { bridge_slot: slot };
             self.resting
