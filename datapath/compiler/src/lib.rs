@@ -14,6 +14,7 @@ mod flood;
 mod flow_entry;
 mod guard;
 mod module;
+pub mod offload;
 pub mod pipeline;
 mod skb;
 mod xdp;

@@ -10,3 +10,5 @@ pub const DATA_END: i16 = 4;
 pub const DROP: i32 = 1;
 /// Verdict: on to the stack (`XDP_PASS`).
 pub const PASS: i32 = 2;
+/// Verdict: out of the device that it came from (`XDP_TX`).
+pub const TX: i32 = 3;

@@ -114,7 +114,7 @@ pub(crate) fn begin(a: &mut Assembler, facts: &XdpEntryFacts, pass: Label) {
 }
 
 /// Writes the lengths of the frame at R2, which R8 is. Uses R1, R8.
-fn lengths(a: &mut Assembler) {
+pub(crate) fn lengths(a: &mut Assembler) {
     let [tagged, known] = ["tagged", "length_known"].map(|name| a.label(name));
     a.store(Size::W, R7, state::LEN, R8);
     a.load(Size::H, R1, R2, 12);

@@ -359,6 +359,16 @@ impl Assembler {
         self.emit(Op::Exit);
     }
 
+    /// Replaces instructions by others of the same length; jumps and 64-bit loads must stay what
+    /// they are.
+    pub fn replace(&mut self, by: impl Fn(Op) -> Op) {
+        for insn in &mut self.insns {
+            if let Some(op) = insn.operation() {
+                *insn = by(op).into();
+            }
+        }
+    }
+
     /// Resolves the labels and checks what the kernel would refuse in any program.
     ///
     /// # Errors

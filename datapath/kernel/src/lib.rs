@@ -19,6 +19,7 @@ mod loader;
 mod map;
 mod memory;
 pub mod netdev;
+pub mod offload;
 mod patience;
 mod pins;
 mod port_program;

@@ -72,6 +72,11 @@ impl Map {
         })
     }
 
+    /// The map of a descriptor, which isn't per CPU.
+    pub(crate) fn of_fd(fd: OwnedFd, name: &str) -> io::Result<Map> {
+        Map::from_fd(fd, name, false)
+    }
+
     fn from_fd(fd: OwnedFd, name: &str, per_cpu: bool) -> io::Result<Map> {
         let info = MapData::from_fd(fd.try_clone()?)
             .and_then(|m| m.info())

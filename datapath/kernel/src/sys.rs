@@ -7,7 +7,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use aya_obj::generated::{bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_map_type};
+use aya_obj::generated::{
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_map_type, bpf_prog_type,
+};
 
 /// `BPF_NOEXIST`: only create.
 pub const ONLY_NEW: u64 = 1;
@@ -196,6 +198,80 @@ pub fn create_array_of_maps(inner: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     attr.__bindgen_anon_1.inner_map_fd = fd(inner);
     // SAFETY: no addresses in this command.
     let new = unsafe { bpf(bpf_cmd::BPF_MAP_CREATE, &mut attr) }?;
+    // SAFETY: the kernel made this descriptor for us just now.
+    Ok(unsafe { OwnedFd::from_raw_fd(new as i32) })
+}
+
+/// A hash map or array that is to be, of a card or of the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct NewMap<'n> {
+    /// `enum bpf_map_type`.
+    pub kind: u32,
+    /// Bytes of a key.
+    pub key_bytes: u32,
+    /// Bytes of a value.
+    pub value_bytes: u32,
+    /// Most entries.
+    pub max_entries: u32,
+    /// Name, of which 15 characters are kept.
+    pub name: &'n str,
+    /// The device that keeps it; 0 for the kernel.
+    pub ifindex: u32,
+}
+
+/// The characters of a name that the kernel keeps, and a zero.
+fn object_name(name: &str) -> [libc::c_char; 16] {
+    let mut kept = [0; 16];
+    let plain = |byte: u8| match byte {
+        b'.' | b'_' => byte,
+        byte if byte.is_ascii_alphanumeric() => byte,
+        _ => b'_',
+    };
+    for (to, from) in kept.iter_mut().zip(name.bytes().take(15)) {
+        *to = plain(from) as libc::c_char;
+    }
+    kept
+}
+
+/// Makes a map.
+pub fn create_map(map: &NewMap<'_>) -> io::Result<OwnedFd> {
+    let mut attr = attr();
+    attr.__bindgen_anon_1.map_type = map.kind;
+    attr.__bindgen_anon_1.key_size = map.key_bytes;
+    attr.__bindgen_anon_1.value_size = map.value_bytes;
+    attr.__bindgen_anon_1.max_entries = map.max_entries;
+    attr.__bindgen_anon_1.map_name = object_name(map.name);
+    attr.__bindgen_anon_1.map_ifindex = map.ifindex;
+    // SAFETY: no addresses in this command.
+    let new = unsafe { bpf(bpf_cmd::BPF_MAP_CREATE, &mut attr) }?;
+    // SAFETY: the kernel made this descriptor for us just now.
+    Ok(unsafe { OwnedFd::from_raw_fd(new as i32) })
+}
+
+/// Loads an XDP program, for a device that runs it, or for the kernel if `ifindex` is 0. `code` is
+/// whole instructions with descriptors of maps in them. What the verifier says begins `log`, and ends
+/// with a zero byte; it says nothing if that is empty.
+pub fn load_xdp(code: &[u8], name: &str, ifindex: u32, log: &mut [u8]) -> io::Result<OwnedFd> {
+    const INSN_BYTES: usize = 8;
+    if code.is_empty() || !code.len().is_multiple_of(INSN_BYTES) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut attr = attr();
+    attr.__bindgen_anon_3.prog_type = bpf_prog_type::BPF_PROG_TYPE_XDP as u32;
+    attr.__bindgen_anon_3.expected_attach_type = bpf_attach_type::BPF_XDP as u32;
+    attr.__bindgen_anon_3.insns = code.as_ptr() as u64;
+    attr.__bindgen_anon_3.insn_cnt = (code.len() / INSN_BYTES) as u32;
+    attr.__bindgen_anon_3.license = c"GPL".as_ptr() as u64;
+    attr.__bindgen_anon_3.prog_name = object_name(name);
+    attr.__bindgen_anon_3.prog_ifindex = ifindex;
+    if !log.is_empty() {
+        attr.__bindgen_anon_3.log_level = 1;
+        attr.__bindgen_anon_3.log_buf = log.as_mut_ptr() as u64;
+        attr.__bindgen_anon_3.log_size = log.len() as u32;
+    }
+    // SAFETY: code and log are borrowed for the call, with their lengths; the licence is a string
+    // that ends with a zero byte, and is there for good.
+    let new = unsafe { bpf(bpf_cmd::BPF_PROG_LOAD, &mut attr) }?;
     // SAFETY: the kernel made this descriptor for us just now.
     Ok(unsafe { OwnedFd::from_raw_fd(new as i32) })
 }

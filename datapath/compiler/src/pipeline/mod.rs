@@ -3,9 +3,9 @@
 
 mod change;
 pub mod choice;
-mod codegen;
+pub(crate) mod codegen;
 pub mod commit;
-mod compiled;
+pub(crate) mod compiled;
 pub mod counted;
 mod error;
 mod extras;
@@ -16,17 +16,18 @@ mod limits;
 pub mod maps;
 pub mod memory;
 pub mod meters;
-mod plan;
+pub(crate) mod plan;
 pub mod record;
 mod report;
-mod rules;
-mod shape;
-mod shapes;
+pub(crate) mod rules;
+pub(crate) mod shape;
+pub(crate) mod shapes;
 pub mod template;
 pub mod upcall;
 mod usage;
 mod ways;
 
+pub(crate) use codegen::card;
 pub use compiled::{
     Hook, Memories, Outcome, Pipeline, PipelineConfig, Retired, RetiredRule, TableMemory,
 };

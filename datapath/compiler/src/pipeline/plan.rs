@@ -87,6 +87,8 @@ pub struct Plan {
     pub config: PipelineConfig,
     /// Nothing is chosen for these tables in particular.
     generic: bool,
+    /// For a card: whoever plans it decides about templates.
+    card: bool,
     /// Tables that had memories which they don't keep.
     outgrown: BTreeSet<u8>,
     /// Tables that packets can reach and that have flows.
@@ -154,6 +156,31 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Plans rules of a card, which have their numbers, with the shapes that there were before; tables
+    /// in `kept` keep these shapes and words, whether a rule has them or not.
+    ///
+    /// # Errors
+    /// When flows ask for what programs can't do.
+    pub fn of_card(
+        flows: &[(TableFlow, RuleId)],
+        shapes: Shapes,
+        kept: &BTreeMap<u8, (BTreeSet<u32>, BTreeSet<i16>)>,
+        config: &PipelineConfig,
+    ) -> Result<Plan, PipelineError> {
+        let mut plan = Plan::empty(config, shapes);
+        plan.card = true;
+        for (entry, id) in flows {
+            plan.add(entry, &mut |_| *id)?;
+        }
+        for (number, (shapes, words)) in kept {
+            let table = plan.tables.entry(*number).or_default();
+            table.shapes.extend(shapes);
+            table.words.extend(words);
+        }
+        plan.finish(&Tables::new(), &mut |_| RuleId(0))?;
+        Ok(plan)
+    }
+
     /// As [`Plan::new`], with the tables of an earlier plan that are kept as they are, and its
     /// shapes; others of its tables in memory are outgrown.
     ///
@@ -183,6 +210,7 @@ impl Plan {
         Plan {
             config: config.clone(),
             generic: false,
+            card: false,
             outgrown: BTreeSet::new(),
             tables: BTreeMap::new(),
             shapes,
@@ -394,6 +422,9 @@ impl Plan {
 
     /// Tables with few rules become code, the others memory.
     fn choose_templates(&mut self) {
+        if self.card {
+            return;
+        }
         let caps = Caps {
             seed: self.config.seed,
             ..Caps::default()

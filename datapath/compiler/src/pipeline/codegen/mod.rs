@@ -7,6 +7,7 @@
 
 mod action_set;
 mod bits;
+pub mod card;
 mod choose;
 mod copies;
 pub mod cut;
@@ -132,6 +133,10 @@ pub struct Gen<'p> {
     /// The only version of the tables for which it is, if there is one: then those in memory that
     /// have few rules are code, too.
     fixed: Option<u32>,
+    /// What it is for a card, if it is for one.
+    card: Option<&'p card::CardForm>,
+    /// Places of the stack that are 0 at first, in programs for cards.
+    stack_cleared: Vec<i16>,
     /// Where that port's program goes when its epoch is over.
     superseded: Option<Label>,
     /// What can be changed in packets' bytes.
@@ -245,31 +250,45 @@ fn emit<'p>(
         (Hook::Tc, None) => format!("bridge_{bridge}"),
         (Hook::Xdp, None) => format!("xdp_bridge_{bridge}"),
     };
-    let mut code = Gen {
-        a: Assembler::new(&name),
-        plan,
-        hook,
-        port,
-        fixed,
-        superseded: None,
-        changes,
-        heads: BTreeMap::new(),
-        blocks: BTreeMap::new(),
-        places: Vec::new(),
-        dispatch: None,
-        ends: HashSet::new(),
-        groups: BTreeMap::new(),
-        meters: BTreeMap::new(),
-        deferred: Vec::new(),
-        sizes: BTreeMap::new(),
-        parse_insns: 0,
-        normal: false,
-        parse_again: None,
-    };
+    let mut code = Gen::new(&name, plan, (hook, port, fixed), changes);
     code.enter();
     code.tables();
     code.shared_blocks();
     code
+}
+
+impl<'p> Gen<'p> {
+    /// Nothing is emitted yet.
+    fn new(
+        name: &str,
+        plan: &'p Plan,
+        (hook, port, fixed): (Hook, Option<PortForm<'p>>, Option<u32>),
+        changes: &'p commit::Changes,
+    ) -> Gen<'p> {
+        Gen {
+            a: Assembler::new(name),
+            plan,
+            hook,
+            port,
+            fixed,
+            card: None,
+            stack_cleared: Vec::new(),
+            superseded: None,
+            changes,
+            heads: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            places: Vec::new(),
+            dispatch: None,
+            ends: HashSet::new(),
+            groups: BTreeMap::new(),
+            meters: BTreeMap::new(),
+            deferred: Vec::new(),
+            sizes: BTreeMap::new(),
+            parse_insns: 0,
+            normal: false,
+            parse_again: None,
+        }
+    }
 }
 
 /// Offset in the state of a field's storage in the key.
@@ -290,9 +309,10 @@ impl Gen<'_> {
 
     /// The state, the version, and the packet's fields.
     fn enter(&mut self) {
-        match self.port {
-            Some(port) => self.enter_port(&port),
-            None => self.enter_bridge(),
+        match (self.card, self.port) {
+            (Some(_), _) => self.enter_card(),
+            (None, Some(port)) => self.enter_port(&port),
+            (None, None) => self.enter_bridge(),
         }
         let a = &mut self.a;
         if self.plan.has_memory() || !self.plan.extras.upcalls.is_empty() {

@@ -9,7 +9,7 @@ use aorta_flow::{DropReason, OfPort, Subfield};
 
 use super::leaving::NORMAL;
 use super::site::Site;
-use super::{Block, Gen, INDEX, bits, hook, key};
+use super::{Block, Gen, INDEX, bits, card, hook, key};
 use crate::abi::{COUNTERS, MAX_PORTS, PORTS, counter, port};
 use crate::emit::{count_frame, lookup, lookup_index};
 use crate::pipeline::Hook;
@@ -26,6 +26,9 @@ const VALUE: i16 = -24;
 impl Gen<'_> {
     /// Sends to an ordinary port. True if control never comes to what is behind it.
     pub fn output(&mut self, port: Param, site: &Site, tail: bool) -> bool {
+        if let Some(card) = self.card {
+            return self.card_output(card, port, site, tail);
+        }
         let skip = self.a.label("skip");
         match self.param(site, port, R1) {
             Operand::Imm(number) => {
@@ -114,8 +117,13 @@ impl Gen<'_> {
 
     pub(super) fn output_in_port(&mut self, site: &Site) {
         let skip = self.a.label("skip");
-        self.a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
-        self.slot_of_port();
+        match self.card {
+            Some(_) => self.a.mov(R1, card::BACK),
+            None => {
+                self.a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
+                self.slot_of_port();
+            }
+        }
         self.send(site, skip, false);
     }
 

@@ -84,6 +84,9 @@ impl Gen<'_> {
             a.add(R1, 1);
             a.store(Size::W, R7, state::LOOKUPS, R1);
         }
+        if let Some(hashed) = self.card.and_then(|card| card.hashed.get(&number)) {
+            return self.table_hashed(number, hashed, &table.shapes);
+        }
         match (&table.image, self.rules_as_code(table)) {
             (_, Some(rules)) => self.table_as_code(number, &rules),
             (Some(image), None) => self.table_in_memory(number, image, &table.shapes),
@@ -188,12 +191,12 @@ impl Gen<'_> {
         };
         self.own_port(number);
         match id {
-            Some(id) => self.found_rule((id as i32).into()),
+            Some(id) => self.found_rule(number, (id as i32).into()),
             None => {
                 if !self.plan.extras.upcalls.is_empty() {
                     self.a.store(Size::W, R7, state::RULE, R8);
                 }
-                self.found_rule(R8.into());
+                self.found_rule(number, R8.into());
             }
         }
         let site = Site {
@@ -252,12 +255,12 @@ impl Gen<'_> {
         self.a.bind(hit);
         self.own_port(number);
         self.a.load(Size::W, R1, R8, record::RULE);
-        self.found_rule(R1.into());
+        self.found_rule(number, R1.into());
         self.by_shape(number, shapes);
     }
 
     /// The actions of the record that R8 points to.
-    fn by_shape(&mut self, number: u8, shapes: &BTreeSet<u32>) {
+    pub(super) fn by_shape(&mut self, number: u8, shapes: &BTreeSet<u32>) {
         let site = Site {
             table: number,
             params: Params::Record,
@@ -320,7 +323,12 @@ impl Gen<'_> {
     }
 
     /// No rule was found.
-    fn missed(&mut self, number: u8) {
+    pub(super) fn missed(&mut self, number: u8) {
+        if self.card.is_some() {
+            // Software knows what to do with it.
+            let pass = self.block(Block::Pass);
+            return self.a.jump(pass);
+        }
         self.own_port(number);
         match self.plan.after_miss(number) {
             AfterMiss::Drop => self.missed_for_good(number),
@@ -374,11 +382,12 @@ impl Gen<'_> {
         }
     }
 
-    /// Counts the packet for a rule, or notes that it is to be. Uses R0 to R5.
-    fn found_rule(&mut self, rule: Operand) {
-        match self.hook {
-            Hook::Tc => self.count_rule(rule),
-            Hook::Xdp => self.note_hit(rule),
+    /// Counts the packet for a rule of a table, or notes that it is to be. Uses R0 to R5.
+    pub(super) fn found_rule(&mut self, table: u8, rule: Operand) {
+        match (self.hook, self.card) {
+            (Hook::Tc, _) => self.count_rule(rule),
+            (Hook::Xdp, None) => self.note_hit(rule),
+            (Hook::Xdp, Some(_)) => self.note_in_table(table, rule),
         }
     }
 

@@ -33,7 +33,7 @@ pub fn takes_any(plan: &Plan) -> bool {
 }
 
 /// Whether XDP programs can do a step, apart from those within it.
-fn takes_step(step: &Step) -> bool {
+pub fn takes_step(step: &Step) -> bool {
     let can = |field| commit::dirty_bit(field) == 0 || commit::xdp_changes(field);
     match step {
         Step::Set { field, .. } => can(*field),
@@ -146,7 +146,10 @@ impl Gen<'_> {
         match block {
             Block::Return => {}
             Block::End => self.emit_end(),
-            Block::Finish => self.xdp_finish(),
+            Block::Finish => match self.card {
+                Some(card) => self.card_finish(card),
+                None => self.xdp_finish(),
+            },
             Block::Save => self.emit_save(false),
             Block::Restore => {
                 self.pass_if_sent_changed();

@@ -213,8 +213,12 @@ impl Parser<'_, '_> {
 
     /// Extension headers, as far as they are whole.
     fn extensions(&mut self) {
-        let [read, first, next] =
+        let [read, own, next] =
             ["extensions_read", "extension", "next_extension"].map(|n| self.code.a.label(n));
+        let first = match self.code.card {
+            Some(_) => self.code.block(Block::Pass),
+            None => own,
+        };
         for header in [
             proto::HOP_BY_HOP,
             proto::ROUTING,
@@ -235,6 +239,9 @@ impl Parser<'_, '_> {
                 let parsed = self.parsed;
                 self.code.a.jump(parsed);
             }
+        }
+        if self.code.card.is_some() {
+            return;
         }
         self.code.a.bind(first);
         let a = &mut self.code.a;

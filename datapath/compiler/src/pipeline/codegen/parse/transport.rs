@@ -150,7 +150,13 @@ impl Parser<'_, '_> {
         a.jump_if(Cond::Eq, R1, ND_SOLICIT, options);
         a.jump_if(Cond::Ne, R1, ND_ADVERT, other);
         a.bind(options);
-        a.jump_if(Cond::Lt, R5, ND_LEN, other);
+        if self.code.card.is_some() {
+            // Cards have no loops.
+            let pass = self.code.block(Block::Pass);
+            self.code.a.jump(pass);
+            return self.code.a.bind(other);
+        }
+        self.code.a.jump_if(Cond::Lt, R5, ND_LEN, other);
         self.need(ND_LEN, other);
         if self.wants(FieldId::ND_TARGET) {
             for (from, to) in [(8, 8), (16, 0)] {

@@ -1,0 +1,443 @@
+//! From rules to a program and what its maps hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use aorta_ebpf::{MapId, Program};
+use aorta_flow::action::{Action, Instructions};
+use aorta_flow::field::FieldId;
+use aorta_flow::table::{FlowId, TableFlow};
+use aorta_flow::{Flow, OfPort};
+use aorta_placement::{Rule, Verdict};
+
+use super::entries::{Entries, Entry, key_bytes, mask_of, value_bytes, value_len};
+use super::{COUNTERS, CardError, CardLimits, FIRST_HASH, counters};
+use crate::abi::MapKind;
+use crate::pipeline::card::{self, CardForm, HashTuple, Hashed, MAX_TABLES};
+use crate::pipeline::codegen::xdp;
+use crate::pipeline::plan::{Plan, TablePlan};
+use crate::pipeline::record::{self, MatchWord, RuleId};
+use crate::pipeline::rules::plan_flow;
+use crate::pipeline::shapes::Shapes;
+use crate::pipeline::{Hook, PipelineConfig};
+
+/// Which rule: its table, and the flow that it is part of.
+pub type Key = (u8, Option<FlowId>);
+
+/// Which rule it is.
+pub fn key_of(rule: &Rule) -> Key {
+    (rule.table, rule.flow)
+}
+
+/// What a program is made for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// Name of the program, of which the kernel keeps 15 characters.
+    pub name: String,
+    /// The port whose packets it sees.
+    pub port: OfPort,
+    /// Other ports of the card, with the indices of their devices; those of a card that doesn't
+    /// redirect are not asked for.
+    pub sends: BTreeMap<OfPort, u32>,
+    /// What the card allows.
+    pub limits: CardLimits,
+    /// Entries of the map of counters: numbers of rules are lower, and not 0.
+    pub counters: u32,
+}
+
+/// A map that a program needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CardMap {
+    /// How the program names it.
+    pub id: MapId,
+    /// [`MapKind::Hash`] or [`MapKind::Array`].
+    pub kind: MapKind,
+    /// Bytes of a key.
+    pub key_bytes: u32,
+    /// Bytes of a value.
+    pub value_bytes: u32,
+    /// Most entries.
+    pub max_entries: u32,
+}
+
+/// A program for a card, and what its maps hold.
+#[derive(Clone, Debug)]
+pub struct CardProgram {
+    program: Program,
+    maps: Vec<CardMap>,
+    entries: BTreeMap<MapId, Entries>,
+    /// Where rules of hashed tables stand.
+    places: BTreeMap<Key, Entry>,
+    shapes: Shapes,
+    tables: BTreeMap<u8, Layout>,
+}
+
+/// How a table in hash maps is laid out.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Layout {
+    hashed: Hashed,
+    /// Entries of each map.
+    room: Vec<u32>,
+    value_bytes: usize,
+    shapes: BTreeSet<u32>,
+}
+
+/// Fewest entries of a map: as many again can be added before there must be another program.
+const MIN_ROOM: usize = 64;
+
+impl CardProgram {
+    /// The program, of kind XDP.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The maps that it needs, that of the counters first.
+    pub fn maps(&self) -> &[CardMap] {
+        &self.maps
+    }
+
+    /// What the hash maps hold.
+    pub fn entries(&self) -> &BTreeMap<MapId, Entries> {
+        &self.entries
+    }
+
+    /// Where a rule stands, if it is in a map.
+    pub fn place(&self, rule: Key) -> Option<&Entry> {
+        self.places.get(&rule)
+    }
+
+    /// What a map holds for a key; `None` if nothing.
+    pub fn value(&self, entry: &Entry) -> Option<&[u8]> {
+        let entries = self.entries.get(&entry.map)?;
+        entries.get(&entry.key).map(Vec::as_slice)
+    }
+
+    /// Whether it differs from another one in what is in hash maps at most.
+    pub fn has_code_of(&self, other: &CardProgram) -> bool {
+        self.program.insns() == other.program.insns()
+            && self.program.relocations() == other.program.relocations()
+            && self.maps == other.maps
+    }
+}
+
+/// Compiles the rules of a port, which have these numbers. With `before`, the program that is there,
+/// it keeps the maps of that as they are, where it can: then [`CardProgram::has_code_of`] tells whether
+/// another program is needed; if it is, one that is compiled without `before` may be smaller.
+///
+/// # Errors
+/// When a card with these limits can't have it.
+pub fn compile(
+    rules: &[Rule],
+    numbers: &BTreeMap<Key, u32>,
+    target: &Target,
+    before: Option<&CardProgram>,
+) -> Result<CardProgram, CardError> {
+    let flows = flows(rules, numbers, target)?;
+    let config = PipelineConfig {
+        bridge: target.name.as_str().into(),
+        bridge_slot: 0,
+        hook: Hook::Xdp,
+        version: 0,
+        seed: 0,
+    };
+    let shapes = before.map_or_else(Shapes::default, |before| before.shapes.clone());
+    let kept = before.map_or_else(BTreeMap::new, |before| kept(&before.tables));
+    let plan = Plan::of_card(&flows, shapes, &kept, &config)?;
+    let tables = layouts(&plan, target, before)?;
+    check_tables(&plan, &tables, target)?;
+    let hashed = tables.iter().map(|(n, table)| (*n, table.hashed.clone()));
+    let form = CardForm {
+        name: target.name.clone(),
+        port: target.port,
+        sends: target.sends.clone(),
+        hashed: hashed.collect(),
+        counters: COUNTERS,
+    };
+    let program = card::generate(&plan, &form)?.map_err(|bytes| CardError::Stack {
+        needed: bytes as usize,
+        limit: CardLimits::STACK_BYTES,
+    })?;
+    let limit = target.limits.insns;
+    if program.len() > limit {
+        let needed = program.len();
+        return Err(CardError::TooLong { needed, limit });
+    }
+    let mut compiled = CardProgram {
+        program,
+        maps: maps(&tables, target.counters),
+        entries: BTreeMap::new(),
+        places: BTreeMap::new(),
+        shapes: plan.shapes.clone(),
+        tables,
+    };
+    compiled.fill(&plan, rules);
+    Ok(compiled)
+}
+
+/// Shapes and words that tables in hash maps keep.
+fn kept(tables: &BTreeMap<u8, Layout>) -> BTreeMap<u8, (BTreeSet<u32>, BTreeSet<i16>)> {
+    let tables = tables.iter().map(|(number, table)| {
+        let tuples = table.hashed.tuples.iter();
+        let words = tuples.flat_map(|tuple| tuple.words.iter().map(|word| word.0));
+        (*number, (table.shapes.clone(), words.collect()))
+    });
+    tables.collect()
+}
+
+/// The rules of the port as flows, of which the lowest number wins.
+fn flows(
+    rules: &[Rule],
+    numbers: &BTreeMap<Key, u32>,
+    target: &Target,
+) -> Result<Vec<(TableFlow, RuleId)>, CardError> {
+    let mut flows = Vec::with_capacity(rules.len());
+    for rule in rules {
+        let (value, mask) = rule.matching.get(FieldId::IN_PORT);
+        if u128::from(target.port.0) & mask != value {
+            continue;
+        }
+        let key = key_of(rule);
+        let number = numbers.get(&key).copied().unwrap_or(0);
+        if number == 0 || number >= target.counters {
+            let counters = target.counters;
+            return Err(CardError::NoCounter { key, counters });
+        }
+        let entry = TableFlow {
+            id: FlowId(rule.rank.into()),
+            flow: Arc::new(flow(rule)),
+        };
+        check(rule, &entry, target)?;
+        flows.push((entry, RuleId(number)));
+    }
+    Ok(flows)
+}
+
+fn flow(rule: &Rule) -> Flow {
+    let instructions = match &rule.verdict {
+        // A flow that no program in front of the stack does.
+        Verdict::Trap => Instructions::apply(vec![Action::Output(OfPort::NORMAL)]),
+        Verdict::Forward { actions, goto } => Instructions {
+            goto_table: *goto,
+            ..Instructions::apply(actions.clone())
+        },
+    };
+    Flow {
+        table: rule.table,
+        priority: 0,
+        matching: rule.matching.without(|field| field == FieldId::IN_PORT),
+        instructions: instructions.into(),
+        ..Flow::default()
+    }
+}
+
+/// Refuses a rule that there is no code for: it would be left to software without a word.
+fn check(rule: &Rule, entry: &TableFlow, target: &Target) -> Result<(), CardError> {
+    let refuse = |why: String| {
+        let key = key_of(rule);
+        Err(CardError::Rule { key, why })
+    };
+    let Verdict::Forward { actions, goto } = &rule.verdict else {
+        return Ok(());
+    };
+    if goto.is_some_and(|goto| goto <= rule.table) {
+        return refuse("it doesn't lead to a later table".to_owned());
+    }
+    for action in actions {
+        match action {
+            Action::Output(OfPort::IN_PORT) => {}
+            Action::Output(port) if *port == target.port => {}
+            Action::Output(port) if !target.limits.redirects => {
+                return refuse(format!(
+                    "output to port {port}: the card sends back to the port only that a packet came from"
+                ));
+            }
+            Action::Output(port) if !target.sends.contains_key(port) => {
+                return refuse(format!("output to port {port}, which isn't the card's"));
+            }
+            Action::PushVlan(_) | Action::PopVlan if !target.limits.adjusts_head => {
+                return refuse(format!("{action}: the card makes no frame longer or shorter"));
+            }
+            _ => {}
+        }
+    }
+    let planned = match plan_flow(entry, RuleId(0)) {
+        Ok(planned) => planned,
+        Err(why) => return refuse(why.to_string()),
+    };
+    let steps = planned.shape.all_steps();
+    if !steps.into_iter().all(xdp::takes_step) {
+        let actions: Vec<String> = actions.iter().map(ToString::to_string).collect();
+        return refuse(format!("actions={}", actions.join(",")));
+    }
+    Ok(())
+}
+
+/// The tables that are in hash maps.
+fn layouts(
+    plan: &Plan,
+    target: &Target,
+    before: Option<&CardProgram>,
+) -> Result<BTreeMap<u8, Layout>, CardError> {
+    let mut layouts = BTreeMap::new();
+    let mut next = FIRST_HASH;
+    for (number, table) in &plan.tables {
+        let there = before.and_then(|before| before.tables.get(number));
+        if there.is_none() && table.rules.len() <= target.limits.code_rules {
+            continue;
+        }
+        let mut layout = there.cloned().unwrap_or_default();
+        layout.shapes = table.shapes.clone();
+        add_tuples(&mut layout, table, (*number, target.limits.max_entries))?;
+        for tuple in &mut layout.hashed.tuples {
+            tuple.map = MapId(next);
+            next += 1;
+        }
+        layouts.insert(*number, layout);
+    }
+    Ok(layouts)
+}
+
+/// Gives the rules of a table maps.
+fn add_tuples(
+    layout: &mut Layout,
+    table: &TablePlan,
+    (number, limit): (u8, u32),
+) -> Result<(), CardError> {
+    let mut counts: BTreeMap<Vec<(i16, u32)>, usize> = BTreeMap::new();
+    for rule in &table.rules {
+        *counts.entry(mask_of(&rule.words)).or_default() += 1;
+        layout.value_bytes = layout.value_bytes.max(value_len(rule.params.len()));
+    }
+    layout.value_bytes = layout.value_bytes.max(value_len(0));
+    for (words, needed) in counts {
+        if needed > limit as usize {
+            let table = number;
+            return Err(CardError::TableFull {
+                table,
+                needed,
+                limit,
+            });
+        }
+        let tuples = &mut layout.hashed.tuples;
+        let at = tuples.iter().position(|tuple| tuple.words == words);
+        let at = at.unwrap_or_else(|| {
+            let map = MapId(FIRST_HASH);
+            tuples.push(HashTuple { words, map });
+            layout.room.push(0);
+            tuples.len() - 1
+        });
+        if let Some(room) = layout.room.get_mut(at).filter(|room| needed > **room as usize) {
+            let wanted = (2 * needed).max(MIN_ROOM).next_power_of_two();
+            *room = wanted.min(limit as usize) as u32;
+        }
+    }
+    Ok(())
+}
+
+fn check_tables(
+    plan: &Plan,
+    tables: &BTreeMap<u8, Layout>,
+    target: &Target,
+) -> Result<(), CardError> {
+    let limits = &target.limits;
+    let needed = plan.tables.len();
+    if needed > MAX_TABLES {
+        let limit = MAX_TABLES;
+        return Err(CardError::TooManyTables { needed, limit });
+    }
+    let tuples = tables.values().map(|table| table.hashed.tuples.len());
+    let needed = 1 + tuples.sum::<usize>();
+    if needed > limits.maps {
+        let limit = limits.maps;
+        return Err(CardError::TooManyMaps { needed, limit });
+    }
+    for (number, layout) in tables {
+        let table = *number;
+        let tuples = layout.hashed.tuples.iter();
+        let key = tuples.map(HashTuple::key_bytes).max().unwrap_or(0);
+        if key > limits.key_bytes as usize {
+            let (needed, limit) = (key, limits.key_bytes);
+            return Err(CardError::KeyTooLong {
+                table,
+                needed,
+                limit,
+            });
+        }
+        // Records end before the places of tags, by which accesses are told apart.
+        let limit = limits.value_bytes.min(MAX_VALUE_BYTES);
+        if layout.value_bytes > limit as usize {
+            let needed = layout.value_bytes;
+            return Err(CardError::ValueTooLong {
+                table,
+                needed,
+                limit,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a value at most.
+const MAX_VALUE_BYTES: u32 = 256;
+
+fn maps(tables: &BTreeMap<u8, Layout>, counted: u32) -> Vec<CardMap> {
+    let mut maps = vec![CardMap {
+        id: COUNTERS,
+        kind: MapKind::Array,
+        key_bytes: 4,
+        value_bytes: counters::BYTES,
+        max_entries: counted,
+    }];
+    for layout in tables.values() {
+        let tuples = layout.hashed.tuples.iter().zip(&layout.room);
+        maps.extend(tuples.map(|(tuple, room)| CardMap {
+            id: tuple.map,
+            kind: MapKind::Hash,
+            key_bytes: tuple.key_bytes() as u32,
+            value_bytes: layout.value_bytes as u32,
+            max_entries: *room,
+        }));
+    }
+    maps
+}
+
+impl CardProgram {
+    /// Puts the rules of hashed tables into their maps.
+    fn fill(&mut self, plan: &Plan, rules: &[Rule]) {
+        let ranked = rules.iter().map(|rule| {
+            let rank = record::rank(0, rule.rank.into());
+            ((rule.table, rank), rule)
+        });
+        let ranked: BTreeMap<(u8, u64), &Rule> = ranked.collect();
+        for (number, layout) in &self.tables {
+            let planned = plan.tables.get(number);
+            // From the highest rank: of two rules that ask for the same, the first one counts.
+            for rule in planned.into_iter().flat_map(|table| &table.rules) {
+                let Some(place) = place_of(layout, &rule.words) else {
+                    continue;
+                };
+                let Some(of) = ranked.get(&(*number, rule.rank)) else {
+                    continue;
+                };
+                let value = value_bytes(rule, order(of), layout.value_bytes);
+                let entries = self.entries.entry(place.map).or_default();
+                entries.entry(place.key.clone()).or_insert(value);
+                self.places.insert(key_of(of), place);
+            }
+        }
+    }
+}
+
+/// Which of several rules of a table wins, the highest; never 0.
+fn order(rule: &Rule) -> u32 {
+    (u32::MAX - rule.rank).max(1)
+}
+
+fn place_of(layout: &Layout, words: &[MatchWord]) -> Option<Entry> {
+    let mask = mask_of(words);
+    let tuple = layout.hashed.tuples.iter().find(|t| t.words == mask)?;
+    Some(Entry {
+        map: tuple.map,
+        key: key_bytes(tuple, words),
+    })
+}

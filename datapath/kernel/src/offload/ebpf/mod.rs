@@ -1,0 +1,5 @@
+//! Cards that run eBPF programs: XDP in hardware mode.
+
+mod objects;
+
+pub use objects::{CardObjects, ObjectError};

@@ -1,0 +1,3 @@
+//! Flows on network cards.
+
+pub mod ebpf;
