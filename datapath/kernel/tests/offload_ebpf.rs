@@ -6,12 +6,14 @@ mod card;
 
 use std::collections::BTreeMap;
 
-use aorta_compiler::offload::{COUNTERS, CardError, CardLimits, CardProgram, Key, Target, compile, key_of};
+use aorta_compiler::offload::{
+    COUNTERS, CardError, CardLimits, CardProgram, Key, Target, compile, key_of,
+};
+use aorta_flow::OfPort;
 use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
 use aorta_flow::table::FlowId;
 use aorta_flow::translate::{Effect, Packet};
-use aorta_flow::OfPort;
 use aorta_kernel::offload::ebpf::CardObjects;
 use aorta_placement::{Device, Rule, Told, Verdict, place};
 use aorta_testing::tables::{Kind, Profile, random_case};
@@ -145,7 +147,10 @@ fn random_rules(case: &Case, limits: &CardLimits, rng: &mut Rng) -> Vec<Rule> {
         let rules = place(&tables, &device, &told).rules;
         match compile(&rules, &numbers(&rules), &target(limits.clone()), None) {
             Ok(_) => break rules,
-            Err(CardError::Rule { key: (_, flow), why }) => {
+            Err(CardError::Rule {
+                key: (_, flow),
+                why,
+            }) => {
                 told.refused.insert(flow.unwrap(), why);
             }
             Err(error) => panic!("{error}"),
@@ -204,10 +209,10 @@ fn random_change(rng: &mut Rng) -> Action {
         1 => Action::PopVlan,
         _ => {
             let field = *rng.pick(&fields);
-            let value = rng.bits(field.field().bits.min(128) as u8);
+            let value = rng.bits(field.field().bits);
             let all = field.field().wire_mask();
             let mask = if rng.chance(30) {
-                rng.bits(field.field().bits as u8) | 1
+                rng.bits(field.field().bits) | 1
             } else {
                 all
             };
@@ -314,6 +319,10 @@ fn programs_for_cards_do_what_placed_rules_mean() {
 fn programs_for_cards_change_and_send_what_rules_say() {
     let sums = compare(cases(100), rules_for_cards);
     assert!(sums.decided * 2 > sums.frames, "{sums:?}");
-    assert!(sums.left * 3 < sums.decided, "{sums:?}");
-    assert!(sums.hashed > 0 && sums.changed * 10 > sums.frames, "{sums:?}");
+    // A second copy, a change behind a copy, SCTP.
+    assert!(sums.left * 3 < sums.decided * 2, "{sums:?}");
+    assert!(
+        sums.hashed > 0 && sums.changed * 15 > sums.frames,
+        "{sums:?}"
+    );
 }

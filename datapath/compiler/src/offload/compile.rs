@@ -255,7 +255,9 @@ fn check(rule: &Rule, entry: &TableFlow, target: &Target) -> Result<(), CardErro
                 return refuse(format!("output to port {port}, which isn't the card's"));
             }
             Action::PushVlan(_) | Action::PopVlan if !target.limits.adjusts_head => {
-                return refuse(format!("{action}: the card makes no frame longer or shorter"));
+                return refuse(format!(
+                    "{action}: the card makes no frame longer or shorter"
+                ));
             }
             _ => {}
         }
@@ -326,7 +328,11 @@ fn add_tuples(
             layout.room.push(0);
             tuples.len() - 1
         });
-        if let Some(room) = layout.room.get_mut(at).filter(|room| needed > **room as usize) {
+        if let Some(room) = layout
+            .room
+            .get_mut(at)
+            .filter(|room| needed > **room as usize)
+        {
             let wanted = (2 * needed).max(MIN_ROOM).next_power_of_two();
             *room = wanted.min(limit as usize) as u32;
         }

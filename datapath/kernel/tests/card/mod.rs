@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use aorta_compiler::offload::{Key, key_of};
+use aorta_flow::Flow;
 use aorta_flow::action::{Action, Instructions};
 use aorta_flow::table::{FlowId, FlowMod, Modification, TableFlow, Tables};
 use aorta_flow::translate::{Effect, Env, Packet, translate};
-use aorta_flow::Flow;
 use aorta_placement::{Rule, Verdict};
 
 /// Notes the flows that packets find.

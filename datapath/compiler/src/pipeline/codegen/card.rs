@@ -36,6 +36,9 @@ pub const MAX_TABLES: usize = 16;
 /// Bytes of stack that programs have.
 pub const STACK_BYTES: i16 = 512;
 
+/// The first word of the state, which means nothing here.
+const SCRATCH: i16 = state::VERSION;
+
 /// Stack frame: end of the key of a lookup.
 const KEY_END: i16 = -16;
 
@@ -84,7 +87,7 @@ pub const BYTES_SEEN: i16 = 8;
 
 /// Where words of the state are on the stack: offsets of 8 bytes each.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct Stack {
+pub struct Stack {
     places: BTreeMap<i16, i16>,
     /// Lowest byte of the stack that is used.
     bottom: i16,
@@ -103,7 +106,7 @@ pub fn generate(plan: &Plan, form: &CardForm) -> Result<Result<Program, i16>, Pi
     let emit = |stack: &Stack| {
         let mut code = Gen::new(&form.name, plan, (Hook::Xdp, None, None), &changes);
         code.card = Some(form);
-        code.stack_cleared = stack.to_clear();
+        code.stack = stack.clone();
         code.enter();
         code.tables();
         code.shared_blocks();
@@ -145,7 +148,7 @@ fn is_tag(base: Reg, off: i16) -> bool {
 impl Stack {
     /// For all that a program uses, before anything is moved.
     fn of(program: &Program) -> Stack {
-        let mut words: BTreeSet<i16> = BTreeSet::new();
+        let mut words: BTreeSet<i16> = [SCRATCH].into();
         let mut bottom = 0;
         let ops = program.insns().iter().filter_map(|insn| insn.operation());
         for (base, off, bytes) in ops.filter_map(access) {
@@ -213,8 +216,8 @@ impl Gen<'_> {
         let a = &mut self.a;
         a.mov(R6, R1);
         a.mov(R7, R10);
-        for word in &self.stack_cleared {
-            a.store(Size::Dw, R10, *word, 0);
+        for word in self.stack.to_clear() {
+            a.store(Size::Dw, R10, word, 0);
         }
         hook::load_frame(a, Hook::Xdp, R2, R3);
         a.mov(R1, R2);
@@ -223,6 +226,24 @@ impl Gen<'_> {
         a.mov(R8, R3);
         a.sub(R8, R2);
         xdp_entry::lengths(a);
+    }
+
+    /// Has the verifier forget what it knows of the state, so that it goes through the code behind
+    /// this once: a byte of [`SCRATCH`] is written, which could be any byte as far as it can tell.
+    /// Uses R1, R2.
+    pub(super) fn forget_state(&mut self) {
+        let pass = self.block(Block::Pass);
+        let bottom = self.stack.place(SCRATCH).unwrap_or_default();
+        let last = 8 * self.stack.places.len() as i32 - 1;
+        let a = &mut self.a;
+        hook::load_frame(a, Hook::Xdp, R1, R2);
+        a.sub(R2, R1);
+        a.mov(R1, R2);
+        // It is 0, which isn't known of a difference.
+        a.sub(R1, R2);
+        a.jump_if(Cond::Gt, R1, last.max(0), pass);
+        a.add(R1, R7);
+        a.store(Size::B, R1, bottom, 1);
     }
 
     /// Notes the rule that a packet found in a table.
@@ -319,6 +340,7 @@ impl Gen<'_> {
         let names = ["unchanged", "broken", "drops", "back"];
         let [unchanged, broken, drops, back] = names.map(|name| self.a.label(name));
         let pass = self.block(Block::Pass);
+        self.forget_state();
         let changes = self.changes;
         if !changes.is_empty() {
             let a = &mut self.a;

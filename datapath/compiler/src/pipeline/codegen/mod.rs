@@ -135,8 +135,8 @@ pub struct Gen<'p> {
     fixed: Option<u32>,
     /// What it is for a card, if it is for one.
     card: Option<&'p card::CardForm>,
-    /// Places of the stack that are 0 at first, in programs for cards.
-    stack_cleared: Vec<i16>,
+    /// Where the state is, in programs for cards.
+    stack: card::Stack,
     /// Where that port's program goes when its epoch is over.
     superseded: Option<Label>,
     /// What can be changed in packets' bytes.
@@ -272,7 +272,7 @@ impl<'p> Gen<'p> {
             port,
             fixed,
             card: None,
-            stack_cleared: Vec::new(),
+            stack: card::Stack::default(),
             superseded: None,
             changes,
             heads: BTreeMap::new(),

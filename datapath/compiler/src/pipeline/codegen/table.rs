@@ -72,6 +72,9 @@ impl Gen<'_> {
         let head = self.head(number);
         self.a.comment(format!("table {number}"));
         self.a.bind(head);
+        if self.card.is_some() {
+            self.forget_state();
+        }
         if self.plan.limits.loops.contains(&number) {
             let give_up = self.block(Block::TooDeep);
             self.a.may_goto(give_up);
