@@ -3,9 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::Capabilities;
 use crate::overlaps::Overlaps;
-use crate::place::{Candidate, Table, Told};
+use crate::place::{Candidate, Table};
+use crate::{Capabilities, Told};
 
 /// In which form the rule of a flow is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

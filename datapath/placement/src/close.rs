@@ -1,4 +1,5 @@
-//! Where flows lead: what is begun on a card is ended there.
+//! Where flows lead: what is begun on a card is ended there. And which of several of one priority a
+//! card may have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +8,8 @@ use aorta_flow::table::FlowId;
 
 use crate::form::Form;
 use crate::overlaps::Overlaps;
-use crate::place::{Candidate, Table, Told};
-use crate::{Capabilities, Reason};
+use crate::place::{Candidate, Table};
+use crate::{Capabilities, Reason, Told};
 
 /// What a packet on the card can meet in a table that the card can't do.
 #[derive(Default)]
@@ -29,10 +30,12 @@ pub(crate) fn close(sorted: &mut BTreeMap<u8, Table>, capabilities: &Capabilitie
     let mut behind: BTreeMap<u8, Open> = BTreeMap::new();
     for (number, table) in sorted.iter_mut().rev() {
         let mut open = Open::default();
+        let mut ties = Ties::default();
         for (position, candidate) in table.iter_mut().enumerate() {
             if let Some(why) = leads_astray(candidate, &within, &mut behind, told) {
                 candidate.fate = Err(why.unwrap_or(Reason::TooManyTables { most }));
             }
+            ties.settle(*number, candidate);
             open.ids.push(candidate.id);
             match candidate.fate {
                 Ok(_) => open.catches_all |= candidate.matching == Match::any(),
@@ -40,6 +43,36 @@ pub(crate) fn close(sorted: &mut BTreeMap<u8, Table>, capabilities: &Capabilitie
             }
         }
         behind.insert(*number, open);
+    }
+}
+
+/// Flows of one priority.
+#[derive(Default)]
+struct Ties {
+    priority: Option<u16>,
+    older: Overlaps,
+    ids: Vec<FlowId>,
+}
+
+impl Ties {
+    /// Takes a flow back that an older one of the same priority comes before for some packets. Those of
+    /// a later table only count if they are there: no packet of others comes to it.
+    fn settle(&mut self, table: u8, candidate: &mut Candidate) {
+        if self.priority != Some(candidate.flow.priority) {
+            *self = Ties {
+                priority: Some(candidate.flow.priority),
+                ..Ties::default()
+            };
+        }
+        if candidate.fate.is_ok()
+            && let Some(older) = self.older.first(&candidate.matching, |_| true)
+        {
+            candidate.fate = Err(Reason::Tie(self.ids[older]));
+        }
+        if table == 0 || candidate.fate.is_ok() {
+            self.older.insert(&candidate.matching, self.ids.len());
+            self.ids.push(candidate.id);
+        }
     }
 }
 
@@ -67,7 +100,7 @@ fn leads_astray(
     let open = behind.entry(table).or_default();
     let flow = match open.software.first(&there(candidate, form), |_| true) {
         Some(position) => Some(open.ids[position]),
-        None if told.misses_not_dropped.contains(&table) && !open.catches_all => None,
+        None if told.needs_software(table) && !open.catches_all => None,
         None => return None,
     };
     Some(Some(Reason::LeadsTo { table, flow }))

@@ -10,6 +10,10 @@
 //! - From where a flow on the card leads on, every flow that its packets could meet must be on the
 //!   card. There is no way back: a packet that was begun there is ended there.
 //!
+//! A card takes the rule of the highest priority that matches. Among flows of one priority the oldest
+//! one comes first; a card doesn't know that, so that none is there of which an older one takes some
+//! packets.
+//!
 //! A packet is thus counted in one place only, and software never meets half-changed ones.
 #![forbid(unsafe_code)]
 
@@ -21,7 +25,13 @@ mod guard;
 mod overlaps;
 mod place;
 mod reason;
+mod rule;
+mod steps;
+mod told;
 
 pub use capabilities::{Capabilities, Device, KeySupport};
-pub use place::{Decision, Placement, Rule, Told, Verdict, place};
+pub use place::{Decision, Placement, place};
 pub use reason::Reason;
+pub use rule::{Rule, RuleKey, Verdict};
+pub use steps::{Step, Steps, steps};
+pub use told::Told;

@@ -1,9 +1,8 @@
 //! The pass over all flows of a bridge.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aorta_flow::action::Action;
 use aorta_flow::table::{FlowId, TableFlow, Tables};
 use aorta_flow::{Flow, Match};
 
@@ -11,37 +10,7 @@ use crate::choose::{Kept, choose};
 use crate::close::close;
 use crate::form::{Form, form, seen_by, unmatched, widened};
 use crate::guard::guard;
-use crate::{Device, Reason};
-
-/// A rule of a card.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rule {
-    /// Its table. Packets from ports begin in table 0.
-    pub table: u8,
-    /// The lowest of those that match in a table is taken; ranks of a table differ.
-    pub rank: u32,
-    /// The flow that it is part of; none for packets that match no flow.
-    pub flow: Option<FlowId>,
-    /// Which packets. An `in_port` is one of the card's ports.
-    pub matching: Match,
-    /// What becomes of them.
-    pub verdict: Verdict,
-}
-
-/// What a card does with packets of a rule.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// These, in order: outputs, changes of fields, VLAN tags pushed and popped. A packet isn't sent
-    /// back to the port that it came from. Then another table, if there is one.
-    Forward {
-        /// What is done.
-        actions: Vec<Action>,
-        /// Where they go on.
-        goto: Option<u8>,
-    },
-    /// They go to software as they came.
-    Trap,
-}
+use crate::{Device, Reason, Rule, Told, Verdict};
 
 /// Where a flow is, as far as the card is concerned.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,45 +29,10 @@ pub enum Decision {
 /// What becomes of the flows of a bridge.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Placement {
-    /// The card's rules, by table and rank.
+    /// The card's rules: by table, then from the highest priority.
     pub rules: Vec<Rule>,
     /// All flows of the bridge.
     pub decisions: BTreeMap<FlowId, Decision>,
-}
-
-/// What is known of flows besides what they say.
-#[derive(Clone, Default, Debug)]
-pub struct Told {
-    /// Flows that the card refused, and what it said.
-    pub refused: BTreeMap<FlowId, String>,
-    /// Flows whose traps it refused.
-    pub refused_traps: BTreeSet<FlowId>,
-    /// Packets a second, of flows that have any.
-    pub rates_pps: BTreeMap<FlowId, u64>,
-    /// Flows that are on the card now: others must be half as busy again to take their place.
-    pub placed: BTreeSet<FlowId>,
-    /// Cookies and masks of flows that come before all others.
-    pub pinned: Vec<(u64, u64)>,
-    /// Cookies and masks of flows that are kept in software.
-    pub excluded: Vec<(u64, u64)>,
-    /// Tables that do something else than drop with packets that match no flow.
-    pub misses_not_dropped: BTreeSet<u8>,
-}
-
-impl Told {
-    fn excludes(&self, flow: &Flow) -> bool {
-        has_cookie(flow, &self.excluded)
-    }
-
-    /// Whether it comes before all others.
-    pub(crate) fn pins(&self, flow: &Flow) -> bool {
-        has_cookie(flow, &self.pinned)
-    }
-}
-
-fn has_cookie(flow: &Flow, list: &[(u64, u64)]) -> bool {
-    list.iter()
-        .any(|(cookie, mask)| (flow.cookie ^ cookie) & mask == 0)
 }
 
 /// A flow in the pass.
@@ -135,7 +69,7 @@ pub fn place(tables: &Tables, device: &Device, told: &Told) -> Placement {
     for (number, table) in sorted {
         for (position, candidate) in table.into_iter().enumerate() {
             let kept = chosen.kept(number, position, candidate.fate.is_ok());
-            placement.take(position, candidate, kept, max_rules);
+            placement.take(candidate, kept, max_rules);
         }
         if chosen.needs_miss(number) {
             placement.rules.push(miss(number));
@@ -148,7 +82,7 @@ pub fn place(tables: &Tables, device: &Device, told: &Told) -> Placement {
 fn miss(table: u8) -> Rule {
     Rule {
         table,
-        rank: u32::MAX,
+        priority: 0,
         flow: None,
         matching: Match::any(),
         verdict: Verdict::Forward {
@@ -194,11 +128,11 @@ impl Placement {
     }
 
     /// Decides about a flow whose rule is kept in this form, and adds the rule.
-    fn take(&mut self, position: usize, candidate: Candidate, kept: Kept, max_rules: usize) {
+    fn take(&mut self, candidate: Candidate, kept: Kept, max_rules: usize) {
         let Candidate { id, flow, .. } = candidate;
         let mut rule = Rule {
             table: flow.table,
-            rank: position as u32,
+            priority: flow.priority,
             flow: Some(id),
             matching: candidate.matching,
             verdict: Verdict::Trap,

@@ -46,6 +46,9 @@ pub enum Reason {
         /// The flow there; none for what is done with packets that match no flow.
         flow: Option<FlowId>,
     },
+    /// An older flow of the same priority matches some of its packets, and the card doesn't know which
+    /// is older.
+    Tie(FlowId),
     /// A flow of higher priority that some of its packets match can't be on the card.
     Overtaken(FlowId),
     /// The card is full.
@@ -97,6 +100,7 @@ impl fmt::Display for Reason {
                     "leads to table {table}, which doesn't drop packets that match no flow"
                 )
             }
+            Reason::Tie(_) => f.write_str("an older overlapping flow has the same priority"),
             Reason::Overtaken(_) => {
                 f.write_str("a higher-priority overlapping flow can't be offloaded")
             }

@@ -1,138 +1,17 @@
 //! The card first, then the rest: what a modelled card does with packets is what the flow tables
 //! mean, for random tables, packets, abilities and refusals.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod support;
 
-use aorta_flow::action::{Action, Instructions};
+use std::collections::BTreeSet;
+
+use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
-use aorta_flow::table::{FlowId, FlowMod, Modification, TableFlow, Tables};
-use aorta_flow::translate::{Effect, Env, Packet, translate};
-use aorta_flow::{Flow, OfPort};
-use aorta_placement::{
-    Capabilities, Decision, Device, KeySupport, Placement, Rule, Told, Verdict, place,
-};
-use aorta_testing::tables::{Kind, Profile, random_case};
+use aorta_flow::table::{FlowId, Tables};
+use aorta_flow::translate::{Packet, translate};
+use aorta_placement::{Decision, Device, Placement, Told, Verdict, place};
 use aorta_testing::{Case, Rng};
-
-/// Notes the flows that packets find.
-#[derive(Default)]
-struct Finds(Vec<FlowId>);
-
-impl Env for Finds {
-    fn traces(&self) -> bool {
-        false
-    }
-
-    fn found(&mut self, flow: &TableFlow, _: &Packet) {
-        self.0.push(flow.id);
-    }
-}
-
-/// A card's rules as tables: their meaning is that of flows.
-struct Card {
-    tables: Tables,
-    /// The switch's flow of each of the card's.
-    flows: BTreeMap<FlowId, Option<FlowId>>,
-}
-
-fn flow_of(rule: &Rule) -> Flow {
-    let instructions = match &rule.verdict {
-        Verdict::Trap => Instructions::apply(vec![Action::Controller(Box::default())]),
-        Verdict::Forward { actions, goto } => Instructions {
-            goto_table: *goto,
-            ..Instructions::apply(actions.clone())
-        },
-    };
-    Flow {
-        table: rule.table,
-        priority: u16::MAX - rule.rank.min(u16::MAX.into()) as u16,
-        matching: rule.matching.clone(),
-        instructions: instructions.into(),
-        ..Flow::default()
-    }
-}
-
-impl Card {
-    fn new(rules: &[Rule]) -> Card {
-        let mut card = Card {
-            tables: Tables::new(),
-            flows: BTreeMap::new(),
-        };
-        for rule in rules {
-            let flow = flow_of(rule);
-            let add = Modification::Flow(FlowMod {
-                table: Some(flow.table),
-                flow: flow.clone(),
-                ..FlowMod::default()
-            });
-            let done = card.tables.modify(&add);
-            assert!(done.is_ok(), "{rule:?}: {done:?}");
-            let table = card.tables.table(flow.table);
-            let entry = table.and_then(|table| table.exact(flow.priority, &flow.matching));
-            card.flows.extend(entry.map(|entry| (entry.id, rule.flow)));
-        }
-        card
-    }
-
-    /// What it does with a packet and which flows it counts; nothing if it leaves it to software.
-    fn decides(&self, packet: &Packet) -> Option<(Vec<Effect>, Vec<FlowId>)> {
-        let mut finds = Finds::default();
-        let done = translate(&self.tables, packet.clone(), &mut finds);
-        let trapped = |effect: &Effect| matches!(effect, Effect::Controller { .. });
-        if finds.0.is_empty() || done.effects.iter().any(trapped) {
-            return None;
-        }
-        let flows = finds.0.iter().filter_map(|id| self.flows[id]).collect();
-        Some((done.effects, flows))
-    }
-}
-
-fn random_device(rng: &mut Rng) -> Device {
-    let ports = (1..=6).filter(|_| rng.chance(70)).map(OfPort).collect();
-    let mut capabilities = Capabilities::flower(*rng.pick(&[3, 8, 20, 1000, 1000]));
-    let few = rng.below(4);
-    for _ in 0..few {
-        let keys: Vec<FieldId> = capabilities.keys.keys().copied().collect();
-        let field = *rng.pick(&keys);
-        match rng.chance(50) {
-            true => drop(capabilities.keys.remove(&field)),
-            false => drop(capabilities.keys.insert(field, KeySupport::Exact)),
-        }
-    }
-    capabilities.traps = rng.chance(60);
-    capabilities.vlan_tags = rng.chance(80);
-    capabilities.sets_masked = rng.chance(60);
-    capabilities.changes_between_outputs = rng.chance(60);
-    capabilities.max_outputs = *rng.pick(&[1, 2, 32]);
-    capabilities.max_tables = *rng.pick(&[1, 2, 256, 256]);
-    Device {
-        ports,
-        capabilities,
-    }
-}
-
-/// What flows of the kinds that cards do look like, and now and then others.
-fn random_tables(rng: &mut Rng) -> Case {
-    let cards = [
-        Kind::Output,
-        Kind::SetHeader,
-        Kind::Vlan,
-        Kind::Goto,
-        Kind::Exit,
-        Kind::Note,
-        Kind::Modify,
-    ];
-    let also = rng.below(3);
-    let mut kinds: Vec<Kind> = cards.into();
-    kinds.extend((0..also).map(|_| *rng.pick(&Kind::ALL)));
-    let without = Kind::ALL.into_iter().filter(|kind| !kinds.contains(kind));
-    let profile = Profile {
-        tables: 4,
-        without: without.collect(),
-        ..Profile::default()
-    };
-    random_case(&profile, rng)
-}
+use support::{Card, Finds, cases, random_device, random_tables};
 
 /// Checks that no rule asks for what the card can't do.
 fn check_abilities(placement: &Placement, device: &Device) {
@@ -166,8 +45,15 @@ struct Sums {
 }
 
 /// Compares all packets of a case that come in at ports of the card.
-fn compare(case: &Case, tables: &Tables, placement: &Placement, device: &Device, sums: &mut Sums) {
-    let card = Card::new(&placement.rules);
+fn compare(
+    case: &Case,
+    tables: &Tables,
+    placement: &Placement,
+    device: &Device,
+    rng: &mut Rng,
+    sums: &mut Sums,
+) {
+    let card = Card::new(&placement.rules, rng);
     for frame in case
         .frames
         .iter()
@@ -190,16 +76,10 @@ fn compare(case: &Case, tables: &Tables, placement: &Placement, device: &Device,
     }
 }
 
-/// `AORTA_PLACEMENT_CASES` asks for more.
-fn cases() -> u64 {
-    let more = std::env::var("AORTA_PLACEMENT_CASES");
-    more.ok().and_then(|n| n.parse().ok()).unwrap_or(500)
-}
-
 #[test]
 fn what_the_card_decides_is_what_the_tables_mean() {
     let mut sums = Sums::default();
-    for seed in 0..cases() {
+    for seed in 0..cases(500) {
         let mut rng = Rng::new(seed);
         let case = random_tables(&mut rng);
         let tables = case.tables().expect("tables of a case");
@@ -214,7 +94,7 @@ fn what_the_card_decides_is_what_the_tables_mean() {
             let placement = place(&tables, &device, &told);
             assert_eq!(placement.decisions.len(), tables.len());
             check_abilities(&placement, &device);
-            compare(&case, &tables, &placement, &device, &mut sums);
+            compare(&case, &tables, &placement, &device, &mut rng, &mut sums);
             let placed = |(id, decision): (&FlowId, &Decision)| {
                 (*decision == Decision::Placed).then_some(*id)
             };

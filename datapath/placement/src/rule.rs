@@ -1,0 +1,75 @@
+//! What a card is told.
+
+use aorta_flow::Match;
+use aorta_flow::action::Action;
+use aorta_flow::table::FlowId;
+
+/// A rule of a card.
+///
+/// Of those that match a packet in a table, the one of the highest priority is taken. Among several
+/// of the same priority it may be any: what becomes of the packet is the same. A rule without a flow
+/// comes after all others of its table.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rule {
+    /// Its table. Packets from ports begin in table 0.
+    pub table: u8,
+    /// The flow's; 0 if there is none.
+    pub priority: u16,
+    /// The flow that it is part of; none for packets that match no flow.
+    pub flow: Option<FlowId>,
+    /// Which packets. An `in_port` is one of the card's ports.
+    pub matching: Match,
+    /// What becomes of them.
+    pub verdict: Verdict,
+}
+
+/// Which rule: there is one of each at most.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RuleKey {
+    /// Its table.
+    pub table: u8,
+    /// The flow that it is part of; none for packets that match no flow.
+    pub flow: Option<FlowId>,
+}
+
+impl Rule {
+    /// Which rule it is.
+    pub fn key(&self) -> RuleKey {
+        RuleKey {
+            table: self.table,
+            flow: self.flow,
+        }
+    }
+
+    /// The table where packets go on.
+    pub fn goto(&self) -> Option<u8> {
+        match self.verdict {
+            Verdict::Forward { goto, .. } => goto,
+            Verdict::Trap => None,
+        }
+    }
+
+    /// A rule in its place that leaves its packets to software.
+    #[must_use]
+    pub(crate) fn trapping(&self) -> Rule {
+        Rule {
+            verdict: Verdict::Trap,
+            ..self.clone()
+        }
+    }
+}
+
+/// What a card does with packets of a rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// These, in order: outputs, changes of fields, VLAN tags pushed and popped. A packet isn't sent
+    /// back to the port that it came from. Then another table, if there is one.
+    Forward {
+        /// What is done.
+        actions: Vec<Action>,
+        /// Where they go on.
+        goto: Option<u8>,
+    },
+    /// They go to software as they came.
+    Trap,
+}
