@@ -203,7 +203,7 @@ fn flows(
             return Err(CardError::NoCounter { key, counters });
         }
         let entry = TableFlow {
-            id: FlowId(rule.rank.into()),
+            id: id_of(rule),
             flow: Arc::new(flow(rule)),
         };
         check(rule, &entry, target)?;
@@ -223,7 +223,7 @@ fn flow(rule: &Rule) -> Flow {
     };
     Flow {
         table: rule.table,
-        priority: 0,
+        priority: rule.priority,
         matching: rule.matching.without(|field| field == FieldId::IN_PORT),
         instructions: instructions.into(),
         ..Flow::default()
@@ -411,7 +411,7 @@ impl CardProgram {
     /// Puts the rules of hashed tables into their maps.
     fn fill(&mut self, plan: &Plan, rules: &[Rule]) {
         let ranked = rules.iter().map(|rule| {
-            let rank = record::rank(0, rule.rank.into());
+            let rank = record::rank(rule.priority, id_of(rule).0);
             ((rule.table, rank), rule)
         });
         let ranked: BTreeMap<(u8, u64), &Rule> = ranked.collect();
@@ -434,9 +434,18 @@ impl CardProgram {
     }
 }
 
-/// Which of several rules of a table wins, the highest; never 0.
+/// Which of several rules of a table wins, the highest; never 0. Of rules of one priority that matter to
+/// each other there is one only.
 fn order(rule: &Rule) -> u32 {
-    (u32::MAX - rule.rank).max(1)
+    match rule.flow {
+        Some(_) => u32::from(rule.priority) + 2,
+        None => 1,
+    }
+}
+
+/// What packets that match no flow meet comes last.
+fn id_of(rule: &Rule) -> FlowId {
+    rule.flow.unwrap_or(FlowId(u64::MAX))
 }
 
 fn place_of(layout: &Layout, words: &[MatchWord]) -> Option<Entry> {
