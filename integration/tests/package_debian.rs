@@ -8,32 +8,13 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use aorta_integration::lab::{Machine, Netns, UdpProbe, binary, own_bin_dir, run, run_within};
+use aorta_integration::lab::{Machine, Netns, UdpProbe, binary, own_bin_dir, run};
+use common::package::{install, package, said};
 use common::{LIMIT, RIGHT, eventually, pings};
 
-/// Time to make a package: xtask may have to be built.
-const PACKAGE_LIMIT: Duration = Duration::from_secs(600);
-/// When the packages' files date from, seconds since 1970.
-const EPOCH: &str = "1700000000";
 /// What the daemon may do: bits of the kernel's capabilities NET_ADMIN, NET_RAW, BPF, PERFMON, CHOWN.
 const CAPABILITIES: [u32; 5] = [12, 13, 39, 38, 0];
-
-/// Makes a package of the programs that were built with this test.
-fn package(out: &Path, version: &str) -> PathBuf {
-    let mut xtask = Command::new(env!("CARGO"));
-    xtask
-        .args(["xtask", "package", "--fast", "--version", version])
-        .arg("--bin-dir")
-        .arg(own_bin_dir().unwrap())
-        .arg("--out")
-        .arg(out)
-        .env("SOURCE_DATE_EPOCH", EPOCH)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let told = run_within(&mut xtask, PACKAGE_LIMIT).unwrap().ok().unwrap();
-    PathBuf::from(told.stdout.lines().last().unwrap())
-}
 
 fn output(program: impl AsRef<std::ffi::OsStr>, words: &[&str]) -> String {
     let output = run(Command::new(program).args(words));
@@ -170,20 +151,15 @@ impl Bed {
     }
 
     /// Runs a line on the host, which must succeed.
+    #[track_caller]
     fn done(&self, line: &str) -> String {
-        let output = self.host.sh(line).unwrap().ok().unwrap();
-        output.stdout.trim().to_owned()
+        said(&self.host, line)
     }
 
-    /// Puts packages onto the host and has apt install them.
+    /// Has apt install packages on the host.
+    #[track_caller]
     fn install(&self, packages: &[&Path]) -> String {
-        let mut line = "apt-get install -y --no-install-recommends".to_owned();
-        for package in packages {
-            let to = format!("/root/{}", package.file_name().unwrap().display());
-            self.host.put(package, &to).unwrap();
-            line.push_str(&format!(" {to}"));
-        }
-        self.done(&line)
+        install(&self.host, packages)
     }
 
     fn daemon(&self) -> u32 {

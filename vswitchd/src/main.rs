@@ -93,6 +93,12 @@ fn start(options: &Arc<Options>) -> Result<ExitCode, Box<dyn Error>> {
         println!("vswitchd: everything is removed");
         return Ok(ExitCode::SUCCESS);
     }
+    if options.release_open_vswitch {
+        for name in switch.block_on(teardown::release_open_vswitch())? {
+            println!("vswitchd: Open vSwitch's datapath {name} is deleted");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let (clients, own) = (clients.handle().clone(), Arc::clone(options));
     let ready = move |line: &str| ready(&own, line);
     let daemon = daemon::run(Arc::clone(options), log, clients, ready);

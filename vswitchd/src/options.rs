@@ -85,6 +85,11 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["detach", "salvage_db"])]
     pub teardown: bool,
 
+    /// Delete the datapaths that an Open vSwitch left in the kernel when it went, so that their
+    /// devices can be ports of this switch, and exit. For when no Open vSwitch runs any more
+    #[arg(long, conflicts_with_all = ["detach", "salvage_db", "teardown"])]
+    pub release_open_vswitch: bool,
+
     /// Write the intact part of a damaged database into a new file, and exit
     #[arg(long, value_name = "OUT")]
     pub salvage_db: Option<PathBuf>,

@@ -1,6 +1,6 @@
 //! Removing everything, while no daemon runs.
 
-use aorta_kernel::netdev::Netdevs;
+use aorta_kernel::netdev::{NetdevError, Netdevs};
 use aorta_kernel::{Config, Datapath};
 
 use crate::config::Desired;
@@ -34,4 +34,9 @@ pub async fn teardown(place: &Place) -> Result<(), DaemonError> {
         None => Ok(()),
         Some(why) => Err(DaemonError::Incomplete(why)),
     }
+}
+
+/// Deletes the datapaths that an Open vSwitch left in the kernel; answers their names.
+pub async fn release_open_vswitch() -> Result<Vec<String>, NetdevError> {
+    Netdevs::open()?.delete_ovs_datapaths().await
 }

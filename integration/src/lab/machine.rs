@@ -12,7 +12,15 @@ use super::exec::command_line;
 use super::{LabError, Netns, Output, run, run_within, wait_for};
 
 /// What a host has besides the packages that every host has.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,iputils-ping,logrotate,procps";
+const PACKAGES: [&str; 7] = [
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "iproute2",
+    "iputils-ping",
+    "logrotate",
+    "procps",
+];
 /// Time to make the root directory of the distribution's packages, once.
 const ROOT_LIMIT: Duration = Duration::from_secs(900);
 /// Time to boot, and to end.
@@ -77,7 +85,16 @@ impl Machine {
     /// When its root directory can't be made of the distribution's packages, or systemd doesn't
     /// come up.
     pub fn boot() -> Result<Machine, LabError> {
-        let root = root_directory()?;
+        Machine::boot_with(&[])
+    }
+
+    /// [`Machine::boot`] of a host that has more of the distribution's packages, with what they
+    /// depend on and no more.
+    ///
+    /// # Errors
+    /// As [`Machine::boot`].
+    pub fn boot_with(packages: &[&str]) -> Result<Machine, LabError> {
+        let root = root_directory(packages)?;
         let dir = tempfile::Builder::new().prefix("aorta-host-").tempdir();
         let dir = dir.map_err(LabError::system("make a directory for a host"))?;
         let mut command = Command::new("sh");
@@ -210,26 +227,28 @@ fn group(dir: &Path) -> String {
 }
 
 /// The root directory of a host, made of the distribution's packages unless it is in the cache.
-fn root_directory() -> Result<PathBuf, LabError> {
+fn root_directory(more: &[&str]) -> Result<PathBuf, LabError> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let suite = release
         .lines()
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
         .unwrap_or("bookworm");
+    let packages = [&PACKAGES[..], more].concat();
     let dir = cache_root()?.join("hosts");
     fs::create_dir_all(&dir).map_err(LabError::file("make", &dir))?;
-    let root = dir.join(format!("{suite}-{}", PACKAGES.replace(',', "-")));
-    let lock = dir.join("lock");
+    let name = format!("{suite}-{}", packages.join("-"));
+    let root = dir.join(&name);
+    let lock = dir.join(format!("{name}.lock"));
     let lock = File::create(&lock).map_err(LabError::file("create", lock))?;
     flock(&lock, FlockOperation::LockExclusive).map_err(LabError::system("flock"))?;
     if root.is_dir() {
         return Ok(root);
     }
-    let unfinished = dir.join("unfinished");
+    let unfinished = dir.join(format!("{name}.unfinished"));
     run(Command::new("rm").arg("-rf").arg(&unfinished))?.ok()?;
     let mut make = Command::new("mmdebstrap");
     make.args(["--variant=minbase", "--format=directory", "--quiet"])
-        .arg(format!("--include={PACKAGES}"))
+        .arg(format!("--include={}", packages.join(",")))
         .arg(suite)
         .arg(&unfinished);
     run_within(&mut make, ROOT_LIMIT)?.ok()?;

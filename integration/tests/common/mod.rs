@@ -4,6 +4,7 @@
 pub mod client;
 pub mod flows;
 pub mod libvirt;
+pub mod package;
 pub mod pair;
 pub mod pki;
 pub mod python;

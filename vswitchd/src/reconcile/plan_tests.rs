@@ -192,6 +192,28 @@ fn devices_that_are_not_free_are_refused_by_name() {
 }
 
 #[test]
+fn devices_of_an_open_vswitch_that_went_name_the_command_that_frees_them() {
+    let of_datapath = |index, name| Link {
+        kind: Some("openvswitch".into()),
+        ..link(index, name)
+    };
+    let (datapath, local) = (of_datapath(9, "ovs-system"), of_datapath(5, "br0"));
+    let port = Link {
+        master: Some(datapath.ifindex),
+        ..link(2, "tap0")
+    };
+    let desired = rows(&["tap0"]).desired();
+    let actual = actual([datapath, local, port]);
+    assert_eq!(plan(&desired, &actual).effects, []);
+    for port in &desired.bridges[0].ports {
+        let Resolved::Nothing(why) = resolve(port, &actual) else {
+            panic!("{} is free", port.name);
+        };
+        assert!(why.ends_with("`vswitchd --release-open-vswitch`"), "{why}");
+    }
+}
+
+#[test]
 fn only_nics_become_promiscuous_and_give_the_bridge_its_address() {
     let [mut host, hidden] = pair();
     host.mac = Some(MacAddr([2, 0, 0, 0, 0, 2]));

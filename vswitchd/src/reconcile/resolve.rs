@@ -8,6 +8,11 @@ use super::Actual;
 use crate::config::{Desired, DesiredBridge, DesiredPort, Wanted};
 use crate::devices::{Owner, hidden_name, owner};
 
+/// What the kernel calls the devices of a datapath of Open vSwitch.
+const OPEN_VSWITCH: &str = "openvswitch";
+/// How devices become free that such a datapath has.
+const RELEASE: &str = "no Open vSwitch running, release it with `vswitchd --release-open-vswitch`";
+
 /// What a port is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolved<'a> {
@@ -86,10 +91,27 @@ fn taken(name: &str, master: Option<&Link>) -> String {
         Some("bond") => "the bond ",
         Some("team") => "the team ",
         Some("vrf") => "the VRF ",
-        Some("openvswitch") => "the Open vSwitch datapath ",
+        Some(OPEN_VSWITCH) => {
+            return format!(
+                "{name}: already a port of the Open vSwitch datapath {}; {RELEASE}",
+                master.name
+            );
+        }
         _ => "",
     };
     format!("{name}: already a port of {what}{}; {release}", master.name)
+}
+
+/// Why an internal port can't be made where there is a device of its name.
+fn foreign(name: &str, link: &Link) -> String {
+    let kind = link.kind.as_deref().unwrap_or("a NIC");
+    let remedy = match kind {
+        OPEN_VSWITCH => RELEASE,
+        _ => "rename or delete it",
+    };
+    format!(
+        "{name}: there is a device of that name already ({kind}), which is not the switch's; {remedy}"
+    )
 }
 
 fn internal<'a>(name: &str, actual: &'a Actual) -> Resolved<'a> {
@@ -101,11 +123,7 @@ fn internal<'a>(name: &str, actual: &'a Actual) -> Resolved<'a> {
                 Some(why) => Resolved::Nothing(why),
                 None => Resolved::MissingPair,
             },
-            Some(link) => Resolved::Nothing(format!(
-                "{name}: there is a device of that name already ({}), which is not the switch's; \
-                 rename or delete it",
-                link.kind.as_deref().unwrap_or("a NIC"),
-            )),
+            Some(link) => Resolved::Nothing(foreign(name, link)),
         };
     };
     let peer = host.filter(|h| hidden.peer == Some(h.ifindex) && hidden.peer_netns.is_none());

@@ -3,12 +3,15 @@
 //!
 //! Every socket belongs to the network namespace of the thread that opened it.
 
+mod attributes;
 mod driver;
 mod dump;
 mod events;
 mod handle;
 mod link;
+mod openvswitch;
 pub mod qdisc;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +42,15 @@ pub enum NetdevError {
     /// The queueing disciplines could not be read.
     #[error("cannot list the queueing disciplines")]
     Qdiscs(#[source] io::Error),
+    /// The datapaths of Open vSwitch could not be read or deleted.
+    #[error("cannot {action}")]
+    Datapaths {
+        /// What was tried, as in "delete Open vSwitch's datapath ovs-system".
+        action: String,
+        /// What the kernel answered.
+        #[source]
+        source: io::Error,
+    },
     /// The kernel doesn't have a queueing discipline.
     #[error("{device}: the kernel has no queueing discipline {kind} (module sch_{kind})")]
     NoQdisc {

@@ -1,5 +1,9 @@
 //! Domains and network cards as libvirt's XML.
 
+use std::path::Path;
+
+use aorta_vm_images::Image;
+
 use super::super::{Accel, Guest, LabError};
 
 /// Name of the port at which the guest's agent listens.
@@ -105,11 +109,16 @@ impl Domain {
     /// When the guest's image can't be had.
     pub fn xml(&self) -> Result<String, LabError> {
         let image = Guest::image()?;
+        Ok(self.xml_booting(image, [&image.kernel, &image.initramfs]))
+    }
+
+    /// The same for a host that has the kernel and the initramfs of `image` at other paths.
+    pub fn xml_booting(&self, image: &Image, at: [&Path; 2]) -> String {
         let kind = match Accel::detect(image) {
             Accel::Kvm => "kvm",
             Accel::Tcg => "qemu",
         };
-        Ok(format!(
+        format!(
             "<domain type='{kind}'>\n\
              <name>{name}</name>\n\
              <uuid>{uuid}</uuid>\n\
@@ -134,10 +143,10 @@ impl Domain {
              </domain>\n",
             name = self.name,
             uuid = self.uuid,
-            kernel = image.kernel.display(),
-            initramfs = image.initramfs.display(),
+            kernel = at[0].display(),
+            initramfs = at[1].display(),
             cards = self.cards.iter().map(Card::xml).collect::<String>(),
-        ))
+        )
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::super::agent::Agent;
-use super::super::{LabError, Output, wait_for};
+use super::super::{LabError, Machine, Output, wait_for};
+use super::place::agent_socket;
 
 /// Time a guest may take to boot, emulated on a busy machine.
 const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -23,6 +24,15 @@ pub struct GuestAgent {
 }
 
 impl GuestAgent {
+    /// A connection to the agent of a running guest of a host's own libvirtd.
+    ///
+    /// # Errors
+    /// When QEMU doesn't listen in time.
+    pub fn on(host: &Machine, name: &str) -> Result<GuestAgent, LabError> {
+        let socket = agent_socket(&host.path("/var/lib/libvirt"), name)?;
+        GuestAgent::connect(name, &socket)
+    }
+
     pub(super) fn connect(name: &str, path: &Path) -> Result<GuestAgent, LabError> {
         let stream = wait_for("QEMU takes a connection", CONNECT_LIMIT, || {
             UnixStream::connect(path).ok()

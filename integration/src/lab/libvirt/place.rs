@@ -117,24 +117,7 @@ impl Place {
 
     /// The socket of a guest's control port, once QEMU has made it.
     pub(super) fn agent_socket(&self, domain: &str) -> Result<PathBuf, LabError> {
-        let targets = self.root.join("lib/qemu/channel/target");
-        let end = format!("-{domain}");
-        wait_for("QEMU listens", Duration::from_secs(20), || {
-            // The directory is named domain-ID-NAME; the guest that runs has the highest number.
-            let mut found: Vec<(u64, PathBuf)> = std::fs::read_dir(&targets)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .filter_map(|entry| {
-                    let name = entry.file_name().into_string().ok()?;
-                    let id = name.strip_prefix("domain-")?.strip_suffix(&end)?;
-                    let socket = entry.path().join(super::domain::AGENT_PORT);
-                    socket.exists().then_some((id.parse().ok()?, socket))
-                })
-                .collect();
-            found.sort();
-            found.pop().map(|(_, socket)| socket)
-        })
+        agent_socket(&self.root.join("lib"), domain)
     }
 
     /// Process ids of the guests' QEMUs.
@@ -159,6 +142,29 @@ impl Place {
         }
         &self.root
     }
+}
+
+/// The socket of a guest's control port, once QEMU has made it. `lib` is what libvirtd sees as
+/// `/var/lib/libvirt`.
+pub(super) fn agent_socket(lib: &Path, domain: &str) -> Result<PathBuf, LabError> {
+    let targets = lib.join("qemu/channel/target");
+    let end = format!("-{domain}");
+    wait_for("QEMU listens", Duration::from_secs(20), || {
+        // The directory is named domain-ID-NAME; the guest that runs has the highest number.
+        let mut found: Vec<(u64, PathBuf)> = std::fs::read_dir(&targets)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let id = name.strip_prefix("domain-")?.strip_suffix(&end)?;
+                let socket = entry.path().join(super::domain::AGENT_PORT);
+                socket.exists().then_some((id.parse().ok()?, socket))
+            })
+            .collect();
+        found.sort();
+        found.pop().map(|(_, socket)| socket)
+    })
 }
 
 /// Each libvirtd is another host: it refuses to migrate to one with its own identity.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aorta_flow::IfIndex;
 
-use super::attributes::{find, u32_at, u64_at};
+use super::super::attributes::{find, u32_at, u64_at};
 use super::encode::{
     CODEL_INTERVAL, CODEL_LIMIT, CODEL_TARGET, FQ_CODEL_FLOWS, FQ_CODEL_QUANTUM, HTB_CEIL64,
     HTB_INIT, HTB_PARMS, HTB_RATE64, KIND, OPTIONS, ROOT, TBF_PARMS, TBF_RATE64, loss_of,

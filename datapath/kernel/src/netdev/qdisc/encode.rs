@@ -2,7 +2,8 @@
 
 use aorta_flow::IfIndex;
 
-use super::attributes::{put, put_u32};
+use super::super::attributes::{put, put_u32};
+use super::super::request::{self, FLAG_ACK, FLAG_DUMP, FLAG_REQUEST};
 use super::{
     Burst, Codel, DEFAULT_CLASS, HTB_MAJOR, HtbClass, Mark, Qdisc, SHARED_CLASS, TICK_NS, Tbf,
 };
@@ -14,9 +15,6 @@ pub const NEW_CLASS: u16 = 40;
 pub const DEL_CLASS: u16 = 41;
 pub const GET_CLASS: u16 = 42;
 
-pub const FLAG_REQUEST: u16 = 0x1;
-pub const FLAG_ACK: u16 = 0x4;
-pub const FLAG_DUMP: u16 = 0x300;
 const FLAG_REPLACE: u16 = 0x100;
 const FLAG_CREATE: u16 = 0x400;
 
@@ -124,19 +122,12 @@ struct Header {
 
 /// struct nlmsghdr, struct tcmsg and attributes.
 fn message(kind: u16, flags: u16, header: Header, attributes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.extend(0u32.to_ne_bytes());
-    out.extend(kind.to_ne_bytes());
-    out.extend(flags.to_ne_bytes());
-    out.extend([0; 8]); // sequence, port
-    out.extend([0; 4]); // family, padding
+    let mut body = vec![0; 4]; // family, padding
     for word in [header.device, header.handle, header.parent, 0] {
-        out.extend(word.to_ne_bytes());
+        body.extend(word.to_ne_bytes());
     }
-    out.extend(attributes);
-    let length = u32::try_from(out.len()).unwrap_or(u32::MAX);
-    out[..4].copy_from_slice(&length.to_ne_bytes());
-    out
+    body.extend(attributes);
+    request::message(kind, flags, &body)
 }
 
 fn put_kind(out: &mut Vec<u8>, kind: &str) {

@@ -4,23 +4,11 @@ use std::collections::BTreeMap;
 use std::io;
 
 use aorta_flow::IfIndex;
-use rtnetlink::sys::{
-    AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE,
-};
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rustix::io::Errno;
 
-use super::super::{DeviceRef, NetdevError, Netdevs};
-use super::attributes::{u16_at, u32_at};
+use super::super::{DeviceRef, NetdevError, Netdevs, request};
 use super::{HtbClass, Mark, Qdisc, Root, decode, encode};
-
-/// Largest datagram of an answer.
-const DATAGRAM: usize = 64 << 10;
-/// Length of a message's header in bytes.
-const HEADER: usize = 16;
-/// Type of the message with which an answer of one message, or an error, comes.
-const ERROR: u16 = 2;
-/// Type of the message with which a list ends.
-const DONE: u16 = 3;
 
 /// What is at the roots of devices, without what the kernel put there.
 pub type RootQdiscs = BTreeMap<IfIndex, Root>;
@@ -150,63 +138,6 @@ fn failed(device: &DeviceRef, action: String, source: io::Error) -> NetdevError 
     }
 }
 
-/// Sends a request; the messages of the answer, without their headers.
-async fn exchange(request: &[u8]) -> io::Result<Vec<Vec<u8>>> {
-    let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
-    socket.socket_mut().bind(&SocketAddr::new(0, 0))?;
-    socket.send_to(request, &SocketAddr::new(0, 0)).await?;
-    let mut messages = Vec::new();
-    let mut buffer = Vec::with_capacity(DATAGRAM);
-    loop {
-        buffer.clear();
-        socket.recv(&mut buffer).await?;
-        if take(&buffer, &mut messages)? {
-            return Ok(messages);
-        }
-    }
-}
-
-/// Adds the messages of a datagram. True if it ends the answer.
-fn take(mut bytes: &[u8], messages: &mut Vec<Vec<u8>>) -> io::Result<bool> {
-    let damaged = || io::Error::new(io::ErrorKind::InvalidData, "an answer that isn't whole");
-    if bytes.is_empty() {
-        return Err(damaged());
-    }
-    while !bytes.is_empty() {
-        let length = u32_at(bytes, 0).ok_or_else(damaged)? as usize;
-        let kind = u16_at(bytes, 4).ok_or_else(damaged)?;
-        let payload = bytes.get(HEADER..length).ok_or_else(damaged)?;
-        match kind {
-            ERROR => {
-                let errno = u32_at(payload, 0).ok_or_else(damaged)?.cast_signed();
-                return match errno {
-                    0 => Ok(true),
-                    errno => Err(io::Error::from_raw_os_error(errno.saturating_neg())),
-                };
-            }
-            DONE => return Ok(true),
-            _ => messages.push(payload.to_vec()),
-        }
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    Ok(false)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn answers_that_are_damaged_are_errors() {
-        let mut messages = Vec::new();
-        assert!(take(&[], &mut messages).is_err());
-        assert!(take(&[1, 2, 3], &mut messages).is_err());
-        let mut long = vec![0; HEADER];
-        long[0] = 200;
-        assert!(take(&long, &mut messages).is_err());
-        let mut short = vec![0; HEADER];
-        short[0] = 3;
-        assert!(take(&short, &mut messages).is_err());
-        assert!(messages.is_empty());
-    }
+async fn exchange(message: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    request::exchange(NETLINK_ROUTE, message).await
 }

@@ -5,7 +5,6 @@
 //! are left alone: an HTB by the field `r2q`, which has no effect on classes with a quantum of
 //! their own, others by their handle.
 
-mod attributes;
 mod decode;
 mod encode;
 mod exchange;
