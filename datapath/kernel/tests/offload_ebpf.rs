@@ -6,16 +6,14 @@ mod card;
 
 use std::collections::BTreeMap;
 
-use aorta_compiler::offload::{
-    COUNTERS, CardError, CardLimits, CardProgram, Key, Target, compile, key_of,
-};
+use aorta_compiler::offload::{COUNTERS, CardError, CardLimits, CardProgram, Target, compile};
 use aorta_flow::OfPort;
 use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
 use aorta_flow::table::FlowId;
 use aorta_flow::translate::{Effect, Packet};
 use aorta_kernel::offload::ebpf::CardObjects;
-use aorta_placement::{Device, Rule, Told, Verdict, place};
+use aorta_placement::{Device, Rule, RuleKey, Told, Verdict, place};
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Frame, Offload, Rng};
 
@@ -53,15 +51,15 @@ fn target(limits: CardLimits) -> Target {
     }
 }
 
-fn numbers(rules: &[Rule]) -> BTreeMap<Key, u32> {
-    rules.iter().map(key_of).zip(1..).collect()
+fn numbers(rules: &[Rule]) -> BTreeMap<RuleKey, u32> {
+    rules.iter().map(Rule::key).zip(1..).collect()
 }
 
 /// A program in the kernel.
 struct Rig {
     compiled: CardProgram,
     objects: CardObjects,
-    numbers: BTreeMap<Key, u32>,
+    numbers: BTreeMap<RuleKey, u32>,
 }
 
 impl Rig {
@@ -77,7 +75,7 @@ impl Rig {
         }
     }
 
-    fn counted(&self) -> BTreeMap<Key, (u64, u64)> {
+    fn counted(&self) -> BTreeMap<RuleKey, (u64, u64)> {
         let counters = self.objects.map(COUNTERS).unwrap();
         let counts = self.numbers.iter().map(|(key, number)| {
             let value = counters.get(&number.to_ne_bytes()).unwrap().unwrap();
@@ -147,11 +145,8 @@ fn random_rules(case: &Case, limits: &CardLimits, rng: &mut Rng) -> Vec<Rule> {
         let rules = place(&tables, &device, &told).rules;
         match compile(&rules, &numbers(&rules), &target(limits.clone()), None) {
             Ok(_) => break rules,
-            Err(CardError::Rule {
-                key: (_, flow),
-                why,
-            }) => {
-                told.refused.insert(flow.unwrap(), why);
+            Err(CardError::Rule { key, why }) => {
+                told.refused.insert(key.flow.unwrap(), why);
             }
             Err(error) => panic!("{error}"),
         }
@@ -230,7 +225,7 @@ fn random_change(rng: &mut Rng) -> Action {
 fn rules_for_cards(case: &Case, limits: &CardLimits, rng: &mut Rng) -> Vec<Rule> {
     let keys = limits.capabilities().keys;
     let mut rules: Vec<Rule> = Vec::new();
-    for (rank, flow) in (0..).zip(&case.flows) {
+    for (number, flow) in (0..).zip(&case.flows) {
         let mut matching = flow.matching.without(|field| !keys.contains_key(&field));
         matching.normalise();
         let changes = rng.below(4);
@@ -242,8 +237,9 @@ fn rules_for_cards(case: &Case, limits: &CardLimits, rng: &mut Rng) -> Vec<Rule>
         }
         let rule = |actions: &[Action]| Rule {
             table: flow.table,
-            rank,
-            flow: Some(FlowId(rank.into())),
+            // Rules of one priority don't overlap where that matters.
+            priority: 1000 - number,
+            flow: Some(FlowId(number.into())),
             matching: matching.clone(),
             verdict: Verdict::Forward {
                 actions: actions.to_vec(),
@@ -286,6 +282,7 @@ fn compare(cases: u64, make: MakeRules) -> Sums {
             code_rules: *rng.pick(&[0, 3, 100]),
             // As many as the kernel lets a program have.
             maps: 64,
+            masks: 64,
             ..CardLimits::default()
         };
         let rules = make(&case, &limits, &mut rng);

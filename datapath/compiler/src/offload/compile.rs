@@ -1,6 +1,6 @@
 //! From rules to a program and what its maps hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aorta_ebpf::{MapId, Program};
@@ -8,26 +8,19 @@ use aorta_flow::action::{Action, Instructions};
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowId, TableFlow};
 use aorta_flow::{Flow, OfPort};
-use aorta_placement::{Rule, Verdict};
+use aorta_placement::{Rule, RuleKey, Verdict};
 
-use super::entries::{Entries, Entry, key_bytes, mask_of, value_bytes, value_len};
-use super::{COUNTERS, CardError, CardLimits, FIRST_HASH, counters};
+use super::entries::{Entries, Entry, value_bytes};
+use super::layout::{self, Layout};
+use super::{COUNTERS, CardError, CardLimits};
 use crate::abi::MapKind;
-use crate::pipeline::card::{self, CardForm, HashTuple, Hashed, MAX_TABLES};
+use crate::pipeline::card::{self, CardForm};
 use crate::pipeline::codegen::xdp;
-use crate::pipeline::plan::{Plan, TablePlan};
-use crate::pipeline::record::{self, MatchWord, RuleId};
+use crate::pipeline::plan::Plan;
+use crate::pipeline::record::{self, RuleId};
 use crate::pipeline::rules::plan_flow;
 use crate::pipeline::shapes::Shapes;
 use crate::pipeline::{Hook, PipelineConfig};
-
-/// Which rule: its table, and the flow that it is part of.
-pub type Key = (u8, Option<FlowId>);
-
-/// Which rule it is.
-pub fn key_of(rule: &Rule) -> Key {
-    (rule.table, rule.flow)
-}
 
 /// What a program is made for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,23 +60,10 @@ pub struct CardProgram {
     maps: Vec<CardMap>,
     entries: BTreeMap<MapId, Entries>,
     /// Where rules of hashed tables stand.
-    places: BTreeMap<Key, Entry>,
+    places: BTreeMap<RuleKey, Entry>,
     shapes: Shapes,
     tables: BTreeMap<u8, Layout>,
 }
-
-/// How a table in hash maps is laid out.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-struct Layout {
-    hashed: Hashed,
-    /// Entries of each map.
-    room: Vec<u32>,
-    value_bytes: usize,
-    shapes: BTreeSet<u32>,
-}
-
-/// Fewest entries of a map: as many again can be added before there must be another program.
-const MIN_ROOM: usize = 64;
 
 impl CardProgram {
     /// The program, of kind XDP.
@@ -102,7 +82,7 @@ impl CardProgram {
     }
 
     /// Where a rule stands, if it is in a map.
-    pub fn place(&self, rule: Key) -> Option<&Entry> {
+    pub fn place(&self, rule: RuleKey) -> Option<&Entry> {
         self.places.get(&rule)
     }
 
@@ -128,7 +108,7 @@ impl CardProgram {
 /// When a card with these limits can't have it.
 pub fn compile(
     rules: &[Rule],
-    numbers: &BTreeMap<Key, u32>,
+    numbers: &BTreeMap<RuleKey, u32>,
     target: &Target,
     before: Option<&CardProgram>,
 ) -> Result<CardProgram, CardError> {
@@ -141,10 +121,10 @@ pub fn compile(
         seed: 0,
     };
     let shapes = before.map_or_else(Shapes::default, |before| before.shapes.clone());
-    let kept = before.map_or_else(BTreeMap::new, |before| kept(&before.tables));
+    let kept = before.map_or_else(BTreeMap::new, |before| layout::kept(&before.tables));
     let plan = Plan::of_card(&flows, shapes, &kept, &config)?;
-    let tables = layouts(&plan, target, before)?;
-    check_tables(&plan, &tables, target)?;
+    let there = before.map(|before| &before.tables);
+    let tables = layout::layouts(&plan, &target.limits, there)?;
     let hashed = tables.iter().map(|(n, table)| (*n, table.hashed.clone()));
     let form = CardForm {
         name: target.name.clone(),
@@ -164,7 +144,7 @@ pub fn compile(
     }
     let mut compiled = CardProgram {
         program,
-        maps: maps(&tables, target.counters),
+        maps: layout::maps(&tables, target.counters),
         entries: BTreeMap::new(),
         places: BTreeMap::new(),
         shapes: plan.shapes.clone(),
@@ -174,20 +154,10 @@ pub fn compile(
     Ok(compiled)
 }
 
-/// Shapes and words that tables in hash maps keep.
-fn kept(tables: &BTreeMap<u8, Layout>) -> BTreeMap<u8, (BTreeSet<u32>, BTreeSet<i16>)> {
-    let tables = tables.iter().map(|(number, table)| {
-        let tuples = table.hashed.tuples.iter();
-        let words = tuples.flat_map(|tuple| tuple.words.iter().map(|word| word.0));
-        (*number, (table.shapes.clone(), words.collect()))
-    });
-    tables.collect()
-}
-
-/// The rules of the port as flows, of which the lowest number wins.
+/// The rules of the port as flows.
 fn flows(
     rules: &[Rule],
-    numbers: &BTreeMap<Key, u32>,
+    numbers: &BTreeMap<RuleKey, u32>,
     target: &Target,
 ) -> Result<Vec<(TableFlow, RuleId)>, CardError> {
     let mut flows = Vec::with_capacity(rules.len());
@@ -196,7 +166,7 @@ fn flows(
         if u128::from(target.port.0) & mask != value {
             continue;
         }
-        let key = key_of(rule);
+        let key = rule.key();
         let number = numbers.get(&key).copied().unwrap_or(0);
         if number == 0 || number >= target.counters {
             let counters = target.counters;
@@ -233,7 +203,7 @@ fn flow(rule: &Rule) -> Flow {
 /// Refuses a rule that there is no code for: it would be left to software without a word.
 fn check(rule: &Rule, entry: &TableFlow, target: &Target) -> Result<(), CardError> {
     let refuse = |why: String| {
-        let key = key_of(rule);
+        let key = rule.key();
         Err(CardError::Rule { key, why })
     };
     let Verdict::Forward { actions, goto } = &rule.verdict else {
@@ -274,139 +244,6 @@ fn check(rule: &Rule, entry: &TableFlow, target: &Target) -> Result<(), CardErro
     Ok(())
 }
 
-/// The tables that are in hash maps.
-fn layouts(
-    plan: &Plan,
-    target: &Target,
-    before: Option<&CardProgram>,
-) -> Result<BTreeMap<u8, Layout>, CardError> {
-    let mut layouts = BTreeMap::new();
-    let mut next = FIRST_HASH;
-    for (number, table) in &plan.tables {
-        let there = before.and_then(|before| before.tables.get(number));
-        if there.is_none() && table.rules.len() <= target.limits.code_rules {
-            continue;
-        }
-        let mut layout = there.cloned().unwrap_or_default();
-        layout.shapes = table.shapes.clone();
-        add_tuples(&mut layout, table, (*number, target.limits.max_entries))?;
-        for tuple in &mut layout.hashed.tuples {
-            tuple.map = MapId(next);
-            next += 1;
-        }
-        layouts.insert(*number, layout);
-    }
-    Ok(layouts)
-}
-
-/// Gives the rules of a table maps.
-fn add_tuples(
-    layout: &mut Layout,
-    table: &TablePlan,
-    (number, limit): (u8, u32),
-) -> Result<(), CardError> {
-    let mut counts: BTreeMap<Vec<(i16, u32)>, usize> = BTreeMap::new();
-    for rule in &table.rules {
-        *counts.entry(mask_of(&rule.words)).or_default() += 1;
-        layout.value_bytes = layout.value_bytes.max(value_len(rule.params.len()));
-    }
-    layout.value_bytes = layout.value_bytes.max(value_len(0));
-    for (words, needed) in counts {
-        if needed > limit as usize {
-            let table = number;
-            return Err(CardError::TableFull {
-                table,
-                needed,
-                limit,
-            });
-        }
-        let tuples = &mut layout.hashed.tuples;
-        let at = tuples.iter().position(|tuple| tuple.words == words);
-        let at = at.unwrap_or_else(|| {
-            let map = MapId(FIRST_HASH);
-            tuples.push(HashTuple { words, map });
-            layout.room.push(0);
-            tuples.len() - 1
-        });
-        if let Some(room) = layout
-            .room
-            .get_mut(at)
-            .filter(|room| needed > **room as usize)
-        {
-            let wanted = (2 * needed).max(MIN_ROOM).next_power_of_two();
-            *room = wanted.min(limit as usize) as u32;
-        }
-    }
-    Ok(())
-}
-
-fn check_tables(
-    plan: &Plan,
-    tables: &BTreeMap<u8, Layout>,
-    target: &Target,
-) -> Result<(), CardError> {
-    let limits = &target.limits;
-    let needed = plan.tables.len();
-    if needed > MAX_TABLES {
-        let limit = MAX_TABLES;
-        return Err(CardError::TooManyTables { needed, limit });
-    }
-    let tuples = tables.values().map(|table| table.hashed.tuples.len());
-    let needed = 1 + tuples.sum::<usize>();
-    if needed > limits.maps {
-        let limit = limits.maps;
-        return Err(CardError::TooManyMaps { needed, limit });
-    }
-    for (number, layout) in tables {
-        let table = *number;
-        let tuples = layout.hashed.tuples.iter();
-        let key = tuples.map(HashTuple::key_bytes).max().unwrap_or(0);
-        if key > limits.key_bytes as usize {
-            let (needed, limit) = (key, limits.key_bytes);
-            return Err(CardError::KeyTooLong {
-                table,
-                needed,
-                limit,
-            });
-        }
-        // Records end before the places of tags, by which accesses are told apart.
-        let limit = limits.value_bytes.min(MAX_VALUE_BYTES);
-        if layout.value_bytes > limit as usize {
-            let needed = layout.value_bytes;
-            return Err(CardError::ValueTooLong {
-                table,
-                needed,
-                limit,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Bytes of a value at most.
-const MAX_VALUE_BYTES: u32 = 256;
-
-fn maps(tables: &BTreeMap<u8, Layout>, counted: u32) -> Vec<CardMap> {
-    let mut maps = vec![CardMap {
-        id: COUNTERS,
-        kind: MapKind::Array,
-        key_bytes: 4,
-        value_bytes: counters::BYTES,
-        max_entries: counted,
-    }];
-    for layout in tables.values() {
-        let tuples = layout.hashed.tuples.iter().zip(&layout.room);
-        maps.extend(tuples.map(|(tuple, room)| CardMap {
-            id: tuple.map,
-            kind: MapKind::Hash,
-            key_bytes: tuple.key_bytes() as u32,
-            value_bytes: layout.value_bytes as u32,
-            max_entries: *room,
-        }));
-    }
-    maps
-}
-
 impl CardProgram {
     /// Puts the rules of hashed tables into their maps.
     fn fill(&mut self, plan: &Plan, rules: &[Rule]) {
@@ -419,7 +256,7 @@ impl CardProgram {
             let planned = plan.tables.get(number);
             // From the highest rank: of two rules that ask for the same, the first one counts.
             for rule in planned.into_iter().flat_map(|table| &table.rules) {
-                let Some(place) = place_of(layout, &rule.words) else {
+                let Some(place) = layout.place_of(&rule.words) else {
                     continue;
                 };
                 let Some(of) = ranked.get(&(*number, rule.rank)) else {
@@ -428,7 +265,7 @@ impl CardProgram {
                 let value = value_bytes(rule, order(of), layout.value_bytes);
                 let entries = self.entries.entry(place.map).or_default();
                 entries.entry(place.key.clone()).or_insert(value);
-                self.places.insert(key_of(of), place);
+                self.places.insert(of.key(), place);
             }
         }
     }
@@ -446,13 +283,4 @@ fn order(rule: &Rule) -> u32 {
 /// What packets that match no flow meet comes last.
 fn id_of(rule: &Rule) -> FlowId {
     rule.flow.unwrap_or(FlowId(u64::MAX))
-}
-
-fn place_of(layout: &Layout, words: &[MatchWord]) -> Option<Entry> {
-    let mask = mask_of(words);
-    let tuple = layout.hashed.tuples.iter().find(|t| t.words == mask)?;
-    Some(Entry {
-        map: tuple.map,
-        key: key_bytes(tuple, words),
-    })
 }

@@ -1,16 +1,17 @@
 //! Why rules can't be a program for a card.
 
-use super::Key;
+use aorta_placement::RuleKey;
+
 use crate::pipeline::PipelineError;
 
 /// Why rules can't be a program for a card.
 #[derive(Debug, thiserror::Error)]
 pub enum CardError {
     /// One rule asks for what such programs don't do.
-    #[error("the card's program can't do a rule of table {}: {why}", key.0)]
+    #[error("the card's program can't do a rule of table {}: {why}", key.table)]
     Rule {
         /// Which.
-        key: Key,
+        key: RuleKey,
         /// What.
         why: String,
     },
@@ -51,6 +52,23 @@ pub enum CardError {
         /// Bytes that a value can have.
         limit: u32,
     },
+    /// A large table with rules of too many masks.
+    #[error(
+        "the {rules} rules of table {table} match {masks} different sets of bits: the card takes \
+         {limit}, or {as_code} rules"
+    )]
+    TooManyMasks {
+        /// The table.
+        table: u8,
+        /// Sets of bits.
+        masks: usize,
+        /// Rules.
+        rules: usize,
+        /// Most sets of bits.
+        limit: usize,
+        /// Most rules if there are more sets of bits than that.
+        as_code: usize,
+    },
     /// Rules of too many masks.
     #[error(
         "the tables need {needed} maps, one for each set of bits that their rules match: the card's \
@@ -89,10 +107,10 @@ pub enum CardError {
         limit: usize,
     },
     /// A rule has no number, or one that there are no counters for.
-    #[error("a rule of table {} has no counters: there are {counters}", key.0)]
+    #[error("a rule of table {} has no counters: there are {counters}", key.table)]
     NoCounter {
         /// Which.
-        key: Key,
+        key: RuleKey,
         /// Counters, the unused one of number 0 included.
         counters: u32,
     },

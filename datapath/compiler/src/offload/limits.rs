@@ -24,8 +24,10 @@ pub struct CardLimits {
     pub redirects: bool,
     /// Whether it makes frames longer and shorter (`bpf_xdp_adjust_head`), which tags need.
     pub adjusts_head: bool,
-    /// Rules of a table that are still code.
+    /// Rules of a table that are always code.
     pub code_rules: usize,
+    /// Maps of a table.
+    pub masks: usize,
 }
 
 impl Default for CardLimits {
@@ -40,6 +42,7 @@ impl Default for CardLimits {
             redirects: false,
             adjusts_head: true,
             code_rules: 16,
+            masks: 8,
         }
     }
 }

@@ -13,9 +13,10 @@
 mod compile;
 mod entries;
 mod error;
+mod layout;
 mod limits;
 
-pub use compile::{CardMap, CardProgram, Key, Target, compile, key_of};
+pub use compile::{CardMap, CardProgram, Target, compile};
 pub use entries::{Entries, Entry};
 pub use error::CardError;
 pub use limits::CardLimits;

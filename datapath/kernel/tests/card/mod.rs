@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use aorta_compiler::offload::{Key, key_of};
 use aorta_flow::Flow;
 use aorta_flow::action::{Action, Instructions};
 use aorta_flow::table::{FlowId, FlowMod, Modification, TableFlow, Tables};
 use aorta_flow::translate::{Effect, Env, Packet, translate};
-use aorta_placement::{Rule, Verdict};
+use aorta_placement::{Rule, RuleKey, Verdict};
 
 /// Notes the flows that packets find.
 #[derive(Default)]
@@ -27,7 +26,7 @@ impl Env for Finds {
 pub struct Model {
     tables: Tables,
     /// The rule of each flow.
-    rules: BTreeMap<FlowId, Key>,
+    rules: BTreeMap<FlowId, RuleKey>,
 }
 
 fn flow_of(rule: &Rule) -> Flow {
@@ -40,7 +39,8 @@ fn flow_of(rule: &Rule) -> Flow {
     };
     Flow {
         table: rule.table,
-        priority: u16::MAX - rule.rank.min(u16::MAX.into()) as u16,
+        // A rule for packets that match no flow is the last one of a table that is added.
+        priority: rule.priority,
         matching: rule.matching.clone(),
         instructions: instructions.into(),
         ..Flow::default()
@@ -78,13 +78,13 @@ impl Model {
             let entry = table.and_then(|table| table.exact(flow.priority, &flow.matching));
             model
                 .rules
-                .extend(entry.map(|entry| (entry.id, key_of(rule))));
+                .extend(entry.map(|entry| (entry.id, rule.key())));
         }
         model
     }
 
     /// What the card does with a packet and which rules count it; nothing if it leaves it to software.
-    pub fn decides(&self, packet: &Packet) -> Option<(Vec<Effect>, Vec<Key>)> {
+    pub fn decides(&self, packet: &Packet) -> Option<(Vec<Effect>, Vec<RuleKey>)> {
         let mut finds = Finds::default();
         let done = translate(&self.tables, packet.clone(), &mut finds);
         let trapped = |effect: &Effect| matches!(effect, Effect::Controller { .. });
