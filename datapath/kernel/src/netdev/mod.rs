@@ -3,7 +3,7 @@
 //!
 //! Every socket belongs to the network namespace of the thread that opened it.
 
-mod attributes;
+pub(crate) mod attributes;
 mod driver;
 mod dump;
 mod events;

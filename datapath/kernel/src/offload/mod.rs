@@ -1,3 +1,4 @@
-//! Flows on network cards.
+//! What network cards do of the switch's flows: programming cards, and finding them.
 
 pub mod ebpf;
+pub mod flower;

@@ -1,0 +1,378 @@
+//! A card that is programmed by flower.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use aorta_flow::IfIndex;
+use aorta_placement::{Rule, RuleKey, Step};
+use rustix::io::Errno;
+
+use super::account::{Account, HwCounters, Plan, devices};
+use super::cookie::{CardMark, bears};
+use super::lower::{GUARD_PREF, Lowering, Needs};
+use super::{Filter, FilterCounters, Listed, OwnListed, Place, Refusal, Request, Side, TcSocket};
+
+/// A card can't be used, or isn't as the switch left it. [`FlowerCard::clear`] makes an end of it.
+#[derive(Debug, thiserror::Error)]
+pub enum CardError {
+    /// The exchange with the kernel broke.
+    #[error("cannot exchange messages about filters with the kernel")]
+    Exchange(#[from] io::Error),
+    /// A device isn't fit for filters.
+    #[error("device {device} takes no filters: {refusal}")]
+    Device {
+        /// Which.
+        device: IfIndex,
+        /// What the kernel said.
+        refusal: Refusal,
+    },
+    /// What was begun of a step could neither be ended nor taken back.
+    #[error("device {device} neither takes a rule nor gives it back: {refusal}")]
+    Stuck {
+        /// Which.
+        device: IfIndex,
+        /// What the kernel said.
+        refusal: Refusal,
+    },
+    /// Filters have gone, by a reset of the card or by somebody else.
+    #[error("{missing} of {all} filters are not on the card any more")]
+    Lost {
+        /// How many.
+        missing: usize,
+        /// Of so many.
+        all: usize,
+    },
+    /// Filters couldn't be removed.
+    #[error("{left} filters could not be removed from device {device}: {refusal}")]
+    Left {
+        /// From which device.
+        device: IfIndex,
+        /// How many.
+        left: usize,
+        /// Why one of them couldn't.
+        refusal: Refusal,
+    },
+}
+
+/// What is on a card's ports.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Found {
+    /// Filters that this switch, or an earlier one of the same mark, has put there.
+    pub own: Vec<Listed>,
+    /// What others have put there. It is left alone; what it does with packets before or behind the
+    /// switch's filters isn't known.
+    pub foreign: Vec<Listed>,
+}
+
+/// A card that is programmed by flower, by one switch.
+pub struct FlowerCard<S> {
+    socket: S,
+    lowering: Lowering,
+    mark: CardMark,
+    account: Account,
+    /// Devices that were given the discipline by this object.
+    made: BTreeSet<IfIndex>,
+    guards: Option<Guards>,
+}
+
+/// Filters in front of all rules.
+struct Guards {
+    filters: Vec<Filter>,
+    /// What the card refused to guard.
+    missing: Needs,
+}
+
+impl<S: TcSocket> FlowerCard<S> {
+    /// A card with these ports. Nothing is done yet.
+    pub fn new(socket: S, lowering: Lowering, mark: CardMark) -> FlowerCard<S> {
+        FlowerCard {
+            socket,
+            lowering,
+            mark,
+            account: Account::new(mark),
+            made: BTreeSet::new(),
+            guards: None,
+        }
+    }
+
+    /// The rules that the card has.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.account.rules()
+    }
+
+    /// Does steps in order, each whatever became of those before it; one result for each. A step that
+    /// is refused leaves what was there. The first call removes what an earlier switch left and makes
+    /// the ports fit for filters.
+    ///
+    /// # Errors
+    /// When it isn't known any more what the card has.
+    pub fn apply(&mut self, steps: &[Step]) -> Result<Vec<Result<(), Refusal>>, CardError> {
+        let missing = self.prepare()?;
+        let mut results = Vec::with_capacity(steps.len());
+        let mut rest = steps;
+        while !rest.is_empty() {
+            // What is asked of a rule depends on what is there of it.
+            let mut keys = BTreeSet::new();
+            let count = rest.iter().take_while(|step| keys.insert(step.key()));
+            let (now, later) = rest.split_at(count.count());
+            results.extend(self.do_together(now, missing)?);
+            rest = later;
+        }
+        Ok(results)
+    }
+
+    fn do_together(
+        &mut self,
+        steps: &[Step],
+        missing: Needs,
+    ) -> Result<Vec<Result<(), Refusal>>, CardError> {
+        self.carry(steps)?;
+        let mut requests = Vec::new();
+        let mut plans = Vec::with_capacity(steps.len());
+        for step in steps {
+            let plan = self.account.plan(step, &self.lowering, missing);
+            if let Ok(plan) = &plan {
+                requests.extend(plan.requests.iter().cloned());
+            }
+            plans.push(plan);
+        }
+        let mut answers = self.socket.ask(&requests)?.into_iter();
+        let mut results = Vec::with_capacity(steps.len());
+        for plan in plans {
+            let result = match plan {
+                Err(refusal) => Err(refusal),
+                Ok(plan) => {
+                    let own: Vec<_> = answers.by_ref().take(plan.requests.len()).collect();
+                    self.settle(plan, own)?
+                }
+            };
+            results.push(result);
+        }
+        self.account.settled();
+        Ok(results)
+    }
+
+    /// Notes what came of a plan; if not all of it was done, takes back what was.
+    fn settle(
+        &mut self,
+        plan: Plan,
+        answers: Vec<Result<(), Refusal>>,
+    ) -> Result<Result<(), Refusal>, CardError> {
+        let asked = plan.requests.iter().zip(&plan.undo).zip(answers);
+        let mut refused = None;
+        let mut undo = Vec::new();
+        for ((request, back), answer) in asked {
+            match without_absence(request, answer) {
+                Ok(()) => undo.push(back.clone()),
+                Err(refusal) => drop(refused.get_or_insert(refusal)),
+            }
+        }
+        let Some(refusal) = refused else {
+            self.account.done(plan);
+            return Ok(Ok(()));
+        };
+        undo.reverse();
+        let answers = self.socket.ask(&undo)?;
+        for (request, answer) in undo.iter().zip(answers) {
+            without_absence(request, answer).map_err(|refusal| CardError::Stuck {
+                device: device_of(request),
+                refusal,
+            })?;
+        }
+        self.account.undone(plan);
+        Ok(Err(refusal))
+    }
+
+    /// Keeps what filters have counted that are about to go.
+    fn carry(&mut self, steps: &[Step]) -> Result<(), CardError> {
+        let ending = steps.iter().flat_map(|step| {
+            let places = self.account.ending(step);
+            places.into_iter().map(|place| (step.key(), place))
+        });
+        let (keys, places): (Vec<RuleKey>, Vec<Place>) = ending.unzip();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let counters = self.socket.read(&places)?;
+        for (key, counters) in keys.into_iter().zip(counters) {
+            if let Some(counters) = counters {
+                self.account.carry(key, counters);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the ports fit for rules, once. What can't be guarded.
+    fn prepare(&mut self) -> Result<Needs, CardError> {
+        if let Some(guards) = &self.guards {
+            return Ok(guards.missing);
+        }
+        self.clear()?;
+        let devices = devices(&self.lowering);
+        let add: Vec<Request> = devices.iter().copied().map(Request::AddClsact).collect();
+        for (device, answer) in devices.iter().copied().zip(self.socket.ask(&add)?) {
+            match answer {
+                Ok(()) => drop(self.made.insert(device)),
+                Err(refusal) if refusal.is(Errno::EXIST) => {}
+                Err(refusal) => return Err(CardError::Device { device, refusal }),
+            }
+        }
+        let mut guards = Guards {
+            filters: Vec::new(),
+            missing: Needs::default(),
+        };
+        let planned = self.plan_guards(&devices);
+        let requests: Vec<Request> = planned
+            .iter()
+            .map(|(f, _)| Request::Put(f.clone()))
+            .collect();
+        let answers = self.socket.ask(&requests)?;
+        for ((filter, needs), answer) in planned.into_iter().zip(answers) {
+            match answer {
+                Ok(()) => guards.filters.push(filter),
+                Err(_) => guards.missing = guards.missing.with(needs),
+            }
+        }
+        let missing = guards.missing;
+        self.guards = Some(guards);
+        Ok(missing)
+    }
+
+    fn plan_guards(&mut self, devices: &BTreeSet<IfIndex>) -> Vec<(Filter, Needs)> {
+        let mut planned = Vec::new();
+        for device in devices {
+            for (keys, needs) in self.lowering.guards() {
+                let place = Place {
+                    device: *device,
+                    chain: 0,
+                    pref: GUARD_PREF,
+                    handle: 0,
+                };
+                let actions = vec![self.lowering.trap()];
+                let filter = self
+                    .account
+                    .guard(place, keys, actions, self.lowering.running);
+                planned.push((filter, needs));
+            }
+        }
+        planned
+    }
+
+    /// What packets did to the card's rules: of those that are there, and once more of those that have
+    /// gone since the last call. Numbers of a rule never fall while it is there.
+    ///
+    /// # Errors
+    /// [`CardError::Lost`] if not all filters are there.
+    pub fn counters(&mut self) -> Result<Vec<(RuleKey, HwCounters)>, CardError> {
+        let mut there: BTreeMap<Place, OwnListed> = BTreeMap::new();
+        for device in devices(&self.lowering) {
+            let listed = self.socket.list(device, Side::Ingress)?;
+            let own = listed
+                .into_iter()
+                .filter_map(|one| Some((one.place, one.own?)));
+            there.extend(own);
+        }
+        let in_hardware = self.lowering.is_in_hardware();
+        let is_there = |filter: &&Filter| {
+            let listed = there.get(&filter.place);
+            listed
+                .is_some_and(|own| own.cookie == filter.cookie && (own.in_hardware || !in_hardware))
+        };
+        let guards = self.guards.iter().flat_map(|guards| &guards.filters);
+        let expected: Vec<&Filter> = self.account.filters().chain(guards).collect();
+        let all = expected.len();
+        let missing = all - expected.into_iter().filter(is_there).count();
+        if missing > 0 {
+            return Err(CardError::Lost { missing, all });
+        }
+        let counters: BTreeMap<Place, FilterCounters> = there
+            .into_iter()
+            .map(|(place, own)| (place, own.counters))
+            .collect();
+        Ok(self.account.counters(&counters))
+    }
+
+    /// What is on the card's ports.
+    ///
+    /// # Errors
+    /// When that can't be read.
+    pub fn found(&mut self) -> Result<Found, CardError> {
+        let mut found = Found::default();
+        for device in devices(&self.lowering) {
+            for listed in self.socket.list(device, Side::Ingress)? {
+                let own = listed.own.is_some_and(|own| bears(own.cookie, self.mark));
+                match own {
+                    true => found.own.push(listed),
+                    false => found.foreign.push(listed),
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes all filters of this switch and of an earlier one of the same mark: those of the first
+    /// table from the last to the first, so that no packet meets one that another was to keep it from;
+    /// then those that nothing leads to any more. A device that has gone has none.
+    ///
+    /// # Errors
+    /// When some may still be there.
+    pub fn clear(&mut self) -> Result<(), CardError> {
+        let mut places: Vec<Place> = self.found()?.own.iter().map(|own| own.place).collect();
+        places.sort_by_key(|place| {
+            let order = u16::MAX - place.pref;
+            (place.chain, order, place.device, place.handle)
+        });
+        let requests: Vec<Request> = places.into_iter().map(Request::Delete).collect();
+        let answers = self.socket.ask(&requests)?;
+        let answers = requests.iter().zip(answers);
+        let failed: Vec<(IfIndex, Refusal)> = answers
+            .filter_map(|(request, answer)| {
+                let refusal = without_absence(request, answer).err()?;
+                Some((device_of(request), refusal))
+            })
+            .collect();
+        if let Some((device, refusal)) = failed.first().cloned() {
+            let left = failed.len();
+            return Err(CardError::Left {
+                device,
+                left,
+                refusal,
+            });
+        }
+        self.account.forget();
+        self.guards = None;
+        self.unmake()
+    }
+
+    /// Takes disciplines away that were made for the switch's filters and that nobody else uses.
+    fn unmake(&mut self) -> Result<(), CardError> {
+        for device in std::mem::take(&mut self.made) {
+            let mut used = false;
+            for side in [Side::Ingress, Side::Egress] {
+                used |= !self.socket.list(device, side)?.is_empty();
+            }
+            if !used {
+                // One that has gone meanwhile needn't be removed.
+                self.socket.ask(&[Request::DeleteClsact(device)])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What isn't there needn't be removed.
+fn without_absence(request: &Request, answer: Result<(), Refusal>) -> Result<(), Refusal> {
+    let deletes = matches!(request, Request::Delete(_));
+    match answer {
+        Err(refusal) if deletes && (refusal.is(Errno::NOENT) || refusal.is_gone()) => Ok(()),
+        answer => answer,
+    }
+}
+
+fn device_of(request: &Request) -> IfIndex {
+    match request {
+        Request::AddClsact(device) | Request::DeleteClsact(device) => *device,
+        Request::Put(filter) => filter.place.device,
+        Request::Delete(place) => place.device,
+    }
+}

@@ -1,0 +1,129 @@
+//! Actions as attributes (linux/tc_act/tc_*.h).
+
+use super::encode::nest;
+use super::{ACT_COOKIE, ACT_KIND, ACT_OPTIONS};
+use crate::netdev::attributes::put;
+use crate::offload::flower::{Cookie, Pedit, TcAction};
+
+/// What becomes of a packet behind an action (TC_ACT_*).
+const OK: u32 = 0;
+const SHOT: u32 = 2;
+const PIPE: u32 = 3;
+const STOLEN: u32 = 4;
+const TRAP: u32 = 8;
+/// With the chain in the low 28 bits.
+const GOTO_CHAIN: u32 = 2 << 28;
+
+const EGRESS_REDIRECT: u32 = 1;
+const EGRESS_MIRROR: u32 = 2;
+
+const VLAN_POP: u32 = 1;
+const VLAN_PUSH: u32 = 2;
+const VLAN_MODIFY: u32 = 3;
+
+/// Attributes of the kinds.
+const GACT_PARMS: u16 = 2;
+const MIRRED_PARMS: u16 = 2;
+const VLAN_PARMS: u16 = 2;
+const VLAN_ID: u16 = 3;
+const VLAN_PROTOCOL: u16 = 4;
+const VLAN_PRIORITY: u16 = 6;
+const CSUM_PARMS: u16 = 1;
+const PEDIT_PARMS_EX: u16 = 4;
+const PEDIT_KEYS_EX: u16 = 5;
+const PEDIT_KEY_EX: u16 = 6;
+const PEDIT_HEADER: u16 = 1;
+const PEDIT_COMMAND: u16 = 2;
+const PEDIT_SET: u16 = 0;
+
+/// Appends the attributes of an action.
+pub fn put_action(out: &mut Vec<u8>, action: &TcAction, cookie: Option<Cookie>) {
+    put(out, ACT_KIND, kind(action));
+    nest(out, ACT_OPTIONS, |out| put_options(out, action));
+    if let Some(Cookie(bytes)) = cookie {
+        put(out, ACT_COOKIE, &bytes);
+    }
+}
+
+fn kind(action: &TcAction) -> &'static [u8] {
+    match action {
+        TcAction::Redirect(_) | TcAction::Mirror(_) => b"mirred\0",
+        TcAction::Drop | TcAction::Trap | TcAction::Pass | TcAction::Goto(_) => b"gact\0",
+        TcAction::VlanPush { .. } | TcAction::VlanPop | TcAction::VlanModify { .. } => b"vlan\0",
+        TcAction::Pedit(_) => b"pedit\0",
+        TcAction::Csum(_) => b"csum\0",
+    }
+}
+
+/// The fields with which the parameters of all kinds begin, and more words behind them: number,
+/// capabilities, what becomes of the packet, references, bindings.
+fn general(verdict: u32, more: &[u32]) -> Vec<u8> {
+    let words = [0, 0, verdict, 0, 0];
+    let words = words.iter().chain(more);
+    words.flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+fn put_options(out: &mut Vec<u8>, action: &TcAction) {
+    match action {
+        TcAction::Redirect(to) => {
+            let parms = general(STOLEN, &[EGRESS_REDIRECT, to.get()]);
+            put(out, MIRRED_PARMS, &parms);
+        }
+        TcAction::Mirror(to) => {
+            let parms = general(PIPE, &[EGRESS_MIRROR, to.get()]);
+            put(out, MIRRED_PARMS, &parms);
+        }
+        TcAction::Drop => put(out, GACT_PARMS, &general(SHOT, &[])),
+        TcAction::Trap => put(out, GACT_PARMS, &general(TRAP, &[])),
+        TcAction::Pass => put(out, GACT_PARMS, &general(OK, &[])),
+        TcAction::Goto(chain) => {
+            put(
+                out,
+                GACT_PARMS,
+                &general(GOTO_CHAIN | chain & 0x0fff_ffff, &[]),
+            );
+        }
+        TcAction::VlanPush { tpid, vid, pcp } => {
+            put(out, VLAN_PARMS, &general(PIPE, &[VLAN_PUSH]));
+            put_tag(out, *tpid, *vid, Some(*pcp));
+        }
+        TcAction::VlanPop => put(out, VLAN_PARMS, &general(PIPE, &[VLAN_POP])),
+        TcAction::VlanModify { tpid, vid, pcp } => {
+            put(out, VLAN_PARMS, &general(PIPE, &[VLAN_MODIFY]));
+            put_tag(out, *tpid, *vid, *pcp);
+        }
+        TcAction::Pedit(changes) => put_pedit(out, changes),
+        TcAction::Csum(which) => put(out, CSUM_PARMS, &general(PIPE, &[which.0])),
+    }
+}
+
+fn put_tag(out: &mut Vec<u8>, tpid: u16, vid: u16, pcp: Option<u8>) {
+    put(out, VLAN_ID, &vid.to_ne_bytes());
+    put(out, VLAN_PROTOCOL, &tpid.to_be_bytes());
+    if let Some(pcp) = pcp {
+        put(out, VLAN_PRIORITY, &[pcp]);
+    }
+}
+
+/// struct tc_pedit_sel with its keys, and which header each is about.
+fn put_pedit(out: &mut Vec<u8>, changes: &[Pedit]) {
+    let count = u8::try_from(changes.len()).unwrap_or(u8::MAX);
+    let mut parms = general(PIPE, &[]);
+    parms.extend([count, 0, 0, 0]); // flags, padding
+    for change in changes {
+        // Bits that stay, then those that are changed, as they lie in memory.
+        parms.extend((!change.mask).to_be_bytes());
+        parms.extend(change.value.to_be_bytes());
+        parms.extend(change.at.to_ne_bytes());
+        parms.extend([0; 12]); // at, offmask, shift: for offsets that packets say
+    }
+    put(out, PEDIT_PARMS_EX, &parms);
+    nest(out, PEDIT_KEYS_EX, |out| {
+        for change in changes {
+            nest(out, PEDIT_KEY_EX, |out| {
+                put(out, PEDIT_HEADER, &(change.header as u16).to_ne_bytes());
+                put(out, PEDIT_COMMAND, &PEDIT_SET.to_ne_bytes());
+            });
+        }
+    });
+}
