@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::overlaps::Overlaps;
-use crate::place::{Candidate, Table};
+use crate::place::Candidate;
 use crate::{Capabilities, Told};
 
 /// In which form the rule of a flow is kept.
@@ -46,18 +46,20 @@ impl Chosen {
         }
     }
 
-    /// Whether a rule for packets that match no flow comes with a table.
-    pub fn needs_miss(&self, table: u8) -> bool {
-        self.tables.get(&table) == Some(&true)
+    /// Tables that come with a rule for packets that match no flow.
+    pub fn misses(&self) -> impl Iterator<Item = u8> {
+        let tables = self.tables.iter();
+        tables
+            .filter(|(_, misses)| **misses)
+            .map(|(table, _)| *table)
     }
 }
 
+/// Flows by table in the order of lookups.
+pub(crate) type Sorted<'c> = BTreeMap<u8, Vec<&'c Candidate>>;
+
 /// Chooses.
-pub(crate) fn choose(
-    sorted: &BTreeMap<u8, Table>,
-    capabilities: &Capabilities,
-    told: &Told,
-) -> Chosen {
+pub(crate) fn choose(sorted: &Sorted, capabilities: &Capabilities, told: &Told) -> Chosen {
     let Some(first) = sorted.get(&0) else {
         return Chosen::default();
     };
@@ -86,20 +88,21 @@ struct Later {
 }
 
 impl Later {
-    fn new(sorted: &BTreeMap<u8, Table>) -> Later {
+    fn new(sorted: &Sorted) -> Later {
         let mut later = Later {
             sizes: BTreeMap::new(),
             reach: BTreeMap::new(),
         };
         // A flow may lead to a table without flows.
-        let targets = sorted.values().flatten().filter_map(goto);
+        let candidates = sorted.values().flatten();
+        let targets = candidates.filter_map(|candidate| candidate.goto());
         let numbers: BTreeSet<u8> = targets.chain(sorted.keys().copied()).collect();
         for number in numbers.into_iter().rev() {
             let table = sorted.get(&number).map_or(&[][..], Vec::as_slice);
-            let flows = || table.iter().filter(|candidate| candidate.fate.is_ok());
+            let flows = || table.iter().filter(|candidate| candidate.is_able());
             let misses = !flows().any(|candidate| candidate.matching.parts().next().is_none());
             let mut reach: BTreeSet<u8> = flows()
-                .filter_map(goto)
+                .filter_map(|candidate| candidate.goto())
                 .flat_map(|to| later.reach[&to].clone())
                 .collect();
             reach.insert(number);
@@ -120,7 +123,7 @@ impl Later {
 
     /// The tables that a flow leads to.
     fn behind(&self, candidate: &Candidate) -> impl Iterator<Item = u8> {
-        let reach = goto(candidate).and_then(|to| self.reach.get(&to));
+        let reach = candidate.goto().and_then(|to| self.reach.get(&to));
         reach.into_iter().flatten().copied()
     }
 
@@ -130,17 +133,13 @@ impl Later {
     }
 }
 
-fn goto(candidate: &Candidate) -> Option<u8> {
-    candidate.fate.as_ref().ok()?.goto
-}
-
 /// Every flow that the card can do, and the traps that these need.
-fn everything(first: &Table, later: &Later) -> Chosen {
+fn everything(first: &[&Candidate], later: &Later) -> Chosen {
     let mut chosen = Chosen::default();
     let mut traps = Overlaps::default();
     let mut needed = vec![false; first.len()];
     for (position, candidate) in first.iter().enumerate() {
-        match (&candidate.fate, &candidate.trap) {
+        match (candidate.fate(), &candidate.trap) {
             (Ok(_), _) => {
                 chosen.whole.insert(position);
                 traps.each(&candidate.matching, &mut |trap| needed[trap] = true);
@@ -157,7 +156,7 @@ fn everything(first: &Table, later: &Later) -> Chosen {
 }
 
 /// What a rule of each flow would match.
-fn known(first: &Table) -> Overlaps {
+fn known(first: &[&Candidate]) -> Overlaps {
     let mut overlaps = Overlaps::default();
     for (position, candidate) in first.iter().enumerate() {
         overlaps.insert(
@@ -170,7 +169,7 @@ fn known(first: &Table) -> Overlaps {
 
 /// A choice that goes on.
 struct Choice<'s> {
-    first: &'s Table,
+    first: &'s [&'s Candidate],
     later: &'s Later,
     overlaps: Overlaps,
     /// Rules that there is room for.
@@ -181,9 +180,9 @@ struct Choice<'s> {
 impl Choice<'_> {
     /// One flow after the other, the most valuable first, each with what it needs.
     fn most_valuable(mut self, told: &Told) -> Chosen {
-        let able = |position: &usize| self.first[*position].fate.is_ok();
+        let able = |position: &usize| self.first[*position].is_able();
         let mut order: Vec<usize> = (0..self.first.len()).filter(able).collect();
-        order.sort_by_key(|position| Reverse(value(&self.first[*position], told)));
+        order.sort_by_key(|position| Reverse(value(self.first[*position], told)));
         for position in order {
             if self.left == 0 {
                 break;
@@ -217,7 +216,7 @@ impl Choice<'_> {
         let fresh = whole.union(&traps).filter(|at| !kept(at)).count();
         let behind = whole
             .iter()
-            .flat_map(|at| self.later.behind(&self.first[*at]));
+            .flat_map(|at| self.later.behind(self.first[*at]));
         let tables: BTreeSet<u8> = behind
             .filter(|table| !self.chosen.tables.contains_key(table))
             .collect();

@@ -33,13 +33,13 @@ pub(crate) fn close(sorted: &mut BTreeMap<u8, Table>, capabilities: &Capabilitie
         let mut ties = Ties::default();
         for (position, candidate) in table.iter_mut().enumerate() {
             if let Some(why) = leads_astray(candidate, &within, &mut behind, told) {
-                candidate.fate = Err(why.unwrap_or(Reason::TooManyTables { most }));
+                candidate.withdrawn = Some(why.unwrap_or(Reason::TooManyTables { most }));
             }
             ties.settle(*number, candidate);
             open.ids.push(candidate.id);
-            match candidate.fate {
-                Ok(_) => open.catches_all |= candidate.matching == Match::any(),
-                Err(_) => open.software.insert(&candidate.matching, position),
+            match candidate.is_able() {
+                true => open.catches_all |= candidate.matching == Match::any(),
+                false => open.software.insert(&candidate.matching, position),
             }
         }
         behind.insert(*number, open);
@@ -64,12 +64,12 @@ impl Ties {
                 ..Ties::default()
             };
         }
-        if candidate.fate.is_ok()
+        if candidate.is_able()
             && let Some(older) = self.older.first(&candidate.matching, |_| true)
         {
-            candidate.fate = Err(Reason::Tie(self.ids[older]));
+            candidate.withdrawn = Some(Reason::Tie(self.ids[older]));
         }
-        if table == 0 || candidate.fate.is_ok() {
+        if table == 0 || candidate.is_able() {
             self.older.insert(&candidate.matching, self.ids.len());
             self.ids.push(candidate.id);
         }
@@ -79,9 +79,7 @@ impl Ties {
 /// Tables that flows lead to.
 fn targets(sorted: &BTreeMap<u8, Table>) -> BTreeSet<u8> {
     let forms = sorted.values().flatten();
-    forms
-        .filter_map(|candidate| candidate.fate.as_ref().ok()?.goto)
-        .collect()
+    forms.filter_map(Candidate::goto).collect()
 }
 
 /// Whether a flow that the card can do leads to where packets can't be left to it: why, or nothing
@@ -92,7 +90,7 @@ fn leads_astray(
     behind: &mut BTreeMap<u8, Open>,
     told: &Told,
 ) -> Option<Option<Reason>> {
-    let form = candidate.fate.as_ref().ok()?;
+    let form = candidate.fate().ok()?;
     let table = form.goto?;
     if !within.contains(&table) {
         return Some(None);
@@ -107,7 +105,7 @@ fn leads_astray(
 }
 
 /// The packets of a flow as they come to the next table, or more.
-fn there(candidate: &Candidate, form: &Form) -> Match {
+pub(crate) fn there(candidate: &Candidate, form: &Form) -> Match {
     let changed = |field| form.changed.contains(&field);
     candidate.matching.without(changed)
 }

@@ -12,12 +12,12 @@ pub(crate) fn guard(table: &mut Table) {
     for position in 0..table.len() {
         let (before, here) = table.split_at_mut(position);
         let candidate = &mut here[0];
-        if candidate.fate.is_ok()
+        if candidate.is_able()
             && let Some(by) = overtakes(candidate, before, &blockers, &wide)
         {
-            candidate.fate = Err(Reason::Overtaken(before[by].id));
+            candidate.withdrawn = Some(Reason::Overtaken(before[by].id));
         }
-        if candidate.fate.is_ok() {
+        if candidate.is_able() {
             continue;
         }
         match &candidate.trap {

@@ -14,6 +14,9 @@
 //! one comes first; a card doesn't know that, so that none is there of which an older one takes some
 //! packets.
 //!
+//! [`place()`] says what that comes to; a [`Planner`] keeps it up with changes; [`steps()`] lead from one
+//! placement to another while packets come.
+//!
 //! A packet is thus counted in one place only, and software never meets half-changed ones.
 #![forbid(unsafe_code)]
 
@@ -24,6 +27,7 @@ mod form;
 mod guard;
 mod overlaps;
 mod place;
+mod planner;
 mod reason;
 mod rule;
 mod steps;
@@ -31,6 +35,7 @@ mod told;
 
 pub use capabilities::{Capabilities, Device, KeySupport};
 pub use place::{Decision, Placement, place};
+pub use planner::{Difference, Planner};
 pub use reason::Reason;
 pub use rule::{Rule, RuleKey, Verdict};
 pub use steps::{Step, Steps, steps};

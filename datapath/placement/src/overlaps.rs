@@ -10,40 +10,60 @@ use aorta_flow::Match;
 use aorta_flow::field::FieldId;
 
 /// Matches, each with a position.
-#[derive(Default)]
-pub struct Overlaps {
-    root: Node,
+pub struct Overlaps<P = usize> {
+    root: Node<P>,
+}
+
+impl<P> Default for Overlaps<P> {
+    fn default() -> Self {
+        let root = Node::default();
+        Overlaps { root }
+    }
 }
 
 /// Matches of a leaf that it isn't worth dividing.
 const FEW: usize = 16;
 
-#[derive(Default)]
-struct Node {
+struct Node<P> {
     /// Those of a leaf.
-    leaf: Vec<(Match, usize)>,
+    leaf: Vec<(Match, P)>,
     /// After so many it is tried again to divide them.
     patience: usize,
-    split: Option<Box<Split>>,
+    split: Option<Box<Split<P>>>,
 }
 
-struct Split {
+impl<P> Default for Node<P> {
+    fn default() -> Self {
+        Node {
+            leaf: Vec::new(),
+            patience: 0,
+            split: None,
+        }
+    }
+}
+
+struct Split<P> {
     field: FieldId,
     /// Bits of the field's storage.
     bits: u128,
-    by_value: HashMap<u128, Node>,
-    rest: Node,
+    by_value: HashMap<u128, Node<P>>,
+    rest: Node<P>,
 }
 
-impl Overlaps {
+impl<P: Copy + Ord> Overlaps<P> {
     /// Adds a match.
-    pub fn insert(&mut self, matching: &Match, position: usize) {
+    pub fn insert(&mut self, matching: &Match, position: P) {
         self.root.insert(matching.clone(), position);
     }
 
+    /// Takes one out that was added.
+    pub fn remove(&mut self, matching: &Match, position: P) {
+        self.root.remove(matching, position);
+    }
+
     /// The lowest position whose match overlaps and that `counts`.
-    pub fn first(&self, question: &Match, counts: impl Fn(usize) -> bool) -> Option<usize> {
-        let mut lowest = None;
+    pub fn first(&self, question: &Match, counts: impl Fn(P) -> bool) -> Option<P> {
+        let mut lowest: Option<P> = None;
         self.root.visit(question, &mut |matching, position| {
             let lower = lowest.is_none_or(|lowest| position < lowest);
             if lower && matching.overlaps(question) && counts(position) {
@@ -54,7 +74,7 @@ impl Overlaps {
     }
 
     /// Calls for all positions whose matches overlap, in no order.
-    pub fn each(&self, question: &Match, tell: &mut impl FnMut(usize)) {
+    pub fn each(&self, question: &Match, tell: &mut impl FnMut(P)) {
         self.root.visit(question, &mut |matching, position| {
             if matching.overlaps(question) {
                 tell(position);
@@ -63,8 +83,8 @@ impl Overlaps {
     }
 }
 
-impl Node {
-    fn insert(&mut self, matching: Match, position: usize) {
+impl<P: Copy + Ord> Node<P> {
+    fn insert(&mut self, matching: Match, position: P) {
         if let Some(split) = &mut self.split {
             return split.insert(matching, position);
         }
@@ -87,7 +107,21 @@ impl Node {
         }
     }
 
-    fn visit(&self, question: &Match, see: &mut dyn FnMut(&Match, usize)) {
+    fn remove(&mut self, matching: &Match, position: P) {
+        if let Some(split) = &mut self.split {
+            return split.remove(matching, position);
+        }
+        let of = |(other, at): &(Match, P)| *at == position && other == matching;
+        if let Some(at) = self.leaf.iter().position(of) {
+            self.leaf.swap_remove(at);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.leaf.is_empty() && self.split.is_none()
+    }
+
+    fn visit(&self, question: &Match, see: &mut dyn FnMut(&Match, P)) {
         for (matching, position) in &self.leaf {
             see(matching, *position);
         }
@@ -111,8 +145,22 @@ impl Node {
     }
 }
 
-impl Split {
-    fn insert(&mut self, matching: Match, position: usize) {
+impl<P: Copy + Ord> Split<P> {
+    fn remove(&mut self, matching: &Match, position: P) {
+        let (value, mask) = stored(matching, self.field);
+        if mask & self.bits != self.bits {
+            return self.rest.remove(matching, position);
+        }
+        let value = value & self.bits;
+        if let Some(node) = self.by_value.get_mut(&value) {
+            node.remove(matching, position);
+            if node.is_empty() {
+                self.by_value.remove(&value);
+            }
+        }
+    }
+
+    fn insert(&mut self, matching: Match, position: P) {
         let (value, mask) = stored(&matching, self.field);
         let node = match mask & self.bits == self.bits {
             true => self.by_value.entry(value & self.bits).or_default(),
@@ -130,7 +178,7 @@ fn stored(matching: &Match, field: FieldId) -> (u128, u128) {
 
 /// The bits of a field by which matches are best divided: those that leave the fewest together.
 /// Nothing if none divides them.
-fn division(leaf: &[(Match, usize)]) -> Option<(FieldId, u128)> {
+fn division<P>(leaf: &[(Match, P)]) -> Option<(FieldId, u128)> {
     let mut tried: Vec<(FieldId, u128)> = leaf
         .iter()
         .flat_map(|(matching, _)| matching.parts())
@@ -198,6 +246,14 @@ mod tests {
             found += expected.len();
             overlaps.insert(&question, position);
             inserted.push(question);
+        }
+        let mut left: Vec<usize> = (0..300).collect();
+        while left.len() > 3 {
+            let gone = left.swap_remove(rng.below(left.len()));
+            overlaps.remove(&inserted[gone], gone);
+            let question = random(&mut rng);
+            let expected = left.iter().filter(|at| question.overlaps(&inserted[**at]));
+            assert_eq!(overlaps.first(&question, |_| true), expected.min().copied());
         }
         assert!(overlaps.root.split.is_some());
         assert!((1000..40_000).contains(&found), "{found}");

@@ -35,15 +35,69 @@ pub struct Placement {
     pub decisions: BTreeMap<FlowId, Decision>,
 }
 
-/// A flow in the pass.
+/// A flow that packets of the card may match.
 pub(crate) struct Candidate {
     pub id: FlowId,
     pub flow: Arc<Flow>,
     /// Its match as the card sees it.
     pub matching: Match,
-    pub fate: Result<Form, Reason>,
+    /// What it is on the card, or why it can't be there whatever others do.
+    pub form: Result<Form, Reason>,
+    /// Why it can't be there because of others.
+    pub withdrawn: Option<Reason>,
     /// What a rule that leaves its packets to software matches; none if there can't be one.
     pub trap: Option<Match>,
+}
+
+impl Candidate {
+    /// What it is on the card, or why it can't be there.
+    pub fn fate(&self) -> Result<&Form, &Reason> {
+        match &self.withdrawn {
+            Some(why) => Err(why),
+            None => self.form.as_ref(),
+        }
+    }
+
+    /// Whether it can be on the card.
+    pub fn is_able(&self) -> bool {
+        self.fate().is_ok()
+    }
+
+    /// The table where its packets go on, if it can be on the card.
+    pub fn goto(&self) -> Option<u8> {
+        self.fate().ok()?.goto
+    }
+
+    /// What is decided of it if it is kept in this form, and its rule.
+    pub fn outcome(&self, kept: Kept, max_rules: usize) -> (Decision, Option<Rule>) {
+        let trapped = kept == Kept::Trap;
+        let (decision, verdict) = match self.fate() {
+            Ok(form) if kept == Kept::Whole => {
+                let (actions, goto) = (form.actions.clone(), form.goto);
+                (Decision::Placed, Verdict::Forward { actions, goto })
+            }
+            Ok(_) if self.flow.table > 0 => (Decision::software(Reason::NotReached), Verdict::Trap),
+            Ok(_) => {
+                let why = Reason::Full { max_rules };
+                (Decision::Software { why, trapped }, Verdict::Trap)
+            }
+            Err(why) => {
+                let why = why.clone();
+                (Decision::Software { why, trapped }, Verdict::Trap)
+            }
+        };
+        let rule = (kept != Kept::Not).then(|| Rule {
+            table: self.flow.table,
+            priority: self.flow.priority,
+            flow: Some(self.id),
+            matching: match (trapped, &self.trap) {
+                (true, Some(trap)) => trap.clone(),
+                _ => self.matching.clone(),
+            },
+            verdict,
+        });
+        (decision, rule)
+    }
 }
 
 /// All flows of a table in the order of lookups; those that no packet of the card matches aren't
@@ -64,22 +118,25 @@ pub fn place(tables: &Tables, device: &Device, told: &Told) -> Placement {
     if let Some(first) = sorted.get_mut(&0) {
         guard(first);
     }
-    let chosen = choose(&sorted, &device.capabilities, told);
-    let max_rules = device.capabilities.max_rules;
-    for (number, table) in sorted {
-        for (position, candidate) in table.into_iter().enumerate() {
-            let kept = chosen.kept(number, position, candidate.fate.is_ok());
-            placement.take(candidate, kept, max_rules);
-        }
-        if chosen.needs_miss(number) {
-            placement.rules.push(miss(number));
+    let view = sorted
+        .iter()
+        .map(|(number, table)| (*number, table.iter().collect()));
+    let chosen = choose(&view.collect(), &device.capabilities, told);
+    for (number, table) in &sorted {
+        for (position, candidate) in table.iter().enumerate() {
+            let kept = chosen.kept(*number, position, candidate.is_able());
+            let (decision, rule) = candidate.outcome(kept, device.capabilities.max_rules);
+            placement.decide(candidate.id, decision);
+            placement.rules.extend(rule);
         }
     }
+    placement.rules.extend(chosen.misses().map(miss));
+    placement.rules.sort_by_key(Rule::order);
     placement
 }
 
 /// What becomes of packets that match no flow of a table that the card has whole.
-fn miss(table: u8) -> Rule {
+pub(crate) fn miss(table: u8) -> Rule {
     Rule {
         table,
         priority: 0,
@@ -92,11 +149,15 @@ fn miss(table: u8) -> Rule {
     }
 }
 
-fn candidate(entry: &TableFlow, device: &Device, told: &Told) -> Result<Candidate, Reason> {
+pub(crate) fn candidate(
+    entry: &TableFlow,
+    device: &Device,
+    told: &Told,
+) -> Result<Candidate, Reason> {
     let flow = &entry.flow;
     let matching = seen_by(flow, device)?;
     let capabilities = &device.capabilities;
-    let fate = if told.excludes(flow) {
+    let form = if told.excludes(flow) {
         Err(Reason::Excluded)
     } else if let Some(why) = told.refused.get(&entry.id) {
         Err(Reason::Refused(why.clone()))
@@ -111,12 +172,13 @@ fn candidate(entry: &TableFlow, device: &Device, told: &Told) -> Result<Candidat
         flow: Arc::clone(flow),
         trap: may_trap.then(|| widened(&matching, capabilities)),
         matching,
-        fate,
+        form,
+        withdrawn: None,
     })
 }
 
 impl Decision {
-    fn software(why: Reason) -> Decision {
+    pub(crate) fn software(why: Reason) -> Decision {
         let trapped = false;
         Decision::Software { why, trapped }
     }
@@ -125,38 +187,5 @@ impl Decision {
 impl Placement {
     fn decide(&mut self, flow: FlowId, decision: Decision) {
         self.decisions.insert(flow, decision);
-    }
-
-    /// Decides about a flow whose rule is kept in this form, and adds the rule.
-    fn take(&mut self, candidate: Candidate, kept: Kept, max_rules: usize) {
-        let Candidate { id, flow, .. } = candidate;
-        let mut rule = Rule {
-            table: flow.table,
-            priority: flow.priority,
-            flow: Some(id),
-            matching: candidate.matching,
-            verdict: Verdict::Trap,
-        };
-        let trapped = kept == Kept::Trap;
-        let decision = match candidate.fate {
-            Ok(form) if kept == Kept::Whole => {
-                let Form { actions, goto, .. } = form;
-                rule.verdict = Verdict::Forward { actions, goto };
-                Decision::Placed
-            }
-            Ok(_) if flow.table > 0 => Decision::software(Reason::NotReached),
-            Ok(_) => Decision::Software {
-                why: Reason::Full { max_rules },
-                trapped,
-            },
-            Err(why) => Decision::Software { why, trapped },
-        };
-        self.decide(id, decision);
-        if let (true, Some(trap)) = (trapped, candidate.trap) {
-            rule.matching = trap;
-        }
-        if kept != Kept::Not {
-            self.rules.push(rule);
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! What a card is told.
 
+use std::cmp::Reverse;
+
 use aorta_flow::Match;
 use aorta_flow::action::Action;
 use aorta_flow::table::FlowId;
@@ -39,6 +41,12 @@ impl Rule {
             table: self.table,
             flow: self.flow,
         }
+    }
+
+    /// Sorts rules by table, then from the highest priority.
+    pub(crate) fn order(&self) -> (u8, bool, Reverse<u16>, Option<FlowId>) {
+        let is_last = self.flow.is_none();
+        (self.table, is_last, Reverse(self.priority), self.flow)
     }
 
     /// The table where packets go on.

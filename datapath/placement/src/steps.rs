@@ -75,6 +75,18 @@ pub fn steps(old: &[Rule], new: &[Rule], capabilities: &Capabilities, told: &Tol
     for rule in new {
         lines.entry(rule.key()).or_default().new = Some(rule);
     }
+    steps_of(lines, old.len(), capabilities, told)
+}
+
+/// The steps of some rules, if nothing becomes of others: of those that change, of those of table 0 that
+/// these overlap, and of those from which packets come to a later table that changes. The card has so
+/// many rules, all in all.
+pub(crate) fn steps_of(
+    lines: BTreeMap<RuleKey, Line>,
+    held: usize,
+    capabilities: &Capabilities,
+    told: &Told,
+) -> Steps {
     let unsettled = unsettled(&lines);
     let (mut first, later): (Vec<Line>, Vec<Line>) =
         lines.into_values().partition(Line::is_of_table_0);
@@ -88,7 +100,7 @@ pub fn steps(old: &[Rule], new: &[Rule], capabilities: &Capabilities, told: &Tol
     for line in &mut first {
         line.settle(&unsettled, &may_trap);
     }
-    let room = capabilities.max_rules.saturating_sub(old.len());
+    let room = capabilities.max_rules.saturating_sub(held);
     make_way(&mut first, room, &may_trap);
     Steps {
         before: before(&first),
@@ -98,9 +110,9 @@ pub fn steps(old: &[Rule], new: &[Rule], capabilities: &Capabilities, told: &Tol
 
 /// A rule as it is in the old and the new placement, and in between.
 #[derive(Default)]
-struct Line<'r> {
-    old: Option<&'r Rule>,
-    new: Option<&'r Rule>,
+pub(crate) struct Line<'r> {
+    pub old: Option<&'r Rule>,
+    pub new: Option<&'r Rule>,
     between: Between,
 }
 

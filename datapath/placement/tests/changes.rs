@@ -5,15 +5,12 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aorta_flow::action::Instructions;
 use aorta_flow::field::FieldId;
-use aorta_flow::table::{FlowId, FlowMod, Modification, Tables};
-use aorta_flow::text::Command;
+use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::translate::{Effect, Packet, translate};
-use aorta_flow::{Flow, Match};
 use aorta_placement::{Decision, Device, Rule, RuleKey, Step, Steps, Told, Verdict, place, steps};
 use aorta_testing::Rng;
-use support::{Card, Finds, cases, fit, random_device, random_tables};
+use support::{Card, Finds, cases, fit, last_flow, random_bundle, random_device, random_tables};
 
 /// What becomes of a packet, and the flows that count it.
 type Fate = (Vec<Effect>, Vec<FlowId>);
@@ -181,50 +178,6 @@ impl Switch<'_> {
     }
 }
 
-/// A modification of tables whose flows may become like those of a pool.
-fn random_change(tables: &Tables, pool: &[Flow], rng: &mut Rng) -> Modification {
-    let there: Vec<&Flow> = tables.flows().map(|entry| &*entry.flow).collect();
-    let mut flow_mod = FlowMod {
-        flow: rng.pick(pool).clone(),
-        ..FlowMod::default()
-    };
-    flow_mod.table = Some(flow_mod.flow.table);
-    if there.is_empty() || rng.chance(40) {
-        return Modification::Flow(flow_mod);
-    }
-    let instructions = flow_mod.flow.instructions;
-    flow_mod.flow = (*rng.pick(&there)).clone();
-    flow_mod.table = Some(flow_mod.flow.table);
-    flow_mod.command = *rng.pick(&[Command::DeleteStrict, Command::ModifyStrict, Command::Add]);
-    if flow_mod.command != Command::DeleteStrict {
-        flow_mod.flow.instructions = instructions;
-    }
-    if rng.chance(5) {
-        // All flows of a table.
-        flow_mod.command = Command::Delete;
-        flow_mod.flow.matching = Match::any();
-    }
-    Modification::Flow(flow_mod)
-}
-
-fn random_bundle(tables: &Tables, pool: &[Flow], rng: &mut Rng) -> Tables {
-    let mut changed = tables.clone();
-    for _ in 0..*rng.pick(&[1, 1, 1, 2, 4, 12]) {
-        // What can't be isn't done.
-        let _ = changed.modify(&random_change(&changed, pool, rng));
-    }
-    changed
-}
-
-/// A flow that the rest of a table goes to.
-fn last_flow() -> Flow {
-    Flow {
-        priority: 0,
-        instructions: Instructions::apply(Vec::new()).into(),
-        ..Flow::default()
-    }
-}
-
 #[test]
 fn each_packet_obeys_old_or_new_tables_after_each_step() {
     let mut sums = Sums::default();
@@ -260,7 +213,8 @@ fn each_packet_obeys_old_or_new_tables_after_each_step() {
         };
         switch.change(case.tables().expect("tables of a case"));
         for _ in 0..6 {
-            let next = random_bundle(&switch.tables, &pool, switch.rng);
+            let mut next = switch.tables.clone();
+            random_bundle(&mut next, &pool, switch.rng);
             if switch.rng.chance(30) {
                 // Those that were refused may be tried again, and others are busier now.
                 let rates = next.flows().map(|e| (e.id, switch.rng.below(100) as u64));

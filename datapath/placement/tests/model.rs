@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use aorta_flow::Match;
 use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowId, Tables};
@@ -19,7 +20,17 @@ fn check_abilities(placement: &Placement, device: &Device) {
     assert!(placement.rules.len() <= capabilities.max_rules);
     let tables: BTreeSet<u8> = placement.rules.iter().map(|rule| rule.table).collect();
     assert!(tables.len() <= capabilities.max_tables, "{tables:?}");
+    let catches_all = |table: u8| {
+        let mut rules = placement.rules.iter();
+        rules.any(|rule| rule.table == table && rule.matching == Match::any())
+    };
     for rule in &placement.rules {
+        if let Some(to) = rule.goto() {
+            assert!(
+                catches_all(to),
+                "{rule:?} leads to where packets may get lost"
+            );
+        }
         for part in rule.matching.parts() {
             let port = part.field == FieldId::IN_PORT;
             assert!(port || capabilities.matches(&part), "{rule:?}");

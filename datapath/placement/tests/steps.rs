@@ -8,7 +8,9 @@ use aorta_placement::{Capabilities, Rule, RuleKey, Step, Steps, Told, Verdict, s
 
 /// A rule that sends to port 1, or goes on in a table.
 fn rule(table: u8, priority: u16, flow: u64, matching: &str, goto: Option<u8>) -> Rule {
-    let (_, text) = parse_flow_line(&format!("{matching} actions=drop"), &NoNames).unwrap();
+    let text = format!("{matching} actions=drop");
+    let parsed = parse_flow_line(&text, &NoNames).map(|(_, text)| text.into_flow());
+    assert!(parsed.is_ok(), "{parsed:?}");
     let actions = match goto {
         None => vec![Action::Output(OfPort(1))],
         Some(_) => Vec::new(),
@@ -17,7 +19,7 @@ fn rule(table: u8, priority: u16, flow: u64, matching: &str, goto: Option<u8>) -
         table,
         priority,
         flow: Some(FlowId(flow)),
-        matching: text.into_flow().matching,
+        matching: parsed.unwrap_or_default().matching,
         verdict: Verdict::Forward { actions, goto },
     }
 }

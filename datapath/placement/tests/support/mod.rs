@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use aorta_flow::action::{Action, Instructions};
 use aorta_flow::field::FieldId;
-use aorta_flow::table::{FlowId, FlowMod, Modification, TableFlow, Tables};
+use aorta_flow::table::{Change, FlowId, FlowMod, Modification, TableFlow, Tables};
+use aorta_flow::text::Command;
 use aorta_flow::translate::{Effect, Env, Packet, translate};
-use aorta_flow::{Flow, OfPort, Part};
+use aorta_flow::{Flow, Match, OfPort, Part};
 use aorta_placement::{Capabilities, Device, KeySupport, Rule, Verdict};
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Rng};
@@ -200,5 +201,51 @@ fn fit_flow(flow: &mut Flow, device: &Device, ports: &[OfPort], rng: &mut Rng) {
         {
             *port = *rng.pick(ports);
         }
+    }
+}
+
+/// A modification of tables whose flows may become like those of a pool.
+fn random_change(tables: &Tables, pool: &[Flow], rng: &mut Rng) -> Modification {
+    let there: Vec<&Flow> = tables.flows().map(|entry| &*entry.flow).collect();
+    let mut flow_mod = FlowMod {
+        flow: rng.pick(pool).clone(),
+        ..FlowMod::default()
+    };
+    flow_mod.table = Some(flow_mod.flow.table);
+    if there.is_empty() || rng.chance(40) {
+        return Modification::Flow(flow_mod);
+    }
+    let instructions = flow_mod.flow.instructions;
+    flow_mod.flow = (*rng.pick(&there)).clone();
+    flow_mod.table = Some(flow_mod.flow.table);
+    flow_mod.command = *rng.pick(&[Command::DeleteStrict, Command::ModifyStrict, Command::Add]);
+    if flow_mod.command != Command::DeleteStrict {
+        flow_mod.flow.instructions = instructions;
+    }
+    if rng.chance(5) {
+        // All flows of a table.
+        flow_mod.command = Command::Delete;
+        flow_mod.flow.matching = Match::any();
+    }
+    Modification::Flow(flow_mod)
+}
+
+/// Changes tables in several ways at once, and tells what changed.
+pub fn random_bundle(tables: &mut Tables, pool: &[Flow], rng: &mut Rng) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for _ in 0..*rng.pick(&[1, 1, 1, 2, 4, 12]) {
+        // What can't be isn't done.
+        let asked = random_change(tables, pool, rng);
+        changes.extend(tables.modify(&asked).unwrap_or_default());
+    }
+    changes
+}
+
+/// A flow that the rest of a table goes to.
+pub fn last_flow() -> Flow {
+    Flow {
+        priority: 0,
+        instructions: Instructions::apply(Vec::new()).into(),
+        ..Flow::default()
     }
 }
