@@ -200,16 +200,7 @@ impl Account {
         self.check_rank(rule, pref)?;
         let lowered = lowering.lower(rule)?;
         for one in &lowered {
-            if one.needs.known_tags && unguarded.known_tags {
-                return Err(Refusal::unsupported(
-                    "the card can't leave frames to software by their VLAN tags",
-                ));
-            }
-            if one.needs.whole && unguarded.whole {
-                return Err(Refusal::unsupported(
-                    "the card can't leave fragments to software",
-                ));
-            }
+            one.needs.check(unguarded)?;
         }
         let purpose = rule.flow.map_or(Purpose::Miss, Purpose::Flow);
         let filters = lowered.into_iter().map(|one| {

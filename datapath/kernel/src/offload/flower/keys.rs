@@ -233,6 +233,12 @@ impl Keys {
         self.0.iter().any(|part| typed.contains(&part.key))
     }
 
+    /// Whether it asks for something in ARP.
+    pub fn is_about_arp(&self) -> bool {
+        let arp = Key::ArpSip..=Key::ArpTha;
+        self.0.iter().any(|part| arp.contains(&part.key))
+    }
+
     /// What it asks, field by field.
     pub fn parts(&self) -> &[KeyPart] {
         &self.0

@@ -4,7 +4,8 @@ use aorta_packet::{Fragment, Headers, Ip, MacAddr, Network, TransportHeader};
 
 use crate::offload::flower::{Key, Keys};
 
-/// A frame as a card reads it: as flower does, no further than the IP header of fragments.
+/// A frame as a card reads it: as flower does, no further than the IP header of fragments, and nothing
+/// of ARP that is neither a request nor a reply.
 pub struct Frame<'a> {
     headers: &'a Headers,
 }
@@ -47,6 +48,10 @@ impl<'a> Frame<'a> {
             Key::CvlanPrio => (inner?.tci.0 >> 13).into(),
             key => match headers.network.as_ref()? {
                 Network::Ip(ip) => of_ip(key, ip)?,
+                Network::Arp(arp) if !(1..=2).contains(&arp.operation) => match key {
+                    Key::ArpOp | Key::ArpSip | Key::ArpTip | Key::ArpSha | Key::ArpTha => 0,
+                    _ => return None,
+                },
                 Network::Arp(arp) => match key {
                     Key::ArpOp => arp.operation.into(),
                     Key::ArpSip => arp.spa.into(),

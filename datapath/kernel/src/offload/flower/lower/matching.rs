@@ -116,10 +116,6 @@ impl Matched {
         if !key.is_maskable() && mask != key.full_mask() {
             return Err(unmatched(part.field, "single bits of it"));
         }
-        // The kernel reads requests and replies only.
-        if key == Key::ArpOp && !(part.mask == 0xff && (1..=2).contains(&part.value)) {
-            return Err(unmatched(FieldId::ARP_OP, "operations other than 1 and 2"));
-        }
         self.keys.set_masked(key, part.value, mask);
         Ok(())
     }

@@ -73,6 +73,8 @@ pub struct Needs {
     pub known_tags: bool,
     /// They aren't fragments.
     pub whole: bool,
+    /// They aren't ARP of other operations than requests and replies.
+    pub plain_arp: bool,
 }
 
 impl Needs {
@@ -82,7 +84,29 @@ impl Needs {
         Needs {
             known_tags: self.known_tags || other.known_tags,
             whole: self.whole || other.whole,
+            plain_arp: self.plain_arp || other.plain_arp,
         }
+    }
+}
+
+impl Needs {
+    /// Whether all is so, where this isn't.
+    ///
+    /// # Errors
+    /// With the first that isn't.
+    pub fn check(self, missing: Needs) -> Result<(), Refusal> {
+        let lacking = if self.known_tags && missing.known_tags {
+            "frames to software by their VLAN tags"
+        } else if self.whole && missing.whole {
+            "fragments to software"
+        } else if self.plain_arp && missing.plain_arp {
+            "ARP of unusual operations to software"
+        } else {
+            return Ok(());
+        };
+        Err(Refusal::unsupported(format!(
+            "the card can't leave {lacking}"
+        )))
     }
 }
 
@@ -94,17 +118,28 @@ impl Lowering {
 
     /// Filters that leave to software what rules can't be right about.
     pub fn guards(&self) -> Vec<(Keys, Needs)> {
-        let tags = Needs {
+        let none = Needs::default();
+        let known_tags = Needs {
             known_tags: true,
-            ..Needs::default()
+            ..none
         };
         let whole = Needs {
             whole: true,
-            ..Needs::default()
+            ..none
         };
-        let others = self.stacks.others().into_iter().map(|keys| (keys, tags));
-        let fragments = self.stacks.fragments(self.running).into_iter();
-        others.chain(fragments.map(|keys| (keys, whole))).collect()
+        let plain_arp = Needs {
+            plain_arp: true,
+            ..none
+        };
+        let all = [
+            (self.stacks.others(), known_tags),
+            (self.stacks.fragments(self.running), whole),
+            (self.stacks.odd_arp(self.running), plain_arp),
+        ];
+        let each = all
+            .into_iter()
+            .flat_map(|(kinds, needs)| kinds.into_iter().map(move |keys| (keys, needs)));
+        each.collect()
     }
 
     /// What leaves packets to software.
@@ -129,6 +164,7 @@ impl Lowering {
                 needs: Needs {
                     known_tags: keys.is_typed(),
                     whole: matched.transport || actions.iter().any(changes_ports),
+                    plain_arp: keys.is_about_arp(),
                 },
                 keys,
                 actions,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use aorta_packet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, TPID_8021AD, TPID_8021Q};
+use aorta_packet::{
+    ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_RARP, TPID_8021AD, TPID_8021Q,
+};
 
 use crate::offload::flower::{Key, Keys, Running};
 
@@ -57,15 +59,28 @@ impl Stacks {
 
     /// Fragments of IP packets: flower doesn't read what a first fragment carries.
     pub fn fragments(&self, running: Running) -> Vec<Keys> {
-        let types = [ETHERTYPE_IPV4, ETHERTYPE_IPV6];
+        let mut all = self.each([ETHERTYPE_IPV4, ETHERTYPE_IPV6], running);
+        for keys in &mut all {
+            keys.set_masked(Key::Flags, Key::IS_FRAGMENT, Key::IS_FRAGMENT);
+        }
+        all
+    }
+
+    /// ARP that is neither a request nor a reply: flower reads nothing of it, as if its operation were 0.
+    pub fn odd_arp(&self, running: Running) -> Vec<Keys> {
+        let mut all = self.each([ETHERTYPE_ARP, ETHERTYPE_RARP], running);
+        for keys in &mut all {
+            keys.set(Key::ArpOp, 0);
+        }
+        all
+    }
+
+    /// Frames of these types, with whatever tags.
+    fn each(&self, types: [u16; 2], running: Running) -> Vec<Keys> {
         let kinds = self
             .iter()
             .flat_map(|stack| types.map(|ethertype| (stack, ethertype)));
-        let keys = kinds.map(|(stack, ethertype)| {
-            let mut keys = behind(stack, Some(ethertype), running);
-            keys.set_masked(Key::Flags, Key::IS_FRAGMENT, Key::IS_FRAGMENT);
-            keys
-        });
+        let keys = kinds.map(|(stack, ethertype)| behind(stack, Some(ethertype), running));
         keys.collect()
     }
 }
@@ -120,6 +135,7 @@ mod tests {
         ];
         assert_eq!(stacks.others(), others);
         assert_eq!(stacks.fragments(Running::InHardware).len(), 4);
+        assert_eq!(stacks.odd_arp(Running::InHardware).len(), 4);
     }
 
     #[test]
