@@ -138,7 +138,7 @@ pub struct Placed {
 }
 
 /// Tables that rules lead to and that have none drop.
-fn end_chains(rules: &mut Vec<Rule>) {
+pub fn end_chains(rules: &mut Vec<Rule>) {
     let led_to: BTreeSet<u8> = rules.iter().filter_map(Rule::goto).collect();
     for table in led_to {
         if !rules.iter().any(|rule| rule.table == table) {

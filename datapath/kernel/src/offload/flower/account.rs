@@ -248,9 +248,11 @@ impl Account {
         let mut others = ranks.into_iter().flat_map(BTreeMap::keys);
         let there = others.any(|other| *other != rank(rule)) && self.rules().any(collides);
         let collides = there || self.planned.iter().any(collides);
-        self.planned.push(rule.clone());
         match collides {
-            false => Ok(()),
+            false => {
+                self.planned.push(rule.clone());
+                Ok(())
+            }
             true => Err(Refusal::new(
                 Errno::EXIST.raw_os_error(),
                 Some(
