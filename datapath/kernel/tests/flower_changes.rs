@@ -274,6 +274,9 @@ fn no_frame_is_misdirected_while_rules_change() {
         sums = std::mem::take(&mut traffic.borrow_mut().sums);
     }
     println!("{sums:?}");
-    assert!(sums.decided * 50 > sums.frames && sums.sent > 100, "{sums:?}");
+    assert!(
+        sums.decided * 50 > sums.frames && sums.sent > 100,
+        "{sums:?}"
+    );
     assert!(sums.refused > 0 && sums.changes > 100, "{sums:?}");
 }
