@@ -36,5 +36,5 @@ pub use insn::Insn;
 pub use op::{AluOp, AtomicOp, ByteOrder, Cond, Op, Wide};
 pub use parse::{ParseError, ParseErrorKind};
 pub use program::{Comment, EncodeError, LabelAt, MapId, Program, Relocation};
-pub use refusal::{Refusal, refusal};
+pub use refusal::{NO_REASON, Refusal, refusal};
 pub use reg::{Operand, Reg, Size, Width};

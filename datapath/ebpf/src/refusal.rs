@@ -40,12 +40,15 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// The reason of a refusal whose log says none.
+pub const NO_REASON: &str = "the verifier's log gives no reason";
+
 /// Finds in a verifier log (level 1 or 2, as `BPF_PROG_LOAD` returns it) which instruction was
 /// refused and why. A truncated log gives what it has.
 pub fn refusal(log: &str, program: &Program) -> Refusal {
     let (step, message) = last_step(log);
     let mut reason = match &message[..] {
-        [] => "the verifier's log gives no reason".to_owned(),
+        [] => NO_REASON.to_owned(),
         lines => lines.join("; "),
     };
     if let Some((_, needed)) = NEWER.iter().find(|(words, _)| reason == *words) {

@@ -11,10 +11,11 @@ use aorta_compiler::offload::{
 use aorta_flow::OfPort;
 use aorta_placement::{Rule, RuleKey, Step, Verdict};
 use aya::programs::loaded_programs;
+use rustix::io::Errno;
 
 use super::link::{self, CardMode, Exchange};
 use super::objects::{CardObjects, ObjectError};
-use super::{HwCounters, Refusal};
+use super::{HwCounters, Refusal, no_room, refusal_of_map};
 use crate::map::Map;
 
 /// Names of our programs begin so.
@@ -117,6 +118,11 @@ impl EbpfCard {
     /// The program that runs, if there is one.
     pub fn program(&self) -> Option<&CardProgram> {
         self.running.as_ref().map(|running| &running.compiled)
+    }
+
+    /// Its program and maps, if there are any.
+    pub fn objects(&self) -> Option<&CardObjects> {
+        self.running.as_ref().map(|running| &running.objects)
     }
 
     /// What is at the port besides what this value put there.
@@ -261,7 +267,7 @@ impl EbpfCard {
             let number = self.numbers.get(key).or_else(|| free.next());
             let number = number.copied().ok_or_else(|| {
                 let limit = self.target.counters - 1;
-                Failed::Together(Refusal::full(format!("the card counts {limit} rules")))
+                Failed::Together(no_room(format!("the card counts {limit} rules")))
             })?;
             numbers.insert(*key, number);
         }
@@ -279,7 +285,7 @@ impl EbpfCard {
             .filter(|(key, _)| !self.numbers.contains_key(key));
         for (_, number) in new {
             let set = counted.set(&number.to_ne_bytes(), &zero);
-            set.map_err(|error| Refusal::of_error(&error))?;
+            set.map_err(|error| refusal_of_map(&error))?;
         }
         Ok(())
     }
@@ -312,10 +318,7 @@ impl EbpfCard {
     fn left_program(&self) -> Result<Option<OwnedFd>, Refusal> {
         let found = self.found()?;
         if let Some(foreign) = found.foreign.into_iter().next() {
-            return Err(Refusal::new(
-                rustix::io::Errno::BUSY.raw_os_error(),
-                Some(foreign),
-            ));
+            return Err(Refusal::new(Errno::BUSY.raw_os_error(), Some(foreign)));
         }
         let program = found
             .own
@@ -370,7 +373,7 @@ impl EbpfCard {
             return Ok(HwCounters::default());
         };
         let value = counted.get(&number.to_ne_bytes());
-        let value = value.map_err(|error| Refusal::of_error(&error))?;
+        let value = value.map_err(|error| refusal_of_map(&error))?;
         let word = |at: usize| {
             let bytes = value.as_deref().and_then(|value| value.get(at..at + 8));
             bytes
@@ -429,7 +432,7 @@ impl EbpfCard {
             && let Err(refusal) = link::exchange(self.port.ifindex, self.port.mode, what)
             && !refusal.is_gone()
             // Somebody else's is there by now.
-            && refusal.errno != rustix::io::Errno::EXIST.raw_os_error()
+            && refusal.errno != Errno::EXIST.raw_os_error()
         {
             return Err(refusal);
         }
@@ -463,7 +466,7 @@ impl Running {
                     Some(value) => map.set(&place.key, value),
                     None => map.remove(&place.key),
                 };
-                done.map_err(|error| Refusal::of_error(&error))?;
+                done.map_err(|error| refusal_of_map(&error))?;
             }
             Ok(())
         };
@@ -473,7 +476,7 @@ impl Running {
 
 impl Failed {
     fn of(error: CardError) -> Failed {
-        let refusal = Refusal::full(crate::error::chain(&error));
+        let refusal = no_room(crate::error::chain(&error));
         match error {
             CardError::Rule { key, .. } => Failed::Rule(key, refusal),
             CardError::Pipeline(_) => Failed::Together(refusal),
@@ -484,7 +487,6 @@ impl Failed {
 
 impl From<ObjectError> for Failed {
     fn from(error: ObjectError) -> Failed {
-        use rustix::io::Errno;
         let errno = error.errno().unwrap_or(Errno::INVAL.raw_os_error());
         let refusal = Refusal::new(errno, Some(crate::error::chain(&error)));
         let room = [Errno::TOOBIG, Errno::NOSPC, Errno::NOMEM].map(Errno::raw_os_error);

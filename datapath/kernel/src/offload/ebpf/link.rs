@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
-use super::Refusal;
+use super::{Refusal, refusal_of};
 
 /// Where a program of a card is attached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -155,8 +155,8 @@ fn attribute(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
 
 /// Sends a request; the payload of the answer.
 fn ask(request: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let answer = talk(request).map_err(|error| Refusal::of(&error))?;
-    let damaged = || Refusal::of(&io::ErrorKind::InvalidData.into());
+    let answer = talk(request).map_err(|error| refusal_of(&error))?;
+    let damaged = || refusal_of(&io::ErrorKind::InvalidData.into());
     let payload = answer.get(HEADER..).ok_or_else(damaged)?;
     match number(&answer, 4) {
         Some(NLMSG_ERROR) => match refused(&answer) {

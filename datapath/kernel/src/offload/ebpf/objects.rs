@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use aorta_compiler::offload::{COUNTERS, CardMap, CardProgram};
-use aorta_ebpf::{EncodeError, MapId, Program, refusal};
+use aorta_ebpf::{EncodeError, MapId, NO_REASON, Program, refusal};
 
 use crate::error::DatapathError;
 use crate::map::Map;
@@ -35,7 +35,7 @@ pub enum ObjectError {
     #[error("the device doesn't take what the map is to hold")]
     Entry(#[source] DatapathError),
     /// The program, which isn't what it runs.
-    #[error("the device refused the program {program}: {reason}\n{excerpt}")]
+    #[error("the device refused the program {program}: {reason}")]
     Refused {
         /// Its name.
         program: String,
@@ -168,21 +168,17 @@ pub(super) fn load(
         Err(error) => error,
     };
     let said = log.split(|byte| *byte == 0).next().unwrap_or_default();
-    let said = String::from_utf8_lossy(said);
-    let program_name = name.to_owned();
-    if said.trim().is_empty() {
-        return Err(ObjectError::Program {
-            program: program_name,
+    let refusal = refusal(&String::from_utf8_lossy(said), program);
+    let program = name.to_owned();
+    match refusal.reason == NO_REASON {
+        true => Err(ObjectError::Program { program, source }),
+        false => Err(ObjectError::Refused {
+            program,
+            reason: refusal.reason,
+            excerpt: refusal.excerpt,
             source,
-        });
+        }),
     }
-    let refusal = refusal(&said, program);
-    Err(ObjectError::Refused {
-        program: program_name,
-        reason: refusal.reason,
-        excerpt: refusal.excerpt,
-        source,
-    })
 }
 
 fn attempt(code: &[u8], name: &str, ifindex: u32, log: &mut [u8]) -> io::Result<OwnedFd> {
