@@ -30,6 +30,8 @@ use skb::{REDIRECT, Skb};
 const TABLES: u64 = 150;
 const PORTS_OF_BRIDGE: u16 = 6;
 const MTU_BYTES: u32 = 1500;
+/// Rules that can be counted: more than tables here have.
+const COUNTED_RULES: u32 = 1 << 12;
 /// Device of port 0; those of the others follow.
 const FIRST_DEVICE: u32 = 100;
 
@@ -59,6 +61,7 @@ impl Bridged {
             hook: Hook::Tc,
             version: 1,
             seed: 1,
+            counted_rules: COUNTED_RULES,
         };
         let mut rules = HashMap::new();
         let mut rule_of = |flow| {
@@ -75,7 +78,7 @@ impl Bridged {
             STATE,
             maps::ASIDE,
             maps::UPCALL_SPACE,
-            flow_stats_spec(1 << 16),
+            flow_stats_spec(1, COUNTED_RULES),
         ];
         for spec in shared.chain(own) {
             let kind = match spec.kind {
@@ -138,6 +141,14 @@ impl Bridged {
         Ok(outputs
             .map(|(device, frame)| (port(device), frame))
             .collect())
+    }
+
+    /// What a rule has counted on the only processor.
+    fn rule_words(&mut self, rule: RuleId) -> Vec<u64> {
+        let words = stats::BYTES / 8;
+        let first = rule.0 as usize * words;
+        self.words(maps::FLOW_STATS, 0, first + words)
+            .split_off(first)
     }
 
     fn words(&mut self, map: MapId, index: u32, n: usize) -> Vec<u64> {
@@ -300,7 +311,7 @@ fn compare_one(case: &Case, misses: &Misses, fixed: bool) -> Result<Option<Strin
         let expected = interpreter.flow_count(&bridge, entry.id);
         let rule = bridged.rules.get(&entry.id).copied();
         let counted = rule.map_or((0, 0), |rule| {
-            let words = bridged.words(maps::FLOW_STATS, rule.0, stats::BYTES / 8);
+            let words = bridged.rule_words(rule);
             (words[0], words[1])
         });
         if counted != (expected.packets, expected.bytes) {

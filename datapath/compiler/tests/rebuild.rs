@@ -19,6 +19,7 @@ fn config(version: u32) -> PipelineConfig {
         hook: Hook::Tc,
         version,
         seed: u64::from(version),
+        counted_rules: 4096,
     }
 }
 

@@ -32,6 +32,7 @@ fn samples_compile_within_their_budgets() {
             hook: Hook::Tc,
             version: 1,
             seed: 1,
+            counted_rules: 4096,
         };
         let mut rules = HashMap::new();
         let mut rule_of = |flow| {

@@ -199,7 +199,7 @@ impl Datapath {
                     packets: words[counter::RX_PACKETS],
                     bytes: words[counter::RX_BYTES],
                 };
-                self.flows.keep_taken(before.bridge_slot, taken)?;
+                self.flows.keep_taken(before.bridge_slot, taken);
             }
             self.state.release_port(*slot)?;
         }

@@ -78,7 +78,7 @@ impl Datapath {
                 ..FlowsApplied::default()
             });
         }
-        let normal = self.flows.end_normal(slot, taken)?;
+        let normal = self.flows.end_normal(slot, taken);
         let adopted = match normal {
             Some(it) => Rules::from_iter([(it.flow, it.rule)]),
             None => adopted,
@@ -88,7 +88,7 @@ impl Datapath {
             .flows
             .apply(&mut kernel, bridge, tables, changes, adopted);
         if let (Err(_), Some(it)) = (&applied, normal) {
-            self.flows.go_on_normal(slot, it, taken)?;
+            self.flows.go_on_normal(slot, it, taken);
         }
         let applied = applied?;
         if self.flowing.insert(slot) {

@@ -32,8 +32,8 @@ mod xdp;
 pub use datapath::{Applied, Config, Datapath};
 pub use error::{DatapathError, LoadError, PortError, chain};
 pub use flows::{
-    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, GroupCounters, Upcall, Upcalls,
-    XdpForm,
+    Asked, Explained, FlowCounters, FlowsApplied, FlowsError, GroupCounters, RuleCounters, Upcall,
+    Upcalls, XdpForm,
 };
 pub use frames::FrameSender;
 pub use grace::{Grace, Moment};

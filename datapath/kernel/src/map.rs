@@ -255,6 +255,20 @@ impl Map {
     }
 }
 
+/// How many numbers processors can have, from 0: there may be some that none has.
+pub fn processors() -> io::Result<u32> {
+    let ranges = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    last_number(&ranges).map(|last| last + 1).ok_or_else(|| {
+        let what = format!("the kernel's processors are {:?}", ranges.trim());
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })
+}
+
+/// The last number of ascending ranges, such as `0-3,8-11`.
+fn last_number(ranges: &str) -> Option<u32> {
+    ranges.trim().rsplit([',', '-']).next()?.parse().ok()
+}
+
 /// Number of CPUs that the kernel keeps values for.
 fn possible_cpus() -> io::Result<usize> {
     aya::util::nr_cpus().map_err(|(_, error)| error)
@@ -273,4 +287,17 @@ pub fn io_error(error: aya::maps::MapError) -> io::Error {
         source = layer.source();
     }
     io::Error::other(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_processor_is_known() {
+        assert_eq!(last_number("0\n"), Some(0));
+        assert_eq!(last_number("0-3,8-11\n"), Some(11));
+        assert_eq!(last_number("\n"), None);
+        assert!(processors().unwrap() > 0);
+    }
 }

@@ -119,6 +119,7 @@ pub fn compile(
         hook: Hook::Xdp,
         version: 0,
         seed: 0,
+        counted_rules: target.counters,
     };
     let shapes = before.map_or_else(Shapes::default, |before| before.shapes.clone());
     let kept = before.map_or_else(BTreeMap::new, |before| layout::kept(&before.tables));

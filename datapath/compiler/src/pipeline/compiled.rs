@@ -46,6 +46,9 @@ pub struct PipelineConfig {
     pub version: u32,
     /// Random number, by which hashes of tables differ from switch to switch.
     pub seed: u64,
+    /// How many rules can be counted: those with higher numbers aren't. At most what
+    /// [`FLOW_STATS`](super::maps::FLOW_STATS) was made for.
+    pub counted_rules: u32,
 }
 
 /// Memory that a table of the pipeline needs.
@@ -206,6 +209,11 @@ impl Pipeline {
     /// What it was built with.
     pub fn config(&self) -> &PipelineConfig {
         &self.plan.config
+    }
+
+    /// Programs that are made from now on count so many rules, see [`PipelineConfig::counted_rules`].
+    pub fn set_counted_rules(&mut self, rules: u32) {
+        self.plan.config.counted_rules = rules;
     }
 
     /// The memories that its tables need.

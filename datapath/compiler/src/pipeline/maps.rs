@@ -54,16 +54,17 @@ pub const UPCALL_SPACE: MapSpec = MapSpec {
 /// [`meters`]. It stays when the program is replaced.
 pub const METERS: MapId = MapId(0x107);
 
-/// State: counters of each rule, by [`RuleId`](super::record::RuleId); see [`stats`]. It grows
-/// with the number of flows.
-pub const fn flow_stats_spec(max_entries: u32) -> MapSpec {
+/// State: counters of `rules` rules, a *row* for each of `cpus` processors by its number, and one more
+/// for the daemon's own. A row has a record for each rule, by [`RuleId`](super::record::RuleId); see
+/// [`stats`]. The daemon maps it. When there are more rules, another takes its place.
+pub const fn flow_stats_spec(cpus: u32, rules: u32) -> MapSpec {
     MapSpec {
         id: FLOW_STATS,
-        name: "flow_stats",
-        kind: MapKind::PerCpuArray,
+        name: "rule_counters",
+        kind: MapKind::Memory,
         key_bytes: 4,
-        value_bytes: stats::BYTES as u32,
-        max_entries,
+        value_bytes: stats::BYTES as u32 * rules,
+        max_entries: cpus + 1,
     }
 }
 
@@ -89,7 +90,7 @@ pub const fn table_of_memory(map: MapId) -> Option<u8> {
     }
 }
 
-/// Counters of a rule, per CPU.
+/// Counters of a rule in a row.
 pub mod stats {
     /// u64: packets.
     pub const PACKETS: i16 = 0;
@@ -99,6 +100,8 @@ pub mod stats {
     pub const USED: i16 = 16;
     /// Bytes of a record.
     pub const BYTES: usize = 24;
+    /// Rules that a row can have: programs point no further into a value.
+    pub const MAX_RULES: u32 = (1 << 29) / BYTES as u32;
 }
 
 /// Memory of one bridge with flows: which port has which number.

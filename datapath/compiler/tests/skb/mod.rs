@@ -95,6 +95,7 @@ impl Skb {
         let [_, second, third, fourth, fifth] = args;
         Ok(match helper {
             Helper::Jiffies64 => NOW,
+            Helper::GetSmpProcessorId => 0,
             // Copies for the daemon are looked at where there is a kernel.
             Helper::SkbPullData | Helper::RingbufOutput => 0,
             Helper::Redirect => {

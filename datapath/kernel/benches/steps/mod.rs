@@ -56,6 +56,7 @@ pub fn executed(
     let mut helpers = |helper, _: [u64; 5], _: &mut Machine| {
         Ok(match helper {
             Helper::Jiffies64 => NOW,
+            Helper::GetSmpProcessorId => 0,
             Helper::Redirect => REDIRECT,
             other => panic!("{other:?} is not on the way of a known frame"),
         })

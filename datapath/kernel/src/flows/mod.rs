@@ -11,6 +11,7 @@ mod normal;
 mod outcome;
 mod ports;
 mod resting;
+mod rule_counters;
 mod rules;
 mod shared;
 mod stats;
@@ -25,6 +26,7 @@ pub use instance::{Explained, XdpForm};
 pub use normal::Taken;
 pub use outcome::{FlowsApplied, FlowsError};
 pub use ports::{Numbered, Place};
+pub use rule_counters::RuleCounters;
 pub use rules::Rules;
 pub use stats::FlowCounters;
 pub use tailored::Holds;
@@ -195,7 +197,7 @@ impl Flows {
         self.reclaim(kernel.generation)?;
         let more = match changes {
             Some(changes) if self.has(bridge.1) => changes.iter().filter(counts_anew).count(),
-            _ => tables.len(),
+            _ => tables.len().saturating_sub(adopted.iter().count()),
         };
         let more = more + group_counts::most(tables);
         self.make_room(kernel, self.pool.end_with(more))?;
@@ -244,7 +246,7 @@ impl Flows {
         );
         let retired = match outcome {
             Ok(Outcome::InPlace { retired }) => {
-                if let Err(error) = self.stats.zero_new(&numbering.fresh()) {
+                if let Err(error) = self.stats.begin(&numbering.fresh()) {
                     numbering.abort();
                     flows.spoilt = true;
                     return Err(error.into());
@@ -292,6 +294,7 @@ impl Flows {
             hook: Hook::Tc,
             version: version + 1,
             seed: RandomState::new().hash_one(slot),
+            counted_rules: self.stats.capacity(),
         };
         let mut numbering = Numbering::new(&mut self.pool, &mut rules, changes);
         // Memories that are kept are the same one's: what was retired in them is to be reclaimed.
@@ -417,7 +420,7 @@ fn build(
         }
         None => Pipeline::build(tables, rule_of, config)?,
     };
-    stats.zero_new(&numbering.fresh())?;
+    stats.begin(&numbering.fresh())?;
     let shared = match shared.take() {
         Some(there) => shared.insert(there),
         None => shared.insert(Shared::create(

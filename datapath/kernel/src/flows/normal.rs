@@ -49,14 +49,14 @@ impl Flows {
         let rule = match (known, counting) {
             (Some(rule), _) => rule,
             (None, Some(rule)) => {
-                self.stats.subtract(rule, taken.packets, taken.bytes)?;
+                self.stats.subtract(rule, taken.packets, taken.bytes);
                 rule
             }
             (None, None) => {
                 self.make_room(kernel, self.pool.end_with(1))?;
                 let rule = self.pool.take();
-                self.stats.zero_new(&[rule])?;
-                self.stats.subtract(rule, taken.packets, taken.bytes)?;
+                self.stats.begin(&[rule])?;
+                self.stats.subtract(rule, taken.packets, taken.bytes);
                 rule
             }
         };
@@ -65,34 +65,23 @@ impl Flows {
     }
 
     /// The bridge does no longer NORMAL alone: its flow, whose number is for its tables.
-    pub fn end_normal(
-        &mut self,
-        slot: u32,
-        taken: Taken,
-    ) -> Result<Option<NormalFlow>, DatapathError> {
-        self.keep_taken(slot, taken)?;
-        Ok(self.normal.remove(&slot))
+    pub fn end_normal(&mut self, slot: u32, taken: Taken) -> Option<NormalFlow> {
+        self.keep_taken(slot, taken);
+        self.normal.remove(&slot)
     }
 
     /// Takes [`Flows::end_normal`] back: the tables can't be had, and the number is free again.
-    pub fn go_on_normal(
-        &mut self,
-        slot: u32,
-        it: NormalFlow,
-        taken: Taken,
-    ) -> Result<(), DatapathError> {
+    pub fn go_on_normal(&mut self, slot: u32, it: NormalFlow, taken: Taken) {
         self.pool.take_this(it.rule);
-        self.stats.subtract(it.rule, taken.packets, taken.bytes)?;
+        self.stats.subtract(it.rule, taken.packets, taken.bytes);
         self.normal.insert(slot, it);
-        Ok(())
     }
 
     /// A port of the bridge goes, with what it has taken.
-    pub fn keep_taken(&mut self, slot: u32, taken: Taken) -> Result<(), DatapathError> {
+    pub fn keep_taken(&mut self, slot: u32, taken: Taken) {
         let (packets, bytes) = (taken.packets.wrapping_neg(), taken.bytes.wrapping_neg());
-        match self.normal.get(&slot) {
-            Some(it) => self.stats.subtract(it.rule, packets, bytes),
-            None => Ok(()),
+        if let Some(it) = self.normal.get(&slot) {
+            self.stats.subtract(it.rule, packets, bytes);
         }
     }
 

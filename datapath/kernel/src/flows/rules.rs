@@ -9,7 +9,7 @@ use aorta_flow::table::{Change, FlowId, Tables};
 
 use super::group_counts;
 
-/// Numbers that are free. Their counters are zero, those aside that an earlier daemon left.
+/// Numbers that are free. No program counts there.
 #[derive(Debug, Default)]
 pub struct Pool {
     /// No number from here on is in use.

@@ -1,14 +1,15 @@
 //! Counters of rules, which outlive the daemon.
 //!
-//! They grow by a new map beside the old one; what the old one has counted when its last program
-//! has gone is kept in a third, which no program writes.
+//! They grow by new [`RuleCounters`] beside the old ones; what those have counted when their last program has
+//! gone is added to the daemon's own row of the new ones. Earlier daemons had a value for each rule and
+//! processor in other maps, which are taken over in the same way.
 
 use std::time::Duration;
 
-use aorta_compiler::abi::{MapKind, MapSpec};
-use aorta_compiler::pipeline::maps::{flow_stats_spec, stats};
-use aorta_ebpf::MapId;
+use aorta_compiler::abi::MapKind;
+use aorta_compiler::pipeline::maps::stats;
 
+use super::rule_counters::RuleCounters;
 use crate::error::DatapathError;
 use crate::map::Map;
 use crate::pins::{self, PinDir};
@@ -18,9 +19,14 @@ const FIRST_ENTRIES: u32 = 4096;
 /// Entries that are written with one call.
 const ZEROED_AT_ONCE: usize = 4096;
 
-const NAME: &str = "flow_stats";
-const OLD: &str = "flow_stats_old";
-const BEFORE: &str = "flow_stats_before";
+const NAME: &str = "rule_counters";
+const OLD: &str = "rule_counters_old";
+/// What earlier daemons had.
+const EARLIER: [(&str, MapKind); 3] = [
+    ("flow_stats", MapKind::PerCpuArray),
+    ("flow_stats_old", MapKind::PerCpuArray),
+    ("flow_stats_before", MapKind::Array),
+];
 
 /// What a flow has counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -47,195 +53,307 @@ impl FlowCounters {
     }
 }
 
+/// One rule's words: packets, bytes, tick.
+pub type Words = [u64; 3];
+
 /// Counters of rules.
 #[derive(Debug)]
 pub struct FlowStats {
     pins: PinDir,
-    map: Map,
-    old: Option<Map>,
-    before: Option<Map>,
-    /// Counters of free numbers below may be other than 0: those of an earlier daemon.
-    used_below: u32,
+    rows: RuleCounters,
+    /// What is to be added to them.
+    old: Vec<Old>,
 }
 
-/// One rule's words: packets, bytes, tick.
-pub type Words = [u64; 3];
+/// Counters that programs may still write, until others take their place.
+#[derive(Debug)]
+struct Old {
+    pin: &'static str,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+enum Counters {
+    Rows(RuleCounters),
+    /// A value for each rule, of each processor or of all of them.
+    Values(Map),
+}
 
 impl FlowStats {
     /// Adopts what is pinned, and makes what is missing.
     pub fn open(pins: &PinDir) -> Result<FlowStats, DatapathError> {
-        let open = |name: &str, kind| Map::open(&pins.state(name), name, kind);
-        let fits = |map: &Map| map.value_bytes() == stats::BYTES;
-        let pinned = open(NAME, MapKind::PerCpuArray)?.filter(fits);
-        let used_below = pinned.as_ref().map_or(0, Map::max_entries);
-        let map = match pinned {
-            Some(map) => map,
-            None => create(pins, FIRST_ENTRIES)?,
+        let mut old = Vec::new();
+        if let Some(rows) = RuleCounters::open(&pins.state(OLD), OLD)? {
+            let counters = Counters::Rows(rows);
+            old.push(Old { pin: OLD, counters });
+        }
+        for (pin, kind) in EARLIER {
+            let map = Map::open(&pins.state(pin), pin, kind)?;
+            if let Some(map) = map.filter(|map| map.value_bytes() == stats::BYTES) {
+                let counters = Counters::Values(map);
+                old.push(Old { pin, counters });
+            }
+        }
+        let rows = match RuleCounters::open(&pins.state(NAME), NAME)? {
+            Some(rows) => rows,
+            None => {
+                let rules = old.iter().map(|old| old.counters.rules());
+                create(pins, rules.max().unwrap_or(0).max(FIRST_ENTRIES))?
+            }
         };
-        let old = open(OLD, MapKind::PerCpuArray)?.filter(fits);
-        let before = open(BEFORE, MapKind::Array)?.filter(fits);
         Ok(FlowStats {
             pins: pins.clone(),
-            map,
+            rows,
             old,
-            before,
-            used_below,
         })
     }
 
     /// The map, for programs.
     pub fn map(&self) -> &Map {
-        &self.map
+        self.rows.map()
     }
 
     /// How many rules can be counted.
     pub fn capacity(&self) -> u32 {
-        self.map.max_entries()
+        self.rows.rules()
     }
 
-    /// Makes a larger map. Programs that use the one before must be exchanged, and then
+    /// Makes room for more. Programs that use what was there before must be exchanged, and then
     /// [`FlowStats::fold`] called when none of them runs any more.
     pub fn grow(&mut self, entries: u32) -> Result<(), DatapathError> {
         let entries = entries.max(self.capacity()).next_power_of_two();
+        let entries = entries.min(stats::MAX_RULES);
         pins::rename(&self.pins.state(NAME), &self.pins.state(OLD))?;
-        let map = create(&self.pins, entries)?;
-        self.old = Some(std::mem::replace(&mut self.map, map));
+        let rows = create(&self.pins, entries)?;
+        let counters = Counters::Rows(std::mem::replace(&mut self.rows, rows));
+        self.old.push(Old { pin: OLD, counters });
         Ok(())
     }
 
-    /// Whether the map before is still in use.
+    /// Whether the counters before are still in use.
     pub fn is_growing(&self) -> bool {
-        self.old.is_some()
+        !self.old.is_empty()
     }
 
-    /// Takes over what the map before has counted.
+    /// Takes over what the counters before have counted.
     pub fn fold(&mut self) -> Result<(), DatapathError> {
-        let Some(old) = self.old.take() else {
-            return Ok(());
-        };
-        let mut sums = read(&old, old.max_entries())?;
-        if let Some(before) = &self.before {
-            add(&mut sums, read(before, before.max_entries())?);
-        }
-        let before = Map::create(&before_spec(sums.len() as u32), BEFORE)?;
-        let indices: Vec<u32> = (0..sums.len() as u32).collect();
-        let bytes: Vec<u8> = sums
-            .iter()
-            .flatten()
-            .flat_map(|w| w.to_ne_bytes())
-            .collect();
-        before.set_indices(&indices, &bytes)?;
-        before.pin(&self.pins.state(BEFORE))?;
-        self.before = Some(before);
-        pins::unpin(&self.pins.state(OLD))
-    }
-
-    /// Sets the counters of numbers to 0 that are given to new rules, as far as they can be other
-    /// than that. `ids` ascend.
-    pub fn zero_new(&self, ids: &[u32]) -> Result<(), DatapathError> {
-        self.zero(&ids[..ids.partition_point(|id| *id < self.used_below)])
-    }
-
-    /// Sets the counters of numbers to 0 that no rule has any more. `ids` ascend.
-    pub fn zero(&self, ids: &[u32]) -> Result<(), DatapathError> {
-        let maps = [Some(&self.map), self.old.as_ref(), self.before.as_ref()];
-        for map in maps.into_iter().flatten() {
-            let ids = &ids[..ids.partition_point(|id| *id < map.max_entries())];
-            for ids in ids.chunks(ZEROED_AT_ONCE) {
-                map.set_indices(ids, &vec![0; ids.len() * map.entry_bytes()])?;
+        while let Some(old) = self.old.last() {
+            let counted = old.counters.first(self.rows.rules())?;
+            for (rule, words) in (0..).zip(counted) {
+                if words != [0; 3] {
+                    self.rows.add(rule, words);
+                }
             }
+            pins::unpin(&self.pins.state(old.pin))?;
+            self.old.pop();
         }
         Ok(())
     }
 
-    /// Lowers what a rule has counted, which no program counts now.
-    pub fn subtract(&self, id: u32, packets: u64, bytes: u64) -> Result<(), DatapathError> {
-        let mut entry = self.map.get(&id.to_ne_bytes())?.unwrap_or_default();
-        let less = [(stats::PACKETS, packets), (stats::BYTES_SEEN, bytes)];
-        for (at, less) in less {
-            if let Some(word) = entry
-                .get_mut(at as usize..)
-                .and_then(<[u8]>::first_chunk_mut)
-            {
-                *word = u64::from_ne_bytes(*word).wrapping_sub(less).to_ne_bytes();
-            }
+    /// Sets the counters of numbers to 0 that are given to new rules. `ids` ascend.
+    pub fn begin(&self, ids: &[u32]) -> Result<(), DatapathError> {
+        let there = &ids[..ids.partition_point(|id| *id < self.rows.rules())];
+        there.iter().for_each(|id| self.rows.clear(*id));
+        self.old.iter().try_for_each(|old| old.counters.clear(ids))
+    }
+
+    /// Lowers what a rule has counted.
+    pub fn subtract(&self, id: u32, packets: u64, bytes: u64) {
+        if id < self.rows.rules() {
+            let less = [packets.wrapping_neg(), bytes.wrapping_neg(), 0];
+            self.rows.add(id, less);
         }
-        self.map.set_indices(&[id], &entry)
     }
 
     /// Words of one rule.
     pub fn read_one(&self, id: u32) -> Result<Words, DatapathError> {
         let mut sum = [0; 3];
-        for map in [Some(&self.map), self.old.as_ref(), self.before.as_ref()] {
-            let Some(map) = map.filter(|map| id < map.max_entries()) else {
-                continue;
-            };
-            let entry = map.get(&id.to_ne_bytes())?.unwrap_or_default();
-            for cpu in entry.chunks_exact(stats::BYTES) {
-                merge(&mut sum, words(cpu));
-            }
+        if id < self.rows.rules() {
+            sum = self.rows.words(id);
+        }
+        for old in &self.old {
+            merge(&mut sum, old.counters.one(id)?);
         }
         Ok(sum)
     }
 
     /// Words of the first `count` rules: packets, bytes, tick of the newest packet.
     pub fn read(&self, count: u32) -> Result<Vec<Words>, DatapathError> {
-        let mut sums = read(&self.map, count)?;
-        for map in self.old.iter().chain(&self.before) {
-            add(&mut sums, read(map, count.min(map.max_entries()))?);
+        let mut sums = self.rows.first(count);
+        for old in &self.old {
+            for (sum, more) in sums.iter_mut().zip(old.counters.first(count)?) {
+                merge(sum, more);
+            }
         }
         Ok(sums)
     }
 }
 
-fn before_spec(max_entries: u32) -> MapSpec {
-    MapSpec {
-        id: MapId(u32::MAX),
-        name: BEFORE,
-        kind: MapKind::Array,
-        key_bytes: 4,
-        value_bytes: stats::BYTES as u32,
-        max_entries,
+impl Counters {
+    fn rules(&self) -> u32 {
+        match self {
+            Counters::Rows(rows) => rows.rules(),
+            Counters::Values(map) => map.max_entries(),
+        }
     }
-}
 
-fn create(pins: &PinDir, entries: u32) -> Result<Map, DatapathError> {
-    let map = Map::create(&flow_stats_spec(entries), NAME)?;
-    map.pin(&pins.state(NAME))?;
-    Ok(map)
-}
-
-/// The first `count` entries, all CPUs together.
-fn read(map: &Map, count: u32) -> Result<Vec<Words>, DatapathError> {
-    let bytes = map.get_first(count)?;
-    let entries = bytes.chunks_exact(map.entry_bytes());
-    Ok(entries
-        .map(|entry| {
-            let mut sum = [0; 3];
-            for cpu in entry.chunks_exact(stats::BYTES) {
-                merge(&mut sum, words(cpu));
+    fn first(&self, count: u32) -> Result<Vec<Words>, DatapathError> {
+        let count = count.min(self.rules());
+        match self {
+            Counters::Rows(rows) => Ok(rows.first(count)),
+            Counters::Values(map) => {
+                let bytes = map.get_first(count)?;
+                Ok(bytes.chunks_exact(map.entry_bytes()).map(summed).collect())
             }
-            sum
-        })
-        .collect())
-}
-
-fn words(bytes: &[u8]) -> Words {
-    let mut words = [0; 3];
-    for (word, bytes) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
-        *word = u64::from_ne_bytes(*bytes);
+        }
     }
-    words
+
+    fn one(&self, id: u32) -> Result<Words, DatapathError> {
+        if id >= self.rules() {
+            return Ok([0; 3]);
+        }
+        match self {
+            Counters::Rows(rows) => Ok(rows.words(id)),
+            Counters::Values(map) => {
+                let entry = map.get(&id.to_ne_bytes())?;
+                Ok(summed(&entry.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// `ids` ascend.
+    fn clear(&self, ids: &[u32]) -> Result<(), DatapathError> {
+        let ids = &ids[..ids.partition_point(|id| *id < self.rules())];
+        match self {
+            Counters::Rows(rows) => ids.iter().for_each(|id| rows.clear(*id)),
+            Counters::Values(map) => {
+                for ids in ids.chunks(ZEROED_AT_ONCE) {
+                    map.set_indices(ids, &vec![0; ids.len() * map.entry_bytes()])?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-fn merge(sum: &mut Words, more: Words) {
+fn create(pins: &PinDir, rules: u32) -> Result<RuleCounters, DatapathError> {
+    let rows = RuleCounters::create(rules, NAME)?;
+    rows.map().pin(&pins.state(NAME))?;
+    Ok(rows)
+}
+
+/// The words of an entry, all processors together.
+fn summed(entry: &[u8]) -> Words {
+    let mut sum = [0; 3];
+    for cpu in entry.chunks_exact(stats::BYTES) {
+        let mut words = [0; 3];
+        for (word, bytes) in words.iter_mut().zip(cpu.as_chunks::<8>().0) {
+            *word = u64::from_ne_bytes(*bytes);
+        }
+        merge(&mut sum, words);
+    }
+    sum
+}
+
+/// Adds counters to others; the later tick counts.
+pub fn merge(sum: &mut Words, more: Words) {
     sum[0] = sum[0].wrapping_add(more[0]);
     sum[1] = sum[1].wrapping_add(more[1]);
     sum[2] = sum[2].max(more[2]);
 }
 
-fn add(sums: &mut [Words], more: Vec<Words>) {
-    for (sum, more) in sums.iter_mut().zip(more) {
-        merge(sum, more);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aorta_compiler::abi::MapSpec;
+    use aorta_ebpf::MapId;
+    use std::path::PathBuf;
+
+    /// A directory of pins, which goes at the end of the test.
+    struct Pins(PinDir, PathBuf);
+
+    impl Pins {
+        fn new(name: &str) -> Pins {
+            let root = format!("/sys/fs/bpf/aorta/{name}-{}", std::process::id());
+            let root = PathBuf::from(root);
+            Pins(PinDir::open(&root).unwrap(), root)
+        }
+    }
+
+    impl Drop for Pins {
+        fn drop(&mut self) {
+            PinDir::remove_all(&self.1).unwrap();
+        }
+    }
+
+    /// What an earlier daemon counted in, a value for each rule.
+    fn earlier((name, kind): (&str, MapKind), rules: u32, pins: &PinDir) -> Map {
+        let spec = MapSpec {
+            id: MapId(u32::MAX),
+            name: "earlier",
+            kind,
+            key_bytes: 4,
+            value_bytes: stats::BYTES as u32,
+            max_entries: rules,
+        };
+        let map = Map::create(&spec, name).unwrap();
+        map.pin(&pins.state(name)).unwrap();
+        map
+    }
+
+    /// A value, the same of all processors.
+    fn set(map: &Map, rule: u32, words: Words) -> u64 {
+        let value: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
+        map.set(&rule.to_ne_bytes(), &value).unwrap();
+        (map.entry_bytes() / stats::BYTES) as u64
+    }
+
+    #[test]
+    fn counters_stay_when_there_are_more_and_when_the_daemon_starts_anew() {
+        let pins = Pins::new("stats-grow");
+        let mut stats = FlowStats::open(&pins.0).unwrap();
+        stats.rows.add(7, [1, 100, 5]);
+        stats.grow(FIRST_ENTRIES + 1).unwrap();
+        assert_eq!(stats.capacity(), 2 * FIRST_ENTRIES);
+        stats.rows.add(7, [2, 200, 4]);
+        drop(stats);
+        let mut stats = FlowStats::open(&pins.0).unwrap();
+        assert!(stats.is_growing());
+        assert_eq!(stats.read_one(7).unwrap(), [3, 300, 5]);
+        stats.fold().unwrap();
+        drop(stats);
+        let stats = FlowStats::open(&pins.0).unwrap();
+        assert!(!stats.is_growing());
+        assert_eq!(stats.read(8).unwrap()[7], [3, 300, 5]);
+        stats.begin(&[7, 9 * FIRST_ENTRIES]).unwrap();
+        assert_eq!(stats.read_one(7).unwrap(), [0; 3]);
+    }
+
+    #[test]
+    fn what_earlier_daemons_counted_is_taken_over() {
+        let pins = Pins::new("stats-earlier");
+        let [now, _, before] = EARLIER;
+        let now = earlier(now, 2 * FIRST_ENTRIES, &pins.0);
+        let before = earlier(before, FIRST_ENTRIES, &pins.0);
+        let cpus = set(&now, 3, [1, 60, 9]);
+        set(&now, 4, [5, 5, 5]);
+        assert_eq!(set(&before, 3, [10, 600, 2]), 1);
+        let mut stats = FlowStats::open(&pins.0).unwrap();
+        assert_eq!(stats.capacity(), 2 * FIRST_ENTRIES);
+        // Programs of the earlier daemon still count there.
+        let cpus_and_before = [2 * cpus + 10, 70 * cpus + 600, 9];
+        set(&now, 3, [2, 70, 9]);
+        assert_eq!(stats.read_one(3).unwrap(), cpus_and_before);
+        stats.begin(&[4]).unwrap();
+        stats.fold().unwrap();
+        let words = stats.read(5).unwrap();
+        assert_eq!(words[3..], [cpus_and_before, [0; 3]]);
+        for (name, kind) in EARLIER {
+            assert!(
+                Map::open(&pins.0.state(name), name, kind)
+                    .unwrap()
+                    .is_none()
+            );
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! more.
 
 use aorta_compiler::abi::jump;
+use aorta_compiler::pipeline::maps::stats;
 
 use super::instance::{Instance, Surroundings};
 use super::ports::Numbered;
@@ -18,6 +19,7 @@ impl Flows {
         kernel: &mut Kernel<'_>,
         needed: u32,
     ) -> Result<(), FlowsError> {
+        let needed = needed.min(stats::MAX_RULES);
         if needed <= self.stats.capacity() {
             return Ok(());
         }
@@ -38,6 +40,8 @@ impl Flows {
                 stats: &self.stats,
                 own: &flows.own,
             };
+            let pipeline = &mut flows.instance.pipeline;
+            pipeline.set_counted_rules(self.stats.capacity());
             flows.instance.load_programs(kernel.loader, &around)?;
             flows.instance.put(kernel.generation, *slot)?;
             flows.own.ports.next_epoch();
@@ -84,11 +88,7 @@ impl Flows {
                         pipeline.reclaim(&retired, memories);
                     }
                 }
-                Resting::Rules(mut ids) => {
-                    ids.sort_unstable();
-                    self.stats.zero(&ids)?;
-                    self.pool.give_back(ids);
-                }
+                Resting::Rules(ids) => self.pool.give_back(ids),
                 Resting::Root { bridge_slot } if self.has(bridge_slot) => {}
                 Resting::Root { bridge_slot } => {
                     generation.clear_program(jump::bridge(bridge_slot))?;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use aorta_compiler::abi::{
     self, COUNTERS, GENERATION_MAPS, JUMPS, PORTS, XDP_JUMPS, counter, jump,
 };
-use aorta_compiler::pipeline::maps::{self, STATE, flow_stats_spec, ports, stats};
+use aorta_compiler::pipeline::maps::{self, STATE, ports, stats};
 use aorta_compiler::pipeline::memory::Memory;
 use aorta_compiler::pipeline::record::RuleId;
 use aorta_compiler::pipeline::{Hook, Outcome, Pipeline, PipelineConfig, PipelineError};
@@ -19,7 +19,7 @@ use aorta_compiler::{
 use aorta_ebpf::{MapId, Program};
 use aorta_flow::OfPort;
 use aorta_flow::table::{Change, FlowId, Tables};
-use aorta_kernel::{Loaded, Loader, Map, MappedMemory, Upcalls, chain};
+use aorta_kernel::{Loaded, Loader, Map, MappedMemory, RuleCounters, Upcalls, chain};
 
 /// MTU of every port.
 pub const MTU_BYTES: u32 = 1500;
@@ -42,7 +42,7 @@ pub struct Bare {
     version: MappedMemory,
     memories: BTreeMap<u8, MappedMemory>,
     rules: HashMap<FlowId, RuleId>,
-    max_rules: u32,
+    counters: RuleCounters,
     /// What runs.
     pub pipeline: Option<Pipeline>,
     /// Instructions of the root.
@@ -61,7 +61,6 @@ impl Bare {
             maps::ASIDE,
             maps::UPCALLS,
             maps::UPCALL_SPACE,
-            flow_stats_spec(max_rules),
         ]);
         let shared: HashMap<MapId, Map> = specs
             .map(|spec| (spec.id, Map::create(&spec, spec.name).unwrap()))
@@ -95,7 +94,7 @@ impl Bare {
             version: MappedMemory::create("version", 8).unwrap(),
             memories: BTreeMap::new(),
             rules: HashMap::new(),
-            max_rules,
+            counters: RuleCounters::create(max_rules, "rule_counters").unwrap(),
             pipeline: None,
             insns: 0,
             load_time: std::time::Duration::ZERO,
@@ -149,6 +148,7 @@ impl Bare {
             hook: Hook::Tc,
             version: 1,
             seed: 7,
+            counted_rules: self.counters.rules(),
         };
         let rules = &mut self.rules;
         let built = build(tables, &mut |flow| rule_of(rules, flow), &config);
@@ -307,6 +307,9 @@ impl Bare {
         if id == maps::BRIDGE_PORTS {
             return Some(self.bridge_ports.map().raw_fd());
         }
+        if id == maps::FLOW_STATS {
+            return Some(self.counters.map().raw_fd());
+        }
         if id == maps::VERSION {
             return Some(self.version.map().raw_fd());
         }
@@ -346,18 +349,16 @@ impl Bare {
 
     /// Packets and bytes of a rule.
     pub fn stats(&self, rule: RuleId) -> (u64, u64) {
-        let words = self.summed(maps::FLOW_STATS, rule.0);
+        let words = self.counters.words(rule.0);
         let word = |at: i16| words[at as usize / 8];
         (word(stats::PACKETS), word(stats::BYTES_SEEN))
     }
 
     /// Sets the counters of all rules that were given a number to zero.
     pub fn clear_stats(&self) {
-        for rule in self.rules.values() {
-            let zero = [0; stats::BYTES];
-            let map = &self.shared[&maps::FLOW_STATS];
-            map.set(&rule.0.to_ne_bytes(), &zero).unwrap();
-        }
+        self.rules
+            .values()
+            .for_each(|rule| self.counters.clear(rule.0));
     }
 
     /// Words of a port's counters.

@@ -4,7 +4,7 @@
 //! its packet leaves. What roots do with what is decided is in [`super::root_front`], what XDP forms do
 //! in [`super::xdp_front`].
 
-use aorta_ebpf::{AluOp, Cond, Helper, Label, Reg, Size, Width};
+use aorta_ebpf::{AluOp, Cond, Label, Reg, Size, Width};
 use aorta_flow::DropReason;
 use aorta_flow::field::{EtherType, FieldId};
 use aorta_packet::{ETH_HEADER_LEN, TPID_8021AD, TPID_8021Q, proto};
@@ -14,7 +14,7 @@ use super::{Gen, INDEX, hook, key};
 use crate::abi::{PORTS, port};
 use crate::emit::{CTX, lookup_index};
 use crate::pipeline::Hook;
-use crate::pipeline::maps::{BRIDGE_PORTS, FLOW_STATS, ports, stats};
+use crate::pipeline::maps::{BRIDGE_PORTS, ports};
 use crate::pipeline::record::{MatchWord, Rule};
 use crate::pipeline::shape::Step;
 use crate::skb;
@@ -313,23 +313,5 @@ impl Gen<'_> {
         self.count_sent();
         self.count_surely();
         hook::send_last(&mut self.a, R9);
-    }
-
-    /// Counts the packet for the rule in R7. R8, R9 are kept.
-    pub(super) fn count_surely(&mut self) {
-        let a = &mut self.a;
-        let counted = a.label("counted");
-        lookup_index(a, FLOW_STATS, INDEX, R7);
-        a.jump_if(Cond::Eq, R0, 0, counted);
-        a.mov(R7, R0);
-        a.load(Size::Dw, R1, R7, stats::PACKETS);
-        a.add(R1, 1);
-        a.store(Size::Dw, R7, stats::PACKETS, R1);
-        a.load(Size::Dw, R1, R7, stats::BYTES_SEEN);
-        a.add(R1, R8);
-        a.store(Size::Dw, R7, stats::BYTES_SEEN, R1);
-        a.call(Helper::Jiffies64);
-        a.store(Size::Dw, R7, stats::USED, R0);
-        a.bind(counted);
     }
 }

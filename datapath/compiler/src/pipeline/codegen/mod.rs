@@ -10,6 +10,7 @@ mod bits;
 pub mod card;
 mod choose;
 mod copies;
+mod count;
 pub mod cut;
 mod frames;
 mod front;
@@ -354,6 +355,7 @@ impl Gen<'_> {
         lookup_index(a, STATE.id, INDEX, 0);
         a.jump_if(Cond::Eq, R0, 0, lost);
         a.mov(R7, R0);
+        self.begin_counts(lost);
         match self.hook {
             Hook::Tc => {
                 self.enter_again();

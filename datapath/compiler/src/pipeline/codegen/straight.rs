@@ -137,6 +137,7 @@ impl Gen<'_> {
                 self.front();
                 let pass = self.block(Block::Pass);
                 xdp_entry::begin(&mut self.a, facts, pass);
+                self.begin_counts(pass);
             }
         }
     }
@@ -169,6 +170,7 @@ impl Gen<'_> {
         a.jump_if(Cond::Eq, R0, 0, lost);
         a.mov(R7, R0);
         a.store(Size::W, R7, state::LEN, R8);
+        self.begin_counts(lost);
         if !self.told_at_once() {
             let a = &mut self.a;
             for pair in [state::OUTPUTS, state::GIVEN_UP, state::FRAMES] {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use aorta_ebpf::{AluOp, Assembler, Cond, Helper, Label, Operand, Reg, Size, Width};
+use aorta_ebpf::{AluOp, Assembler, Cond, Label, Operand, Reg, Size, Width};
 use aorta_flow::DropReason;
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{AfterMiss, Misses};
@@ -10,16 +10,15 @@ use aorta_flow::translate::MAX_LOOKUPS;
 
 use super::site::{ListEnd, Params, Site};
 use super::tree::{Left, Tree};
-use super::{Block, Gen, INDEX, key, xdp};
-use crate::emit::lookup_index;
+use super::{Block, Gen, key, xdp};
 use crate::pipeline::Hook;
 use crate::pipeline::layout::state;
-use crate::pipeline::maps::{FLOW_STATS, stats, table_memory};
+use crate::pipeline::maps::table_memory;
 use crate::pipeline::plan::TablePlan;
 use crate::pipeline::record::{self, MatchWord, Rule};
 use crate::pipeline::template::{LookupContext, TableImage};
 
-use Reg::{R0, R1, R2, R7, R8, R9, R10};
+use Reg::{R1, R7, R8};
 
 impl Gen<'_> {
     /// Where the lookup of a table is; it will be emitted.
@@ -392,35 +391,6 @@ impl Gen<'_> {
             (Hook::Xdp, None) => self.note_hit(rule),
             (Hook::Xdp, Some(_)) => self.note_in_table(table, rule),
         }
-    }
-
-    /// Counts the packet for a rule. Uses R0 to R5, in programs of single ports at tcx R9 too.
-    pub(super) fn count_rule(&mut self, rule: Operand) {
-        let a = &mut self.a;
-        let counted = a.label("counted");
-        lookup_index(a, FLOW_STATS, INDEX, rule);
-        if self.fixed.is_some() {
-            // Behind each of many rules the verifier finds the stack alike, and is done sooner.
-            a.store(Size::Dw, R10, INDEX, 0);
-        }
-        a.jump_if(Cond::Eq, R0, 0, counted);
-        a.load(Size::Dw, R1, R0, stats::PACKETS);
-        a.add(R1, 1);
-        a.store(Size::Dw, R0, stats::PACKETS, R1);
-        a.load(Size::Dw, R1, R0, stats::BYTES_SEEN);
-        a.load(Size::W, R2, R7, state::LEN);
-        a.add(R1, R2);
-        a.store(Size::Dw, R0, stats::BYTES_SEEN, R1);
-        if self.port.is_some() && self.hook == Hook::Tc {
-            // The call is a load, and spares a store.
-            a.mov(R9, R0);
-            a.call(Helper::Jiffies64);
-            a.store(Size::Dw, R9, stats::USED, R0);
-        } else {
-            a.load(Size::Dw, R1, R7, state::NOW);
-            a.store(Size::Dw, R0, stats::USED, R1);
-        }
-        a.bind(counted);
     }
 }
 
