@@ -25,6 +25,10 @@ pub struct Capabilities {
     pub sets_masked: bool,
     /// Whether it adds and removes VLAN tags.
     pub vlan_tags: bool,
+    /// Whether it lowers an IP packet's time to live, and leaves those to software where that ends.
+    pub dec_ttl: bool,
+    /// Whether it sends packets back to the port that they came from, where a flow asks for it.
+    pub to_in_port: bool,
     /// Copies that a rule can send.
     pub max_outputs: usize,
     /// Whether a packet can be changed between two copies.
@@ -83,6 +87,8 @@ impl Capabilities {
             sets: sets.into(),
             sets_masked: true,
             vlan_tags: true,
+            dec_ttl: false,
+            to_in_port: false,
             max_outputs: 32,
             changes_between_outputs: true,
             max_tables: 256,

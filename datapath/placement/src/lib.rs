@@ -25,6 +25,7 @@ mod choose;
 mod close;
 mod form;
 mod guard;
+mod making;
 mod overlaps;
 mod place;
 mod planner;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aorta_flow::table::{FlowId, TableFlow, Tables};
-use aorta_flow::{Flow, Match};
+use aorta_flow::{Flow, Group, Match};
 
 use crate::choose::{Kept, choose};
 use crate::close::close;
-use crate::form::{Form, form, seen_by, unmatched, widened};
+use crate::form::{Form, seen_by, unmatched, widened};
 use crate::guard::guard;
+use crate::making::form;
 use crate::{Device, Reason, Rule, Told, Verdict};
 
 /// Where a flow is, as far as the card is concerned.
@@ -108,8 +109,9 @@ pub(crate) type Table = Vec<Candidate>;
 pub fn place(tables: &Tables, device: &Device, told: &Told) -> Placement {
     let mut placement = Placement::default();
     let mut sorted: BTreeMap<u8, Table> = BTreeMap::new();
+    let group = |id| tables.group(id).map(Arc::as_ref);
     for entry in tables.flows() {
-        match candidate(entry, device, told) {
+        match candidate(entry, device, told, &group) {
             Ok(candidate) => sorted.entry(entry.flow.table).or_default().push(candidate),
             Err(why) => placement.decide(entry.id, Decision::software(why)),
         }
@@ -149,10 +151,15 @@ pub(crate) fn miss(table: u8) -> Rule {
     }
 }
 
-pub(crate) fn candidate(
+/// A flow by itself; `group` is a group of the bridge.
+///
+/// # Errors
+/// [`Reason::NotFromDevice`] if no packet of the card matches it.
+pub(crate) fn candidate<'g>(
     entry: &TableFlow,
     device: &Device,
     told: &Told,
+    group: &dyn Fn(u32) -> Option<&'g Group>,
 ) -> Result<Candidate, Reason> {
     let flow = &entry.flow;
     let matching = seen_by(flow, device)?;
@@ -164,7 +171,7 @@ pub(crate) fn candidate(
     } else if let Some(why) = unmatched(&matching, capabilities) {
         Err(why)
     } else {
-        form(flow, &matching, device)
+        form(flow, &matching, device, group)
     };
     let may_trap = capabilities.traps && flow.table == 0 && !told.refused_traps.contains(&entry.id);
     Ok(Candidate {

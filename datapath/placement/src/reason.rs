@@ -34,6 +34,8 @@ pub enum Reason {
     },
     /// It needs to know whether a packet is tagged, and its match doesn't say.
     TagUnknown,
+    /// It changes a field, and its match doesn't say that its packets have it.
+    FieldUnknown(FieldId),
     /// It leads to more tables than the card has.
     TooManyTables {
         /// Most that the card has.
@@ -82,6 +84,10 @@ impl fmt::Display for Reason {
             Reason::TagUnknown => {
                 f.write_str("changes a VLAN tag, and its match doesn't say whether there is one")
             }
+            Reason::FieldUnknown(field) => write!(
+                f,
+                "changes {field}, and its match doesn't say whether packets have it"
+            ),
             Reason::TooManyTables { most } => {
                 write!(f, "leads to another table: the device has {most}")
             }

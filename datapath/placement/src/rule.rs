@@ -70,8 +70,12 @@ impl Rule {
 /// What a card does with packets of a rule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// These, in order: outputs, changes of fields, VLAN tags pushed and popped. A packet isn't sent
-    /// back to the port that it came from. Then another table, if there is one.
+    /// These, in order: [`Action::Output`] to the card's ports, [`Action::SetField`],
+    /// [`Action::Modify`], [`Action::PushVlan`], [`Action::PopVlan`]. A packet isn't sent back to the
+    /// port that it came from; but [`OfPort::IN_PORT`](aorta_flow::OfPort::IN_PORT) is that one, where
+    /// the capability `to_in_port` allows it. Where `dec_ttl` does, there is one [`Action::DecTtl`] at
+    /// most, in table 0 and before all outputs: packets whose time to live is 0 or 1 go to software as
+    /// they came then. In the end another table, if there is one.
     Forward {
         /// What is done.
         actions: Vec<Action>,

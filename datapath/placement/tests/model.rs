@@ -5,14 +5,14 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use aorta_flow::Match;
 use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::translate::{Packet, translate};
+use aorta_flow::{Match, OfPort};
 use aorta_placement::{Decision, Device, Placement, Told, Verdict, place};
 use aorta_testing::{Case, Rng};
-use support::{Card, Finds, cases, random_device, random_tables};
+use support::{Card, Finds, cases, fit, random_device, random_tables};
 
 /// Checks that no rule asks for what the card can't do.
 fn check_abilities(placement: &Placement, device: &Device) {
@@ -53,6 +53,31 @@ struct Sums {
     placed: usize,
     flows: usize,
     refused: usize,
+    /// Flows on the card that do something less usual.
+    loads: usize,
+    tags: usize,
+    groups: usize,
+    written: usize,
+    ttls: usize,
+    back: usize,
+}
+
+impl Sums {
+    fn count_kinds(&mut self, tables: &Tables, placed: &[FlowId]) {
+        let placed: BTreeSet<&FlowId> = placed.iter().collect();
+        for entry in tables.flows().filter(|entry| placed.contains(&entry.id)) {
+            let instructions = &entry.flow.instructions;
+            let has =
+                |wanted: fn(&Action) -> bool| usize::from(instructions.apply.iter().any(wanted));
+            self.loads += has(|action| matches!(action, Action::Load { .. }));
+            let tags = has(|action| matches!(action, Action::SetVlanVid { .. }));
+            self.tags += tags + has(|action| matches!(action, Action::SetVlanPcp { .. }));
+            self.groups += has(|action| matches!(action, Action::Group(_)));
+            self.written += usize::from(!instructions.write_actions.is_empty());
+            self.ttls += has(|action| matches!(action, Action::DecTtl(_)));
+            self.back += has(|action| *action == Action::Output(OfPort::IN_PORT));
+        }
+    }
 }
 
 /// Compares all packets of a case that come in at ports of the card.
@@ -92,9 +117,12 @@ fn what_the_card_decides_is_what_the_tables_mean() {
     let mut sums = Sums::default();
     for seed in 0..cases(500) {
         let mut rng = Rng::new(seed);
-        let case = random_tables(&mut rng);
-        let tables = case.tables().expect("tables of a case");
+        let mut case = random_tables(&mut rng);
         let device = random_device(&mut rng);
+        if rng.chance(60) {
+            fit(&mut case, &device, 40, &mut rng);
+        }
+        let tables = case.tables().expect("tables of a case");
         let mut told = Told::default();
         for table in 1..4 {
             if rng.chance(10) {
@@ -112,6 +140,7 @@ fn what_the_card_decides_is_what_the_tables_mean() {
             let placed: Vec<FlowId> = placement.decisions.iter().filter_map(placed).collect();
             sums.placed += placed.len();
             sums.flows += tables.len();
+            sums.count_kinds(&tables, &placed);
             // The card refuses some of what it got, and flows have rates.
             for id in &placed {
                 if !rng.chance(20) {
@@ -136,4 +165,13 @@ fn what_the_card_decides_is_what_the_tables_mean() {
         sums.forwarded * 100 > sums.packets && sums.refused > 0,
         "{sums:?}"
     );
+    let kinds = [
+        sums.loads,
+        sums.tags,
+        sums.groups,
+        sums.written,
+        sums.ttls,
+        sums.back,
+    ];
+    assert!(!kinds.contains(&0), "{sums:?}");
 }

@@ -94,6 +94,8 @@ impl CardLimits {
             sets: sets.into(),
             sets_masked: true,
             vlan_tags: self.adjusts_head,
+            dec_ttl: false,
+            to_in_port: true,
             max_outputs: 1,
             changes_between_outputs: false,
             max_tables: MAX_TABLES,

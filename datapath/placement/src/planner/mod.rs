@@ -11,7 +11,10 @@ mod way;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use aorta_flow::Group;
+use aorta_flow::action::Action;
 use aorta_flow::table::{Change, FlowId, TableFlow, Tables};
 
 use crate::place::candidate;
@@ -33,6 +36,11 @@ type Turn = (Reverse<u8>, Place);
 pub struct Planner {
     device: Device,
     told: Told,
+    groups: BTreeMap<u32, Arc<Group>>,
+    /// Flows that go on in a group.
+    group_users: BTreeMap<u32, BTreeSet<FlowId>>,
+    /// Flows whose group is another one.
+    regrouped: BTreeSet<FlowId>,
     flows: HashMap<FlowId, TableFlow>,
     tables: BTreeMap<u8, Known>,
     /// How many flows that a card could have by themselves lead to a table.
@@ -76,6 +84,9 @@ impl Planner {
                 placed: BTreeSet::new(),
                 ..told
             },
+            groups: BTreeMap::new(),
+            group_users: BTreeMap::new(),
+            regrouped: BTreeSet::new(),
             flows: HashMap::new(),
             tables: BTreeMap::new(),
             targets: BTreeMap::new(),
@@ -92,6 +103,9 @@ impl Planner {
         let placed = told.placed.clone();
         let mut planner = Planner::new(device, told);
         planner.told.placed = placed;
+        for group in tables.groups() {
+            planner.groups.insert(group.id, Arc::clone(group));
+        }
         for entry in tables.flows() {
             planner.add(entry);
         }
@@ -139,8 +153,12 @@ impl Planner {
                     self.add(new);
                 }
                 Change::FlowRemoved { entry, .. } => self.remove(entry.id),
-                Change::Group { .. } | Change::Meter { .. } => {}
+                Change::Group { id, new, .. } => self.change_group(*id, new.as_ref()),
+                Change::Meter { .. } => {}
             }
+        }
+        for flow in std::mem::take(&mut self.regrouped) {
+            self.renew(flow);
         }
         self.settle()
     }
@@ -150,10 +168,7 @@ impl Planner {
         told.placed = std::mem::take(&mut self.told.placed);
         let old = std::mem::replace(&mut self.told, told);
         for flow in self.concerned(&old) {
-            if let Some(entry) = self.flows.get(&flow).cloned() {
-                self.remove(flow);
-                self.add(&entry);
-            }
+            self.renew(flow);
         }
         let tables: Vec<u8> = self
             .tables
@@ -191,10 +206,41 @@ impl Planner {
         concerned.into_iter().collect()
     }
 
+    fn change_group(&mut self, id: u32, new: Option<&Arc<Group>>) {
+        match new {
+            Some(group) => drop(self.groups.insert(id, Arc::clone(group))),
+            None => drop(self.groups.remove(&id)),
+        }
+        let users = self.group_users.get(&id).into_iter().flatten();
+        self.regrouped.extend(users);
+    }
+
+    fn note_groups(&mut self, entry: &TableFlow, more: bool) {
+        for action in entry.flow.instructions.all_actions() {
+            if let Action::Group(id) = action {
+                let users = self.group_users.entry(*id).or_default();
+                match more {
+                    true => users.insert(entry.id),
+                    false => users.remove(&entry.id),
+                };
+            }
+        }
+    }
+
+    /// Looks at a flow anew.
+    fn renew(&mut self, flow: FlowId) {
+        if let Some(entry) = self.flows.get(&flow).cloned() {
+            self.remove(flow);
+            self.add(&entry);
+        }
+    }
+
     fn add(&mut self, entry: &TableFlow) {
+        self.note_groups(entry, true);
         self.flows.insert(entry.id, entry.clone());
         let key = key(entry);
-        match candidate(entry, &self.device, &self.told) {
+        let group = |id: u32| self.groups.get(&id).map(Arc::as_ref);
+        match candidate(entry, &self.device, &self.told, &group) {
             Ok(candidate) => {
                 self.apart.remove(&key);
                 self.enter(candidate);
@@ -205,6 +251,7 @@ impl Planner {
 
     fn remove(&mut self, flow: FlowId) {
         if let Some(entry) = self.flows.remove(&flow) {
+            self.note_groups(&entry, false);
             self.leave(entry.flow.table, (Reverse(entry.flow.priority), flow));
             self.apart.insert(key(&entry), None);
         }

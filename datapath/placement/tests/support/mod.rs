@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use aorta_flow::action::{Action, Instructions};
 use aorta_flow::field::FieldId;
-use aorta_flow::table::{Change, FlowId, FlowMod, Modification, TableFlow, Tables};
+use aorta_flow::table::{Change, FlowId, FlowMod, GroupMod, Modification, TableFlow, Tables};
 use aorta_flow::text::Command;
 use aorta_flow::translate::{Effect, Env, Packet, translate};
-use aorta_flow::{Flow, Match, OfPort, Part};
+use aorta_flow::{Flow, Group, GroupKind, Match, OfPort, Part};
 use aorta_placement::{Capabilities, Device, KeySupport, Rule, Verdict};
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Rng};
@@ -125,6 +125,8 @@ pub fn random_device(rng: &mut Rng) -> Device {
     }
     capabilities.traps = rng.chance(60);
     capabilities.vlan_tags = rng.chance(80);
+    capabilities.dec_ttl = rng.chance(50);
+    capabilities.to_in_port = rng.chance(50);
     capabilities.sets_masked = rng.chance(60);
     capabilities.changes_between_outputs = rng.chance(60);
     capabilities.max_outputs = *rng.pick(&[1, 2, 32]);
@@ -145,6 +147,10 @@ pub fn random_tables(rng: &mut Rng) -> Case {
         Kind::Exit,
         Kind::Note,
         Kind::Modify,
+        Kind::InPort,
+        Kind::Ttl,
+        Kind::Group,
+        Kind::ActionSet,
     ];
     let also = rng.below(3);
     let mut kinds: Vec<Kind> = cards.into();
@@ -161,7 +167,17 @@ pub fn random_tables(rng: &mut Rng) -> Case {
 /// Makes most of a case's flows such that a card may take them, in as many priorities as asked for.
 pub fn fit(case: &mut Case, device: &Device, priorities: usize, rng: &mut Rng) {
     let ports: Vec<OfPort> = device.ports.iter().copied().collect();
-    let mut tables = Tables::new();
+    for group in &mut case.groups {
+        let buckets = group.buckets.iter_mut();
+        let actions = buckets.flat_map(|bucket| &mut bucket.actions);
+        fit_outputs(actions, &ports, rng);
+    }
+    let groups = Case {
+        groups: case.groups.clone(),
+        meters: case.meters.clone(),
+        ..Case::default()
+    };
+    let mut tables = groups.tables().unwrap_or_default();
     let last = case.flows.iter().map(|flow| flow.table).max().unwrap_or(0);
     for mut flow in std::mem::take(&mut case.flows) {
         flow.priority = rng.below(priorities) as u16;
@@ -183,6 +199,16 @@ pub fn fit(case: &mut Case, device: &Device, priorities: usize, rng: &mut Rng) {
     }
 }
 
+fn fit_outputs<'a>(actions: impl Iterator<Item = &'a mut Action>, ports: &[OfPort], rng: &mut Rng) {
+    for action in actions {
+        if let Action::Output(port) = action
+            && !ports.is_empty()
+        {
+            *port = *rng.pick(ports);
+        }
+    }
+}
+
 fn fit_flow(flow: &mut Flow, device: &Device, ports: &[OfPort], rng: &mut Rng) {
     let parts: Vec<Part> = flow.matching.parts().collect();
     let strange = |field: FieldId| {
@@ -195,13 +221,9 @@ fn fit_flow(flow: &mut Flow, device: &Device, ports: &[OfPort], rng: &mut Rng) {
         let _ = flow.matching.set(FieldId::IN_PORT, port.into());
     }
     flow.matching.normalise();
-    for action in &mut Arc::make_mut(&mut flow.instructions).apply {
-        if let Action::Output(port) = action
-            && !ports.is_empty()
-        {
-            *port = *rng.pick(ports);
-        }
-    }
+    let instructions = Arc::make_mut(&mut flow.instructions);
+    fit_outputs(instructions.apply.iter_mut(), ports, rng);
+    fit_outputs(instructions.write_actions.iter_mut(), ports, rng);
 }
 
 /// A modification of tables whose flows may become like those of a pool.
@@ -230,12 +252,27 @@ fn random_change(tables: &Tables, pool: &[Flow], rng: &mut Rng) -> Modification 
     Modification::Flow(flow_mod)
 }
 
+fn random_group_change(groups: &[Group], rng: &mut Rng) -> GroupMod {
+    let mut group = rng.pick(groups).clone();
+    if rng.chance(10) {
+        return GroupMod::Delete(Some(group.id));
+    }
+    let other = rng.pick(groups);
+    let kind = *rng.pick(&[GroupKind::All, GroupKind::All, other.kind]);
+    (group.kind, group.buckets) = (kind, other.buckets.clone());
+    GroupMod::Modify(group)
+}
+
 /// Changes tables in several ways at once, and tells what changed.
 pub fn random_bundle(tables: &mut Tables, pool: &[Flow], rng: &mut Rng) -> Vec<Change> {
     let mut changes = Vec::new();
     for _ in 0..*rng.pick(&[1, 1, 1, 2, 4, 12]) {
         // What can't be isn't done.
-        let asked = random_change(tables, pool, rng);
+        let groups: Vec<Group> = tables.groups().map(|group| (**group).clone()).collect();
+        let asked = match !groups.is_empty() && rng.chance(30) {
+            true => Modification::Group(random_group_change(&groups, rng)),
+            false => random_change(tables, pool, rng),
+        };
         changes.extend(tables.modify(&asked).unwrap_or_default());
     }
     changes

@@ -1,0 +1,132 @@
+//! What becomes of single flows: the rule that a card gets, or the reason that an operator reads.
+
+use aorta_flow::OfPort;
+use aorta_flow::action::Action;
+use aorta_flow::table::{FlowMod, GroupMod, Modification, Tables};
+use aorta_flow::text::{NoNames, parse_flow_line, parse_group};
+use aorta_placement::{Capabilities, Decision, Device, Told, Verdict, place};
+
+/// What a card with ports 1 to 3 does, or why it has no rule.
+fn form(flow: &str, groups: &[&str], capabilities: Capabilities) -> String {
+    let mut tables = Tables::new();
+    for group in groups {
+        let group = parse_group(group, &NoNames).map(GroupMod::Add);
+        let done = group.map(|group| tables.modify(&Modification::Group(group)).is_ok());
+        assert_eq!(done, Ok(true), "{groups:?}");
+    }
+    let added = parse_flow_line(flow, &NoNames).map(|(command, text)| {
+        let flow_mod = FlowMod::from_text(command, text);
+        tables.modify(&Modification::Flow(flow_mod))
+    });
+    assert!(matches!(added, Ok(Ok(_))), "{flow}: {added:?}");
+    let device = Device {
+        ports: (1..=3).map(OfPort).collect(),
+        capabilities,
+    };
+    let placement = place(&tables, &device, &Told::default());
+    let rules = placement.rules.iter().find(|rule| rule.flow.is_some());
+    match (placement.decisions.into_values().next(), rules) {
+        (Some(Decision::Software { why, .. }), _) => why.to_string(),
+        (_, Some(rule)) => match &rule.verdict {
+            Verdict::Forward { actions, goto } => {
+                let actions: Vec<String> = actions.iter().map(Action::to_string).collect();
+                let goto = goto.map(|to| format!(" then table {to}"));
+                actions.join(",") + &goto.unwrap_or_default()
+            }
+            Verdict::Trap => "trap".to_owned(),
+        },
+        _ => "no rule".to_owned(),
+    }
+}
+
+fn able() -> Capabilities {
+    let mut capabilities = Capabilities::flower(100);
+    capabilities.dec_ttl = true;
+    capabilities.to_in_port = true;
+    capabilities
+}
+
+#[test]
+fn actions_in_the_terms_of_cards() {
+    for (flow, expected) in [
+        ("actions=output:2,output:3", "output:2,output:3"),
+        ("actions=IN_PORT", "IN_PORT"),
+        ("dl_vlan=5,actions=strip_vlan,output:2", "pop_vlan,output:2"),
+        (
+            "dl_vlan=5,actions=mod_vlan_vid:7,output:2",
+            "set_field:4103->vlan_vid,output:2",
+        ),
+        (
+            "dl_vlan=5,actions=mod_vlan_pcp:3,output:2",
+            "set_field:3->vlan_pcp,output:2",
+        ),
+        (
+            "vlan_tci=0/0x1fff,actions=mod_vlan_vid:7,output:2",
+            "push_vlan:0x8100,set_field:4103->vlan_vid,output:2",
+        ),
+        (
+            "actions=mod_vlan_vid:7,output:2",
+            "changes a VLAN tag, and its match doesn't say whether there is one",
+        ),
+        (
+            "tcp,actions=load:80->NXM_OF_TCP_DST[],output:2",
+            "set_field:80->tcp_dst,output:2",
+        ),
+        (
+            "ip,actions=load:9->NXM_OF_IP_DST[0..7],output:2",
+            "set_field:0.0.0.9/0.0.0.255->ip_dst,output:2",
+        ),
+        (
+            "actions=load:1->NXM_NX_REG0[],output:2",
+            "changes reg0: the device can't",
+        ),
+        ("ip,actions=dec_ttl,output:2", "dec_ttl,output:2"),
+        (
+            "ip,actions=output:2,dec_ttl,output:3",
+            "dec_ttl behind an output or a change of it: the device can't do it",
+        ),
+        ("ip,actions=dec_ttl,resubmit(,4)", "dec_ttl then table 4"),
+        ("actions=write_actions(output:2)", "output:2"),
+        (
+            "actions=write_actions(output:2),goto_table:4",
+            "write_actions before another table: the device can't do it",
+        ),
+        ("actions=group:1", "mod_dl_src:00:00:00:00:00:01,output:2"),
+        ("actions=group:2,output:1", "output:2,output:3,output:1"),
+        (
+            "actions=group:3",
+            "output:2,mod_dl_src:00:00:00:00:00:01,output:3",
+        ),
+        (
+            "actions=group:3,output:1",
+            "a change in a bucket that isn't the last: the device can't do it",
+        ),
+        ("actions=group:4", "a select group: the device can't do it"),
+    ] {
+        let groups = [
+            "group_id=1,type=indirect,bucket=actions=mod_dl_src:00:00:00:00:00:01,output:2",
+            "group_id=2,type=all,bucket=actions=output:2,bucket=actions=output:3",
+            "group_id=3,type=all,bucket=output:2,bucket=mod_dl_src:00:00:00:00:00:01,output:3",
+            "group_id=4,type=select,bucket=output:2,bucket=output:3",
+        ];
+        assert_eq!(form(flow, &groups, able()), expected, "{flow}");
+    }
+}
+
+#[test]
+fn what_a_card_cant_do_is_said() {
+    for (flow, expected) in [
+        (
+            "ip,actions=dec_ttl,output:2",
+            "dec_ttl: the device can't do it",
+        ),
+        ("actions=IN_PORT", "IN_PORT: the device can't do it"),
+        (
+            "actions=output:9",
+            "sends to port 9, which isn't the device's",
+        ),
+    ] {
+        let got = form(flow, &[], Capabilities::flower(100));
+        assert_eq!(got, expected, "{flow}");
+    }
+}
