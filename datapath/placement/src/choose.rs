@@ -233,13 +233,17 @@ impl Choice<'_> {
     }
 }
 
+/// What is added to all rates: flows that are nearly idle don't take each other's places.
+const IDLE_PPS: u64 = 20;
+
 /// Pinned flows first, then the busiest, then those of the highest priority.
 fn value(candidate: &Candidate, told: &Told) -> (bool, u64) {
     let rate = told.rates_pps.get(&candidate.id).copied().unwrap_or(0);
     // Half as much again keeps two flows of about the same rate from changing places all the time.
-    let worth = match told.placed.contains(&candidate.id) {
-        true => rate.saturating_mul(3),
-        false => rate.saturating_mul(2),
+    let weight = match told.placed.contains(&candidate.id) {
+        true => 3,
+        false => 2,
     };
+    let worth = rate.saturating_add(IDLE_PPS).saturating_mul(weight);
     (told.pins(&candidate.flow), worth)
 }

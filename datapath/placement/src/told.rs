@@ -16,9 +16,10 @@ pub struct Told {
     pub refused_traps: BTreeSet<FlowId>,
     /// Tables whose rule for packets that match no flow it refused.
     pub refused_misses: BTreeSet<u8>,
-    /// Packets a second, of flows that have any.
+    /// Packets a second, of flows that have any: which of them are on a card that hasn't room for all.
     pub rates_pps: BTreeMap<FlowId, u64>,
-    /// Flows that are on the card now: others must be half as busy again to take their place.
+    /// Flows that are on the card now: others must be half as busy again to take their place, and by ten
+    /// packets a second more. A flow whose rate changes by less stays where it is.
     pub placed: BTreeSet<FlowId>,
     /// Cookies and masks of flows that come before all others.
     pub pinned: Vec<(u64, u64)>,
