@@ -52,6 +52,12 @@ const PROTOCOL_PROGRAMS: [&str; 8] = [
     "tools",
 ];
 
+/// Examples that guests run, with their packages.
+const GUESTS_PROGRAMS: [(&str, &str); 2] = [
+    (INTEGRATION, "frame_fuzzer"),
+    ("aorta-kernel", "flower_lab"),
+];
+
 impl Tier {
     fn name(self) -> &'static str {
         match self {
@@ -210,8 +216,9 @@ fn run_tier(tier: Tier, metadata: &Metadata) -> Result<TierResult, TaskError> {
     if tier == Tier::Vm {
         setup::image()?;
         // What guests run; cargo doesn't build examples for chosen test programs.
-        let fuzzer = ["build", "-p", INTEGRATION, "--example", "frame_fuzzer"];
-        run_program(&mut cargo(&fuzzer))?;
+        for (package, example) in GUESTS_PROGRAMS {
+            run_program(&mut cargo(&["build", "-p", package, "--example", example]))?;
+        }
     }
     if tier != Tier::Unit {
         build_programs(&[])?;

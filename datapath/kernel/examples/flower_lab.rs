@@ -32,6 +32,11 @@ use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 use self::flower_cases::{Placed, is_whole, meant, program, random_tables, stacks};
 
 fn main() {
+    // The kernel sends nothing of its own.
+    for scope in ["all", "default"] {
+        let path = format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6");
+        std::fs::write(path, "1").unwrap();
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
@@ -78,7 +83,6 @@ fn tap(number: u16) -> (IfIndex, SyncDevice) {
     let device = DeviceBuilder::new().name(&name).layer(Layer::L2).mtu(1500);
     let device = device.build_sync().unwrap();
     device.set_nonblocking(true).unwrap();
-    std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "1").unwrap();
     run("ip", &["link", "set", "dev", &name, "up"]);
     (IfIndex::new(device.if_index().unwrap()).unwrap(), device)
 }

@@ -1,7 +1,7 @@
 //! Actions as attributes (linux/tc_act/tc_*.h).
 
 use super::encode::nest;
-use super::{ACT_COOKIE, ACT_KIND, ACT_OPTIONS};
+use super::{ACT_COOKIE, ACT_FLAGS, ACT_KIND, ACT_OPTIONS};
 use crate::netdev::attributes::put;
 use crate::offload::flower::{Cookie, Pedit, TcAction};
 
@@ -13,6 +13,9 @@ const STOLEN: u32 = 4;
 const TRAP: u32 = 8;
 /// With the chain in the low 28 bits.
 const GOTO_CHAIN: u32 = 2 << 28;
+
+/// Counters for each processor are memory that only packets in software need (Linux 5.5).
+const NO_PERCPU_STATS: u32 = 1;
 
 const EGRESS_REDIRECT: u32 = 1;
 const EGRESS_MIRROR: u32 = 2;
@@ -43,6 +46,9 @@ pub fn put_action(out: &mut Vec<u8>, action: &TcAction, cookie: Option<Cookie>) 
     if let Some(Cookie(bytes)) = cookie {
         put(out, ACT_COOKIE, &bytes);
     }
+    // Value and which bits of it count.
+    let flags = [NO_PERCPU_STATS, NO_PERCPU_STATS].map(u32::to_ne_bytes);
+    put(out, ACT_FLAGS, flags.as_flattened());
 }
 
 fn kind(action: &TcAction) -> &'static [u8] {

@@ -33,6 +33,7 @@ pub const ACT_KIND: u16 = 1;
 pub const ACT_OPTIONS: u16 = 2;
 pub const ACT_STATS: u16 = 4;
 pub const ACT_COOKIE: u16 = 6;
+pub const ACT_FLAGS: u16 = 7;
 
 /// The protocol of all frames (ETH_P_ALL), as `tcm_info` has it beside the preference.
 pub const ALL_PROTOCOLS: u16 = 3u16.to_be();
