@@ -3,6 +3,8 @@
 //! Flows, groups, meters and filters are text as `ovs-ofctl` has it. Nothing is changed by a call
 //! that ends with an error, but for [`FlowModParams::atomic`] `false`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Method that changes flows ([`FlowModParams`]) and answers a [`FlowModAnswer`].
@@ -385,6 +387,9 @@ pub struct FlowExplain {
     pub hook: String,
     /// Why there.
     pub why: String,
+    /// What is checked before the tables, by name of the port that frames come from.
+    #[serde(default)]
+    pub guards: BTreeMap<String, String>,
 }
 
 /// How one table is compiled.

@@ -87,6 +87,23 @@ fn protected_ports_do_not_reach_each_other() {
     eventually("left reaches right", || pings(&bed.left, RIGHT));
 }
 
+/// What connections send comes in large frames, which count as the segments that leave.
+#[test]
+fn packets_of_connections_are_those_that_leave() {
+    let bed = Bed::new("guard-packets");
+    let meter = RateMeter::start(&bed.right, RIGHT, 5301).unwrap();
+    let set = "set Interface va ingress_policing_kpkts_rate=1 ingress_policing_kpkts_burst=1";
+    assert_eq!(vsctl(&bed.switch, set).status, 0);
+    let load = Load {
+        protocol: Protocol::Tcp,
+        flows: 4,
+        seconds: 4,
+    };
+    let frame_bits = 1514 * 8;
+    measured(&bed, &meter, load, 1000 * frame_bits, 1000 * frame_bits / 4);
+    assert!(dropped(&bed, "policed") > 0);
+}
+
 /// Measures until the rate is right: a machine that is busy elsewhere may need another try. Connections
 /// may have `spare_bps` of the burst left when the measurement begins.
 fn measured(bed: &Bed, meter: &RateMeter<'_>, load: Load, wanted_bps: u64, spare_bps: u64) {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use aorta_integration::lab::{Card, Domain, GuestAgent};
 use common::libvirt::{
     Host, address, attach_line, detach_line, find_lines, guest_pings, policing_line, reaches, said,
-    unlimited_lines, vlan_address, vlan_line,
+    sends_at_rate, unlimited_lines, vlan_address, vlan_line,
 };
 use common::{done, eventually};
 
@@ -171,20 +171,20 @@ fn vlans_change(scene: &mut Scene) {
     assert!(guest_pings(guest_b, "192.0.2.1"));
 }
 
+/// Waits until a guest has found its second card.
+fn second_card(guest: &GuestAgent) {
+    eventually("the guest has the card", || {
+        guest.run("test -e /sys/class/net/eth1").unwrap().status == 0
+    });
+}
+
 /// Plugs a card into the first guest, tries it, and unplugs it.
 fn with_card(scene: &mut Scene, card: &Card, vlan: &str, check: impl FnOnce(&mut Scene)) {
     scene.host.device("attach", "a", card);
     scene
         .host
         .expect_calls(&[attach_line(&scene.a, card, vlan)]);
-    eventually("the guest has the card", || {
-        scene
-            .guest_a
-            .run("test -e /sys/class/net/eth1")
-            .unwrap()
-            .status
-            == 0
-    });
+    second_card(&scene.guest_a);
     check(scene);
     scene.host.device("detach", "a", card);
     eventually("the port is gone", || !scene.host.has_port(&card.tap));
@@ -263,6 +263,16 @@ fn bandwidth(scene: &mut Scene) {
     assert_eq!(host.interface("lva1", "ingress_policing_rate"), "6400");
     assert_eq!(host.interface("lva1", "ingress_policing_burst"), "3200");
 
+    second_card(&scene.guest_a);
+    address(&scene.guest_a, "eth1", "10.77.0.9/24");
+    address(&scene.guest_b, "eth0", "10.77.0.10/24");
+    reaches(&scene.guest_a, "10.77.0.10");
+    let to = (&scene.guest_b, "lvb", "10.77.0.10");
+    sends_at_rate(&scene.host, &scene.guest_a, to, 6_400_000);
+    said(&scene.guest_a, "ip addr flush dev eth1");
+    said(&scene.guest_b, "ip addr del 10.77.0.10/24 dev eth0");
+
+    let Scene { host, a, .. } = scene;
     let [qos, queue] = rows_of_limits(host);
     host.virsh("domiftune a lva1 --inbound 1500,3000,600 --live");
     let rates = rates(12_000_000, 4_915_200, 24_000_000);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::ImageError;
+use crate::cache::lock;
 use crate::host::run;
 use crate::suites::Suites;
 
@@ -152,7 +153,7 @@ impl<'a> Apt<'a> {
     /// version isn't fetched again.
     pub(crate) fn download(&self, packages: &[String]) -> Result<Vec<Deb>, ImageError> {
         let dir = &self.packages;
-        std::fs::create_dir_all(dir).map_err(ImageError::file("make", dir))?;
+        let _alone = lock(dir, "download")?;
         let mut args = vec!["-q", "-o", "APT::Sandbox::User=root", "download"];
         args.extend(packages.iter().map(String::as_str));
         self.run(dir, "apt-get", &args)?;

@@ -23,11 +23,11 @@ fn root_from(own: Option<PathBuf>, xdg: Option<PathBuf>, home: Option<PathBuf>) 
         .or_else(|| home.map(|d| d.join(".cache/aorta")))
 }
 
-/// Makes `dir` and holds it alone until the returned file is dropped, so that two builds
-/// don't write the same image.
-pub(crate) fn lock(dir: &Path) -> Result<File, ImageError> {
+/// Makes `dir` and holds what is called `name` in it alone until the returned file is dropped, so
+/// that two builds don't write the same.
+pub(crate) fn lock(dir: &Path, name: &str) -> Result<File, ImageError> {
     std::fs::create_dir_all(dir).map_err(ImageError::file("make", dir))?;
-    let path = dir.join("lock");
+    let path = dir.join(format!("{name}.lock"));
     let file = File::create(&path).map_err(ImageError::file("make", &path))?;
     file.lock().map_err(ImageError::file("lock", &path))?;
     Ok(file)

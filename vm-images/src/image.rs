@@ -52,7 +52,7 @@ pub fn ensure(
     if dir.join(MANIFEST).exists() {
         return open(&dir);
     }
-    let _alone = lock(&images)?;
+    let _alone = lock(&images, &recipe.key())?;
     if !dir.join(MANIFEST).exists() {
         let work = images.join(format!("{}.new", recipe.key()));
         remove(&work)?;
@@ -110,6 +110,8 @@ pub(crate) fn remove(dir: &Path) -> Result<(), ImageError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     fn fake(dir: &Path) -> Manifest {
@@ -140,6 +142,16 @@ mod tests {
         .unwrap();
         assert_eq!(image.manifest, manifest);
         assert!(lines.is_empty());
+    }
+
+    #[test]
+    fn an_image_that_another_builds_holds_up_nobody_who_wants_a_third() {
+        let cache = tempfile::tempdir().unwrap();
+        let images = cache.path().join("images");
+        let _other = lock(&images, "lab-6.12-0").unwrap();
+        let _own = lock(&images, &Recipe::GUEST.key()).unwrap();
+        let again = File::open(images.join("lab-6.12-0.lock")).unwrap();
+        assert!(again.try_lock().is_err(), "the first lock is gone");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::ImageError;
+use crate::cache::lock;
 use crate::host::run;
 
 /// The key that Debian's suites are signed with; its package is debian-archive-keyring.
@@ -48,6 +49,7 @@ impl Suites {
             let dir = suites.dir.join(part);
             std::fs::create_dir_all(&dir).map_err(ImageError::file("make", &dir))?;
         }
+        let _alone = lock(&suites.dir, "lists")?;
         suites.write("debian.sources", &SOURCES.replace("KEYRING", KEYRING))?;
         suites.write("apt.conf", &configuration(&suites.dir))?;
         progress("reading the lists of packages of Debian 12");

@@ -372,6 +372,7 @@ fn told(explained: &Explained) -> FlowExplain {
         load_ms: explained.load_time.as_secs_f64() * 1000.0,
         hook: "tcx".to_owned(),
         why: why(explained),
+        guards: BTreeMap::new(),
     }
 }
 

@@ -99,6 +99,7 @@ impl Rows {
             ofport_request: None,
             mtu_request: None,
             hook: None,
+            attached_mac: None,
             guard: InterfaceGuard::default(),
             options: BTreeMap::new(),
         }

@@ -173,20 +173,20 @@ fn bridge_text(bridge: &BridgeStatus, colour: Colour) -> String {
     for line in table.render(&ALIGNED).lines() {
         let _ = writeln!(text, "  {}", line.trim_end());
     }
-    text.push_str(&guards_text(&bridge.ports));
+    let guards = bridge.ports.iter().map(|p| (p.name.as_str(), &p.guard));
+    text.push_str(&guards_text(guards));
     text.push_str(&drops_text(&bridge.ports));
     text
 }
 
 /// What guards ports, of those that have a guard.
-fn guards_text(ports: &[PortStatus]) -> String {
-    let guarded: Vec<&PortStatus> = ports.iter().filter(|p| !p.guard.is_empty()).collect();
-    if guarded.is_empty() {
-        return String::new();
-    }
-    let mut text = String::from("  guarded:\n");
-    for port in guarded {
-        let _ = writeln!(text, "    {}: {}", port.name, port.guard);
+pub fn guards_text<'a>(ports: impl Iterator<Item = (&'a str, &'a String)>) -> String {
+    let mut text = String::new();
+    for (port, guard) in ports.filter(|(_, guard)| !guard.is_empty()) {
+        if text.is_empty() {
+            text.push_str("  guarded:\n");
+        }
+        let _ = writeln!(text, "    {port}: {guard}");
     }
     text
 }

@@ -7,7 +7,7 @@ use aorta_api::{FlowDump, FlowExplain};
 use serde_json::{Value, json};
 
 use super::trace::at;
-use crate::commands::switch::{ALIGNED, Colour};
+use crate::commands::switch::{ALIGNED, Colour, guards_text};
 use crate::table::{Cell, Table};
 
 /// What `explain` prints.
@@ -32,6 +32,10 @@ pub fn text(bridge: &str, explain: &FlowExplain, colour: Colour) -> String {
             explain.load_ms
         );
     }
+    let guards = explain.guards.iter();
+    out.push_str(&guards_text(
+        guards.map(|(port, guard)| (port.as_str(), guard)),
+    ));
     if explain.tables.is_empty() {
         return out;
     }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use aorta_api::{
     FlowExplain, FlowTrace, TableExplain, TraceFlow, TraceLine, TraceOutput, TracePlace,
 };
@@ -133,10 +135,13 @@ fn an_explanation_tells_cost_and_advice() {
         load_ms: 12.34,
         hook: "tcx".into(),
         why: "tap devices keep offloads there".into(),
+        guards: BTreeMap::from([("tap0".into(), "at most 1000 kbit/s".into())]),
     };
     let expected = "\
 Bridge br0  100000 flows in 1 table, at tcx: tap devices keep offloads there
   one program of 400 instructions, loaded in 12.3 ms
+  guarded:
+    tap0: at most 1000 kbit/s
 
   table flows  template masks probes/packet instructions memory why
   ----- ------ -------- ----- ------------- ------------ ------ --------

@@ -1,8 +1,10 @@
 //! A host on which libvirt runs guests on the switch.
 
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use aorta_integration::lab::{Call, Card, Domain, GuestAgent, Libvirt, Netns, Switch, wait_until};
+use serde_json::Value;
 
 use super::{LIMIT, done, eventually};
 
@@ -219,5 +221,38 @@ pub fn guest_pings(guest: &GuestAgent, to: &str) -> bool {
 pub fn reaches(guest: &GuestAgent, to: &str) {
     eventually(&format!("{} reaches {to}", guest.name()), || {
         guest_pings(guest, to)
+    });
+}
+
+/// Requires that what one guest sends arrives at another at a rate, within 5 %, however much it is.
+/// The other is named with its tap and its address.
+#[track_caller]
+pub fn sends_at_rate(
+    host: &Host,
+    from: &GuestAgent,
+    (to, tap, at): (&GuestAgent, &str, &str),
+    wanted_bps: u64,
+) {
+    said(to, "iperf3 -s -D");
+    let arrived = || {
+        let args = ["-s", "-j", "link", "show", "dev", tap];
+        let shown: Value = serde_json::from_str(&host.ns.ip(&args).unwrap().stdout).unwrap();
+        shown[0]["stats64"]["tx"]["bytes"].as_u64().unwrap()
+    };
+    std::thread::scope(|scope| {
+        // What it tells of itself may be lost on the way.
+        let send = format!("iperf3 -u -b 14M -l 1400 -t 14 -c {at} || true");
+        scope.spawn(move || said(from, &send));
+        let mut seen = Vec::new();
+        let kept = wait_until("", LIMIT, || {
+            let (start, before) = (Instant::now(), arrived());
+            std::thread::sleep(Duration::from_secs(2));
+            let bits = (arrived() - before) * 8;
+            let rate = bits as f64 / start.elapsed().as_secs_f64();
+            seen.push(rate / 1e6);
+            (rate / wanted_bps as f64 - 1.0).abs() <= 0.05
+        });
+        println!("outbound of {wanted_bps} bit/s: {seen:.2?} Mbit/s");
+        assert!(kept.is_ok(), "{seen:.2?} Mbit/s of {wanted_bps} bit/s");
     });
 }

@@ -10,6 +10,7 @@ use aorta_kernel::netdev::MAX_NAME_LEN;
 use aorta_ovsdb::Uuid;
 use aorta_packet::MacAddr;
 
+use super::attached_mac::duplicates;
 use super::flow_table::{FlowTableRow, flow_tables};
 use super::guard::port_guard;
 use super::ofport::{AllOfPorts, Applicant, OfPorts};
@@ -168,6 +169,7 @@ pub fn desired(model: &Model, numbers: &AllOfPorts) -> (Desired, AllOfPorts) {
             }
         }
         after.insert(bridge.name.clone(), given);
+        builder.out.notes.extend(duplicates(&bridge, model));
         builder.out.bridges.push(bridge);
     }
     (builder.out, after)

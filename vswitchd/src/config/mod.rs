@@ -2,6 +2,7 @@
 //!
 //! Pure: rows in, values out.
 
+mod attached_mac;
 mod desired;
 mod dummy;
 mod flow_table;

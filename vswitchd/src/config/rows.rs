@@ -236,6 +236,8 @@ pub struct InterfaceRow {
     pub mtu_request: Option<i64>,
     /// other_config:aorta-hook.
     pub hook: Option<String>,
+    /// external_ids:attached-mac: address of the guest behind it, as the one who plugged it says.
+    pub attached_mac: Option<String>,
     /// What is let in from it.
     pub guard: InterfaceGuard,
     /// Options of simulated devices.
@@ -254,6 +256,7 @@ impl From<&Row> for InterfaceRow {
             ofport_request: row.int("ofport_request"),
             mtu_request: row.int("mtu_request"),
             hook: key(row, "other_config", "aorta-hook"),
+            attached_mac: key(row, "external_ids", "attached-mac"),
             guard: InterfaceGuard::from(row),
             options: OPTIONS
                 .iter()

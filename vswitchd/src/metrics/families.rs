@@ -71,6 +71,10 @@ families! {
         "Time that the kernel took to check and load that program.";
     TABLE_FLOWS = Gauge "aorta_table_flows" ["bridge" "table" "template"]
         "Flows of a table; the label template tells the form it is compiled to.";
+    TABLE_PACKETS = Gauge "aorta_table_matched_packets" ["bridge" "table"]
+        "Packets that the table's flows have matched, of those flows that are there now.";
+    TABLE_BYTES = Gauge "aorta_table_matched_bytes" ["bridge" "table"]
+        "Bytes of these packets.";
     TABLE_PROGRAM = Gauge "aorta_table_program_instructions" ["bridge" "table"]
         "Instructions of the table's part of the program.";
     TABLE_MEMORY = Gauge "aorta_table_memory_bytes" ["bridge" "table"]

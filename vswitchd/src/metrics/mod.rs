@@ -12,6 +12,8 @@ use aorta_ovsdb::Usage;
 use aorta_ovsdb::coverage::Reading;
 use aorta_ovsdb::histogram::{Distribution, Histogram};
 
+use crate::reconcile::FlowCounters;
+
 pub use render::render;
 pub use source::{Source, SourceError};
 
@@ -53,6 +55,8 @@ pub struct SwitchValues {
     pub problems: Vec<String>,
     /// How the tables of bridges with flows are compiled.
     pub explained: Vec<(String, FlowExplain)>,
+    /// What their flows have counted, by bridge and table.
+    pub matched: BTreeMap<(String, u8), FlowCounters>,
     /// Packets for the daemon that were lost.
     pub lost_upcalls: u64,
     /// Connections of OpenFlow by bridge.

@@ -193,11 +193,15 @@ impl Page {
             for table in &explained.tables {
                 let number = table.table.to_string();
                 let labels = [bridge, number.as_str()];
+                let matched = values.switch.matched.get(&(bridge.clone(), table.table));
+                let matched = matched.copied().unwrap_or_default();
                 match *family {
                     f::TABLE_FLOWS => {
                         let labels = [bridge, number.as_str(), &table.template];
                         self.put(family, &labels, table.flows);
                     }
+                    f::TABLE_PACKETS => self.put(family, &labels, matched.packets),
+                    f::TABLE_BYTES => self.put(family, &labels, matched.bytes),
                     f::TABLE_PROGRAM => self.put(family, &labels, table.program_insns),
                     f::TABLE_MEMORY => self.put(family, &labels, table.memory_bytes),
                     f::TABLE_PROBES => self.put(family, &labels, table.probes_per_packet),

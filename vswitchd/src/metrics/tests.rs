@@ -7,6 +7,7 @@ use aorta_ovsdb::Usage;
 
 use super::super::{Durations, SwitchValues};
 use super::*;
+use crate::reconcile::FlowCounters;
 
 /// A sample: name, labels, value.
 type Sample = (String, BTreeMap<String, String>, f64);
@@ -123,6 +124,14 @@ fn values() -> Values {
                     ..FlowExplain::default()
                 },
             )],
+            matched: BTreeMap::from([(
+                ("br0".to_owned(), 7),
+                FlowCounters {
+                    packets: 11,
+                    bytes: 1100,
+                    used: None,
+                },
+            )]),
             lost_upcalls: 9,
             connections: BTreeMap::from([("br0".to_owned(), 2)]),
         },
@@ -167,6 +176,9 @@ fn it_is_read_as_it_is_meant() {
     assert_eq!(value("aorta_bridge_fdb_size", &[bridge]), 8192.0);
     let table = [("bridge", "br0"), ("table", "7"), ("template", "hash")];
     assert_eq!(value("aorta_table_flows", &table), 3.0);
+    let table = &table[..2];
+    assert_eq!(value("aorta_table_matched_packets", table), 11.0);
+    assert_eq!(value("aorta_table_matched_bytes", table), 1100.0);
     let load = "aorta_bridge_program_load_seconds";
     assert_eq!(value(load, &[("bridge", "br0")]), 0.00125);
     assert_eq!(value("aorta_upcalls_lost_total", &[]), 9.0);

@@ -193,7 +193,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             FlowRequest::Groups(group, to) => drop(to.send(self.dump_groups(&name, group))),
             FlowRequest::Meters(meter, to) => drop(to.send(self.dump_meters(&name, meter))),
             FlowRequest::Trace(params, to) => drop(to.send(self.trace_flow(&name, params))),
-            FlowRequest::Explain(to) => drop(to.send(self.explain_flows(&name))),
+            FlowRequest::Explain(to) => drop(to.send(self.explain_bridge(&name))),
         }
     }
 
@@ -314,6 +314,17 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let flows = self.bridge_flows(name)?;
         let states = self.datapath.meter_states(name);
         Ok(flows.dump_meters(meter, &states, clock::now()))
+    }
+
+    /// How a bridge's tables are compiled, and what is in front of them.
+    fn explain_bridge(&self, name: &BridgeName) -> Answer<FlowExplain> {
+        let mut explained = self.explain_flows(name)?;
+        let mut bridges = self.desired.bridges.iter();
+        let own = bridges.find(|bridge| bridge.name == *name);
+        let ports = own.into_iter().flat_map(|bridge| &bridge.ports);
+        let guards = ports.map(|port| (port.name.to_string(), port.guard.to_string()));
+        explained.guards = guards.filter(|(_, guard)| !guard.is_empty()).collect();
+        Ok(explained)
     }
 
     fn explain_flows(&self, name: &BridgeName) -> Answer<FlowExplain> {

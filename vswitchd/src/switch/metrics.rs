@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::metrics::SwitchValues;
+use crate::reconcile::FlowCounters;
 
 impl<E: Effects, D: Datapath> Switch<E, D> {
     /// Everything that metrics tell of the switch.
@@ -20,9 +21,26 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             if self.flows.contains_key(&bridge.name)
                 && let Ok(explained) = self.datapath.explain(&bridge.name)
             {
+                let matched = self.matched(&bridge.name);
+                let of_bridge = |(table, counted)| ((name.clone(), table), counted);
+                values.matched.extend(matched.into_iter().map(of_bridge));
                 values.explained.push((name, explained));
             }
         }
         values
+    }
+
+    /// What the flows of a bridge have counted, by table.
+    fn matched(&self, bridge: &BridgeName) -> BTreeMap<u8, FlowCounters> {
+        let mut tables = BTreeMap::<u8, FlowCounters>::new();
+        let (Some(flows), Ok(counters)) = (self.flows.get(bridge), self.counters_of(bridge)) else {
+            return tables;
+        };
+        for entry in flows.tables.tables().flows() {
+            if let Some(counted) = counters.get(&entry.id) {
+                tables.entry(entry.flow.table).or_default().add(counted);
+            }
+        }
+        tables
     }
 }

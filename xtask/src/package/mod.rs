@@ -93,15 +93,20 @@ fn fill(tree: &Tree, bin_dir: &Path, release: &Release) -> Result<(), TaskError>
         "usr/lib/aorta/adopt-database",
     )?;
     tree.directory("etc/openvswitch")?;
-    tree.compressed(
-        &release.changelog()?,
-        "usr/share/doc/aorta/changelog.Debian.gz",
-    )?;
+    tree.compressed(&release.changelog()?, "usr/share/doc/aorta/changelog.gz")?;
     for page in pages::all(bin_dir, release)? {
         tree.compressed(
             &page.text,
             &format!("usr/share/man/man8/{}.8.gz", page.name),
         )?;
+    }
+    for (name, page) in [
+        ("ovs-ofctl", "vsctl-ofctl"),
+        ("ovs-appctl", "vsctl-appctl"),
+        ("ovs-vswitchd", "vswitchd"),
+    ] {
+        let link = format!("usr/share/man/man8/{name}.8.gz");
+        tree.link(&format!("{page}.8.gz"), &link)?;
     }
     for (path, text) in pages::completions(bin_dir)? {
         tree.text(&text, path)?;

@@ -52,7 +52,7 @@ impl Release {
     pub fn changelog(&self) -> Result<String, TaskError> {
         Ok(format!(
             "aorta ({}) unstable; urgency=medium\n\n  * Made of the sources of that version.\n\n \
-             -- Aorta developers <aorta@localhost>  {}\n",
+             -- Aorta developers <aorta-switch@users.noreply.github.com>  {}\n",
             self.version,
             self.date("+%a, %d %b %Y %H:%M:%S +0000")?
         ))
