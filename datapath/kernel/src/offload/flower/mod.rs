@@ -3,7 +3,7 @@
 //! A table is a chain of the ingress of each port, table 0 the one where packets begin. A rule is one
 //! filter or a few on each port that it is for: [`lower`] says which. [`FlowerCard`] keeps account of
 //! them, [`TcSocket`] brings them to the kernel ([`KernelTc`]) or to a card in memory
-//! ([`fake::FakeNic`]). Why it is so: `docs/adr/015-openflow-tables-as-tc-chains.md`.
+//! ([`fake::FakeNic`]). Why it is so: `docs/adr/016-openflow-tables-as-tc-chains.md`.
 
 mod account;
 mod card;
