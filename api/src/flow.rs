@@ -115,6 +115,9 @@ pub struct FlowDumpParams {
     /// Whether ports are told by name.
     #[serde(default)]
     pub names: bool,
+    /// Whether it is told where each flow runs ([`FlowEntry::placement`]).
+    #[serde(default)]
+    pub placement: bool,
 }
 
 /// Flows.
@@ -160,6 +163,20 @@ pub struct FlowEntry {
     pub hook: String,
     /// In which form, or why it doesn't run.
     pub reason: String,
+    /// Where it runs, network cards included; only if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<FlowPlacement>,
+}
+
+/// Where a flow runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowPlacement {
+    /// From the first that packets come to: `nic(CARD)`, `xdp`, `tc`, `user space`; `sim` in a
+    /// simulation, `none` if it doesn't run. More than one if not all of its packets, or not all that it
+    /// does, are at the same place.
+    pub places: Vec<String>,
+    /// Why it isn't further up, for each place where it isn't; empty if there is none.
+    pub why: String,
 }
 
 /// What is done with groups or meters.
@@ -390,6 +407,32 @@ pub struct FlowExplain {
     /// What is checked before the tables, by name of the port that frames come from.
     #[serde(default)]
     pub guards: BTreeMap<String, String>,
+    /// Network cards that take over flows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cards: Vec<CardExplain>,
+}
+
+/// What a network card has of a bridge's flows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardExplain {
+    /// Its name: that of a device.
+    pub name: String,
+    /// How it is programmed: `flower` or `ebpf`.
+    pub language: String,
+    /// Names of its ports.
+    pub ports: Vec<String>,
+    /// Flows that are on it.
+    pub flows: u64,
+    /// Rules that are on it.
+    pub rules: u64,
+    /// Those of them that leave their packets to software.
+    pub traps: u64,
+    /// Rules that it has refused since it is in use.
+    pub refusals: u64,
+    /// Why it isn't used; empty if it is.
+    pub trouble: String,
+    /// What others have put on it, and is left alone.
+    pub foreign: Vec<String>,
 }
 
 /// How one table is compiled.
@@ -413,6 +456,9 @@ pub struct TableExplain {
     pub memory_bytes: u64,
     /// What would make it cheaper, a sentence each.
     pub cheaper: Vec<String>,
+    /// How many of its flows run at which places, as in [`FlowPlacement::places`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<String, u64>,
 }
 
 /// Which text can't be read, and where.

@@ -89,6 +89,8 @@ pub enum FlowRequest {
     Replace(Vec<Flow>, FlowAnswer<FlowReplaceAnswer>),
     /// Flows that this would delete, with their counters.
     Flows(Box<FlowMod>, FlowAnswer<Vec<FlowDumped>>),
+    /// The same, and where each of them runs.
+    PlacedFlows(Box<FlowMod>, FlowAnswer<Vec<FlowDumped>>),
     /// One group, or all.
     Groups(Option<u32>, FlowAnswer<Vec<GroupDumped>>),
     /// One meter, or all.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use aorta_api::{Counted, FlowExplain, TableExplain};
-use aorta_compiler::pipeline::TableReport;
 use aorta_compiler::pipeline::record::RuleId;
+use aorta_compiler::pipeline::{TableReport, xdp_takes};
 use aorta_flow::action::Action;
 use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
@@ -24,7 +24,7 @@ use crate::expedite::Expedite;
 use crate::ofproto::Moment;
 use crate::reconcile::{
     Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook, Shorten,
-    Upcall,
+    Upcall, XdpTakes,
 };
 
 /// Why programs run at tcx.
@@ -282,6 +282,15 @@ impl Datapath for KernelDatapath {
         self.kernel.meter_stats(bridge)
     }
 
+    fn xdp(&self, bridge: &BridgeName) -> Option<Result<XdpTakes, String>> {
+        match self.kernel.explain_flows(bridge)?.xdp {
+            XdpForm::Unwanted => None,
+            XdpForm::Nothing => Some(Err("no flow of the bridge can be done there".to_owned())),
+            XdpForm::Refused(why) => Some(Err(errors::first_line(&why))),
+            XdpForm::Runs(_) => Some(Ok(xdp_takes)),
+        }
+    }
+
     fn explain(&self, bridge: &BridgeName) -> Result<FlowExplain, DatapathError> {
         let explained = self.kernel.explain_flows(bridge);
         Ok(explained.map_or_else(normal, |explained| told(&explained)))
@@ -365,6 +374,7 @@ fn told(explained: &Explained) -> FlowExplain {
         program_insns: table.insns as u64,
         memory_bytes: table.bytes.into(),
         cheaper: table.cheaper.clone(),
+        ..TableExplain::default()
     };
     FlowExplain {
         tables: explained.report.tables.iter().map(table).collect(),
@@ -372,7 +382,7 @@ fn told(explained: &Explained) -> FlowExplain {
         load_ms: explained.load_time.as_secs_f64() * 1000.0,
         hook: "tcx".to_owned(),
         why: why(explained),
-        guards: BTreeMap::new(),
+        ..FlowExplain::default()
     }
 }
 

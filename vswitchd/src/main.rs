@@ -2,6 +2,7 @@
 //! and the host's devices as configured, and writes their state back.
 #![forbid(unsafe_code)]
 
+mod cards;
 mod clock;
 mod config;
 mod control;
@@ -18,6 +19,7 @@ mod logging;
 mod metrics;
 mod mgmt;
 mod notify;
+mod offload;
 mod ofproto;
 mod openflow;
 mod options;

@@ -3,6 +3,7 @@
 use aorta_kernel::netdev::{NetdevError, Netdevs};
 use aorta_kernel::{Config, Datapath};
 
+use crate::cards::HostCards;
 use crate::config::Desired;
 use crate::daemon::DaemonError;
 use crate::devices::qdisc_mark;
@@ -10,10 +11,12 @@ use crate::expedite::Expedite;
 use crate::ofproto::Journal;
 use crate::place::Place;
 use crate::promisc::PromiscFile;
-use crate::reconcile::{Actual, Effects, HostDevices, settle};
+use crate::reconcile::{Actual, Cards, Effects, HostDevices, settle};
 
 /// Ends forwarding, deletes the switch's devices and gives the others back.
 pub async fn teardown(place: &Place) -> Result<(), DaemonError> {
+    // Cards first: what they don't decide any more, the programs still do.
+    let left = HostCards::open(&place.rundir, &place.instance).sweep(&[]);
     let expedite = Expedite::open(&place.rundir);
     let expedited = expedite.begin();
     Datapath::teardown(&Config {
@@ -30,7 +33,7 @@ pub async fn teardown(place: &Place) -> Result<(), DaemonError> {
     actual.qdiscs = devices.qdiscs().await?;
     settle(&Desired::default(), &mut actual, &mut devices).await;
     devices.forget()?;
-    match actual.failed.into_values().next() {
+    match left.into_iter().chain(actual.failed.into_values()).next() {
         None => Ok(()),
         Some(why) => Err(DaemonError::Incomplete(why)),
     }

@@ -74,6 +74,8 @@ impl Rows {
             protocols: vec![],
             controllers: vec![],
             flow_tables: BTreeMap::new(),
+            offload_pin: None,
+            offload_exclude: None,
         };
         self.model.bridges.insert(uuid, row);
         let root = self.model.root.get_or_insert(OpenVswitchRow {
@@ -83,6 +85,8 @@ impl Rows {
             cur_cfg: 0,
             stats_interval_ms: None,
             restore_wait: false,
+            hw_offload: None,
+            tc_policy: None,
         });
         root.bridges.push(uuid);
         uuid
@@ -100,6 +104,7 @@ impl Rows {
             mtu_request: None,
             hook: None,
             attached_mac: None,
+            offload: None,
             guard: InterfaceGuard::default(),
             options: BTreeMap::new(),
         }

@@ -106,6 +106,7 @@ pub const COMMANDS: &[Syntax] = &[
             optional("--sort"),
             optional("--rsort"),
             optional("--rate"),
+            flag("--placement"),
             optional("--color"),
         ],
         Query::Flow(Verb::Dump),

@@ -48,7 +48,7 @@ impl Plan {
     fn flows(&self) -> impl Iterator<Item = (&TableFlow, &'static str, String)> {
         self.tables.flows().filter_map(|entry| {
             let (place, why) = match self.placement.decisions.get(&entry.id)? {
-                Decision::Placed => ("NIC", String::new()),
+                Decision::Placed => ("nic", String::new()),
                 Decision::Software { why, .. } => ("software", why.to_string()),
             };
             Some((entry, place, why))
@@ -75,7 +75,7 @@ impl Plan {
                     .map_or(port.to_string(), str::to_owned)
             })
             .collect();
-        let placed = reasons.iter().filter(|((place, _), _)| *place == "NIC");
+        let placed = reasons.iter().filter(|((place, _), _)| *place == "nic");
         let placed: usize = placed.map(|(_, (flows, _))| flows).sum();
         let mut out = format!(
             "{}  a card with ports {}, programmed by TC flower, with room for {}\n",

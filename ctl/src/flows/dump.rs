@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use aorta_api::{FlowDump, FlowEntry};
+use aorta_api::{FlowDump, FlowEntry, FlowPlacement};
 use aorta_flow::text::{Form, Names, TextError, parse_flow};
 use aorta_flow::{Flow, FlowFlags};
 
@@ -46,6 +46,9 @@ pub fn text(dump: &FlowDump, manner: &Manner) -> String {
         out.push(' ');
         out.push_str(&paint(&line(flow, manner), manner.colour));
         out.push('\n');
+        if let Some(placement) = &flow.placement {
+            out.push_str(&place(placement));
+        }
     }
     out
 }
@@ -121,6 +124,15 @@ fn line(flow: &FlowEntry, manner: &Manner) -> String {
     }
     put_rule(&mut out, flow);
     out
+}
+
+/// Where a flow runs, and why not further up, as a line below it.
+fn place(placement: &FlowPlacement) -> String {
+    let places = placement.places.join(", ");
+    match placement.why.as_str() {
+        "" => format!("    {places}\n"),
+        why => format!("    {places} ({why})\n"),
+    }
 }
 
 fn put_limits(out: &mut String, flow: &FlowEntry) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use aorta_api::{FlowDump, FlowExplain};
+use aorta_api::{CardExplain, FlowDump, FlowExplain};
 use serde_json::{Value, json};
 
 use super::trace::at;
@@ -37,10 +37,11 @@ pub fn text(bridge: &str, explain: &FlowExplain, colour: Colour) -> String {
         guards.map(|(port, guard)| (port.as_str(), guard)),
     ));
     if explain.tables.is_empty() {
-        return out;
+        return out + &cards(explain);
     }
     out.push('\n');
     out.push_str(&tables(explain));
+    out.push_str(&cards(explain));
     for table in &explain.tables {
         if table.cheaper.is_empty() {
             continue;
@@ -48,6 +49,38 @@ pub fn text(bridge: &str, explain: &FlowExplain, colour: Colour) -> String {
         let _ = writeln!(out, "\n  table {} would be cheaper:", table.table);
         for sentence in &table.cheaper {
             let _ = writeln!(out, "    {sentence}");
+        }
+    }
+    out
+}
+
+/// What network cards have of the flows, and which flows are where.
+fn cards(explain: &FlowExplain) -> String {
+    let mut out = String::new();
+    for card in &explain.cards {
+        let CardExplain { name, language, .. } = card;
+        let ports = card.ports.join(", ");
+        let _ = write!(out, "\n  nic({name}), ports {ports}, by {language}: ");
+        let _ = match card.trouble.as_str() {
+            "" => writeln!(
+                out,
+                "{} by {}, {} of which leave their packets to software; {} refused",
+                counted(card.flows, "flow"),
+                counted(card.rules, "rule"),
+                card.traps,
+                card.refusals,
+            ),
+            trouble => writeln!(out, "not used: {trouble}"),
+        };
+        for foreign in &card.foreign {
+            let _ = writeln!(out, "    {foreign}; left alone");
+        }
+    }
+    if !explain.cards.is_empty() {
+        for table in &explain.tables {
+            let places = table.places.iter();
+            let places: Vec<String> = places.map(|(at, n)| format!("{n} at {at}")).collect();
+            let _ = writeln!(out, "  table {}: {}", table.table, places.join("; "));
         }
     }
     out

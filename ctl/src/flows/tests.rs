@@ -1,5 +1,6 @@
 use aorta_api::{
-    BridgeStatus, Counted, FlowDump, FlowEntry, GroupDump, GroupEntry, MeterDump, MeterEntry,
+    BridgeStatus, Counted, FlowDump, FlowEntry, FlowPlacement, GroupDump, GroupEntry, MeterDump,
+    MeterEntry,
 };
 use aorta_flow::text::{Form, NoNames, parse_flow_file};
 use serde_json::json;
@@ -27,6 +28,7 @@ fn entry(table: u8, priority: u16, matching: &str, actions: &str) -> FlowEntry {
         hard_age_ms: 4,
         hook: "tcx".into(),
         reason: String::new(),
+        placement: None,
     }
 }
 
@@ -61,6 +63,32 @@ fn manner() -> Manner {
         filtered: false,
         colour: Colour::Plain,
     }
+}
+
+#[test]
+fn places_stand_below_flows() {
+    let mut dump = sample();
+    dump.flows.truncate(2);
+    let placement = |places: &[&str], why: &str| FlowPlacement {
+        places: places.iter().map(|place| (*place).to_owned()).collect(),
+        why: why.to_owned(),
+    };
+    dump.flows[0].placement = Some(placement(&["nic(pf0)"], ""));
+    dump.flows[1].placement = Some(placement(
+        &["tc", "user space"],
+        "nic(pf0): table full: 2 of 2",
+    ));
+    let bare = Manner {
+        stats: false,
+        ..manner()
+    };
+    let expected = " \
+priority=10,in_port=1 actions=output:3,LOCAL
+    nic(pf0)
+ table=1, tcp,nw_src=10.0.0.0/8 actions=resubmit(,2)
+    tc, user space (nic(pf0): table full: 2 of 2)
+";
+    assert_eq!(dump::text(&dump, &bare), expected);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use aorta_api::{
-    FlowExplain, FlowTrace, TableExplain, TraceFlow, TraceLine, TraceOutput, TracePlace,
+    CardExplain, FlowExplain, FlowTrace, TableExplain, TraceFlow, TraceLine, TraceOutput,
+    TracePlace,
 };
 
 use super::*;
@@ -128,6 +129,7 @@ fn an_explanation_tells_cost_and_advice() {
         program_insns: 210,
         memory_bytes: 24 << 20,
         cheaper: vec!["Without the mask of tp_src it would have 5 masks.".into()],
+        ..TableExplain::default()
     };
     let told = FlowExplain {
         tables: vec![table],
@@ -136,6 +138,7 @@ fn an_explanation_tells_cost_and_advice() {
         hook: "tcx".into(),
         why: "tap devices keep offloads there".into(),
         guards: BTreeMap::from([("tap0".into(), "at most 1000 kbit/s".into())]),
+        ..FlowExplain::default()
     };
     let expected = "\
 Bridge br0  100000 flows in 1 table, at tcx: tap devices keep offloads there
@@ -151,6 +154,39 @@ Bridge br0  100000 flows in 1 table, at tcx: tap devices keep offloads there
     Without the mask of tp_src it would have 5 masks.
 ";
     assert_eq!(explain::text("br0", &told, Colour::Plain), expected);
+}
+
+#[test]
+fn cards_are_told_behind_tables() {
+    let card = |name: &str, trouble: &str| CardExplain {
+        name: name.into(),
+        language: "flower".into(),
+        ports: vec!["p0".into(), "vf1".into()],
+        flows: 3,
+        rules: 5,
+        traps: 2,
+        refusals: 1,
+        trouble: trouble.into(),
+        foreign: vec![],
+    };
+    let told = FlowExplain {
+        tables: vec![TableExplain {
+            table: 0,
+            flows: 4,
+            places: [("nic(pf0)".to_owned(), 3), ("tc".to_owned(), 1)].into(),
+            ..TableExplain::default()
+        }],
+        cards: vec![card("pf0", ""), card("pf1", "no such device")],
+        ..FlowExplain::default()
+    };
+    let text = explain::text("br0", &told, Colour::Plain);
+    let expected = "
+  nic(pf0), ports p0, vf1, by flower: 3 flows by 5 rules, 2 of which leave their packets to software; 1 refused
+
+  nic(pf1), ports p0, vf1, by flower: not used: no such device
+  table 0: 3 at nic(pf0); 1 at tc
+";
+    assert!(text.ends_with(expected), "{text}");
 }
 
 #[test]

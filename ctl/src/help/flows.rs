@@ -1,7 +1,7 @@
 //! What there is to know of the commands about flow tables, groups and meters.
 
 /// What their options do.
-pub(super) const OPTIONS: [(&str, &str); 14] = [
+pub(super) const OPTIONS: [(&str, &str); 15] = [
     (
         "--bundle",
         "all lines or none, even of a file so large that it goes in several calls",
@@ -29,6 +29,10 @@ pub(super) const OPTIONS: [(&str, &str); 14] = [
     (
         "--rate",
         "packets a second between two looks, VALUE seconds apart (1)",
+    ),
+    (
+        "--placement",
+        "tell below each flow where it runs, and why not further up",
     ),
     (
         "--color",
@@ -85,7 +89,13 @@ pub(super) const NOTES: [(&str, &str); 21] = [
          input. Lines with - are only in the first, with + only in the second. Flags don't count.\n\
          Exit status: 0 equal, 2 different, 1 trouble.",
     ),
-    ("dump-flows", COVERS),
+    (
+        "dump-flows",
+        "FLOW covers flows that match the same packets or fewer of them; table=, cookie=VALUE/MASK,\n\
+         out_port= and out_group= narrow it. It has no actions, and no priority unless with --strict.\n\
+         With --placement: nic(CARD) decides before the host sees the packet; xdp and tc are the\n\
+         kernel's programs, user space is the daemon. A flow may be at several: docs/offload.md.",
+    ),
     ("dump-aggregate", COVERS),
     (
         "trace",

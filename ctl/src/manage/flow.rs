@@ -157,12 +157,23 @@ pub(super) fn ask_flows(
     filter: &str,
     names: bool,
 ) -> Result<FlowDump, ManageError> {
+    ask_placed(bridge, filter, names, false)
+}
+
+/// Flows, and where they run if that is asked for.
+fn ask_placed(
+    bridge: &Bridge<'_>,
+    filter: &str,
+    names: bool,
+    placement: bool,
+) -> Result<FlowDump, ManageError> {
     let lines = Lines::of_argument(filter);
     check(bridge, |names| lines.check_filters(names))?;
     let params = FlowDumpParams {
         bridge: bridge.name.to_owned(),
         filter: filter.to_owned(),
         names,
+        placement,
     };
     let answer: Result<FlowDump, _> = bridge.call(METHOD_FLOW_DUMP, params);
     answer.map_err(|cause| cause.in_lines(&lines, 0))
@@ -208,7 +219,8 @@ fn show(bridge: &Bridge<'_>, command: &Command, manner: Manner) -> Result<Told, 
         colour: colour(command, manner)?,
         keys,
     };
-    let mut flows = ask_flows(bridge, command.arg(1), shown.names)?;
+    let placement = command.has("--placement");
+    let mut flows = ask_placed(bridge, command.arg(1), shown.names, placement)?;
     if !shown.keys.is_empty() {
         match shown.names {
             true => dump::sort(&mut flows, &shown.keys, bridge.names()?)?,

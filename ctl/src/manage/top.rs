@@ -75,6 +75,7 @@ impl Watcher<'_> {
                     bridge: bridge.name.clone(),
                     filter: String::new(),
                     names: true,
+                    placement: false,
                 };
                 let asked = Bridge::new(&client, &bridge.name);
                 let dump: FlowDump = asked.call(METHOD_FLOW_DUMP, params)?;

@@ -175,6 +175,7 @@ fn entry(flow: &Flow, names: &dyn Names) -> FlowEntry {
         hard_age_ms: 1500,
         hook: "tcx".into(),
         reason: String::new(),
+        placement: None,
     }
 }
 

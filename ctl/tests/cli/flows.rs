@@ -285,7 +285,7 @@ Bridge br0  a card with ports p1, p2, programmed by TC flower, with room for 100
 
   flows where    the first                         why
   ----- -------- --------------------------------- ----------------------------------
-  1     NIC      table=0,priority=9,tcp,in_port=p1
+  1     nic      table=0,priority=9,tcp,in_port=p1
   1     software table=0,priority=7                NORMAL: the device can't do it
   1     software table=0,priority=8,udp,in_port=p1 controller: the device can't do it
 ";

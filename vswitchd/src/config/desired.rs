@@ -13,12 +13,13 @@ use aorta_packet::MacAddr;
 use super::attached_mac::duplicates;
 use super::flow_table::{FlowTableRow, flow_tables};
 use super::guard::port_guard;
+use super::offload::{hw_offload, offload_cookies, offload_mode};
 use super::ofport::{AllOfPorts, Applicant, OfPorts};
 use super::qos::port_qos;
 use super::vlan::port_vlan;
 use super::{
-    BridgeRow, ControllerRow, Devices, Dummy, DummyKind, InterfaceRow, Model, PortQos, PortRow,
-    stable_mac, user_space,
+    BridgeRow, ControllerRow, Devices, Dummy, DummyKind, InterfaceRow, Model, OffloadCookies,
+    OffloadMode, OffloadWanted, PortQos, PortRow, stable_mac, user_space,
 };
 
 /// Most addresses that `mac-table-size` can ask for.
@@ -33,6 +34,8 @@ pub struct Desired {
     pub notes: Vec<String>,
     /// What is wrong with the rows of ports that are attached nevertheless.
     pub troubles: BTreeMap<PortName, String>,
+    /// What network cards are to take over.
+    pub offload: OffloadWanted,
 }
 
 /// One bridge.
@@ -61,6 +64,8 @@ pub struct DesiredBridge {
     pub controlled: bool,
     /// What is configured of its tables.
     pub flow_tables: BTreeMap<u8, FlowTableRow>,
+    /// Which of its flows cards are to take over, or not.
+    pub offload: OffloadCookies,
     /// Its ports by name, LOCAL among them.
     pub ports: Vec<DesiredPort>,
 }
@@ -80,6 +85,8 @@ pub struct DesiredPort {
     pub mtu_request: Option<u32>,
     /// Where its frames are to enter the switch.
     pub hook: PortHook,
+    /// How its card is programmed.
+    pub offload: OffloadMode,
     /// What is let in, and where NORMAL sends it.
     pub guard: PortGuard,
     /// How what leaves by it is shaped.
@@ -172,6 +179,8 @@ pub fn desired(model: &Model, numbers: &AllOfPorts) -> (Desired, AllOfPorts) {
         builder.out.notes.extend(duplicates(&bridge, model));
         builder.out.bridges.push(bridge);
     }
+    let on = builder.noted(hw_offload(model.root.as_ref()));
+    builder.out.offload = OffloadWanted::of(on, &builder.out.bridges);
     (builder.out, after)
 }
 
@@ -224,6 +233,7 @@ impl<'a> Builder<'a> {
                 vlan: PortVlan::DEFAULT,
                 mtu_request: None,
                 hook: PortHook::Auto,
+                offload: OffloadMode::Off,
                 guard: PortGuard::default(),
                 qos: PortQos::default(),
                 wanted,
@@ -276,6 +286,7 @@ impl<'a> Builder<'a> {
             secure: row.secure || controlled,
             controlled,
             flow_tables: flow_tables(&row.flow_tables, &self.model.flow_tables),
+            offload: self.noted(offload_cookies(row)),
             ports,
         }
     }
@@ -350,6 +361,7 @@ impl<'a> Builder<'a> {
                     .mtu_request
                     .and_then(|mtu| u32::try_from(mtu).ok()),
                 hook,
+                offload: self.noted(offload_mode(interface)),
                 guard: self.guard(row, interface, &wanted),
                 qos,
                 wanted,
@@ -413,6 +425,12 @@ impl<'a> Builder<'a> {
                 PortHook::Auto
             }
         }
+    }
+
+    /// What a row asks for, with what is wrong with it noted.
+    fn noted<T>(&mut self, (asked, notes): (T, Vec<String>)) -> T {
+        self.out.notes.extend(notes);
+        asked
     }
 
     fn note(&mut self, note: String) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aorta_ovsdb::{Atom, Datum, Row, Uuid};
 use aorta_stream::{OPENFLOW_PORT, Remote};
 
+use super::offload::{EXCLUDE, MODE, PIN};
 use super::{InterfaceGuard, OPTIONS, PortLimits};
 
 /// The row of table Open_vSwitch.
@@ -23,6 +24,10 @@ pub struct OpenVswitchRow {
     /// Somebody is putting flows back; controllers are not connected to before that is over
     /// (other_config:flow-restore-wait).
     pub restore_wait: bool,
+    /// other_config:hw-offload.
+    pub hw_offload: Option<String>,
+    /// other_config:tc-policy.
+    pub tc_policy: Option<String>,
 }
 
 impl From<&Row> for OpenVswitchRow {
@@ -34,6 +39,8 @@ impl From<&Row> for OpenVswitchRow {
             cur_cfg: row.int("cur_cfg").unwrap_or(0),
             stats_interval_ms: key(row, "other_config", "stats-update-interval"),
             restore_wait: key(row, "other_config", "flow-restore-wait").as_deref() == Some("true"),
+            hw_offload: key(row, "other_config", "hw-offload"),
+            tc_policy: key(row, "other_config", "tc-policy"),
         }
     }
 }
@@ -65,6 +72,10 @@ pub struct BridgeRow {
     pub controllers: Vec<Uuid>,
     /// Rows of its tables, by their numbers.
     pub flow_tables: BTreeMap<i64, Uuid>,
+    /// other_config:aorta-offload-pin.
+    pub offload_pin: Option<String>,
+    /// other_config:aorta-offload-exclude.
+    pub offload_exclude: Option<String>,
 }
 
 impl From<&Row> for BridgeRow {
@@ -87,6 +98,8 @@ impl From<&Row> for BridgeRow {
                 .collect(),
             controllers: row.uuids("controller").collect(),
             flow_tables: numbered(row.datum("flow_tables")),
+            offload_pin: other(PIN),
+            offload_exclude: other(EXCLUDE),
         }
     }
 }
@@ -238,6 +251,8 @@ pub struct InterfaceRow {
     pub hook: Option<String>,
     /// external_ids:attached-mac: address of the guest behind it, as the one who plugged it says.
     pub attached_mac: Option<String>,
+    /// other_config:aorta-offload.
+    pub offload: Option<String>,
     /// What is let in from it.
     pub guard: InterfaceGuard,
     /// Options of simulated devices.
@@ -257,6 +272,7 @@ impl From<&Row> for InterfaceRow {
             mtu_request: row.int("mtu_request"),
             hook: key(row, "other_config", "aorta-hook"),
             attached_mac: key(row, "external_ids", "attached-mac"),
+            offload: key(row, "other_config", MODE),
             guard: InterfaceGuard::from(row),
             options: OPTIONS
                 .iter()

@@ -6,10 +6,12 @@ use aorta_kernel::netdev::{LinkBatch, LinkEvents, NetdevError, Netdevs};
 use aorta_kernel::{Config, Datapath};
 
 use super::DaemonError;
+use crate::cards::HostCards;
 use crate::config::Devices;
 use crate::devices::qdisc_mark;
 use crate::expedite::Expedite;
 use crate::kernel::KernelDatapath;
+use crate::offload::Offloading;
 use crate::ofproto::Journal;
 use crate::place::Place;
 use crate::promisc::PromiscFile;
@@ -27,8 +29,11 @@ pub struct Parts<E, D> {
     pub net: Option<SimNet>,
 }
 
+/// The kernel's datapath, with the host's network cards in front of it.
+type KernelParts = Offloading<KernelDatapath, HostCards>;
+
 /// The kernel's datapath with the host's devices.
-pub fn kernel(place: &Place) -> Result<Parts<HostDevices, KernelDatapath>, DaemonError> {
+pub fn kernel(place: &Place) -> Result<Parts<HostDevices, KernelParts>, DaemonError> {
     let kernel = Datapath::open(&Config {
         pin_dir: place.pin_dir.clone(),
     })?;
@@ -40,6 +45,8 @@ pub fn kernel(place: &Place) -> Result<Parts<HostDevices, KernelDatapath>, Daemo
     let mark = qdisc_mark(&place.instance);
     let devices = HostDevices::new(Netdevs::open()?, promisc, mark);
     let datapath = KernelDatapath::new(kernel, Expedite::open(&place.rundir));
+    let cards = HostCards::open(&place.rundir, &place.instance);
+    let datapath = Offloading::new(datapath, cards);
     Ok(Parts {
         switch: continued(Switch::new(actual, devices, datapath), &place.rundir)?,
         events: Some(events),

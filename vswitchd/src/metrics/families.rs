@@ -61,6 +61,14 @@ families! {
         "Ports of the bridge.";
     BRIDGE_FLOWS = Gauge "aorta_bridge_flows" ["bridge"]
         "Flows in the bridge's tables.";
+    CARD_USED = Gauge "aorta_card_used" ["bridge" "card" "language"]
+        "1 if the network card takes over flows of the bridge, 0 if it can't; vsctl explain tells why.";
+    CARD_FLOWS = Gauge "aorta_card_flows" ["bridge" "card"]
+        "Flows of the bridge that are on the card.";
+    CARD_RULES = Gauge "aorta_card_rules" ["bridge" "card" "kind"]
+        "Rules on the card: those that decide (forward), those that leave packets to software (trap).";
+    CARD_REFUSALS = Counter "aorta_card_refusals_total" ["bridge" "card"]
+        "Rules that the card has refused since it is in use.";
     BRIDGE_FDB_ENTRIES = Gauge "aorta_bridge_fdb_entries" ["bridge"]
         "Addresses learned and not aged out.";
     BRIDGE_FDB_SIZE = Gauge "aorta_bridge_fdb_size" ["bridge"]

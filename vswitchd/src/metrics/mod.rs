@@ -7,7 +7,7 @@ mod source;
 
 use std::collections::BTreeMap;
 
-use aorta_api::{BridgeStatus, FlowExplain};
+use aorta_api::{BridgeStatus, CardExplain, FlowExplain};
 use aorta_ovsdb::Usage;
 use aorta_ovsdb::coverage::Reading;
 use aorta_ovsdb::histogram::{Distribution, Histogram};
@@ -61,6 +61,8 @@ pub struct SwitchValues {
     pub lost_upcalls: u64,
     /// Connections of OpenFlow by bridge.
     pub connections: BTreeMap<String, u64>,
+    /// Network cards that take over flows, with the bridge.
+    pub cards: Vec<(String, CardExplain)>,
 }
 
 /// How long things took.

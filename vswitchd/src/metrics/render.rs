@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use aorta_api::{BridgeStatus, PortStatus};
+use aorta_api::{BridgeStatus, CardExplain, PortStatus};
 use aorta_ovsdb::histogram::{BOUNDS_US, Distribution};
 
 use super::Values;
@@ -81,6 +81,9 @@ impl Page {
                 }
             }
             self.tables(family, values);
+            for (bridge, card) in &values.switch.cards {
+                self.card(family, bridge, card);
+            }
         }
     }
 
@@ -181,6 +184,24 @@ impl Page {
             _ => return,
         };
         self.put(family, &[bridge, &port.name], value);
+    }
+
+    fn card(&mut self, family: &Family, bridge: &str, card: &CardExplain) {
+        let labels = [bridge, card.name.as_str()];
+        match *family {
+            f::CARD_USED => {
+                let used = u64::from(card.trouble.is_empty());
+                self.put(family, &[bridge, &card.name, &card.language], used);
+            }
+            f::CARD_FLOWS => self.put(family, &labels, card.flows),
+            f::CARD_REFUSALS => self.put(family, &labels, card.refusals),
+            f::CARD_RULES => {
+                let decide = card.rules.saturating_sub(card.traps);
+                self.put(family, &[bridge, &card.name, "forward"], decide);
+                self.put(family, &[bridge, &card.name, "trap"], card.traps);
+            }
+            _ => {}
+        }
     }
 
     fn tables(&mut self, family: &Family, values: &Values) {

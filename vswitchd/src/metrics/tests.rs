@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use aorta_api::{FlowExplain, TableExplain};
+use aorta_api::{CardExplain, FlowExplain, TableExplain};
 use aorta_ovsdb::Usage;
 
 use super::super::{Durations, SwitchValues};
@@ -134,6 +134,18 @@ fn values() -> Values {
             )]),
             lost_upcalls: 9,
             connections: BTreeMap::from([("br0".to_owned(), 2)]),
+            cards: vec![(
+                "br0".to_owned(),
+                CardExplain {
+                    name: "pf0".to_owned(),
+                    language: "flower".to_owned(),
+                    flows: 2,
+                    rules: 5,
+                    traps: 1,
+                    refusals: 3,
+                    ..CardExplain::default()
+                },
+            )],
         },
         usage: Usage {
             sessions: 4,

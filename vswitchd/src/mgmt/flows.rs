@@ -188,7 +188,11 @@ fn shown(names: &PortNames, wanted: bool) -> &dyn Names {
 async fn dump(context: &Context, params: FlowDumpParams) -> Answer<FlowDump> {
     let names = names(context, &params.bridge).await?;
     let filter = Box::new(ofproto::filter(&params.filter, &names)?);
-    let dumped = ask(context, params.bridge, |to| FlowRequest::Flows(filter, to)).await?;
+    let dumped = ask(context, params.bridge, |to| match params.placement {
+        true => FlowRequest::PlacedFlows(filter, to),
+        false => FlowRequest::Flows(filter, to),
+    })
+    .await?;
     beside(move || {
         let names = shown(&names, params.names);
         let flows = dumped.iter().map(|flow| ofproto::flow_entry(flow, names));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aorta_api::{Counted, FlowEntry, GroupEntry, MeterEntry};
+use aorta_api::{Counted, FlowEntry, FlowPlacement, GroupEntry, MeterEntry};
 use aorta_flow::text::{Names, show_group, show_instructions, show_match};
 use aorta_flow::{Flow, FlowFlags, Group, Meter};
 
@@ -23,6 +23,8 @@ pub struct FlowDumped {
     pub hook: Arc<str>,
     /// In which form, or why it doesn't run.
     pub reason: Arc<str>,
+    /// Where it runs, network cards included, if that was asked for.
+    pub placement: Option<FlowPlacement>,
 }
 
 /// A group and what is known of it.
@@ -77,6 +79,7 @@ pub fn flow_entry(dumped: &FlowDumped, names: &dyn Names) -> FlowEntry {
         hard_age_ms: dumped.hard_age_ms,
         hook: dumped.hook.to_string(),
         reason: dumped.reason.to_string(),
+        placement: dumped.placement.clone(),
     }
 }
 

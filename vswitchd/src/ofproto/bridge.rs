@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aorta_api::Counted;
+use aorta_api::{Counted, FlowPlacement};
 use aorta_flow::action::Action;
 use aorta_flow::meter::{MeterCount, MeterState};
 use aorta_flow::runs::{Continued, Runs};
@@ -246,6 +246,7 @@ impl BridgeFlows {
         selection: &FlowMod,
         counters: &HashMap<FlowId, FlowCounters>,
         place: impl Fn(u8) -> (Arc<str>, Arc<str>),
+        placement: impl Fn(&TableFlow) -> Option<FlowPlacement>,
         now: Moment,
     ) -> Vec<FlowDumped> {
         let mut places: BTreeMap<u8, (Arc<str>, Arc<str>)> = BTreeMap::new();
@@ -257,6 +258,7 @@ impl BridgeFlows {
             let (hook, reason) = places.entry(table).or_insert_with(|| place(table)).clone();
             let used = counted.used.unwrap_or(ages.created).max(ages.created);
             FlowDumped {
+                placement: placement(&entry),
                 flow: entry.flow,
                 counters: Counted {
                     packets: counted.packets,

@@ -12,6 +12,7 @@ mod learned;
 mod moment;
 mod names;
 mod odp;
+mod placer;
 mod replace;
 #[cfg(test)]
 mod tests;
@@ -26,5 +27,6 @@ pub use journal::{Journal, JournalError, Restored, RestoredBridge};
 pub use moment::Moment;
 pub use names::PortNames;
 pub use odp::{OdpFlow, looks_like_odp, parse as parse_odp};
+pub use placer::Placer;
 pub use replace::{difference, wanted_position};
 pub use trace::TraceJob;

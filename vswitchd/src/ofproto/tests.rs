@@ -189,6 +189,7 @@ fn a_change_restarts_timeouts_and_an_addition_the_duration_too() {
             &all,
             &HashMap::new(),
             |_| ("".into(), "".into()),
+            |_| None,
             Moment(now),
         );
         (dumped[0].duration_ms, dumped[0].hard_age_ms)

@@ -7,10 +7,12 @@ use aorta_api::{Counted, FlowExplain};
 use aorta_flow::meter::MeterState;
 use aorta_flow::table::{Change, FlowId, Tables};
 use aorta_flow::{
-    BridgeName, Learned, MeterId, OfPort, Output, PacketIn, PortName, Snapshot, StationCounts,
+    BridgeName, Flow, Learned, MeterId, OfPort, Output, PacketIn, PortName, Snapshot, StationCounts,
 };
 use aorta_packet::{MacAddr, Vid};
 
+use crate::config::OffloadWanted;
+use crate::offload::Places;
 use crate::ofproto::Moment;
 
 /// The datapath refused, with the whole chain of causes in one line.
@@ -105,6 +107,9 @@ pub struct Shorten {
     /// Seconds of the hard timeout at most, 0 to leave it.
     pub hard_timeout_s: u16,
 }
+
+/// Whether XDP programs can do what a flow does.
+pub type XdpTakes = fn(&Flow) -> bool;
 
 /// One learned address.
 pub type Fdb = aorta_api::FdbEntry;
@@ -224,6 +229,34 @@ pub trait Datapath: Send {
 
     /// Does a small part of what makes packets cheaper and nobody waits for.
     fn upkeep(&mut self) {}
+
+    /// Says what network cards are to take over, before the snapshot is applied. They have no rules of
+    /// bridges and ports any more for which that isn't so.
+    fn offload(&mut self, _wanted: &OffloadWanted, _snapshot: &Snapshot) {}
+
+    /// Whether [`Datapath::place_flows`] has something to do although no tables have changed.
+    fn wants_placing(&self) -> bool {
+        false
+    }
+
+    /// Has cards do nothing that contradicts tables which the next [`Datapath::apply`] may have packets
+    /// obey.
+    fn prepare_flows(&mut self, _bridge: &BridgeName, _tables: &Tables) {}
+
+    /// Has cards take over what they can of tables that packets obey.
+    fn place_flows(&mut self, _bridge: &BridgeName, _tables: &Tables) {}
+
+    /// Where cards have the flows of a bridge, or at least what cards there are; nothing while they
+    /// are to have none.
+    fn places(&self, _bridge: &BridgeName, _flows: bool) -> Option<Places> {
+        None
+    }
+
+    /// Which flows of a bridge ports with XDP do there, or why none; nothing if there are no such
+    /// ports.
+    fn xdp(&self, _bridge: &BridgeName) -> Option<Result<XdpTakes, String>> {
+        None
+    }
 
     /// How the tables of a bridge are compiled.
     fn explain(&self, bridge: &BridgeName) -> Result<FlowExplain, DatapathError>;

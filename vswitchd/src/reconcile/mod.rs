@@ -4,6 +4,7 @@ mod actual;
 mod datapath;
 mod effects;
 mod execute;
+mod offload;
 mod plan;
 mod qos;
 mod resolve;
@@ -11,10 +12,13 @@ mod resolve;
 pub use actual::Actual;
 pub use datapath::{
     Applied, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook, Shorten,
-    Upcall,
+    Upcall, XdpTakes,
 };
 pub use effects::{EffectError, Effects, HostDevices};
 pub use execute::settle;
+pub use offload::{
+    Adopted, Card, CardError, CardPort, CardSpec, Cards, Counted, Language, Looked, Refusal,
+};
 pub use plan::{Effect, plan};
 pub use qos::{Shaping, concerns, egress, wanted};
 pub use resolve::{Resolved, bridge_mac, datapath_id, resolve, snapshot};

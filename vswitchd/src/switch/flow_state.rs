@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use aorta_flow::action::{Action, Instructions};
-use aorta_flow::table::{Change, FlowId, FlowMod, GroupMod, Modification};
+use aorta_flow::table::{Change, FlowId, FlowMod, GroupMod, Modification, Tables};
 use aorta_flow::text::Command;
 use aorta_flow::{BridgeName, Flow, Learned, OfPort};
 use tracing::{debug, warn};
@@ -93,6 +93,19 @@ impl Flows {
         };
         self.tables.commit(&pending.changes, now);
         pending.changes
+    }
+
+    /// Has the datapath do something with the tables that packets are to obey.
+    pub(super) fn obeyed<D: Datapath>(
+        &self,
+        name: &BridgeName,
+        datapath: &mut D,
+        act: impl Fn(&mut D, &BridgeName, &Tables),
+    ) {
+        match self.failing_open {
+            true => act(datapath, name, learning_switch().tables()),
+            false => act(datapath, name, self.tables.tables()),
+        }
     }
 
     /// Gives the datapath all of the tables, if it hasn't got them.

@@ -3,8 +3,10 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use aorta_api::{EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer, FlowTraceParams};
-use aorta_flow::table::{Change, FlowId, FlowMod, Modification, TableLimit};
+use aorta_api::{
+    EntryModAnswer, FlowExplain, FlowModAnswer, FlowPlacement, FlowReplaceAnswer, FlowTraceParams,
+};
+use aorta_flow::table::{Change, FlowId, FlowMod, Modification, TableFlow, TableLimit};
 use aorta_flow::{Attachment, Flow, Interpreter, Learned, MeterId, OfPort, Port};
 use aorta_packet::Vid;
 
@@ -22,7 +24,7 @@ use crate::ofproto::{
 };
 use crate::reconcile::{FlowCounters, Shorten, Upcall};
 
-type Answer<T> = Result<T, FlowError>;
+pub(super) type Answer<T> = Result<T, FlowError>;
 
 /// Names of a bridge's ports.
 fn port_names(bridge: &DesiredBridge) -> PortNames {
@@ -189,7 +191,14 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 drop(flows);
                 heap::after_request_of(many);
             }
-            FlowRequest::Flows(selection, to) => drop(to.send(self.dump_flows(&name, &selection))),
+            FlowRequest::Flows(selection, to) => {
+                drop(to.send(self.dump_flows(&name, &selection, |_| None)));
+            }
+            FlowRequest::PlacedFlows(selection, to) => {
+                let placer = self.placer(&name);
+                let placement = |entry: &TableFlow| Some(placer.of(entry));
+                drop(to.send(self.dump_flows(&name, &selection, placement)));
+            }
             FlowRequest::Groups(group, to) => drop(to.send(self.dump_groups(&name, group))),
             FlowRequest::Meters(meter, to) => drop(to.send(self.dump_meters(&name, meter))),
             FlowRequest::Trace(params, to) => drop(to.send(self.trace_flow(&name, params))),
@@ -197,7 +206,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         }
     }
 
-    fn bridge_flows(&self, name: &BridgeName) -> Answer<&BridgeFlows> {
+    pub(super) fn bridge_flows(&self, name: &BridgeName) -> Answer<&BridgeFlows> {
         let flows = self.flows.get(name);
         let flows = flows.ok_or_else(|| FlowError::NoBridge(name.to_string()))?;
         Ok(&flows.tables)
@@ -274,7 +283,12 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         Ok(answer)
     }
 
-    fn dump_flows(&self, name: &BridgeName, selection: &FlowMod) -> Answer<Vec<FlowDumped>> {
+    fn dump_flows(
+        &self,
+        name: &BridgeName,
+        selection: &FlowMod,
+        placement: impl Fn(&TableFlow) -> Option<FlowPlacement>,
+    ) -> Answer<Vec<FlowDumped>> {
         let flows = self.bridge_flows(name)?;
         let counters = self.counters_of(name)?;
         let explained = self.explain_flows(name)?;
@@ -286,7 +300,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 Arc::from(reason.as_str()),
             )
         };
-        Ok(flows.dump(selection, &counters, place, clock::now()))
+        Ok(flows.dump(selection, &counters, place, placement, clock::now()))
     }
 
     pub(super) fn counters_of(&self, name: &BridgeName) -> Answer<HashMap<FlowId, FlowCounters>> {
@@ -318,7 +332,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
 
     /// How a bridge's tables are compiled, and what is in front of them.
     fn explain_bridge(&self, name: &BridgeName) -> Answer<FlowExplain> {
-        let mut explained = self.explain_flows(name)?;
+        let mut explained = self.explain_places(name)?;
         let mut bridges = self.desired.bridges.iter();
         let own = bridges.find(|bridge| bridge.name == *name);
         let ports = own.into_iter().flat_map(|bridge| &bridge.ports);
@@ -327,7 +341,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         Ok(explained)
     }
 
-    fn explain_flows(&self, name: &BridgeName) -> Answer<FlowExplain> {
+    pub(super) fn explain_flows(&self, name: &BridgeName) -> Answer<FlowExplain> {
         self.bridge_flows(name)?;
         let explained = self.datapath.explain(name);
         explained.map_err(|DatapathError(why)| FlowError::Datapath(why))
@@ -443,6 +457,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     /// Has the datapath do a part of it.
     pub fn upkeep(&mut self) {
         self.datapath.upkeep();
+        if self.datapath.wants_placing() {
+            self.each_tables(D::place_flows);
+        }
     }
 
     /// When a flow's time may be over, or a connection's bundle has waited for too long; never if

@@ -18,6 +18,10 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             let name = bridge.name.to_string();
             let connections = self.connections_of(&bridge.name);
             values.connections.insert(name.clone(), connections);
+            let cards = self.cards_of(&bridge.name);
+            values
+                .cards
+                .extend(cards.into_iter().map(|card| (name.clone(), card)));
             if self.flows.contains_key(&bridge.name)
                 && let Ok(explained) = self.datapath.explain(&bridge.name)
             {

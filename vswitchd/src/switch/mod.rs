@@ -7,6 +7,11 @@ mod flow_state;
 mod flow_tests;
 mod flows;
 mod metrics;
+mod offload;
+#[cfg(test)]
+mod offload_flower_tests;
+#[cfg(test)]
+mod offload_tests;
 mod openflow;
 mod publish;
 mod qos;
@@ -24,7 +29,7 @@ use aorta_kernel::netdev::{Link, LinkBatch, LinkEvent};
 use aorta_ovsdb::{Row, Uuid};
 use tracing::{info, warn};
 
-use crate::config::{AllOfPorts, Desired, Devices, Model, Wanted, desired};
+use crate::config::{AllOfPorts, Desired, Devices, Model, OffloadWanted, Wanted, desired};
 use crate::control::FdbError;
 use crate::devices::hidden_name;
 use crate::ofproto::{Journal, Restored};
@@ -266,6 +271,18 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
 
     fn apply(&mut self) {
         let snapshot = self.as_asked(snapshot(&self.desired, &self.actual));
+        self.datapath.offload(&self.desired.offload, &snapshot);
+        let placing = self.datapath.wants_placing();
+        if placing {
+            self.each_tables(D::prepare_flows);
+        }
+        self.apply_snapshot(snapshot);
+        if placing {
+            self.each_tables(D::place_flows);
+        }
+    }
+
+    fn apply_snapshot(&mut self, snapshot: Snapshot) {
         let retry = self.datapath_problem.is_some() || !self.hooks.failed.is_empty();
         if snapshot == self.applied && !retry && self.published.complete() {
             return;
@@ -315,7 +332,12 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 for link in links {
                     self.actual.insert(link);
                 }
-                self.statistics()
+                let mut updates = self.statistics();
+                // What cards do changes without a change of rows or devices.
+                if self.desired.offload.on && self.published.complete() {
+                    updates.extend(self.publish());
+                }
+                updates
             }
             Err(error) => {
                 warn!("{}", error.line());
@@ -387,6 +409,8 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     /// Gives every device back: no ports, no devices of our own.
     pub async fn clean_up(&mut self) {
         self.journal.remove();
+        let nothing = OffloadWanted::default();
+        self.datapath.offload(&nothing, &Snapshot::default());
         self.flows.clear();
         self.desired = Desired::default();
         settle(&self.desired, &mut self.actual, &mut self.effects).await;

@@ -145,6 +145,10 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         if port.guard != PortGuard::default() {
             state.status.insert("aorta-guard", port.guard.to_string());
         }
+        if let Some((by, why)) = self.port_offload(&port.name) {
+            state.status.insert("aorta-offload", by);
+            state.status.insert("aorta-offload-reason", why);
+        }
         if let Some(problem) = self.qos_problem(port) {
             state.status.insert("aorta-qos", problem);
         }

@@ -12,6 +12,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         problems.extend(self.datapath_problem.clone());
         problems.extend(self.actual.failed.values().cloned());
         problems.extend(self.flow_problems());
+        problems.extend(self.card_problems());
         let counters = self.datapath.counters().unwrap_or_else(|error| {
             problems.push(error.to_string());
             BTreeMap::new()

@@ -28,6 +28,7 @@ mod usage;
 mod ways;
 
 pub(crate) use codegen::card;
+pub use codegen::xdp::takes_flow as xdp_takes;
 pub use compiled::{
     Hook, Memories, Outcome, Pipeline, PipelineConfig, Retired, RetiredRule, TableMemory,
 };

@@ -5,8 +5,8 @@
 //! the packet finds are noted, and counted at the end.
 
 use aorta_ebpf::{Cond, Helper, Label, Operand, Reg, Size};
-use aorta_flow::DropReason;
 use aorta_flow::action::Action;
+use aorta_flow::{DropReason, Flow};
 
 use super::site::Site;
 use super::{Block, Gen, INDEX, commit};
@@ -16,7 +16,7 @@ use crate::pipeline::Hook;
 use crate::pipeline::commit::xdp::XdpExits;
 use crate::pipeline::layout::state;
 use crate::pipeline::plan::Plan;
-use crate::pipeline::shape::{Shape, Step, Whole};
+use crate::pipeline::shape::{Shape, Step, Whole, split};
 use crate::xdp;
 
 use Reg::{R0, R1, R2, R3, R7, R8, R9};
@@ -25,6 +25,11 @@ use Reg::{R0, R1, R2, R3, R7, R8, R9};
 pub fn takes(shape: &Shape) -> bool {
     let steps = shape.all_steps();
     steps.into_iter().all(takes_step)
+}
+
+/// Whether XDP programs can do all that a flow does.
+pub fn takes_flow(flow: &Flow) -> bool {
+    split(flow).is_ok_and(|(shape, _)| takes(&shape))
 }
 
 /// Whether there is any flow that XDP programs can do.

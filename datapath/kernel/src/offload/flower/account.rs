@@ -1,5 +1,7 @@
 //! What a card has, as far as the switch knows, and what a step asks of it. Pure.
 
+mod adopt;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::IfIndex;
@@ -9,6 +11,8 @@ use rustix::io::Errno;
 use super::cookie::{CardMark, Purpose, cookie};
 use super::lower::{Lowering, Needs, is_shared, pref};
 use super::{Filter, FilterCounters, Keys, Place, Refusal, Request, Running, TcAction};
+
+pub use adopt::Ownerless;
 
 /// The first number that the switch gives to a filter; the kernel gives lower ones.
 const FIRST_HANDLE: u32 = 0x0100_0000;

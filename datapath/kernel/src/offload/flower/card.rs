@@ -1,5 +1,7 @@
 //! A card that is programmed by flower.
 
+mod adopt;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 

@@ -1,0 +1,75 @@
+//! Ports of cards that run eBPF programs.
+
+use std::time::Duration;
+
+use aorta_compiler::offload::CardLimits;
+use aorta_flow::{IfIndex, OfPort};
+use aorta_kernel::offload::ebpf::{CardMode, CardPort, EbpfCard};
+use aorta_placement::{Rule, Step};
+
+use crate::clock;
+use crate::reconcile::{Adopted, Card, CardError, Counted, FlowCounters, Refusal};
+
+/// Such a port.
+#[derive(Debug)]
+pub struct Ebpf(EbpfCard);
+
+impl Ebpf {
+    /// Its number, its device, and what programs for it may be.
+    pub fn new(port: OfPort, device: IfIndex, limits: CardLimits) -> Ebpf {
+        Ebpf(EbpfCard::new(CardPort {
+            ifindex: device.get(),
+            mode: CardMode::Hardware,
+            port,
+            sends: [].into(),
+            limits,
+        }))
+    }
+}
+
+impl Card for Ebpf {
+    fn adopt(&mut self, _: &[Rule]) -> Result<Adopted, CardError> {
+        let found = self.0.found().map_err(|refusal| CardError(refusal.text))?;
+        if found.own.is_some() {
+            self.clear()?;
+        }
+        Ok(Adopted {
+            all: false,
+            foreign: found.foreign,
+        })
+    }
+
+    fn apply(&mut self, steps: &[Step]) -> Result<Vec<Result<(), Refusal>>, CardError> {
+        let results = self.0.apply(steps).into_iter();
+        results
+            .map(|result| match result {
+                Ok(()) => Ok(Ok(())),
+                Err(refusal) if refusal.is_gone() => Err(CardError(refusal.text)),
+                Err(refusal) => Ok(Err(Refusal {
+                    full: refusal.is_full(),
+                    text: refusal.text,
+                })),
+            })
+            .collect()
+    }
+
+    fn counters(&mut self) -> Result<Counted, CardError> {
+        let counted = self.0.counters();
+        let counted = counted.map_err(|refusal| CardError(refusal.text))?;
+        let now = clock::now();
+        let told = counted.into_iter().map(|(key, hw)| {
+            let used = hw.used_ns_ago.map(Duration::from_nanos);
+            let counters = FlowCounters {
+                packets: hw.packets,
+                bytes: hw.bytes,
+                used: used.map(|ago| now - ago),
+            };
+            (key, counters)
+        });
+        Ok(told.collect())
+    }
+
+    fn clear(&mut self) -> Result<(), CardError> {
+        self.0.clear().map_err(|refusal| CardError(refusal.text))
+    }
+}

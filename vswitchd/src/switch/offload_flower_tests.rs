@@ -1,0 +1,239 @@
+//! The switch with a card that keeps TC flower filters: what the filters do is what the tables mean.
+
+use std::collections::BTreeMap;
+
+use aorta_flow::IfIndex;
+use aorta_flow::translate::{Effect, Env, Packet, translate};
+use aorta_kernel::netdev::LinkBatch;
+use aorta_kernel::offload::flower::fake::{Decided, FakeNic};
+use aorta_kernel::offload::flower::{
+    CardMark, Filter, FlowerCard, Lowering, Place, Refusal, Running, Stacks,
+};
+use aorta_placement::Capabilities;
+use aorta_testing::{Frame, Rng};
+
+use super::offload_tests::{PIPELINE, br0, devices, flows, index, modify, second_pipeline};
+use super::*;
+use crate::cards::flower::Flower;
+use crate::offload::Offloading;
+use crate::offload::fake::{Fake, Software};
+use crate::reconcile::{CardError, CardPort, CardSpec, Cards, Language, Looked};
+use crate::testing::FakeHost;
+
+const PORTS: [u16; 4] = [1, 2, 3, 4];
+
+/// A card with ports 1 to 4.
+#[derive(Clone)]
+struct Nic(FakeNic);
+
+impl std::fmt::Debug for Nic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Nic")
+    }
+}
+
+impl Cards for Nic {
+    type Card = Flower<FakeNic>;
+
+    fn look(&mut self, _: &BridgeName, ports: &[CardPort]) -> Looked {
+        let own = ports.iter().filter(|port| PORTS.contains(&port.ofport.0));
+        let own = own.map(|port| (port.ofport, (port.name.clone(), port.ifindex)));
+        let spec = CardSpec {
+            name: "pf0".into(),
+            language: Language::Flower,
+            ports: own.collect(),
+            capabilities: Capabilities::flower(1000),
+        };
+        Looked {
+            cards: vec![spec],
+            ..Looked::default()
+        }
+    }
+
+    fn open(&mut self, _: &BridgeName, spec: &CardSpec) -> Result<Flower<FakeNic>, CardError> {
+        let ports = spec.ports.iter();
+        let lowering = Lowering {
+            ports: ports.map(|(port, (_, device))| (*port, *device)).collect(),
+            running: Running::InHardware,
+            stacks: Stacks::default(),
+        };
+        let mark = CardMark::new("a test");
+        Ok(Flower(FlowerCard::new(self.0.clone(), lowering, mark)))
+    }
+
+    fn sweep(&mut self, _: &[IfIndex]) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+struct Quiet;
+
+impl Env for Quiet {
+    fn traces(&self) -> bool {
+        false
+    }
+}
+
+type TestSwitch = Switch<FakeHost, Offloading<Software, Nic>>;
+
+struct Lab {
+    nic: FakeNic,
+    software: Fake,
+    rundir: tempfile::TempDir,
+    frames: Vec<Frame>,
+}
+
+impl Lab {
+    fn new() -> Lab {
+        let mut case = aorta_testing::sample(&PIPELINE.join("\n"));
+        case.frames = aorta_testing::frames_for(&case, 80, &mut Rng::new(7));
+        case.frames.retain(|frame| PORTS.contains(&frame.in_port.0));
+        Lab {
+            nic: FakeNic::new(PORTS.map(index)),
+            software: Fake::default(),
+            rundir: tempfile::tempdir().unwrap(),
+            frames: case.frames,
+        }
+    }
+
+    async fn start(&self) -> TestSwitch {
+        let (model, host) = devices("true");
+        let actual = Actual::new("run-test".into());
+        let cards = Nic(self.nic.clone());
+        let datapath = Offloading::new(Software::new(&self.software), cards);
+        let mut switch = Switch::with_model(model, actual, host, datapath);
+        let (journal, restored) = Journal::open(self.rundir.path()).unwrap();
+        switch.restore_flows(journal, restored);
+        switch.configure().await;
+        switch
+    }
+
+    fn filters(&self) -> BTreeMap<Place, Filter> {
+        let filters = self.nic.filters().into_iter();
+        filters.map(|filter| (filter.place, filter)).collect()
+    }
+
+    /// How many frames the card decides; each of them as the tables mean.
+    fn decided(&self) -> usize {
+        let tables = self.software.host().tables.clone();
+        let mut decided = 0;
+        for frame in &self.frames {
+            let Ok(packet) = Packet::from_frame(&frame.bytes, frame.in_port) else {
+                continue;
+            };
+            let sent = match self.nic.receive(index(frame.in_port.0), &frame.bytes) {
+                Decided::Sent(sent) => sent,
+                Decided::Software => continue,
+                Decided::SoftwareMidway => panic!("begun on the card, and not ended there"),
+            };
+            let meant = translate(&tables, packet, &mut Quiet).effects.into_iter();
+            let meant = meant.filter_map(|effect| match effect {
+                Effect::Output { port, .. } => Some(index(port.0)),
+                _ => None,
+            });
+            let sent: Vec<IfIndex> = sent.into_iter().map(|(device, _)| device).collect();
+            assert_eq!(sent, meant.collect::<Vec<_>>(), "{frame}");
+            decided += 1;
+        }
+        decided
+    }
+}
+
+#[tokio::test]
+async fn filters_do_what_the_tables_mean_and_outlive_the_daemon() {
+    let lab = Lab::new();
+    let mut switch = lab.start().await;
+    modify(&mut switch, flows(&PIPELINE)).unwrap();
+    assert!(lab.decided() > 30, "{}", lab.decided());
+    let first = lab.filters();
+    drop(switch);
+    let mut switch = lab.start().await;
+    assert_eq!(lab.filters(), first, "they are what they are to be");
+    assert!(switch.datapath.places(&br0(), true).unwrap().cards[0].rules > 5);
+    modify(&mut switch, second_pipeline()).unwrap();
+    assert!(lab.decided() > 30);
+    let second = lab.filters();
+    assert_ne!(first, second);
+    drop(switch);
+    let place = Place {
+        chain: 0,
+        pref: 40_000,
+        handle: 1,
+        device: index(1),
+    };
+    lab.nic.put_foreign(place, "u32");
+    let switch = lab.start().await;
+    assert_eq!(lab.filters(), second);
+    let places = switch.datapath.places(&br0(), true).unwrap();
+    assert!(places.cards[0].foreign[0].contains("u32"), "{places:?}");
+}
+
+#[tokio::test]
+async fn killed_at_every_request_exactly_the_intended_filters_are_there_afterwards() {
+    let lab = Lab::new();
+    let mut switch = lab.start().await;
+    modify(&mut switch, flows(&PIPELINE)).unwrap();
+    modify(&mut switch, second_pipeline()).unwrap();
+    let meant: Vec<_> = lab
+        .filters()
+        .into_values()
+        .map(|f| (f.keys, f.actions))
+        .collect();
+    let mut breaks = 0;
+    for request in 0.. {
+        let lab = Lab::new();
+        let mut switch = lab.start().await;
+        modify(&mut switch, flows(&PIPELINE)).unwrap();
+        let before = lab.nic.asked();
+        lab.nic.break_after(request);
+        modify(&mut switch, second_pipeline()).unwrap();
+        drop(switch);
+        lab.nic.mend();
+        let ended = lab.nic.asked() - before;
+        let switch = lab.start().await;
+        lab.decided();
+        let there = lab.filters().into_values().map(|f| (f.keys, f.actions));
+        assert!(same(there.collect(), meant.clone()), "{request}");
+        drop(switch);
+        if ended < request {
+            break;
+        }
+        breaks += 1;
+        assert!(request < 500);
+    }
+    assert!(breaks > 10, "{breaks}");
+}
+
+fn same<T: PartialEq>(mut left: Vec<T>, right: Vec<T>) -> bool {
+    right.into_iter().all(|one| {
+        let at = left.iter().position(|other| *other == one);
+        at.map(|at| left.swap_remove(at)).is_some()
+    }) && left.is_empty()
+}
+
+#[tokio::test]
+async fn legacy_mode_and_refusals_are_told_in_the_driver_s_words() {
+    let lab = Lab::new();
+    let mut switch = lab.start().await;
+    let first = ["priority=300,in_port=1,tcp,actions=output:2"];
+    modify(&mut switch, flows(&first)).unwrap();
+    let words = "mlx9: can't offload more than one output";
+    lab.nic
+        .refuse_after(0, Refusal::new(95, Some(words.into())));
+    let second = ["priority=200,in_port=2,udp,actions=output:1"];
+    modify(&mut switch, flows(&second)).unwrap();
+    let places = switch.datapath.places(&br0(), true).unwrap();
+    let told =
+        |place: &crate::offload::NicPlace| place.why.iter().any(|(_, why)| why.contains(words));
+    assert!(places.flows.values().any(told), "{places:?}");
+    modify(&mut switch, flows(&PIPELINE)).unwrap();
+    lab.decided();
+    lab.nic.change_to_legacy_mode();
+    drop(switch.counters_of(&br0()));
+    let places = switch.datapath.places(&br0(), true).unwrap();
+    assert!(places.cards[0].trouble.is_some());
+    assert_eq!(lab.decided(), 0);
+    lab.nic.mend();
+    switch.devices_changed(LinkBatch::Lost).await;
+    assert!(lab.decided() > 20);
+}
