@@ -64,10 +64,13 @@ pub(crate) fn choose(sorted: &Sorted, capabilities: &Capabilities, told: &Told) 
         return Chosen::default();
     };
     let later = Later::new(sorted);
-    let all = everything(first, &later);
-    if all.whole.len() + all.traps.len() + later.rules(all.tables.keys()) <= capabilities.max_rules
-    {
-        return all;
+    let able = first.iter().filter(|candidate| candidate.is_able());
+    if able.count() <= capabilities.max_rules {
+        let all = everything(first, &later);
+        let rules = all.whole.len() + all.traps.len() + later.rules(all.tables.keys());
+        if rules <= capabilities.max_rules {
+            return all;
+        }
     }
     Choice {
         first,
@@ -198,22 +201,29 @@ impl Choice<'_> {
         let mut whole = BTreeSet::new();
         let mut traps = BTreeSet::new();
         let mut open = vec![position];
+        // Those of these that aren't there yet.
+        let mut fresh = 0;
         while let Some(next) = open.pop() {
             if self.chosen.whole.contains(&next) || !whole.insert(next) {
                 continue;
             }
+            fresh += usize::from(!self.chosen.traps.contains(&next));
             let matching = &self.first[next].matching;
-            self.overlaps.each(matching, &mut |before| {
+            self.overlaps.each_while(matching, &mut |before| {
                 if before < next {
                     match self.first[before].trap {
-                        Some(_) => drop(traps.insert(before)),
+                        Some(_) if self.chosen.traps.contains(&before) => {}
+                        Some(_) if self.chosen.whole.contains(&before) => {}
+                        Some(_) => fresh += usize::from(traps.insert(before)),
                         None => open.push(before),
                     }
                 }
+                fresh <= self.left
             });
+            if fresh > self.left {
+                return;
+            }
         }
-        let kept = |at: &usize| self.chosen.whole.contains(at) || self.chosen.traps.contains(at);
-        let fresh = whole.union(&traps).filter(|at| !kept(at)).count();
         let behind = whole
             .iter()
             .flat_map(|at| self.later.behind(self.first[*at]));

@@ -31,11 +31,17 @@ pub(crate) fn close(sorted: &mut BTreeMap<u8, Table>, capabilities: &Capabilitie
     for (number, table) in sorted.iter_mut().rev() {
         let mut open = Open::default();
         let mut ties = Ties::default();
+        let shared = shared(table);
         for (position, candidate) in table.iter_mut().enumerate() {
             if let Some(why) = leads_astray(candidate, &within, &mut behind, told) {
                 candidate.withdrawn = Some(why.unwrap_or(Reason::TooManyTables { most }));
             }
-            ties.settle(*number, candidate);
+            if shared[position] {
+                ties.settle(*number, candidate);
+            }
+            if *number == 0 {
+                continue;
+            }
             open.ids.push(candidate.id);
             match candidate.is_able() {
                 true => open.catches_all |= candidate.matching == Match::any(),
@@ -44,6 +50,14 @@ pub(crate) fn close(sorted: &mut BTreeMap<u8, Table>, capabilities: &Capabilitie
         }
         behind.insert(*number, open);
     }
+}
+
+/// Whether there is another flow of the priority of each.
+fn shared(table: &Table) -> Vec<bool> {
+    let same = |a: &Candidate, b: &Candidate| a.flow.priority == b.flow.priority;
+    let levels = table.chunk_by(same);
+    let shared = levels.flat_map(|level| level.iter().map(|_| level.len() > 1));
+    shared.collect()
 }
 
 /// Flows of one priority.

@@ -1,6 +1,7 @@
 //! A flow in the form that a card can take, or why it has none.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
@@ -19,8 +20,9 @@ pub struct Form {
     pub changed: BTreeSet<FieldId>,
 }
 
-/// What a packet of a card carries of what actions or software would have told it: nothing.
-fn is_unset(field: FieldId) -> bool {
+/// For each field, whether it is one of those that actions or software would have told a packet of. It
+/// is 0 in those that come to a card.
+static UNSET: LazyLock<Vec<bool>> = LazyLock::new(|| {
     use FieldId as F;
     let known = [
         F::METADATA,
@@ -35,7 +37,16 @@ fn is_unset(field: FieldId) -> bool {
         F::CT_MARK,
         F::CT_LABEL,
     ];
-    known.contains(&field) || (0..16).any(|number| field == F::reg(number).field().home)
+    let registers = (0..16).map(|number| F::reg(number).field().home);
+    let mut unset = vec![false; F::COUNT];
+    for field in registers.chain(known) {
+        unset[field.index()] = true;
+    }
+    unset
+});
+
+fn is_unset(field: FieldId) -> bool {
+    UNSET[field.index()]
 }
 
 /// A flow's match, without what is so for all packets that the card sees.
@@ -78,6 +89,9 @@ pub fn widened(matching: &Match, capabilities: &Capabilities) -> Match {
         .filter(|part| key_reason(part, capabilities).is_some())
         .map(|part| part.field)
         .collect();
+    if hard.is_empty() {
+        return matching.clone();
+    }
     // What a header's field means depends on those that are matched before it.
     let mut wide = matching.without(|field| hard.contains(&field));
     wide.normalise();

@@ -69,16 +69,23 @@ impl<P: Copy + Ord> Overlaps<P> {
             if lower && matching.overlaps(question) && counts(position) {
                 lowest = Some(position);
             }
+            true
         });
         lowest
     }
 
     /// Calls for all positions whose matches overlap, in no order.
     pub fn each(&self, question: &Match, tell: &mut impl FnMut(P)) {
+        self.each_while(question, &mut |position| {
+            tell(position);
+            true
+        });
+    }
+
+    /// The same, until `tell` says that it is enough.
+    pub fn each_while(&self, question: &Match, tell: &mut impl FnMut(P) -> bool) {
         self.root.visit(question, &mut |matching, position| {
-            if matching.overlaps(question) {
-                tell(position);
-            }
+            !matching.overlaps(question) || tell(position)
         });
     }
 }
@@ -121,27 +128,26 @@ impl<P: Copy + Ord> Node<P> {
         self.leaf.is_empty() && self.split.is_none()
     }
 
-    fn visit(&self, question: &Match, see: &mut dyn FnMut(&Match, P)) {
-        for (matching, position) in &self.leaf {
-            see(matching, *position);
+    /// Shows those that may overlap until one says that it is enough; whether none did.
+    fn visit(&self, question: &Match, see: &mut dyn FnMut(&Match, P) -> bool) -> bool {
+        let mut leaf = self.leaf.iter();
+        if !leaf.all(|(matching, position)| see(matching, *position)) {
+            return false;
         }
         let Some(split) = &self.split else {
-            return;
+            return true;
         };
-        split.rest.visit(question, see);
         let (value, mask) = stored(question, split.field);
         let asked = mask & split.bits;
+        if !split.rest.visit(question, see) {
+            return false;
+        }
         if asked == split.bits {
-            if let Some(node) = split.by_value.get(&(value & asked)) {
-                node.visit(question, see);
-            }
-            return;
+            let node = split.by_value.get(&(value & asked));
+            return node.is_none_or(|node| node.visit(question, see));
         }
-        for (known, node) in &split.by_value {
-            if (known ^ value) & asked == 0 {
-                node.visit(question, see);
-            }
-        }
+        let mut others = split.by_value.iter();
+        others.all(|(known, node)| (known ^ value) & asked != 0 || node.visit(question, see))
     }
 }
 
@@ -187,19 +193,16 @@ fn division<P>(leaf: &[(Match, P)]) -> Option<(FieldId, u128)> {
     tried.sort_unstable();
     tried.dedup();
     let cost = |(field, bits): &(FieldId, u128)| {
-        let mut sizes: HashMap<u128, usize> = HashMap::new();
-        let mut rest = 0;
-        for (matching, _) in leaf {
-            let (value, mask) = stored(matching, *field);
-            match mask & bits == *bits {
-                true => *sizes.entry(value & bits).or_default() += 1,
-                false => rest += 1,
-            }
-        }
-        rest + sizes.into_values().max().unwrap_or(0)
+        let said = leaf.iter().map(|(matching, _)| stored(matching, *field));
+        let looking = said.filter(|(_, mask)| mask & bits == *bits);
+        let mut values: Vec<u128> = looking.map(|(value, _)| value & bits).collect();
+        values.sort_unstable();
+        let most = values.chunk_by(|a, b| a == b).map(<[u128]>::len).max();
+        leaf.len() - values.len() + most.unwrap_or(0)
     };
-    let best = tried.into_iter().min_by_key(cost)?;
-    (cost(&best) < leaf.len()).then_some(best)
+    let costs = tried.into_iter().map(|way| (cost(&way), way));
+    let (cost, best) = costs.min()?;
+    (cost < leaf.len()).then_some(best)
 }
 
 #[cfg(test)]
