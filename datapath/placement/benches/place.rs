@@ -10,7 +10,7 @@ use aorta_flow::action::Action;
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::Command;
 use aorta_flow::{Flow, OfPort};
-use aorta_placement::{Capabilities, Decision, Device, Planner, Told, place};
+use aorta_placement::{Capabilities, Decision, Device, Planner, Rule, Told, place, steps};
 use aorta_testing::{Rng, acl, acl_flows};
 
 const RULES: usize = 10_000;
@@ -82,7 +82,19 @@ fn main() {
             times[0],
             times[ROUNDS - 1],
         );
+        show_steps(&placement.rules, &device, &told);
         follow(tables, device);
+    }
+}
+
+/// How long it takes to find the steps from nothing to a placement, and those of one rule.
+fn show_steps(rules: &[Rule], device: &Device, told: &Told) {
+    for (name, old) in [("all", &rules[..0]), ("one rule", &rules[1..])] {
+        let start = worked();
+        let way = black_box(steps(old, rules, &device.capabilities, told));
+        let spent = worked() - start;
+        let batches = way.before.len() + way.after.len();
+        println!("  steps of {name}: {batches} batches: {spent:?}");
     }
 }
 
