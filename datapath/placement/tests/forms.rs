@@ -6,7 +6,7 @@ use aorta_flow::table::{FlowMod, GroupMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line, parse_group};
 use aorta_placement::{Capabilities, Decision, Device, Told, Verdict, place};
 
-/// What a card with ports 1 to 3 does, or why it has no rule.
+/// What a card with ports 1 to 3 does for the first of some flows, or why it has no rule for it.
 fn form(flow: &str, groups: &[&str], capabilities: Capabilities) -> String {
     let mut tables = Tables::new();
     for group in groups {
@@ -14,11 +14,13 @@ fn form(flow: &str, groups: &[&str], capabilities: Capabilities) -> String {
         let done = group.map(|group| tables.modify(&Modification::Group(group)).is_ok());
         assert_eq!(done, Ok(true), "{groups:?}");
     }
-    let added = parse_flow_line(flow, &NoNames).map(|(command, text)| {
-        let flow_mod = FlowMod::from_text(command, text);
-        tables.modify(&Modification::Flow(flow_mod))
-    });
-    assert!(matches!(added, Ok(Ok(_))), "{flow}: {added:?}");
+    for line in flow.split(" & ") {
+        let added = parse_flow_line(line, &NoNames).map(|(command, text)| {
+            let flow_mod = FlowMod::from_text(command, text);
+            tables.modify(&Modification::Flow(flow_mod))
+        });
+        assert!(matches!(added, Ok(Ok(_))), "{line}: {added:?}");
+    }
     let device = Device {
         ports: (1..=3).map(OfPort).collect(),
         capabilities,
@@ -86,6 +88,14 @@ fn actions_in_the_terms_of_cards() {
             "dec_ttl behind an output or a change of it: the device can't do it",
         ),
         ("ip,actions=dec_ttl,resubmit(,4)", "dec_ttl then table 4"),
+        (
+            "ip,actions=goto_table:4 & table=4,ip,actions=dec_ttl,output:2",
+            "leads to table 4, where its packets can meet a flow that can't be offloaded",
+        ),
+        (
+            "ip,actions=goto_table:4 & table=4,ip,actions=write_actions(output:2)",
+            " then table 4",
+        ),
         ("actions=write_actions(output:2)", "output:2"),
         (
             "actions=write_actions(output:2),goto_table:4",

@@ -103,7 +103,13 @@ impl Card {
         let mut finds = Finds::default();
         let done = translate(&self.tables, packet.clone(), &mut finds);
         let trapped = |effect: &Effect| matches!(effect, Effect::Controller { .. });
-        if finds.0.is_empty() || done.effects.iter().any(trapped) {
+        if finds.0.is_empty() {
+            return None;
+        }
+        if done.effects.iter().any(trapped) {
+            // It can be left to software as it came only.
+            let all = done.effects.iter().all(trapped);
+            assert!(finds.0.len() == 1 && all, "{packet:?}");
             return None;
         }
         let flows = finds.0.iter().filter_map(|id| self.flows[id]).collect();
