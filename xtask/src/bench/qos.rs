@@ -11,7 +11,15 @@ use crate::proc::{build_programs, root, say};
 const SECONDS: u32 = 10;
 /// Bits a second that are asked for.
 const RATES_BPS: [u64; 2] = [10_000_000, 1_000_000_000];
+/// Packets a second that are asked for.
+const RATE_PPS: u64 = 10_000;
 const MANY_FLOWS: u32 = 16;
+/// Bytes of a full frame of a connection.
+const FULL_FRAME: u32 = 1514;
+/// Bytes of a datagram's headers.
+const UDP_HEADERS: u32 = 42;
+/// Bytes of datagrams of which the packets count.
+const SMALL_DATAGRAM: u32 = 200;
 const RECEIVER: &str = "192.0.2.2";
 
 /// What keeps the rate.
@@ -20,9 +28,12 @@ enum Limit {
     Nothing,
     Egress,
     Ingress,
+    /// Of ingress, in packets a second.
+    Packets,
 }
 
-/// Mbit/s that arrive, headers of frames counted, with limits of egress and ingress.
+/// Mbit/s that arrive, headers of frames counted, with limits of egress and ingress; thousands of
+/// packets a second with limits of these.
 ///
 /// # Errors
 /// When the lab fails.
@@ -32,22 +43,26 @@ pub fn run(rounds: u32) -> Result<Report, TaskError> {
     let mut series: Vec<Series> = Vec::new();
     for _ in 0..rounds {
         let mut next = 0;
-        for (limit, rate_bps) in cases() {
-            bed.limit(limit, rate_bps)?;
-            for load in loads(rate_bps) {
+        for (limit, rate) in cases() {
+            bed.limit(limit, rate)?;
+            for load in loads(limit, rate) {
                 bed.mtu(load)?;
-                let sample = meter.measure(&bed.sender, load)? / 1e6;
+                let bits = meter.measure(&bed.sender, load)?;
+                let (unit, sample) = match limit {
+                    Limit::Packets => ("kpkt/s", bits / f64::from(frame_bits(load)) / 1e3),
+                    _ => ("Mbit/s", bits / 1e6),
+                };
                 if series.len() == next {
                     series.push(Series {
-                        name: name(limit, rate_bps, load),
-                        unit: "Mbit/s",
+                        name: name(limit, rate, load),
+                        unit,
                         samples: Vec::new(),
                     });
                 }
                 series[next].samples.push(sample);
                 next += 1;
             }
-            bed.limit(Limit::Nothing, rate_bps)?;
+            bed.limit(Limit::Nothing, rate)?;
         }
     }
     let notes = vec![format!(
@@ -65,15 +80,22 @@ fn cases() -> impl Iterator<Item = (Limit, u64)> {
     let limited = [Limit::Egress, Limit::Ingress]
         .into_iter()
         .flat_map(|limit| RATES_BPS.map(|rate_bps| (limit, rate_bps)));
-    std::iter::once((Limit::Nothing, RATES_BPS[1])).chain(limited)
+    std::iter::once((Limit::Nothing, RATES_BPS[1]))
+        .chain(limited)
+        .chain([(Limit::Packets, RATE_PPS)])
 }
 
 /// One flow and many, of connections and of datagrams that are half as much again as the rate.
-fn loads(rate_bps: u64) -> impl Iterator<Item = Load> {
+fn loads(limit: Limit, rate: u64) -> impl Iterator<Item = Load> {
+    let (rate_bps, datagram_bytes) = match limit {
+        Limit::Packets => (rate * u64::from(SMALL_DATAGRAM) * 8, SMALL_DATAGRAM),
+        // So that senders and receivers keep up.
+        _ if rate > RATES_BPS[0] => (rate, 8900),
+        _ => (rate, 1400),
+    };
     let udp = Protocol::Udp {
         offered_bps: rate_bps * 3 / 2,
-        // So that senders and receivers keep up.
-        datagram_bytes: if rate_bps > RATES_BPS[0] { 8900 } else { 1400 },
+        datagram_bytes,
     };
     [Protocol::Tcp, udp].into_iter().flat_map(|protocol| {
         [1, MANY_FLOWS].map(|flows| Load {
@@ -84,11 +106,21 @@ fn loads(rate_bps: u64) -> impl Iterator<Item = Load> {
     })
 }
 
-fn name(limit: Limit, rate_bps: u64, load: Load) -> String {
+/// Bits of a frame of a load.
+fn frame_bits(load: Load) -> u32 {
+    let bytes = match load.protocol {
+        Protocol::Tcp => FULL_FRAME,
+        Protocol::Udp { datagram_bytes, .. } => datagram_bytes + UDP_HEADERS,
+    };
+    bytes * 8
+}
+
+fn name(limit: Limit, rate: u64, load: Load) -> String {
     let limit = match limit {
         Limit::Nothing => "no limit".to_owned(),
-        Limit::Egress => format!("QoS {}", rate_bps / 1_000_000),
-        Limit::Ingress => format!("policing {}", rate_bps / 1_000_000),
+        Limit::Egress => format!("QoS {}", rate / 1_000_000),
+        Limit::Ingress => format!("policing {}", rate / 1_000_000),
+        Limit::Packets => format!("policing {} kpkt/s", rate / 1000),
     };
     let protocol = match load.protocol {
         Protocol::Tcp => "TCP",
@@ -150,19 +182,26 @@ impl Bed {
         Ok(())
     }
 
-    fn limit(&self, limit: Limit, rate_bps: u64) -> Result<(), TaskError> {
+    fn limit(&self, limit: Limit, rate: u64) -> Result<(), TaskError> {
         match limit {
             Limit::Nothing => {
-                self.vsctl("clear Port r0 qos -- set Interface s0 ingress_policing_rate=0")?;
+                self.vsctl(
+                    "clear Port r0 qos -- set Interface s0 ingress_policing_rate=0 \
+                     ingress_policing_kpkts_rate=0",
+                )?;
                 self.vsctl("-- --all destroy QoS")
             }
             Limit::Egress => self.vsctl(&format!(
                 "set Port r0 qos=@q -- --id=@q create QoS type=linux-htb \
-                 other_config:max-rate={rate_bps}"
+                 other_config:max-rate={rate}"
             )),
             Limit::Ingress => self.vsctl(&format!(
                 "set Interface s0 ingress_policing_rate={}",
-                rate_bps / 1000
+                rate / 1000
+            )),
+            Limit::Packets => self.vsctl(&format!(
+                "set Interface s0 ingress_policing_kpkts_rate={} ingress_policing_kpkts_burst=1",
+                rate / 1000
             )),
         }
     }
