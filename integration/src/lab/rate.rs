@@ -95,7 +95,14 @@ impl<'a> RateMeter<'a> {
         let report: Value = serde_json::from_str(&output.stdout)
             .map_err(|error| LabError::Agent(format!("report of iperf3: {error}")))?;
         let bits = arrived_bps(&report, load.seconds as usize);
-        let bits = bits.ok_or_else(|| LabError::Agent(format!("no rate in {report}")))?;
+        let bits = bits.ok_or_else(|| {
+            let got = report["server_output_json"]["intervals"].as_array();
+            let got = got.map_or(0, Vec::len);
+            let wanted = load.seconds + 1;
+            LabError::Agent(format!(
+                "the receiver of {load:?} tells of {got} seconds, and not of {wanted}"
+            ))
+        })?;
         Ok(bits * f64::from(contents + headers) / f64::from(contents))
     }
 

@@ -13,6 +13,10 @@ const SECONDS: u32 = 10;
 const RATES_BPS: [u64; 2] = [10_000_000, 1_000_000_000];
 /// Packets a second that are asked for.
 const RATE_PPS: u64 = 10_000;
+/// Bursts are this part of a second's bits, so that connections get over their pauses.
+const BURST_SHARE: u64 = 10;
+/// The burst of Open vSwitch's that is taken if it is larger.
+const DEFAULT_BURST_KBITS: u64 = 8000;
 const MANY_FLOWS: u32 = 16;
 /// Bytes of a full frame of a connection.
 const FULL_FRAME: u32 = 1514;
@@ -196,11 +200,12 @@ impl Bed {
                  other_config:max-rate={rate}"
             )),
             Limit::Ingress => self.vsctl(&format!(
-                "set Interface s0 ingress_policing_rate={}",
-                rate / 1000
+                "set Interface s0 ingress_policing_rate={} ingress_policing_burst={}",
+                rate / 1000,
+                (rate / 1000 / BURST_SHARE).max(DEFAULT_BURST_KBITS)
             )),
             Limit::Packets => self.vsctl(&format!(
-                "set Interface s0 ingress_policing_kpkts_rate={} ingress_policing_kpkts_burst=1",
+                "set Interface s0 ingress_policing_kpkts_rate={} ingress_policing_kpkts_burst=2",
                 rate / 1000
             )),
         }
