@@ -4,7 +4,8 @@
 //!   frames from taps is what a modelled card and the reference interpreter say.
 //! - `flower_lab show`: the filters of a pipeline of two tables as tc(8) tells them.
 //! - `flower_lab refusal DEVICE`: what a device's driver says to a filter for hardware.
-//! - `flower_lab bench RULES`: how many rules a second, beside `tc -batch`.
+//! - `flower_lab bench RULES ROUNDS`: how long it takes to put so many rules, beside `tc -batch`, and to
+//!   read their counters.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../tests/flower_cases/mod.rs"]
@@ -43,7 +44,7 @@ fn main() {
         ["traffic", cases] => traffic(cases.parse().unwrap()),
         ["show"] => show(),
         ["refusal", device] => refusal(device),
-        ["bench", rules] => bench(rules.parse().unwrap()),
+        ["bench", rules, rounds] => bench(rules.parse().unwrap(), rounds.parse().unwrap()),
         _ => panic!("see the head of the program's text"),
     }
 }
@@ -292,7 +293,7 @@ fn access_list(count: u32) -> (String, String) {
     (flows, batch)
 }
 
-fn bench(count: u32) {
+fn bench(count: u32, rounds: u32) {
     let taps = [1, 2].map(tap);
     let lowering = Lowering {
         ports: (1..)
@@ -312,7 +313,7 @@ fn bench(count: u32) {
     assert_eq!(puts.len(), count as usize);
     std::fs::write("/run/batch", &batch).unwrap();
     let mut best = [f64::MAX; 2];
-    for round in 0..3 {
+    for _ in 0..rounds {
         let mut card = FlowerCard::new(
             KernelTc::open().unwrap(),
             lowering.clone(),
@@ -337,7 +338,7 @@ fn bench(count: u32) {
         assert!(tc.success());
         run("tc", &["qdisc", "del", "dev", "tap1", "clsact"]);
         best = [best[0].min(own_s), best[1].min(tc_s)];
-        println!("round {round}: {own_s:.3} s, tc -batch {tc_s:.3} s, counters {counters_s:.3} s");
+        println!("round: {own_s:.4} {tc_s:.4} {counters_s:.4}");
     }
     let [own, tc] = best.map(|seconds| f64::from(count) / seconds);
     println!(

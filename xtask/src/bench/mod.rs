@@ -7,6 +7,7 @@ mod flows;
 mod guests;
 mod lab;
 mod normal;
+mod offload;
 mod openflow;
 mod ovsdb;
 mod peers;
@@ -120,6 +121,11 @@ const BENCHES: &[Bench] = &[
         name: "openflow-idle",
         about: "CPU time of an idle switch with 8 controllers, 20 s a round, against ovs-vswitchd",
         run: openflow::idle,
+    },
+    Bench {
+        name: "offload",
+        about: "rules put as TC filters in a machine of its own, against tc -batch",
+        run: offload::run,
     },
     Bench {
         name: "guests",
