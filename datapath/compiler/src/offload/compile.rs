@@ -1,6 +1,6 @@
 //! From rules to a program and what its maps hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aorta_ebpf::{MapId, Program};
@@ -11,6 +11,7 @@ use aorta_flow::{Flow, OfPort};
 use aorta_placement::{Rule, RuleKey, Verdict};
 
 use super::entries::{Entries, Entry, value_bytes};
+use super::follow::Standing;
 use super::layout::{self, Layout};
 use super::{COUNTERS, CardError, CardLimits};
 use crate::abi::MapKind;
@@ -58,11 +59,15 @@ pub struct CardMap {
 pub struct CardProgram {
     program: Program,
     maps: Vec<CardMap>,
-    entries: BTreeMap<MapId, Entries>,
-    /// Where rules of hashed tables stand.
-    places: BTreeMap<RuleKey, Entry>,
-    shapes: Shapes,
-    tables: BTreeMap<u8, Layout>,
+    pub(super) entries: BTreeMap<MapId, Entries>,
+    /// Rules of hashed tables.
+    pub(super) standing: BTreeMap<RuleKey, Standing>,
+    /// Those that ask for the same, the one that wins last.
+    pub(super) rivals: BTreeMap<Entry, BTreeSet<(u64, RuleKey)>>,
+    /// Rules that are code.
+    pub(super) code: BTreeSet<RuleKey>,
+    pub(super) shapes: Shapes,
+    pub(super) tables: BTreeMap<u8, Layout>,
 }
 
 impl CardProgram {
@@ -80,29 +85,9 @@ impl CardProgram {
     pub fn entries(&self) -> &BTreeMap<MapId, Entries> {
         &self.entries
     }
-
-    /// Where a rule stands, if it is in a map.
-    pub fn place(&self, rule: RuleKey) -> Option<&Entry> {
-        self.places.get(&rule)
-    }
-
-    /// What a map holds for a key; `None` if nothing.
-    pub fn value(&self, entry: &Entry) -> Option<&[u8]> {
-        let entries = self.entries.get(&entry.map)?;
-        entries.get(&entry.key).map(Vec::as_slice)
-    }
-
-    /// Whether it differs from another one in what is in hash maps at most.
-    pub fn has_code_of(&self, other: &CardProgram) -> bool {
-        self.program.insns() == other.program.insns()
-            && self.program.relocations() == other.program.relocations()
-            && self.maps == other.maps
-    }
 }
 
-/// Compiles the rules of a port, which have these numbers. With `before`, the program that is there,
-/// it keeps the maps of that as they are, where it can: then [`CardProgram::has_code_of`] tells whether
-/// another program is needed; if it is, one that is compiled without `before` may be smaller.
+/// Compiles the rules of a port, which have these numbers.
 ///
 /// # Errors
 /// When a card with these limits can't have it.
@@ -110,7 +95,6 @@ pub fn compile(
     rules: &[Rule],
     numbers: &BTreeMap<RuleKey, u32>,
     target: &Target,
-    before: Option<&CardProgram>,
 ) -> Result<CardProgram, CardError> {
     let flows = flows(rules, numbers, target)?;
     let config = PipelineConfig {
@@ -121,11 +105,8 @@ pub fn compile(
         seed: 0,
         counted_rules: target.counters,
     };
-    let shapes = before.map_or_else(Shapes::default, |before| before.shapes.clone());
-    let kept = before.map_or_else(BTreeMap::new, |before| layout::kept(&before.tables));
-    let plan = Plan::of_card(&flows, shapes, &kept, &config)?;
-    let there = before.map(|before| &before.tables);
-    let tables = layout::layouts(&plan, &target.limits, there)?;
+    let plan = Plan::of_card(&flows, &config)?;
+    let tables = layout::layouts(&plan, &target.limits)?;
     let hashed = tables.iter().map(|(n, table)| (*n, table.hashed.clone()));
     let form = CardForm {
         name: target.name.clone(),
@@ -147,7 +128,9 @@ pub fn compile(
         program,
         maps: layout::maps(&tables, target.counters),
         entries: BTreeMap::new(),
-        places: BTreeMap::new(),
+        standing: BTreeMap::new(),
+        rivals: BTreeMap::new(),
+        code: BTreeSet::new(),
         shapes: plan.shapes.clone(),
         tables,
     };
@@ -163,8 +146,7 @@ fn flows(
 ) -> Result<Vec<(TableFlow, RuleId)>, CardError> {
     let mut flows = Vec::with_capacity(rules.len());
     for rule in rules {
-        let (value, mask) = rule.matching.get(FieldId::IN_PORT);
-        if u128::from(target.port.0) & mask != value {
+        if !target.is_for(rule) {
             continue;
         }
         let key = rule.key();
@@ -173,14 +155,27 @@ fn flows(
             let counters = target.counters;
             return Err(CardError::NoCounter { key, counters });
         }
-        let entry = TableFlow {
-            id: id_of(rule),
-            flow: Arc::new(flow(rule)),
-        };
+        let entry = entry_of(rule);
         check(rule, &entry, target)?;
         flows.push((entry, RuleId(number)));
     }
     Ok(flows)
+}
+
+impl Target {
+    /// Whether packets of its port can meet a rule.
+    pub(super) fn is_for(&self, rule: &Rule) -> bool {
+        let (value, mask) = rule.matching.get(FieldId::IN_PORT);
+        u128::from(self.port.0) & mask == value
+    }
+}
+
+/// A rule as a flow.
+pub(super) fn entry_of(rule: &Rule) -> TableFlow {
+    TableFlow {
+        id: id_of(rule),
+        flow: Arc::new(flow(rule)),
+    }
 }
 
 fn flow(rule: &Rule) -> Flow {
@@ -202,7 +197,7 @@ fn flow(rule: &Rule) -> Flow {
 }
 
 /// Refuses a rule that there is no code for: it would be left to software without a word.
-fn check(rule: &Rule, entry: &TableFlow, target: &Target) -> Result<(), CardError> {
+pub(super) fn check(rule: &Rule, entry: &TableFlow, target: &Target) -> Result<(), CardError> {
     let refuse = |why: String| {
         let key = rule.key();
         Err(CardError::Rule { key, why })
@@ -253,20 +248,26 @@ impl CardProgram {
             ((rule.table, rank), rule)
         });
         let ranked: BTreeMap<(u8, u64), &Rule> = ranked.collect();
-        for (number, layout) in &self.tables {
-            let planned = plan.tables.get(number);
-            // From the highest rank: of two rules that ask for the same, the first one counts.
-            for rule in planned.into_iter().flat_map(|table| &table.rules) {
-                let Some(place) = layout.place_of(&rule.words) else {
-                    continue;
-                };
+        for (number, planned) in &plan.tables {
+            for rule in &planned.rules {
                 let Some(of) = ranked.get(&(*number, rule.rank)) else {
                     continue;
                 };
-                let value = value_bytes(rule, order(of), layout.value_bytes);
-                let entries = self.entries.entry(place.map).or_default();
-                entries.entry(place.key.clone()).or_insert(value);
-                self.places.insert(of.key(), place);
+                let layout = self.tables.get(number);
+                match layout.and_then(|layout| Some((layout, layout.place_of(&rule.words)?))) {
+                    Some((layout, entry)) => {
+                        let value = value_bytes(rule, order(of), layout.value_bytes);
+                        self.stand(
+                            of.key(),
+                            Standing {
+                                entry,
+                                rank: rule.rank,
+                                value,
+                            },
+                        );
+                    }
+                    None => drop(self.code.insert(of.key())),
+                }
             }
         }
     }
@@ -274,7 +275,7 @@ impl CardProgram {
 
 /// Which of several rules of a table wins, the highest; never 0. Of rules of one priority that matter to
 /// each other there is one only.
-fn order(rule: &Rule) -> u32 {
+pub(super) fn order(rule: &Rule) -> u32 {
     match rule.flow {
         Some(_) => u32::from(rule.priority) + 2,
         None => 1,

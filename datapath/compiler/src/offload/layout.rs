@@ -41,6 +41,18 @@ impl Layout {
         })
     }
 
+    /// Whether the program has code for a shape behind its lookup.
+    pub fn has_shape(&self, shape: u32) -> bool {
+        self.shapes.contains(&shape)
+    }
+
+    /// Entries that a map has room for.
+    pub fn room_of(&self, map: MapId) -> usize {
+        let at = self.hashed.tuples.iter().position(|tuple| tuple.map == map);
+        at.and_then(|at| self.room.get(at))
+            .map_or(0, |room| *room as usize)
+    }
+
     /// Gives the rules of a table maps.
     fn add_tuples(
         &mut self,
@@ -60,19 +72,10 @@ impl Layout {
                     limit,
                 });
             }
-            let tuples = &mut self.hashed.tuples;
-            let at = tuples.iter().position(|tuple| tuple.words == words);
-            let at = at.unwrap_or_else(|| {
-                let map = MapId(FIRST_HASH);
-                tuples.push(HashTuple { words, map });
-                self.room.push(0);
-                tuples.len() - 1
-            });
-            let room = self.room.get_mut(at);
-            if let Some(room) = room.filter(|room| needed > **room as usize) {
-                let wanted = (2 * needed).max(MIN_ROOM).next_power_of_two();
-                *room = wanted.min(limit as usize) as u32;
-            }
+            let map = MapId(FIRST_HASH);
+            self.hashed.tuples.push(HashTuple { words, map });
+            let wanted = (2 * needed).max(MIN_ROOM).next_power_of_two();
+            self.room.push(wanted.min(limit as usize) as u32);
         }
         Ok(())
     }
@@ -87,25 +90,11 @@ fn masks(table: &TablePlan) -> BTreeMap<Vec<(i16, u32)>, usize> {
     counts
 }
 
-/// Shapes and words that tables in hash maps keep.
-pub fn kept(tables: &BTreeMap<u8, Layout>) -> BTreeMap<u8, (BTreeSet<u32>, BTreeSet<i16>)> {
-    let tables = tables.iter().map(|(number, table)| {
-        let tuples = table.hashed.tuples.iter();
-        let words = tuples.flat_map(|tuple| tuple.words.iter().map(|word| word.0));
-        (*number, (table.shapes.clone(), words.collect()))
-    });
-    tables.collect()
-}
-
-/// The tables that are in hash maps; those that were there stay so.
+/// The tables that are in hash maps.
 ///
 /// # Errors
 /// When the card doesn't have such maps.
-pub fn layouts(
-    plan: &Plan,
-    limits: &CardLimits,
-    before: Option<&BTreeMap<u8, Layout>>,
-) -> Result<BTreeMap<u8, Layout>, CardError> {
+pub fn layouts(plan: &Plan, limits: &CardLimits) -> Result<BTreeMap<u8, Layout>, CardError> {
     let needed = plan.tables.len();
     if needed > MAX_TABLES {
         let limit = MAX_TABLES;
@@ -114,12 +103,13 @@ pub fn layouts(
     let mut layouts = BTreeMap::new();
     let mut next = FIRST_HASH;
     for (number, table) in &plan.tables {
-        let there = before.and_then(|before| before.get(number));
-        if there.is_none() && is_code(*number, table, limits)? {
+        if is_code(*number, table, limits)? {
             continue;
         }
-        let mut layout = there.cloned().unwrap_or_default();
-        layout.shapes = table.shapes.clone();
+        let mut layout = Layout {
+            shapes: table.shapes.clone(),
+            ..Layout::default()
+        };
         layout.add_tuples(table, (*number, limits.max_entries))?;
         for tuple in &mut layout.hashed.tuples {
             tuple.map = MapId(next);

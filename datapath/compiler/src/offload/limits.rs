@@ -47,6 +47,9 @@ impl Default for CardLimits {
     }
 }
 
+/// Rules that are counted at most: with theirs, maps of counters have 64 KiB.
+pub const MAX_COUNTERS: u32 = 4096;
+
 impl CardLimits {
     /// Bytes of stack that a program has.
     pub const STACK_BYTES: usize = STACK_BYTES as usize;
@@ -94,12 +97,12 @@ impl CardLimits {
             sets: sets.into(),
             sets_masked: true,
             vlan_tags: self.adjusts_head,
-            dec_ttl: false,
+            dec_ttl: true,
             to_in_port: true,
             max_outputs: 1,
             changes_between_outputs: false,
             max_tables: MAX_TABLES,
-            max_rules: self.max_entries as usize - 1,
+            max_rules: self.max_entries.min(MAX_COUNTERS) as usize - 1,
             traps: true,
         }
     }

@@ -3,7 +3,7 @@
 //! Cards take less than the kernel does: a program that calls no other one, hash maps and arrays only,
 //! each within limits. So all tables are one program ([`crate::pipeline`]'s generator makes it); small
 //! ones are code, larger ones hash maps, one for each mask. A change of what is in maps alone needs no
-//! other program: [`CardProgram::has_code_of`] says when.
+//! other program: [`CardProgram::put`] and [`CardProgram::remove`] say when.
 //!
 //! The program takes a packet whole or leaves it to software as it came, without a trace in counters.
 //! Besides what a rule says so, it leaves to software what it has no code for: IPv6 extension headers,
@@ -13,13 +13,15 @@
 mod compile;
 mod entries;
 mod error;
+mod follow;
 mod layout;
 mod limits;
 
 pub use compile::{CardMap, CardProgram, Target, compile};
 pub use entries::{Entries, Entry};
 pub use error::CardError;
-pub use limits::CardLimits;
+pub use follow::EntryChange;
+pub use limits::{CardLimits, MAX_COUNTERS};
 
 /// What programs count of a rule: value of the map [`COUNTERS`], by the rule's number.
 pub mod counters {

@@ -156,26 +156,18 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Plans rules of a card, which have their numbers, with the shapes that there were before; tables
-    /// in `kept` keep these shapes and words, whether a rule has them or not.
+    /// Plans rules of a card, which have their numbers.
     ///
     /// # Errors
     /// When flows ask for what programs can't do.
     pub fn of_card(
         flows: &[(TableFlow, RuleId)],
-        shapes: Shapes,
-        kept: &BTreeMap<u8, (BTreeSet<u32>, BTreeSet<i16>)>,
         config: &PipelineConfig,
     ) -> Result<Plan, PipelineError> {
-        let mut plan = Plan::empty(config, shapes);
+        let mut plan = Plan::empty(config, Shapes::default());
         plan.card = true;
         for (entry, id) in flows {
             plan.add(entry, &mut |_| *id)?;
-        }
-        for (number, (shapes, words)) in kept {
-            let table = plan.tables.entry(*number).or_default();
-            table.shapes.extend(shapes);
-            table.words.extend(words);
         }
         plan.finish(&Tables::new(), &mut |_| RuleId(0))?;
         Ok(plan)

@@ -316,7 +316,8 @@ impl Gen<'_> {
             (None, None) => self.enter_bridge(),
         }
         let a = &mut self.a;
-        if self.plan.has_memory() || !self.plan.extras.upcalls.is_empty() {
+        let versions = self.plan.has_memory() || !self.plan.extras.upcalls.is_empty();
+        if versions && self.card.is_none() {
             match self.fixed {
                 // Asked a second time, it might be another.
                 Some(version) => a.store(Size::W, R7, state::VERSION, version as i32),

@@ -5,6 +5,7 @@ mod card;
 mod link;
 mod objects;
 mod probe;
+mod steps;
 
 use std::io;
 
