@@ -113,6 +113,7 @@ impl Rows {
     pub fn port(&mut self, bridge: Uuid, interfaces: Vec<InterfaceRow>) -> Uuid {
         let uuid = self.id();
         let row = PortRow {
+            priority_tags: aorta_flow::PriorityTags::Never,
             uuid,
             name: interfaces[0].name.clone(),
             interfaces: interfaces.iter().map(|i| i.uuid).collect(),

@@ -210,8 +210,18 @@ pub mod port {
     pub const JUMP: i16 = 12;
     /// u32: 1 if it is protected: NORMAL sends nothing there from protected ports.
     pub const PROTECTED: i16 = 16;
+    /// u32: which priorities leave in a tag of their own: bits of [`PRIORITY_KEPT`],
+    /// [`PRIORITY_OWN`], [`PRIORITY_ALWAYS`].
+    pub const PRIORITY: i16 = 20;
     /// Bytes of a record, a power of two: the kernel multiplies faster by these.
     pub const BYTES: usize = 32;
+
+    /// Frames of [`UNTAGGED_VLAN`] whose priority isn't 0 leave with the tag that they have.
+    pub const PRIORITY_KEPT: i32 = 1;
+    /// Frames of [`UNTAGGED_VLAN`] whose priority isn't 0 leave with another tag that has it.
+    pub const PRIORITY_OWN: i32 = 2;
+    /// Frames of VLAN 0 leave with the tag that they came with.
+    pub const PRIORITY_ALWAYS: i32 = 4;
 
     /// No XDP program sends to the device.
     pub const XDP_NONE: u8 = 0;
@@ -246,6 +256,8 @@ pub mod port {
         pub jump: u32,
         /// See [`PROTECTED`].
         pub protected: bool,
+        /// See [`PRIORITY`].
+        pub priority: i32,
     }
 
     impl Record {
@@ -258,6 +270,7 @@ pub mod port {
             xdp: XDP_NONE,
             jump: 0,
             protected: false,
+            priority: 0,
         };
 
         /// The bytes as programs read them.
@@ -274,6 +287,7 @@ pub mod port {
             put(XDP, &[self.xdp]);
             put(JUMP, &self.jump.to_ne_bytes());
             put(PROTECTED, &u32::from(self.protected).to_ne_bytes());
+            put(PRIORITY, &self.priority.to_ne_bytes());
             bytes
         }
     }
@@ -389,7 +403,8 @@ pub mod jump {
 
 /// What one program hands to the next, per CPU.
 ///
-/// A *tag state* is a u64: 0 for no tag, else `protocol (network order) << 32 | 1 << 16 | tci`.
+/// A *tag state* is a u64: 0 for no tag, else `protocol (network order) << 32 | 1 << 16 | tci`, and
+/// `1 << 17` if the frame came without one.
 /// What is left to do for a frame is a stack of items: jumps into other bridges, and returns to
 /// the tag state of the bridge that jumped, or to a pipeline in the middle of its work.
 pub mod scratch {

@@ -5,7 +5,7 @@
 
 use aorta_ebpf::{Assembler, AtomicOp, Cond, Helper, Label, MapId, Reg, Size};
 
-use crate::abi::{JUMPS, counter, jump, scratch};
+use crate::abi::{JUMPS, counter, jump, port, scratch};
 use crate::skb;
 
 use Reg::{R0, R1, R2, R3, R4, R5, R6, R8, R9, R10};
@@ -16,8 +16,18 @@ pub const CTX: Reg = R6;
 /// Marks a tag state as "there is a tag"; its low 16 bits are the tag control information.
 const TAG_PRESENT: u64 = 1 << 16;
 
+/// Marks a tag state of a frame that came without a tag.
+const TAG_GIVEN: i32 = 1 << 17;
+
 /// Tag state of an 802.1Q tag with nothing in it.
-pub const TAG_EMPTY_8021Q: u64 = (aorta_packet::TPID_8021Q.to_be() as u64) << 32 | TAG_PRESENT;
+const TAG_EMPTY_8021Q: u64 = (aorta_packet::TPID_8021Q.to_be() as u64) << 32 | TAG_PRESENT;
+
+/// Tag state of the 802.1Q tag that a frame without one gets: with nothing in it.
+pub const TAG_GIVEN_8021Q: u64 = TAG_EMPTY_8021Q | TAG_GIVEN as u64;
+
+/// VLAN and priority in a tag state.
+pub const VLAN_AND_PRIORITY: i32 = 0xefff;
+const PRIORITY: i32 = 0xe000;
 
 /// Times that a token bucket is tried while others take of it at the same moment; after that, the
 /// frame passes without being measured.
@@ -120,6 +130,34 @@ pub fn load_tag_state(a: &mut Assembler, dst: Reg) {
     a.jump_if(Cond::Eq, R1, 0, untagged);
     load_tag(a, dst);
     a.bind(untagged);
+}
+
+/// `out` = tag state with which a frame of the state in `form` leaves by the port whose record is in
+/// `record`, which carries its VLAN; `out` is 0 before. For frames of which VLAN and priority
+/// together aren't [`port::UNTAGGED_VLAN`]. Goes to `done`; uses R1 to R4.
+pub fn tag_leaving(a: &mut Assembler, (form, record): (Reg, Reg), out: Reg, done: Label) {
+    let [untagged, whole] = ["untagged_vlan", "whole_tag"].map(|name| a.label(name));
+    a.load(Size::W, R4, record, port::PRIORITY);
+    a.load(Size::H, R2, record, port::UNTAGGED_VLAN);
+    a.mov(R1, form);
+    a.and(R1, 0xfff);
+    a.jump_if(Cond::Eq, R1, R2, untagged);
+    a.jump_if(Cond::Ne, R1, 0, whole);
+    a.jump_if(Cond::Set, form, PRIORITY, whole);
+    a.and(R4, port::PRIORITY_ALWAYS);
+    a.jump_if(Cond::Eq, R4, 0, done);
+    a.jump_if(Cond::Set, form, TAG_GIVEN, done);
+    a.bind(whole);
+    a.mov(out, form);
+    a.jump(done);
+    a.bind(untagged);
+    a.jump_if(Cond::Set, R4, port::PRIORITY_KEPT, whole);
+    a.jump_if(Cond::Eq, R4, 0, done);
+    a.mov(R1, form);
+    a.and(R1, PRIORITY);
+    a.load_imm64(out, TAG_EMPTY_8021Q);
+    a.or(out, R1);
+    a.jump(done);
 }
 
 /// Changes the frame's outer tag from the state in R1 to the one in `want` (R7 to R9). Goes to

@@ -12,11 +12,12 @@ use crate::abi::{
     scratch,
 };
 use crate::emit::{
-    CTX, count, count_frame, jump_finish, load_scratch, lookup, lookup_index, push_jump, retag,
+    CTX, VLAN_AND_PRIORITY, count, count_frame, jump_finish, load_scratch, lookup, lookup_index,
+    push_jump, retag, tag_leaving,
 };
 use crate::{CompileError, skb};
 
-use Reg::{R0, R1, R2, R3, R6, R7, R8, R9, R10};
+use Reg::{R0, R1, R2, R3, R5, R6, R7, R8, R9, R10};
 
 /// Members that one run of the program serves. With 33 runs in a row, more than all ports.
 const MEMBERS_PER_RUN: i32 = 256;
@@ -80,6 +81,7 @@ fn member(a: &mut Assembler, next: Label, done: Label) {
     let long = a.label("long");
     let fits = a.label("fits");
     let tagged = a.label("have_tag");
+    let leaving = a.label("leaving");
 
     a.bind(next);
     a.jump_if(Cond::Ge, R8, MEMBERS_PER_RUN, more);
@@ -100,15 +102,14 @@ fn member(a: &mut Assembler, next: Label, done: Label) {
     a.jump_if(Cond::Eq, R0, 0, next);
     a.mov(R9, R0);
     // The list holds only ports that carry the VLAN; with a tag or without?
-    a.load(Size::Dw, R3, R7, scratch::TAG_FORM);
-    a.mov(R1, R3);
-    a.and(R1, 0xfff);
-    a.store(Size::Dw, R10, TAG, 0);
+    a.load(Size::Dw, R5, R7, scratch::TAG_FORM);
+    a.mov(R1, R5);
+    a.and(R1, VLAN_AND_PRIORITY);
+    a.mov(R0, 0);
     a.load(Size::H, R2, R9, port::UNTAGGED_VLAN);
-    a.jump_if(Cond::Eq, R1, R2, tagged);
-    a.jump_if(Cond::Eq, R1, 0, tagged);
-    a.store(Size::Dw, R10, TAG, R3);
+    a.jump_if(Cond::Ne, R1, R2, leaving);
     a.bind(tagged);
+    a.store(Size::Dw, R10, TAG, R0);
     a.load(Size::W, R1, R9, port::IFINDEX);
     a.jump_if(Cond::Eq, R1, 0, patch);
     a.load(Size::W, R1, R7, scratch::LEN);
@@ -119,6 +120,9 @@ fn member(a: &mut Assembler, next: Label, done: Label) {
     exchange_pending(a, next);
     send_copy(a, next);
     a.jump(next);
+
+    a.bind(leaving);
+    tag_leaving(a, (R5, R9), R0, tagged);
 
     a.bind(long);
     a.load(Size::W, R1, CTX, skb::GSO_SIZE);

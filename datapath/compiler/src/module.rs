@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::{
     Attachment, Bridge, BridgeName, IfIndex, LINK_HEADER_BYTES, OfPort, Port, PortHook, PortName,
-    PortVlan, Snapshot, VidSet,
+    PortVlan, PriorityTags, Snapshot, VidSet,
 };
 use aorta_packet::Vid;
 
@@ -147,10 +147,10 @@ fn compile_port(
     hz: u32,
 ) -> PortModule {
     let (tagged, vlans) = tagged_vlans(&port.vlan);
-    let untagged_vlan = untagged_vlan(&port.vlan);
     let free = port::Record {
-        untagged_vlan,
+        untagged_vlan: untagged_vlan(port),
         tagged,
+        priority: priority(port),
         protected: port.guard.protected,
         ..port::Record::FREE
     };
@@ -196,17 +196,25 @@ fn compile_port(
     }
 }
 
-fn untagged_vlan(vlan: &PortVlan) -> u16 {
-    match vlan {
-        PortVlan::Access(tag) => tag.get(),
-        PortVlan::NativeUntagged { native, .. } => native.get(),
-        PortVlan::Trunk(_) | PortVlan::NativeTagged { .. } => {
-            if vlan.carries(Vid::NONE) {
-                0
-            } else {
-                port::NO_VLAN
-            }
-        }
+fn untagged_vlan(port: &Port) -> u16 {
+    match port.vlan.untags() {
+        Some(vid) => vid.get(),
+        // Frames without a VLAN have to be told from those with an empty tag.
+        None if port.priority_tags == PriorityTags::Always => port::NO_VLAN,
+        None if port.vlan.carries(Vid::NONE) => 0,
+        None => port::NO_VLAN,
+    }
+}
+
+fn priority(port: &Port) -> i32 {
+    let own = match port.vlan.untags() {
+        None => port::PRIORITY_KEPT,
+        Some(_) if port.priority_tags == PriorityTags::Never => 0,
+        Some(_) => port::PRIORITY_OWN,
+    };
+    match port.priority_tags {
+        PriorityTags::Always => own | port::PRIORITY_ALWAYS,
+        PriorityTags::Never | PriorityTags::IfNonzero => own,
     }
 }
 
@@ -223,6 +231,7 @@ fn tagged_vlans(vlan: &PortVlan) -> (u8, Option<Vec<Vid>>) {
         VidSet::Only(vids) => {
             let mut vids = vids.clone();
             vids.extend(native);
+            vids.retain(|vid| vlan.carries(*vid));
             (port::TAGGED_LISTED, Some(vids))
         }
     }
@@ -236,7 +245,7 @@ fn flood_lists(
     slots: &Slots,
     lists: &mut BTreeMap<(u32, u32), Vec<u32>>,
 ) -> Result<(), CompileError> {
-    let mut everywhere = Vec::new();
+    let (mut everywhere, mut not_untagged) = (Vec::new(), BTreeSet::new());
     let mut named: BTreeMap<Vid, Vec<u32>> = BTreeMap::new();
     let floods = |port: &&Port| !port.restrictions.no_flood;
     for port in bridge.ports.iter().filter(floods) {
@@ -246,14 +255,21 @@ fn flood_lists(
             PortVlan::Trunk(trunks)
             | PortVlan::NativeTagged { trunks, .. }
             | PortVlan::NativeUntagged { trunks, .. } => match trunks {
-                VidSet::All => everywhere.push(slot),
+                VidSet::All => {
+                    everywhere.push(slot);
+                    if !port.vlan.carries(Vid::NONE) {
+                        named.entry(Vid::NONE).or_default();
+                        not_untagged.insert(slot);
+                    }
+                }
                 VidSet::Only(vids) => {
                     let native = match &port.vlan {
                         PortVlan::NativeTagged { native, .. }
                         | PortVlan::NativeUntagged { native, .. } => Some(native),
                         _ => None,
                     };
-                    for vid in vids.iter().chain(native.filter(|n| !vids.contains(n))) {
+                    let vids = vids.iter().chain(native.filter(|n| !vids.contains(n)));
+                    for vid in vids.filter(|vid| port.vlan.carries(**vid)) {
                         named.entry(*vid).or_default().push(slot);
                     }
                 }
@@ -262,7 +278,8 @@ fn flood_lists(
     }
     let mut of_vlans: Vec<(u32, Vec<u32>)> = Vec::new();
     for (vid, mut members) in named {
-        members.extend(&everywhere);
+        let others = everywhere.iter().copied();
+        members.extend(others.filter(|slot| vid != Vid::NONE || !not_untagged.contains(slot)));
         of_vlans.push((vid.get().into(), members));
     }
     of_vlans.push((FLOOD_DEFAULT_VLAN, everywhere));

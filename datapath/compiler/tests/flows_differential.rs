@@ -20,7 +20,7 @@ use aorta_ebpf::{MapId, Program, Size};
 use aorta_flow::table::{FlowId, MAX_TABLE, Miss, Misses, Tables};
 use aorta_flow::{
     Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortGuard, PortHook,
-    PortName, PortVlan, Restrictions, Snapshot,
+    PortName, PortVlan, PriorityTags, Restrictions, Snapshot,
 };
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Rng, shrink};
@@ -234,6 +234,7 @@ fn snapshot() -> Snapshot {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: restrictions(n),
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(FIRST_DEVICE + u32::from(n)).unwrap(),

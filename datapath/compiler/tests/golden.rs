@@ -47,7 +47,7 @@ fn access_port() {
     bless(
         "access",
         &entry(Ingress::Access(vid(10)), Origin::Device),
-        360,
+        380,
     );
 }
 
@@ -57,7 +57,7 @@ fn trunk_port_with_few_vlans() {
     bless(
         "trunk_few",
         &entry(Ingress::Trunk(few), Origin::Device),
-        360,
+        380,
     );
 }
 
@@ -67,7 +67,7 @@ fn native_port_with_many_vlans() {
     bless(
         "native_many",
         &entry(Ingress::Native(vid(7), many), Origin::Device),
-        380,
+        400,
     );
 }
 
@@ -109,7 +109,7 @@ fn ports_of_a_bridge_with_flows() {
 
 #[test]
 fn shared_programs() {
-    bless("flood", &compile_flood().unwrap(), 200);
+    bless("flood", &compile_flood().unwrap(), 220);
     bless("finish", &compile_finish(false).unwrap(), 160);
     assert!(compile_leave().unwrap().len() < 1200);
     assert!(compile_finish(true).unwrap().len() < 1300);

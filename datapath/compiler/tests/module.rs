@@ -4,8 +4,8 @@
 use aorta_compiler::abi::{FLOOD_DEFAULT_VLAN, jump, port};
 use aorta_compiler::{CompileError, Module, Slots, compile};
 use aorta_flow::{
-    Attachment, Bridge, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, Restrictions,
-    Snapshot, VidSet,
+    Attachment, Bridge, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags,
+    Restrictions, Snapshot, VidSet,
 };
 use aorta_packet::Vid;
 
@@ -26,6 +26,7 @@ fn device(name: &str, ofport: u16, vlan: PortVlan) -> Port {
         vlan,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment,
     }
@@ -39,6 +40,7 @@ fn patch(name: &str, peer: &str, ofport: u16) -> Port {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment,
     }

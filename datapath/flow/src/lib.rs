@@ -41,4 +41,4 @@ pub use switch::{
     Attachment, Bridge, DEFAULT_MAC_AGING_S, DEFAULT_MAC_TABLE_SIZE, MIN_MAC_AGING_S,
     MIN_MAC_TABLE_SIZE, Port, PortHook, Restrictions, Snapshot,
 };
-pub use vlan::{PortVlan, VidSet};
+pub use vlan::{PortVlan, PriorityTags, VidSet};

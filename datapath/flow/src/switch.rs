@@ -2,7 +2,7 @@
 
 use aorta_packet::{ETH_HEADER_LEN, EthernetHeader, MacAddr, VLAN_TAG_LEN};
 
-use crate::{BridgeName, IfIndex, OfPort, PortGuard, PortName, PortVlan};
+use crate::{BridgeName, IfIndex, OfPort, PortGuard, PortName, PortVlan, PriorityTags};
 
 /// Seconds until an unused MAC address is forgotten, unless `mac-aging-time` says otherwise.
 pub const DEFAULT_MAC_AGING_S: u32 = 300;
@@ -47,6 +47,8 @@ pub struct Port {
     pub ofport: OfPort,
     /// How it treats VLAN tags.
     pub vlan: PortVlan,
+    /// When NORMAL's frames without a VLAN leave with a tag for their priority.
+    pub priority_tags: PriorityTags,
     /// What it is connected to.
     pub attachment: Attachment,
     /// Where its frames are to enter the switch.

@@ -1,6 +1,19 @@
-//! How a port treats VLAN tags (Open_vSwitch schema, table Port, columns vlan_mode, tag, trunks).
+//! How a port treats VLAN tags (Open_vSwitch schema, table Port, columns vlan_mode, tag, trunks and
+//! other_config:priority-tags).
 
-use aorta_packet::Vid;
+use aorta_packet::{TPID_8021Q, Tci, Vid, VlanTag};
+
+/// When a frame without a VLAN leaves with a tag nevertheless, which has its priority alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum PriorityTags {
+    /// Where its VLAN leaves without a tag, never.
+    #[default]
+    Never,
+    /// If its priority isn't 0.
+    IfNonzero,
+    /// As [`PriorityTags::IfNonzero`]; and a trunk doesn't take away a tag that says nothing.
+    Always,
+}
 
 /// A set of VLANs.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -60,13 +73,16 @@ impl PortVlan {
     /// A port with no VLAN configuration: every VLAN, tags unchanged.
     pub const DEFAULT: PortVlan = PortVlan::Trunk(VidSet::All);
 
-    /// Whether frames of `vid` may enter and leave here.
+    /// Whether frames of `vid` may enter and leave here. Those of VLAN 0 don't where there is a native
+    /// VLAN: without a tag they would be taken for that one's.
     pub fn carries(&self, vid: Vid) -> bool {
         match self {
             PortVlan::Access(tag) => vid == *tag,
             PortVlan::Trunk(trunks) => trunks.contains(vid),
             PortVlan::NativeTagged { native, trunks }
-            | PortVlan::NativeUntagged { native, trunks } => vid == *native || trunks.contains(vid),
+            | PortVlan::NativeUntagged { native, trunks } => {
+                vid == *native || vid != Vid::NONE && trunks.contains(vid)
+            }
         }
     }
 
@@ -87,13 +103,32 @@ impl PortVlan {
         }
     }
 
-    /// Whether a frame of `vid` leaves with a tag; the port must carry `vid`.
-    pub fn tags(&self, vid: Vid) -> bool {
-        vid != Vid::NONE
-            && match self {
-                PortVlan::Access(_) => false,
-                PortVlan::Trunk(_) | PortVlan::NativeTagged { .. } => true,
-                PortVlan::NativeUntagged { native, .. } => vid != *native,
-            }
+    /// The VLAN whose frames leave without its tag, if there is one.
+    pub fn untags(&self) -> Option<Vid> {
+        match self {
+            PortVlan::Access(vid) | PortVlan::NativeUntagged { native: vid, .. } => Some(*vid),
+            PortVlan::Trunk(_) | PortVlan::NativeTagged { .. } => None,
+        }
+    }
+
+    /// The tag with which a frame leaves, if it does with one. `tag` is what it has with its VLAN, and
+    /// `came_tagged` whether it came with one; the port must carry the VLAN. A priority without a VLAN
+    /// stays on the wire but where VLANs are taken off.
+    pub fn leaving(
+        &self,
+        tag: VlanTag,
+        came_tagged: bool,
+        priority: PriorityTags,
+    ) -> Option<VlanTag> {
+        let (vid, says) = (tag.tci.vid(), tag.tci.priority());
+        if self.untags() == Some(vid) {
+            let own = VlanTag {
+                tpid: TPID_8021Q,
+                tci: Tci::of_priority(says),
+            };
+            return (says != 0 && priority != PriorityTags::Never).then_some(own);
+        }
+        let stays = vid != Vid::NONE || says != 0;
+        (stays || came_tagged && priority == PriorityTags::Always).then_some(tag)
     }
 }

@@ -3,7 +3,7 @@
 
 use aorta_flow::{
     Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortGuard, PortHook,
-    PortVlan, Restrictions, Snapshot, Verdict, VidSet,
+    PortVlan, PriorityTags, Restrictions, Snapshot, Verdict, VidSet,
 };
 use aorta_packet::{MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
 
@@ -24,6 +24,7 @@ fn port(name: &str, ofport: u16, vlan: PortVlan) -> Port {
         vlan,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment,
     }
@@ -37,6 +38,7 @@ fn patch(name: &str, peer: &str, ofport: u16, vlan: PortVlan) -> Port {
         vlan,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment,
     }
@@ -159,6 +161,91 @@ fn a_priority_tag_is_no_vlan_but_its_priority_stays() {
     let plain = frame(MacAddr::BROADCAST, station(1));
     let out = switch.receive(&"access".into(), &tagged(0xa000, &plain), 0);
     assert_eq!(out.outputs[0].frame, tagged(0xa00a, &plain));
+}
+
+/// What leaves for a trunk and for a port that takes VLAN 10 off, each as it should for priorities.
+fn leaving_with(priority: PriorityTags, from: u16, tags: &[u8]) -> [Vec<u8>; 2] {
+    let mut ports = vec![
+        port("access", 1, PortVlan::Access(vid(10))),
+        port("trunk", 2, PortVlan::DEFAULT),
+        port("other trunk", 3, PortVlan::DEFAULT),
+        port("other access", 4, PortVlan::Access(vid(10))),
+    ];
+    ports[2..]
+        .iter_mut()
+        .for_each(|port| port.priority_tags = priority);
+    let from_name = ports[usize::from(from) - 1].name.clone();
+    let mut switch = switch(ports);
+    let plain = frame(MacAddr::BROADCAST, station(1));
+    let frame = [&plain[..12], tags, &plain[12..]].concat();
+    let out = switch.receive(&from_name, &frame, 0).outputs;
+    [3, 4].map(|number| {
+        let name = ["other trunk", "other access"][number - 3];
+        let left = out.iter().find(|output| output.port.as_str() == name);
+        left.map_or(vec![0xee], |left| {
+            left.frame[12..left.frame.len() - plain[12..].len()].to_vec()
+        })
+    })
+}
+
+#[test]
+fn frames_without_a_vlan_don_t_leave_where_there_is_a_native_one() {
+    let (native, trunks) = (vid(10), VidSet::All);
+    let modes = [
+        PortVlan::NativeTagged {
+            native,
+            trunks: trunks.clone(),
+        },
+        PortVlan::NativeUntagged {
+            native,
+            trunks: trunks.clone(),
+        },
+        PortVlan::NativeUntagged {
+            native,
+            trunks: VidSet::Only(vec![Vid::NONE, native]),
+        },
+    ];
+    for mode in modes {
+        let mut switch = switch(vec![
+            port("trunk", 1, PortVlan::DEFAULT),
+            port("native", 2, mode.clone()),
+        ]);
+        let plain = frame(MacAddr::BROADCAST, station(1));
+        let out = switch.receive(&"trunk".into(), &plain, 0);
+        assert_eq!(out.outputs, [], "{mode:?}");
+        let out = switch.receive(&"trunk".into(), &tagged(10, &plain), 0);
+        assert_eq!(out.outputs.len(), 1, "{mode:?}");
+    }
+}
+
+#[test]
+fn priorities_without_a_vlan_leave_as_the_port_says() {
+    use PriorityTags::{Always, IfNonzero, Never};
+    let nothing = vec![];
+    let other_vlan = vec![0xee];
+    let [tag, of_provider, empty] = [[0x81, 0, 0xa0, 0], [0x88, 0xa8, 0xa0, 0], [0x81, 0, 0, 0]];
+    for mode in [Never, IfNonzero, Always] {
+        // From a trunk: VLAN 0, of which access ports get nothing.
+        for tag in [tag, of_provider] {
+            let left = leaving_with(mode, 2, &tag);
+            assert_eq!(left, [tag.to_vec(), other_vlan.clone()], "{mode:?}");
+        }
+        assert_eq!(leaving_with(mode, 2, &[])[0], nothing, "{mode:?}");
+        let kept = if mode == Always {
+            empty.to_vec()
+        } else {
+            vec![]
+        };
+        assert_eq!(leaving_with(mode, 2, &empty)[0], kept, "{mode:?}");
+        // Into VLAN 10, and out of it.
+        let left = leaving_with(mode, 1, &of_provider);
+        let own = if mode == Never { vec![] } else { tag.to_vec() };
+        assert_eq!(left, [vec![0x88, 0xa8, 0xa0, 10], own], "{mode:?}");
+        let left = leaving_with(mode, 1, &empty);
+        assert_eq!(left, [vec![0x81, 0, 0, 10], vec![]], "{mode:?}");
+        let left = leaving_with(mode, 1, &[]);
+        assert_eq!(left, [vec![0x81, 0, 0, 10], vec![]], "{mode:?}");
+    }
 }
 
 #[test]

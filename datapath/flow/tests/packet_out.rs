@@ -11,7 +11,7 @@ use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::{Form, NoNames, parse_flow, parse_flow_line};
 use aorta_flow::{
     Attachment, Bridge, IfIndex, Interpreter, OfPort, PacketOut, Port, PortGuard, PortHook,
-    PortVlan, Restrictions, Snapshot, Verdict,
+    PortVlan, PriorityTags, Restrictions, Snapshot, Verdict,
 };
 use aorta_packet::{MacAddr, Vid};
 use bytes::udp;
@@ -24,6 +24,7 @@ fn switch(lines: &[&str]) -> Interpreter {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(n.into()).unwrap(),

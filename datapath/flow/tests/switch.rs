@@ -10,7 +10,7 @@ use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
 use aorta_flow::translate::Packet;
 use aorta_flow::{
     Attachment, Bridge, DropReason, IfIndex, Interpreter, MeterId, OfPort, Port, PortGuard,
-    PortHook, PortVlan, Restrictions, Snapshot, Tracing, Verdict,
+    PortHook, PortVlan, PriorityTags, Restrictions, Snapshot, Tracing, Verdict,
 };
 use bytes::{reply, tagged, udp};
 
@@ -26,6 +26,7 @@ fn port(name: &str, ofport: u16, mtu_bytes: u32, up: bool) -> Port {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment,
     }
@@ -35,6 +36,7 @@ fn patch(name: &str, peer: &str, ofport: u16) -> Port {
     Port {
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment: Attachment::Patch { peer: peer.into() },
         ..port(name, ofport, 0, true)

@@ -11,7 +11,9 @@ mod lab;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use aorta_flow::guard::{Policing, StormLimits};
-use aorta_flow::{Bridge, OfPort, Port, PortGuard, PortHook, PortVlan, Restrictions, Snapshot};
+use aorta_flow::{
+    Bridge, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags, Restrictions, Snapshot,
+};
 use aorta_packet::MacAddr;
 use aorta_testing::Rng;
 use aorta_testing::guards::largest_allowed;
@@ -145,6 +147,7 @@ fn main() {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: guards.get(n).map(|g| g.1.clone()).unwrap_or_default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment: taps[n].attachment(true, MTU.into()),
     };

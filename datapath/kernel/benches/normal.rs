@@ -13,7 +13,9 @@ use aorta_compiler::abi::{self, MapKind, MapSpec};
 use aorta_compiler::{EntryFacts, Ingress, Origin, Refuses, compile_entry};
 use aorta_ebpf::{MapId, Program};
 use aorta_flow::guard::StormLimits;
-use aorta_flow::{Bridge, OfPort, Port, PortGuard, PortHook, PortVlan, Restrictions, Snapshot};
+use aorta_flow::{
+    Bridge, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags, Restrictions, Snapshot,
+};
 use aorta_kernel::{Datapath, Loaded, Loader, Map};
 use aorta_packet::{MacAddr, Vid};
 use lab::{Lab, Tap};
@@ -160,6 +162,7 @@ fn compiled(lab: &Lab, taps: &[Tap; 2]) -> Datapath {
         vlan: PortVlan::Access(Vid::new(VLAN).unwrap()),
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment: taps[n].attachment(true, MTU.into()),
     };

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use aorta_flow::guard::Allowed;
 use aorta_flow::{
     Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortGuard, PortHook, PortName,
-    PortVlan, Restrictions, Snapshot, Verdict, VidSet,
+    PortVlan, PriorityTags, Restrictions, Snapshot, Verdict, VidSet,
 };
 use aorta_kernel::Datapath;
 use aorta_packet::{MacAddr, TPID_8021AD, TPID_8021Q, Tci, Vid, VlanTag};
@@ -35,12 +35,13 @@ struct Scenario {
     frames: Vec<FrameSpec>,
 }
 
-type PatchEnd = (PortVlan, Restrictions);
+type PatchEnd = (PortVlan, PriorityTags, Restrictions);
 
 #[derive(Clone, Debug)]
 struct PortSpec {
     bridge: usize,
     vlan: PortVlan,
+    priority_tags: PriorityTags,
     up: bool,
     restrictions: Restrictions,
     guard: PortGuard,
@@ -112,6 +113,11 @@ fn mac() -> impl Strategy<Value = MacAddr> {
     ]
 }
 
+fn priority_tags() -> impl Strategy<Value = PriorityTags> {
+    use PriorityTags::{Always, IfNonzero, Never};
+    prop_oneof![2 => Just(Never), 1 => Just(IfNonzero), 1 => Just(Always)]
+}
+
 fn tag() -> impl Strategy<Value = VlanTag> {
     let tpid = prop_oneof![4 => Just(TPID_8021Q), 1 => Just(TPID_8021AD)];
     (tpid, vid(), 0u16..16).prop_map(|(tpid, vid, top)| VlanTag {
@@ -158,19 +164,28 @@ fn guard() -> impl Strategy<Value = PortGuard> {
 
 fn scenario() -> impl Strategy<Value = Scenario> {
     let up = proptest::bool::weighted(0.9);
-    let port = (0..BRIDGES, port_vlan(), up, restrictions(), guard()).prop_map(
-        |(bridge, vlan, up, restrictions, guard)| PortSpec {
-            bridge,
-            vlan,
-            up,
-            restrictions,
-            guard,
-        },
-    );
+    let port = (
+        0..BRIDGES,
+        port_vlan(),
+        priority_tags(),
+        up,
+        restrictions(),
+        guard(),
+    )
+        .prop_map(
+            |(bridge, vlan, priority_tags, up, restrictions, guard)| PortSpec {
+                priority_tags,
+                bridge,
+                vlan,
+                up,
+                restrictions,
+                guard,
+            },
+        );
     let port = port.boxed();
     // A patch leads from a bridge to a later one: no loops.
     // Boxed: what proptest keeps of them is too large for the stack.
-    let end = || (port_vlan(), restrictions()).boxed();
+    let end = || (port_vlan(), priority_tags(), restrictions()).boxed();
     let patch = (0..BRIDGES - 1, 1..BRIDGES, [end(), end()])
         .prop_filter("from a bridge to a later one", |(a, b, _)| a < b)
         .boxed();
@@ -211,6 +226,7 @@ impl Scenario {
                 ofport: OfPort(n as u16 + 1),
                 vlan: spec.vlan.clone(),
                 hook: PortHook::Auto,
+                priority_tags: spec.priority_tags,
                 restrictions: spec.restrictions,
                 guard: spec.guard.clone(),
                 attachment: tap.attachment(spec.up, MTU_BYTES[n].into()),
@@ -222,12 +238,13 @@ impl Scenario {
                 format!("case{case}-patch{n}-b"),
             ];
             for (end, bridge) in [(0, *a), (1, *b)] {
-                let (vlan, restrictions) = &ends[end];
+                let (vlan, priority_tags, restrictions) = &ends[end];
                 bridges[bridge].ports.push(Port {
                     name: names[end].as_str().into(),
                     ofport: OfPort(100 + n as u16),
                     vlan: vlan.clone(),
                     hook: PortHook::Auto,
+                    priority_tags: *priority_tags,
                     restrictions: *restrictions,
                     guard: PortGuard {
                         protected: self.protected,

@@ -12,7 +12,8 @@ use std::time::Instant;
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line};
 use aorta_flow::{
-    Bridge, BridgeName, Flow, OfPort, Port, PortGuard, PortHook, PortVlan, Restrictions, Snapshot,
+    Bridge, BridgeName, Flow, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags,
+    Restrictions, Snapshot,
 };
 use aorta_packet::MacAddr;
 use aorta_testing::packet::{Ipv4, Network, Packet, Transport};
@@ -95,6 +96,7 @@ fn bridge(name: &BridgeName, taps: &[Tap]) -> Bridge {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment: tap.attachment(true, 1500),
     };

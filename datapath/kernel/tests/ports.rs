@@ -5,7 +5,7 @@ mod lab;
 
 use aorta_flow::{
     Attachment, Bridge, DropReason, IfIndex, OfPort, Port, PortGuard, PortHook, PortName, PortVlan,
-    Restrictions, Snapshot,
+    PriorityTags, Restrictions, Snapshot,
 };
 use aorta_kernel::{Config, Datapath, PortError};
 use aorta_packet::{MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
@@ -36,6 +36,7 @@ fn port(tap: &Tap, ofport: u16) -> Port {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment: tap.attachment(true, TAP_MTU.into()),
     }
@@ -48,6 +49,7 @@ fn patch(name: &str, peer: &str, ofport: u16) -> Port {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment: Attachment::Patch { peer: peer.into() },
     }

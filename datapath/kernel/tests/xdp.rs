@@ -13,7 +13,7 @@ use aorta_compiler::abi::{counter, port};
 use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::{
     Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortGuard, PortHook, PortVlan,
-    Restrictions, Snapshot, Verdict,
+    PriorityTags, Restrictions, Snapshot, Verdict,
 };
 use aorta_kernel::Loaded;
 use aorta_testing::tables::{Kind, Profile, random_case};
@@ -125,6 +125,7 @@ impl Rig {
             vlan: PortVlan::DEFAULT,
             hook: PortHook::Auto,
             guard: PortGuard::default(),
+            priority_tags: PriorityTags::Never,
             restrictions: Restrictions::default(),
             attachment: Attachment::Netdev {
                 ifindex: tap.ifindex,

@@ -10,7 +10,9 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
-use aorta_flow::{Attachment, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, Restrictions};
+use aorta_flow::{
+    Attachment, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags, Restrictions,
+};
 use aorta_kernel::Datapath;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -68,6 +70,7 @@ impl Veths {
             vlan: PortVlan::DEFAULT,
             hook,
             guard: PortGuard::default(),
+            priority_tags: PriorityTags::Never,
             restrictions: Restrictions::default(),
             attachment: Attachment::Netdev {
                 ifindex: self.near[n],
@@ -328,6 +331,7 @@ fn a_tap_stays_at_tcx_and_says_why() {
     let port = Port {
         hook: PortHook::XdpNative,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         ..flow_lab::port(&tap, 1)
     };

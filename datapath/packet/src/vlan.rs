@@ -72,6 +72,16 @@ impl Tci {
         Vid(self.0 & 0x0fff)
     }
 
+    /// The priority (IEEE 802.1Q-2018 §9.6), 0 to 7.
+    pub fn priority(self) -> u8 {
+        (self.0 >> 13) as u8
+    }
+
+    /// A priority alone: VLAN 0, not drop-eligible.
+    pub fn of_priority(priority: u8) -> Tci {
+        Tci(u16::from(priority) << 13)
+    }
+
     /// The same priority and drop-eligible bits with another VLAN.
     pub fn with_vid(self, vid: Vid) -> Tci {
         Tci((self.0 & 0xf000) | vid.0)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aorta_flow::{
     BridgeName, DEFAULT_MAC_AGING_S, DEFAULT_MAC_TABLE_SIZE, MIN_MAC_AGING_S, MIN_MAC_TABLE_SIZE,
-    OfPort, PortGuard, PortHook, PortName, PortVlan,
+    OfPort, PortGuard, PortHook, PortName, PortVlan, PriorityTags,
 };
 use aorta_kernel::netdev::MAX_NAME_LEN;
 use aorta_ovsdb::Uuid;
@@ -81,6 +81,8 @@ pub struct DesiredPort {
     pub ofport: Option<OfPort>,
     /// How it treats tags.
     pub vlan: PortVlan,
+    /// When frames without a VLAN leave with a tag.
+    pub priority_tags: PriorityTags,
     /// MTU that its device should have, in bytes.
     pub mtu_request: Option<u32>,
     /// Where its frames are to enter the switch.
@@ -231,6 +233,7 @@ impl<'a> Builder<'a> {
                 row: None,
                 ofport: None,
                 vlan: PortVlan::DEFAULT,
+                priority_tags: PriorityTags::Never,
                 mtu_request: None,
                 hook: PortHook::Auto,
                 offload: OffloadMode::Off,
@@ -357,6 +360,7 @@ impl<'a> Builder<'a> {
                 row: Some(interface.uuid),
                 ofport: None,
                 vlan: vlan.clone(),
+                priority_tags: row.priority_tags,
                 mtu_request: interface
                     .mtu_request
                     .and_then(|mtu| u32::try_from(mtu).ok()),

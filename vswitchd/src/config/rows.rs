@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use aorta_flow::PriorityTags;
 use aorta_ovsdb::{Atom, Datum, Row, Uuid};
 use aorta_stream::{OPENFLOW_PORT, Remote};
 
 use super::offload::{EXCLUDE, MODE, PIN};
+use super::vlan::priority_tags;
 use super::{InterfaceGuard, OPTIONS, PortLimits};
 
 /// The row of table Open_vSwitch.
@@ -168,6 +170,8 @@ pub struct PortRow {
     pub trunks: Vec<i64>,
     /// VLAN mode, if configured.
     pub vlan_mode: Option<String>,
+    /// When frames without a VLAN leave with a tag for their priority (other_config:priority-tags).
+    pub priority_tags: PriorityTags,
     /// What NORMAL does with frames from it.
     pub limits: PortLimits,
     /// Its row of table QoS.
@@ -183,6 +187,7 @@ impl From<&Row> for PortRow {
             tag: row.int("tag"),
             trunks: row.datum("trunks").ints().collect(),
             vlan_mode: row.str("vlan_mode").map(str::to_owned),
+            priority_tags: priority_tags(row.map_get("other_config", "priority-tags")),
             limits: PortLimits::from(row),
             qos: row.uuids("qos").next(),
         }

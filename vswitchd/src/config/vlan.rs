@@ -1,12 +1,21 @@
 //! VLAN mode of a port from its columns vlan_mode, tag and trunks.
 
-use aorta_flow::{PortVlan, VidSet};
+use aorta_flow::{PortVlan, PriorityTags, VidSet};
 use aorta_packet::Vid;
 
 use super::PortRow;
 
 /// What the columns mean, and a note if they contradict each other.
 pub type PortVlanResult = Result<(PortVlan, Option<String>), String>;
+
+/// What other_config:priority-tags means; words that mean nothing are as none.
+pub fn priority_tags(value: Option<&str>) -> PriorityTags {
+    match value {
+        Some("if-nonzero" | "true") => PriorityTags::IfNonzero,
+        Some("always") => PriorityTags::Always,
+        _ => PriorityTags::Never,
+    }
+}
 
 /// The VLAN mode that a row asks for. Without `vlan_mode`, a tag makes an access port and no tag
 /// a trunk. The error is one line for Interface.error.
@@ -74,6 +83,7 @@ mod tests {
 
     fn row(mode: Option<&str>, tag: Option<i64>, trunks: &[i64]) -> PortRow {
         PortRow {
+            priority_tags: PriorityTags::Never,
             uuid: Uuid::nil(),
             name: "p".into(),
             interfaces: vec![],

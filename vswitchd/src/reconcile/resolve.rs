@@ -183,6 +183,7 @@ pub fn snapshot(desired: &Desired, actual: &Actual) -> Snapshot {
             attachment: attachment(resolve(port, actual)),
             hook: port.hook,
             guard: port.guard.clone(),
+            priority_tags: port.priority_tags,
             restrictions: Restrictions::default(),
         })
     };

@@ -9,7 +9,8 @@ use aorta_packet::{ETH_HEADER_LEN, TPID_8021AD, TPID_8021Q};
 
 use crate::abi::{COUNTERS, EPOCH, PORTS, RECENT, counter, fdb, fdb_id, port, recent, scratch};
 use crate::emit::{
-    CTX, TAG_EMPTY_8021Q, count_frame, jump_finish, load_scratch, lookup, lookup_index,
+    CTX, TAG_GIVEN_8021Q, VLAN_AND_PRIORITY, count_frame, jump_finish, load_scratch, lookup,
+    lookup_index,
 };
 use crate::{CompileError, EntryFacts, Ingress, Origin, Refuses, guard, skb};
 
@@ -182,10 +183,10 @@ impl<'f> Entry<'f> {
         match &self.facts.ingress {
             Ingress::Access(vid) | Ingress::Native(vid, _) => {
                 self.a
-                    .load_imm64(R8, TAG_EMPTY_8021Q | u64::from(vid.get()));
+                    .load_imm64(R8, TAG_GIVEN_8021Q | u64::from(vid.get()));
             }
             Ingress::Trunk(check) if check.takes_untagged() => {
-                self.a.load_imm64(R8, TAG_EMPTY_8021Q);
+                self.a.load_imm64(R8, TAG_GIVEN_8021Q);
             }
             Ingress::Trunk(_) => {
                 let refused = self.drop(DropReason::IngressVlan);
@@ -310,7 +311,7 @@ impl<'f> Entry<'f> {
         a.jump_if(Cond::Eq, R1, 0, self.no_device);
         a.bind(self.have_device);
         a.mov(R1, R8);
-        a.and(R1, 0xfff);
+        a.and(R1, VLAN_AND_PRIORITY);
         a.load(Size::H, R2, R9, port::UNTAGGED_VLAN);
         a.mov(R7, 0);
         a.jump_if(Cond::Ne, R1, R2, self.tagged_egress);

@@ -11,6 +11,7 @@ use crate::abi::{
 };
 use crate::emit::{
     self, CTX, count, jump_finish, load_scratch, load_tag, lookup, lookup_index, push_jump, retag,
+    tag_leaving,
 };
 use crate::guard::{Cost, take};
 use crate::{Ingress, Origin, VidCheck, skb};
@@ -194,9 +195,11 @@ impl Entry<'_> {
         self.a.jump_if(Cond::Eq, R1, 0, down);
         self.a.jump(self.have_device);
 
-        // R1 is the VLAN, not the one that leaves untagged.
+        // R2 is the VLAN that leaves untagged; another one, or a priority.
         self.a.bind(self.tagged_egress);
         let all = self.a.label("tagged_all");
+        self.a.and(R1, 0xfff);
+        self.a.jump_if(Cond::Eq, R1, R2, all);
         self.a.load(Size::B, R2, R9, port::TAGGED);
         self.a
             .jump_if(Cond::Eq, R2, i32::from(port::TAGGED_ALL), all);
@@ -204,11 +207,7 @@ impl Entry<'_> {
             .jump_if(Cond::Eq, R2, i32::from(port::TAGGED_NONE), refused);
         self.egress_vlan_bit(refused);
         self.a.bind(all);
-        self.a.mov(R1, R8);
-        self.a.and(R1, 0xfff);
-        self.a.jump_if(Cond::Eq, R1, 0, self.have_tag);
-        self.a.mov(R7, R8);
-        self.a.jump(self.have_tag);
+        tag_leaving(&mut self.a, (R8, R9), R7, self.have_tag);
 
         self.a.bind(self.long);
         self.a.load(Size::W, R1, CTX, skb::GSO_SIZE);

@@ -10,6 +10,8 @@ pub(super) struct Classified {
     pub vid: Vid,
     /// Priority and drop-eligible bits, and the protocol its tag has if it leaves with one.
     tag: VlanTag,
+    /// Whether it came with one.
+    came_tagged: bool,
     untagged: Vec<u8>,
 }
 
@@ -133,14 +135,19 @@ fn classify(
         tpid: wire.tpid,
         tci: wire.tci.with_vid(vid),
     };
-    Ok(Classified { vid, tag, untagged })
+    Ok(Classified {
+        vid,
+        tag,
+        came_tagged: header.tag.is_some(),
+        untagged,
+    })
 }
 
 /// The frame as it leaves by a port.
 pub(super) fn leave(port: &crate::Port, frame: &Classified) -> Vec<u8> {
-    if port.vlan.tags(frame.vid) {
-        frame.tag.push(&frame.untagged)
-    } else {
-        frame.untagged.to_vec()
+    let (tag, came_tagged) = (frame.tag, frame.came_tagged);
+    match port.vlan.leaving(tag, came_tagged, port.priority_tags) {
+        Some(tag) => tag.push(&frame.untagged),
+        None => frame.untagged.to_vec(),
     }
 }

@@ -4,7 +4,7 @@
 use aorta_flow::table::Tables;
 use aorta_flow::{
     Attachment, Bridge, BridgeName, IfIndex, Interpreter, OfPort, Port, PortGuard, PortHook,
-    PortVlan, Restrictions, Snapshot,
+    PortVlan, PriorityTags, Restrictions, Snapshot,
 };
 use aorta_testing::{Case, Rng};
 use aorta_testing::{SAMPLES, frames_for, sample};
@@ -115,6 +115,7 @@ fn snapshot(bridge: &BridgeName) -> Snapshot {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(number.into()).unwrap(),

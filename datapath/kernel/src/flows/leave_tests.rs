@@ -9,8 +9,8 @@ use aorta_compiler::pipeline::maps::STATE;
 use aorta_ebpf::{Assembler, Cond, Helper, Label, Reg, Size};
 use aorta_flow::field::FieldId;
 use aorta_flow::{
-    Attachment, Bridge, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, Restrictions,
-    Snapshot, table::Tables,
+    Attachment, Bridge, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags,
+    Restrictions, Snapshot, table::Tables,
 };
 
 use crate::Datapath;
@@ -38,6 +38,7 @@ fn with(name: &str, number: u16, attachment: Attachment) -> Port {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment,
     }

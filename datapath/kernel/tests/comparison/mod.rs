@@ -11,7 +11,7 @@ use aorta_flow::table::Misses;
 use aorta_flow::translate::learned_flow;
 use aorta_flow::{
     Bridge, BridgeName, DropReason, Flow, Interpreter, OfPort, Port, PortGuard, PortHook, PortName,
-    PortVlan, Restrictions, Snapshot, Verdict,
+    PortVlan, PriorityTags, Restrictions, Snapshot, Verdict,
 };
 use aorta_kernel::{Datapath, FlowsError, Upcalls, chain};
 use aorta_packet::{TPID_8021AD, TPID_8021Q, VLAN_TAG_LEN};
@@ -300,6 +300,7 @@ fn snapshot(bridge: &BridgeName, taps: &[Tap]) -> Snapshot {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions {
             no_flood: n == 2,
             ..Restrictions::default()

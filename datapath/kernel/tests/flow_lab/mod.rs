@@ -5,7 +5,7 @@ use aorta_flow::table::{Change, FlowMod, GroupMod, MeterMod, Modification, Table
 use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
 use aorta_flow::{
     Attachment, Bridge, BridgeName, DropReason, OfPort, Port, PortGuard, PortHook, PortName,
-    PortVlan, Restrictions, Snapshot,
+    PortVlan, PriorityTags, Restrictions, Snapshot,
 };
 use aorta_kernel::{Datapath, FlowsApplied, FlowsError};
 use aorta_packet::MacAddr;
@@ -92,6 +92,7 @@ pub fn port(tap: &Tap, ofport: u16) -> Port {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment: tap.attachment(true, MTU.into()),
     }
@@ -104,6 +105,7 @@ pub fn patch(name: &str, peer: &str, ofport: u16) -> Port {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment: Attachment::Patch { peer: peer.into() },
     }

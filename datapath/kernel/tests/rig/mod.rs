@@ -7,7 +7,7 @@ use aorta_flow::table::{FlowMod, GroupMod, MeterMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
 use aorta_flow::{
     Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortGuard, PortHook, PortVlan,
-    Restrictions, Snapshot,
+    PriorityTags, Restrictions, Snapshot,
 };
 use aorta_kernel::Loaded;
 
@@ -73,6 +73,7 @@ impl Rig {
             vlan: PortVlan::DEFAULT,
             hook: PortHook::Auto,
             guard: PortGuard::default(),
+            priority_tags: PriorityTags::Never,
             restrictions: Restrictions::default(),
             attachment: Attachment::Netdev {
                 ifindex: tap.ifindex,

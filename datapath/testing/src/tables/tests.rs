@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::field::FieldId;
 use aorta_flow::{
-    Attachment, Bridge, IfIndex, Interpreter, Port, PortGuard, PortHook, PortVlan, Restrictions,
-    Snapshot,
+    Attachment, Bridge, IfIndex, Interpreter, Port, PortGuard, PortHook, PortVlan, PriorityTags,
+    Restrictions, Snapshot,
 };
 
 use super::*;
@@ -15,6 +15,7 @@ fn snapshot() -> Snapshot {
         vlan: PortVlan::DEFAULT,
         hook: PortHook::Auto,
         guard: PortGuard::default(),
+        priority_tags: PriorityTags::Never,
         restrictions: Restrictions::default(),
         attachment: Attachment::Netdev {
             ifindex: IfIndex::new(n.into()).unwrap(),
