@@ -55,7 +55,17 @@ fn a_bridge_that_may_switches_by_itself_while_its_controller_is_away() {
         "a controller's bridge has no flow"
     );
     bed.wait_connected();
-    assert_eq!(flows(&bed), "", "no flow of the tables does it");
+    let shown = flows(&bed);
+    assert_eq!(
+        shown.lines().count(),
+        1,
+        "no flow of the tables does it: {shown}"
+    );
+    assert!(
+        shown.contains(", priority=15790320,actions=NORMAL"),
+        "{shown}"
+    );
+    assert!(!shown.contains("n_packets=0,"), "{shown}");
     done(&bed.switch, "set-fail-mode br0 secure");
     eventually("a secure bridge doesn't", || !pings(&bed.left, RIGHT));
     done(&bed.switch, "set-fail-mode br0 standalone");

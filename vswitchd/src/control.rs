@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aorta_api::{
-    BridgeStatus, EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer, FlowTraceParams,
+    BridgeStatus, Counted, EntryModAnswer, FlowExplain, FlowModAnswer, FlowReplaceAnswer,
+    FlowTraceParams,
 };
 use aorta_flow::table::{FlowMod, Modification};
 use aorta_flow::{Flow, MeterId};
@@ -76,6 +77,15 @@ pub enum Request {
 /// Where the answer about flow tables goes.
 pub type FlowAnswer<T> = oneshot::Sender<Result<T, FlowError>>;
 
+/// The flow that stands in for all others while no controller can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailOpen {
+    /// Since when, in milliseconds.
+    pub duration_ms: u64,
+    /// What was switched so.
+    pub counters: Counted,
+}
+
 /// One question or order about the flow tables of a bridge.
 #[derive(Debug)]
 pub enum FlowRequest {
@@ -91,6 +101,9 @@ pub enum FlowRequest {
     Flows(Box<FlowMod>, FlowAnswer<Vec<FlowDumped>>),
     /// The same, and where each of them runs.
     PlacedFlows(Box<FlowMod>, FlowAnswer<Vec<FlowDumped>>),
+    /// What a bridge did so far that switches by itself until a controller is back; none if it obeys
+    /// its tables.
+    FailOpen(FlowAnswer<Option<FailOpen>>),
     /// One group, or all.
     Groups(Option<u32>, FlowAnswer<Vec<GroupDumped>>),
     /// One meter, or all.

@@ -32,6 +32,11 @@ pub struct Source {
 }
 
 impl Source {
+    /// What switches the frames: `kernel` or `sim`.
+    pub fn datapath(&self) -> &'static str {
+        self.datapath
+    }
+
     /// Of a daemon that starts now.
     pub fn new(
         control: Control,

@@ -28,6 +28,7 @@ pub struct Context {
     pub(super) store: StoreHandle,
     pub(super) transactions: Arc<Semaphore>,
     started: Instant,
+    datapath: &'static str,
     description: Value,
 }
 
@@ -77,7 +78,7 @@ pub(super) fn parse<T: DeserializeOwned>(params: &Params<'_>) -> Result<T, Error
 #[serde(deny_unknown_fields)]
 pub(super) struct Nothing {}
 
-/// Puts all methods together.
+/// Puts all methods together; `datapath` is what switches the frames.
 ///
 /// # Errors
 /// If they don't fit.
@@ -85,12 +86,14 @@ pub fn module(
     control: Control,
     store: StoreHandle,
     started: Instant,
+    datapath: &'static str,
 ) -> Result<Module, ModuleError> {
     let mut module = RpcModule::new(Context {
         control,
         store,
         transactions: Arc::new(Semaphore::new(database::MAX_TRANSACTIONS)),
         started,
+        datapath,
         description: serde_json::from_str(OPENRPC)?,
     });
     module.register_method(METHOD_DISCOVER, |params, context, _| {
@@ -104,7 +107,7 @@ pub fn module(
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: context.started.elapsed().as_secs(),
-            datapath: "kernel".to_owned(),
+            datapath: context.datapath.to_owned(),
             problems,
             bridges,
         })

@@ -122,7 +122,8 @@ pub async fn serve(
     metrics: Source,
 ) -> Result<ApiSocket, ApiError> {
     let path = rundir.join(SOCKET_NAME);
-    let methods = Methods::from(methods::module(control, store, Instant::now())?);
+    let methods = methods::module(control, store, Instant::now(), metrics.datapath())?;
+    let methods = Methods::from(methods);
     let mut socket = ApiSocket {
         tasks: vec![serve_unix(&path, &methods, &metrics)?],
         path,

@@ -26,6 +26,8 @@ pub(super) struct Flows {
     /// The bridge switches by itself until a controller is back: the datapath has one flow that
     /// does so, whatever the tables have.
     pub(super) failing_open: bool,
+    /// Since when.
+    pub(super) failing_since: Moment,
     /// Whether the datapath has the tables.
     pub(super) given: bool,
     /// Why it hasn't.
@@ -75,6 +77,7 @@ impl Flows {
     pub(super) fn fail_open(&mut self, open: bool, now: Moment) -> Vec<Change> {
         let changes = if open { self.begin(now) } else { Vec::new() };
         self.failing_open = open;
+        self.failing_since = now;
         self.given = false;
         changes
     }

@@ -4,7 +4,8 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use aorta_api::{
-    EntryModAnswer, FlowExplain, FlowModAnswer, FlowPlacement, FlowReplaceAnswer, FlowTraceParams,
+    Counted, EntryModAnswer, FlowExplain, FlowModAnswer, FlowPlacement, FlowReplaceAnswer,
+    FlowTraceParams,
 };
 use aorta_flow::table::{Change, FlowId, FlowMod, Modification, TableFlow, TableLimit};
 use aorta_flow::{Attachment, Flow, Interpreter, Learned, MeterId, OfPort, Port};
@@ -15,7 +16,7 @@ use super::openflow::{Asked, Gone};
 use super::*;
 use crate::clock;
 use crate::config::DesiredBridge;
-use crate::control::{Atomic, FlowRequest};
+use crate::control::{Atomic, FailOpen, FlowRequest};
 use crate::coverage;
 use crate::heap;
 use crate::ofproto::{
@@ -199,6 +200,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 let placement = |entry: &TableFlow| Some(placer.of(entry));
                 drop(to.send(self.dump_flows(&name, &selection, placement)));
             }
+            FlowRequest::FailOpen(to) => drop(to.send(self.failing_open(&name))),
             FlowRequest::Groups(group, to) => drop(to.send(self.dump_groups(&name, group))),
             FlowRequest::Meters(meter, to) => drop(to.send(self.dump_meters(&name, meter))),
             FlowRequest::Trace(params, to) => drop(to.send(self.trace_flow(&name, params))),
@@ -315,6 +317,25 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             counters.entry(*id).or_default().add(sent);
         }
         Ok(counters)
+    }
+
+    fn failing_open(&self, name: &BridgeName) -> Answer<Option<FailOpen>> {
+        let missing = || FlowError::NoBridge(name.to_string());
+        let flows = self.flows.get(name).ok_or_else(missing)?;
+        if !flows.failing_open {
+            return Ok(None);
+        }
+        let counted = self.datapath.flow_counters(name);
+        let counted = counted.map_err(|DatapathError(why)| FlowError::Datapath(why))?;
+        let mut counters = Counted::default();
+        for flow in counted.values() {
+            counters.packets += flow.packets;
+            counters.bytes += flow.bytes;
+        }
+        Ok(Some(FailOpen {
+            duration_ms: clock::now().since_ms(flows.failing_since),
+            counters,
+        }))
     }
 
     fn dump_groups(&self, name: &BridgeName, group: Option<u32>) -> Answer<Vec<GroupDumped>> {

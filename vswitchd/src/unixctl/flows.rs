@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use aorta_api::FlowTraceParams;
+use aorta_api::{Counted, FlowTraceParams};
 use aorta_flow::Flow;
 use aorta_flow::text::{NoNames, show_instructions, show_match};
 
@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::switch::gone;
 use super::{Answer, Commands};
-use crate::control::{FlowAnswer, FlowRequest, Request};
+use crate::control::{FailOpen, FlowAnswer, FlowRequest, Request};
 use crate::ofproto::{self, FlowDumped, FlowError, OdpFlow, PortNames, looks_like_odp, parse_odp};
 use crate::switch::DatapathReport;
 
@@ -24,7 +24,12 @@ impl Commands {
                 FlowError::NoBridge(_) => "Unknown bridge".to_owned(),
                 other => other.to_string(),
             })?;
-        Ok(dumped.iter().map(flow_line).collect())
+        let mut lines: String = dumped.iter().map(flow_line).collect();
+        let stands_in = self.ask_flows(bridge, FlowRequest::FailOpen).await?;
+        if let Ok(Some(flow)) = stands_in {
+            lines += &fail_open_line(flow);
+        }
+        Ok(lines)
     }
 
     pub(super) async fn trace(&self, arguments: &[String]) -> Answer {
@@ -93,6 +98,18 @@ impl Commands {
             .await;
         asked.map_err(gone)
     }
+}
+
+/// Priority of the flow that stands in for all others, as Open vSwitch tells it: above those that
+/// flows can have.
+const FAIL_OPEN_PRIORITY: u32 = 0x00f0_f0f0;
+
+fn fail_open_line(flow: FailOpen) -> String {
+    let (seconds, Counted { packets, bytes }) = (flow.duration_ms / 1000, flow.counters);
+    format!(
+        "duration={seconds}s, n_packets={packets}, n_bytes={bytes}, \
+         priority={FAIL_OPEN_PRIORITY},actions=NORMAL\n"
+    )
 }
 
 /// A flow as `bridge/dump-flows` has it.

@@ -167,7 +167,8 @@ async fn every_method_is_described_and_every_description_is_a_method() {
     let described: BTreeSet<&str> = list(&document, "methods").iter().map(name).collect();
     let control = crate::control::Control::new().0;
     let store = aorta_ovsdb::Store::in_memory();
-    let module = super::super::methods::module(control, store, std::time::Instant::now()).unwrap();
+    let started = std::time::Instant::now();
+    let module = super::super::methods::module(control, store, started, "sim").unwrap();
     let registered: BTreeSet<&str> = module.method_names().collect();
     assert_eq!(registered, described);
     let served: Value = module.call(METHOD_DISCOVER, [(); 0]).await.unwrap();
