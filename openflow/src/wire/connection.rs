@@ -62,18 +62,27 @@ fn read_error(reader: &mut Reader<'_>, d: Decoding<'_>) -> Result<Message, Refus
         kind,
         code,
     };
-    let numbers = match kind {
-        NICIRA_ERROR if d.version <= Version::OpenFlow11 => WireError {
-            vendor: reader.u32()?,
-            kind: reader.u16()?,
-            code: reader.u16()?,
-        },
-        EXPERIMENTER_ERROR if d.version >= Version::OpenFlow12 => WireError {
-            vendor: reader.u32()?,
+    let mut behind = *reader;
+    let named = match kind {
+        NICIRA_ERROR if d.version <= Version::OpenFlow11 => Some(WireError {
+            vendor: behind.u32()?,
+            kind: behind.u16()?,
+            code: behind.u16()?,
+        }),
+        EXPERIMENTER_ERROR if d.version >= Version::OpenFlow12 => Some(WireError {
+            vendor: behind.u32()?,
             kind: code,
             code: 0,
-        },
-        _ => plain,
+        }),
+        _ => None,
+    };
+    // 0 is no vendor: what is there belongs to the data.
+    let numbers = match named.filter(|numbers| numbers.vendor != 0) {
+        Some(numbers) => {
+            *reader = behind;
+            numbers
+        }
+        None => plain,
     };
     let error = match ErrorCode::from_wire(d.version, numbers) {
         Some(error) => ReportedError::Known(error),
