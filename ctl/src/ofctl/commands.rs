@@ -3,8 +3,8 @@
 use super::error::OfctlError;
 use super::{Done, Ofctl};
 use super::{
-    bundle, flows, groups, help, messages, meters, monitor, parse, ports, sets, switch, tables,
-    times, tunnel,
+    bundle, capture, flows, groups, help, messages, meters, monitor, parse, ports, sets, switch,
+    tables, times, tunnel,
 };
 
 /// A command.
@@ -126,6 +126,12 @@ pub const COMMANDS: &[Command] = &[
         switch::ct_flush,
     ),
     reads("ofp-parse", "file", (1, 1), messages::parse_file),
+    reads(
+        "ofp-parse-pcap",
+        "file [port...]",
+        (1, MANY),
+        capture::parse_file,
+    ),
     writes("add-group", "switch group", (1, 2), groups::add),
     writes("add-groups", "switch file", (1, 2), groups::add_file),
     writes("mod-group", "switch group", (1, 2), groups::modify),

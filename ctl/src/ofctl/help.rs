@@ -71,6 +71,7 @@ What a switch says:
   monitor SWITCH [BYTES] [invalid_ttl] [watch:[SPEC]]  all that it sends
   snoop SWITCH                      what it and its controllers say
   ofp-parse FILE                    print the messages in FILE
+  ofp-parse-pcap FILE [PORT]...     print the messages in a capture of packets
   ofp-print HEX                     print a message
   parse-flow FLOW, parse-flows FILE, parse-group GROUP
                                     what would be sent, without a switch

@@ -2,6 +2,7 @@
 
 mod args;
 mod bundle;
+pub mod capture;
 mod client;
 mod commands;
 mod error;
