@@ -1,6 +1,15 @@
 //! Entry points for fuzzers: each takes any bytes and panics only on a defect.
 
+use crate::Group;
 use crate::text::{Form, NoNames, parse_flow, parse_group, parse_meter, show_group};
+
+/// A weight that is what it would be without being named isn't printed.
+fn weighed(mut group: Group) -> Group {
+    for bucket in &mut group.buckets {
+        bucket.weight = Some(bucket.weight());
+    }
+    group
+}
 
 /// Reads the bytes as the text of a flow, a group and a meter. What is understood must survive
 /// being printed and read again; errors must point into the text.
@@ -25,11 +34,8 @@ pub fn parse_text(data: &[u8]) {
     }
     if let Ok(group) = parse_group(text, &NoNames) {
         let printed = show_group(&group, &NoNames);
-        assert_eq!(
-            parse_group(&printed, &NoNames).as_ref(),
-            Ok(&group),
-            "{printed}"
-        );
+        let again = parse_group(&printed, &NoNames).map(weighed);
+        assert_eq!(again, Ok(weighed(group)), "{printed}");
     }
     if let Ok(meter) = parse_meter(text) {
         let printed = meter.to_string();
