@@ -162,14 +162,6 @@ fn roles(version: &str, label: &str, expected: &str) {
     assert_eq!(told, "ready\n");
     let targets = "set-controller br0 tcp:127.0.0.1:6653 tcp:127.0.0.1:6654";
     done(&bed.switch, targets);
-    done(
-        &bed.switch,
-        "set Controller tcp:127.0.0.1:6653 max_backoff=1000",
-    );
-    done(
-        &bed.switch,
-        "set Controller tcp:127.0.0.1:6654 max_backoff=1000",
-    );
     output.read_to_string(&mut told).unwrap();
     assert_eq!(told, expected);
     assert!(controllers.0.wait().unwrap().success());

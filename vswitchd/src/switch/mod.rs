@@ -265,7 +265,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         self.note_queues();
         self.follow_bridges();
         self.apply();
-        self.tell_ports();
+        self.tell_ports(None);
         self.publish()
     }
 

@@ -213,6 +213,10 @@ fn default_masks(version: Version) -> (AsyncMasks, AsyncMasks) {
         Version::OpenFlow13 => 0xf,
         Version::OpenFlow14 | Version::OpenFlow15 => 0x3f,
     };
+    let packet_in = match version {
+        Version::OpenFlow14 | Version::OpenFlow15 => 0x3b,
+        _ => 0x3,
+    };
     let nothing = AsyncMasks {
         packet_in: Some(0),
         port_status: Some(0x7),
@@ -222,7 +226,7 @@ fn default_masks(version: Version) -> (AsyncMasks, AsyncMasks) {
         request_forward: Some(0),
     };
     let all = AsyncMasks {
-        packet_in: Some(0x3b),
+        packet_in: Some(packet_in),
         flow_removed: Some(flow_removed),
         ..nothing
     };

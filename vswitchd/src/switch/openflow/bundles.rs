@@ -98,7 +98,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         }
         for (_, other) in others {
             match other {
-                Other::Port(port_mod) => self.port_mod(&bridge, &port_mod).await?,
+                Other::Port(port_mod) => {
+                    self.port_mod(&bridge, &port_mod, request.conn).await?;
+                }
                 Other::Packet(packet) => self.packet_out(&bridge, packet)?,
             }
         }

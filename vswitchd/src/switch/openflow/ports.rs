@@ -25,8 +25,9 @@ const CONFIGURABLE: PortConfig = PortConfig(
 );
 
 impl<E: Effects, D: Datapath> Switch<E, D> {
-    /// Compares the ports with those that were told last, and tells what is other.
-    pub(in crate::switch) fn tell_ports(&mut self) {
+    /// Compares the ports with those that were told last, and tells what is other. Who asked for it
+    /// knows before OpenFlow 1.5, and isn't told.
+    pub(in crate::switch) fn tell_ports(&mut self, asked_by: Option<ConnId>) {
         let now = clock::now();
         let wanted: HashSet<BridgeName> = self
             .desired
@@ -47,6 +48,10 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             state.ports = after;
             for status in changes {
                 for connection in self.openflow.of_bridge(&bridge.name) {
+                    let knows = connection.version < Version::OpenFlow15;
+                    if knows && asked_by == Some(connection.id) {
+                        continue;
+                    }
                     if connection.wants(Unasked::PortStatus(status.change as u8)) {
                         connection.tell(Message::PortStatus(status.clone()));
                     }
@@ -167,8 +172,13 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         Ok(PortConfig(port.config.0 & !mask | change.config.0 & mask))
     }
 
-    /// Changes what is asked of a port.
-    pub(super) async fn port_mod(&mut self, bridge: &BridgeName, change: &PortMod) -> Answer<()> {
+    /// Changes what is asked of a port, by the connection `asked_by`.
+    pub(super) async fn port_mod(
+        &mut self,
+        bridge: &BridgeName,
+        change: &PortMod,
+        asked_by: ConnId,
+    ) -> Answer<()> {
         let config = self.check_port_mod(bridge, change)?;
         let state = self.openflow.bridge(bridge);
         let Some(before) = state.ports.get(&change.port).cloned() else {
@@ -182,7 +192,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             self.set_up(&name, !down).await;
         }
         self.apply();
-        self.tell_ports();
+        self.tell_ports(Some(asked_by));
         Ok(())
     }
 

@@ -30,7 +30,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             Message::SetConfig(config) => self.set_config(request, &bridge, config)?,
             // One that names a buffer, of which there are none.
             Message::FlowMod(_) => return Err(ErrorCode::OFPBRC_BUFFER_UNKNOWN),
-            Message::PortMod(port_mod) => self.port_mod(&bridge, &port_mod).await?,
+            Message::PortMod(port_mod) => self.port_mod(&bridge, &port_mod, request.conn).await?,
             Message::TableMod(table_mod) => self.table_mod(&bridge, &table_mod)?,
             Message::PacketOut(packet) => self.packet_out(&bridge, packet)?,
             Message::Resume(packet) => self.resume(&bridge, &packet)?,

@@ -490,7 +490,7 @@ async fn packets_come_to_who_is_meant_in_the_form_that_was_chosen() {
 
 #[tokio::test]
 async fn ports_are_changed_and_told() {
-    let mut lab = Lab::controller(Version::OpenFlow13).await;
+    let mut lab = Lab::controller(Version::OpenFlow15).await;
     let p1 = lab.port("p1");
     let known = lab.switch.openflow.bridges[&BridgeName::from("br0")].ports[&p1].clone();
     let ask = |hw_addr, config| {
