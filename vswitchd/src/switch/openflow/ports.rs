@@ -2,9 +2,9 @@
 
 use aorta_flow::OfPort;
 use aorta_kernel::netdev::HardwareInfo;
-use aorta_openflow::Message;
 use aorta_openflow::error::ErrorCode;
 use aorta_openflow::message::{MultipartReply, PortConfig, PortMod, PortStats};
+use aorta_openflow::{Message, Version};
 
 use super::*;
 use crate::config::{DesiredBridge, DesiredPort, Wanted, stable_mac};
