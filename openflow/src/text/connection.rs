@@ -111,7 +111,7 @@ fn put_quoted(out: &mut String, bytes: &[u8], style: Style<'_>) {
 
 fn put_echo(out: &mut String, bytes: &[u8], style: Style<'_>) {
     let _ = writeln!(out, " {} bytes of payload", bytes.len());
-    if style.verbosity > 0 {
+    if style.verbosity > 1 {
         out.push_str(&super::hex_dump(bytes));
     }
 }
