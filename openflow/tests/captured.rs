@@ -87,7 +87,7 @@ fn prints(name: &str) {
     let mut faults = Vec::new();
     let style = Style {
         names: &NoNames,
-        verbosity: 1,
+        verbosity: 2,
     };
     for message in captured(name) {
         let shown = show(&message.bytes(), Context::default(), style);

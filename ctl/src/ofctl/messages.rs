@@ -41,7 +41,7 @@ fn style(ofctl: &Ofctl, more: u8) -> Style<'static> {
 /// each line.
 pub fn print_hex(ofctl: &Ofctl, words: &[&str]) -> Done {
     let bad = || OfctlError::other("trailing garbage following hex bytes");
-    let more = words.get(1).and_then(|word| word.parse().ok()).unwrap_or(1);
+    let more = words.get(1).and_then(|word| word.parse().ok()).unwrap_or(2);
     let text = match words[0] {
         "-" => String::from_utf8_lossy(&read_bytes("-")?).into_owned(),
         digits => digits.to_owned(),
