@@ -46,8 +46,9 @@ fn same_sum(a: u16, b: u16) -> bool {
     a % 0xffff == b % 0xffff
 }
 
-/// What checksums are about besides the packet itself (RFC 9293 §3.1, RFC 8200 §8.1).
-fn pseudo_header(ip: &Ip, transport: &Transport) -> Vec<u8> {
+/// What checksums of a transport are about besides the packet itself: both addresses, its length and
+/// its protocol, in network byte order (RFC 9293 §3.1, RFC 8200 §8.1).
+pub fn pseudo_header(ip: &Ip, transport: &Transport) -> Vec<u8> {
     let mut bytes = Vec::new();
     for address in [ip.src, ip.dst] {
         let address = address.to_be_bytes();

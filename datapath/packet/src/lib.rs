@@ -16,7 +16,7 @@ mod rewrite;
 mod vlan;
 
 pub use checksum::{crc32c, internet_checksum};
-pub use complete::complete_checksum;
+pub use complete::{complete_checksum, pseudo_header};
 pub use ethernet::{ETH_HEADER_LEN, EthernetError, EthernetHeader};
 pub use headers::{
     Arp, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_MPLS_MULTICAST,

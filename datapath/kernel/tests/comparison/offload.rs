@@ -2,7 +2,9 @@
 //! send them: with a header of their own in front (virtio 1.2 §5.1.6).
 
 use aorta_flow::action::Action;
-use aorta_packet::{Headers, Ip, Network, Transport, TransportHeader, internet_checksum};
+use aorta_packet::{
+    Headers, Network, Transport, TransportHeader, internet_checksum, pseudo_header,
+};
 use aorta_testing::{Case, Frame, Offload};
 
 /// Bytes of the header in front.
@@ -89,17 +91,6 @@ fn checksum_at(transport: &Transport) -> Option<usize> {
         TransportHeader::Udp { .. } => Some(6),
         _ => None,
     }
-}
-
-fn pseudo_header(ip: &Ip, transport: &Transport) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for address in [ip.src, ip.dst] {
-        let address = address.to_be_bytes();
-        bytes.extend(if ip.v6 { &address[..] } else { &address[12..] });
-    }
-    bytes.extend(((transport.end - transport.at) as u32).to_be_bytes());
-    bytes.extend([0, 0, 0, ip.proto]);
-    bytes
 }
 
 /// A frame as it is on the wire, of one that was read from a tap.

@@ -1,6 +1,6 @@
 //! What a card changes of a frame.
 
-use aorta_packet::{Headers, Ip, Network, Transport, TransportHeader, internet_checksum};
+use aorta_packet::{Headers, Network, TransportHeader, internet_checksum, pseudo_header};
 
 use crate::offload::flower::{Csum, Header, Pedit, TcAction};
 
@@ -106,16 +106,4 @@ fn checksums(frame: &mut [u8], headers: &Headers, which: Csum) {
     let sum = internet_checksum(&[&pseudo_header(ip, transport), body].concat());
     let sum = if udp && sum == 0 { u16::MAX } else { sum };
     frame[at..at + 2].copy_from_slice(&sum.to_be_bytes());
-}
-
-/// What checksums are about besides the packet itself (RFC 9293 §3.1, RFC 8200 §8.1).
-fn pseudo_header(ip: &Ip, transport: &Transport) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for address in [ip.src, ip.dst] {
-        let address = address.to_be_bytes();
-        bytes.extend(if ip.v6 { &address[..] } else { &address[12..] });
-    }
-    bytes.extend(((transport.end - transport.at) as u32).to_be_bytes());
-    bytes.extend([0, 0, 0, ip.proto]);
-    bytes
 }
