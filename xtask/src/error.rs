@@ -60,12 +60,20 @@ pub enum TaskError {
         /// Its status.
         status: i32,
     },
+    /// A wire between two ports could not be made.
+    #[error("a wire: {0}")]
+    Wire(String),
     /// There is no bench of that name.
     #[error("no bench is called {0}; `cargo xtask bench` lists them")]
     NoBench(String),
 }
 
 impl TaskError {
+    /// What kept a wire from being made, with its causes.
+    pub fn wire(reason: impl std::fmt::Display) -> TaskError {
+        TaskError::Wire(reason.to_string())
+    }
+
     /// Builds the error of a failed file operation, for `map_err`.
     pub fn file(
         action: &'static str,

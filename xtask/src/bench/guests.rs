@@ -1,11 +1,13 @@
-//! Two guests that talk through a Linux bridge, this project's switch, and Open vSwitch's userspace
-//! datapath, in turns: the taps move from one to the next while the guests run.
+//! Two guests that talk through a Linux bridge, this project's switch, Open vSwitch's userspace datapath,
+//! and a wire, in turns: the taps move from one to the next while the guests run. What the wire gets is
+//! the most that these guests leave to any switch.
 
 use std::time::Duration;
 
 use aorta_integration::lab::{Guest, GuestConfig, Netns, wait_until};
 use serde_json::Value;
 
+use super::bare::Wire;
 use super::twins::{self, Bed};
 use super::{Report, Series};
 use crate::error::TaskError;
@@ -32,6 +34,7 @@ const MEASURES: [(&str, &str, &str); 3] = [
 enum Place {
     Bridge(Netns),
     Switch(Box<Bed>),
+    Wire(Wire),
 }
 
 impl Place {
@@ -39,26 +42,37 @@ impl Place {
         match self {
             Place::Bridge(netns) => netns,
             Place::Switch(bed) => bed.netns(),
+            Place::Wire(wire) => wire.netns(),
         }
     }
 
-    fn attach(&self, tap: &str) -> Result<(), TaskError> {
+    /// Joins the guests' taps, which are in its namespace.
+    fn attach(&self) -> Result<(), TaskError> {
+        let taps = GUESTS.map(|(tap, _, _)| tap);
         match self {
-            Place::Bridge(netns) => {
+            Place::Bridge(netns) => taps.iter().try_for_each(|tap| {
                 netns.ip(&["link", "set", "dev", tap, "master", "br0"])?;
                 Ok(())
+            }),
+            Place::Switch(bed) => {
+                (taps.iter()).try_for_each(|tap| bed.vsctl(&["add-port", "br0", tap]))
             }
-            Place::Switch(bed) => bed.vsctl(&["add-port", "br0", tap]),
+            Place::Wire(wire) => wire.join(taps),
         }
     }
 
-    fn detach(&self, tap: &str) -> Result<(), TaskError> {
+    fn detach(&self) -> Result<(), TaskError> {
+        let mut taps = GUESTS.iter().map(|(tap, _, _)| tap);
         match self {
-            Place::Bridge(netns) => {
+            Place::Bridge(netns) => taps.try_for_each(|tap| {
                 netns.ip(&["link", "set", "dev", tap, "nomaster"])?;
                 Ok(())
+            }),
+            Place::Switch(bed) => taps.try_for_each(|tap| bed.vsctl(&["del-port", "br0", tap])),
+            Place::Wire(wire) => {
+                wire.part();
+                Ok(())
             }
-            Place::Switch(bed) => bed.vsctl(&["del-port", "br0", tap]),
         }
     }
 }
@@ -127,6 +141,7 @@ impl Lab {
                 twins::THEIRS,
                 Place::Switch(Box::new(Bed::theirs(Netns::new("theirs")?)?)),
             ),
+            ("a wire", Place::Wire(Wire::new(Netns::new("wire")?))),
         ];
         let configs = GUESTS.map(|(tap, mac, _)| GuestConfig::new(tap, tap, mac));
         let guests = Guest::boot_all(places[0].1.netns(), &configs)?;
@@ -146,9 +161,7 @@ impl Lab {
 
     fn attach(&self, place: usize) -> Result<(), TaskError> {
         let (name, place) = &self.places[place];
-        for (tap, _, _) in GUESTS {
-            place.attach(tap)?;
-        }
+        place.attach()?;
         // That datapath forwards checksums that are still to be computed as they are.
         let offloads = if *name == twins::THEIRS { "off" } else { "on" };
         for guest in &self.guests {
@@ -168,8 +181,8 @@ impl Lab {
             return Ok(());
         }
         let (from, to) = (&self.places[self.at].1, &self.places[place].1);
+        from.detach()?;
         for (tap, _, _) in GUESTS {
-            from.detach(tap)?;
             let netns = to.netns();
             from.netns()
                 .ip(&["link", "set", "dev", tap, "netns", netns.name()])?;

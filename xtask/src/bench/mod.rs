@@ -3,6 +3,7 @@
 //! module and put it into [`BENCHES`].
 
 mod attach;
+mod bare;
 mod flows;
 mod guests;
 mod lab;
