@@ -8,18 +8,21 @@ use std::time::Duration;
 /// OpenFlow 1.4, which has bundles.
 pub const VERSION: u8 = 5;
 
-const HELLO: u8 = 0;
+pub const HELLO: u8 = 0;
 const ERROR: u8 = 1;
-const ECHO_REQUEST: u8 = 2;
-const ECHO_REPLY: u8 = 3;
-const FEATURES_REQUEST: u8 = 5;
+pub const ECHO_REQUEST: u8 = 2;
+pub const ECHO_REPLY: u8 = 3;
+pub const FEATURES_REQUEST: u8 = 5;
+pub const FEATURES_REPLY: u8 = 6;
 const FLOW_MOD: u8 = 14;
 const PACKET_IN: u8 = 10;
 const PACKET_OUT: u8 = 13;
 const SET_CONFIG: u8 = 9;
-const BARRIER_REQUEST: u8 = 20;
-const BARRIER_REPLY: u8 = 21;
-const BUNDLE_CONTROL: u8 = 33;
+pub const MULTIPART_REQUEST: u8 = 18;
+pub const MULTIPART_REPLY: u8 = 19;
+pub const BARRIER_REQUEST: u8 = 20;
+pub const BARRIER_REPLY: u8 = 21;
+pub const BUNDLE_CONTROL: u8 = 33;
 const BUNDLE_ADD: u8 = 34;
 
 /// `OFPBCT_OPEN_REQUEST` and `OFPBCT_COMMIT_REQUEST` (OpenFlow 1.4.1 §7.3.9.2).

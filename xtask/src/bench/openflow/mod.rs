@@ -2,10 +2,11 @@
 //! the unmodified `ovs-ofctl` takes for large tables, and what connections cost each other.
 
 mod client;
+mod idle_peer;
+mod tables;
 
-use std::fmt::Write as _;
 use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,14 +16,10 @@ use aorta_integration::lab::Netns;
 use super::twins::{Bed, OURS, THEIRS, build};
 use super::{Report, Series};
 use crate::error::TaskError;
-use crate::proc::{output, root};
+use crate::proc::output;
 use client::Client;
+pub use tables::{bundles, tables};
 
-/// Flows of the large tables.
-const FLOWS: u32 = 100_000;
-/// Bundles one after the other, and changes in each.
-const BUNDLES: u32 = 1000;
-const CHANGES: u32 = 4;
 /// Connections, one of which floods the switch with requests and never reads.
 const CONTROLLERS: usize = 64;
 /// How often each other one asks in a sample.
@@ -36,71 +33,6 @@ const SENDING: Duration = Duration::from_secs(2);
 /// How long idling is watched, with so many controllers.
 const IDLE: Duration = Duration::from_secs(20);
 const IDLE_CONTROLLERS: usize = 8;
-
-/// Tables of many flows: added, added as one bundle, and read.
-///
-/// # Errors
-/// When a switch or a tool fails.
-pub fn tables(rounds: u32) -> Result<Report, TaskError> {
-    let beds = both()?;
-    let file = flows_file()?;
-    let units = [
-        "ms, add-flows of 100k",
-        "ms, add-flows --bundle of 100k",
-        "ms, dump-flows of 100k",
-    ];
-    let series = in_turns(rounds, &beds, &units, |bed| {
-        let timed = |args: &[&str]| {
-            let start = Instant::now();
-            ofctl(bed, args).map(|()| start.elapsed().as_secs_f64() * 1e3)
-        };
-        let file = file.display().to_string();
-        ofctl(bed, &["del-flows", "BR"])?;
-        let added = timed(&["add-flows", "BR", &file])?;
-        ofctl(bed, &["del-flows", "BR"])?;
-        let bundled = timed(&["--bundle", "add-flows", "BR", &file])?;
-        let dumped = timed(&["dump-flows", "BR"])?;
-        ofctl(bed, &["del-flows", "BR"])?;
-        Ok(vec![added, bundled, dumped])
-    })?;
-    Ok(Report {
-        bench: "openflow-tables",
-        series,
-        notes: vec!["limits: add-flows ≤ 0.5 ×, --bundle ≤ 0.5 ×, dump ≤ 1 ×".to_owned()],
-    })
-}
-
-/// Small bundles with a barrier each, one after the other.
-///
-/// # Errors
-/// When a switch fails.
-pub fn bundles(rounds: u32) -> Result<Report, TaskError> {
-    let beds = both()?;
-    let units = ["bundles a second", "ms p99 of a bundle"];
-    let series = in_turns(rounds, &beds, &units, |bed| {
-        ofctl(bed, &["del-flows", "BR"])?;
-        let mut client = connect(bed)?;
-        let (begun, mut took) = (Instant::now(), Vec::new());
-        for id in 1..=BUNDLES {
-            let changes: Vec<_> = (0..CHANGES)
-                .map(|n| client::add_flow(id, id * CHANGES + n, 10))
-                .collect();
-            let start = Instant::now();
-            client
-                .send(&client::bundle(id, &changes))
-                .and_then(|()| client.barrier(id))
-                .map_err(failed(bed))?;
-            took.push(start.elapsed());
-        }
-        let rate = f64::from(BUNDLES) / begun.elapsed().as_secs_f64();
-        Ok(vec![rate, p99_ms(took)])
-    })?;
-    Ok(Report {
-        bench: "openflow-bundles",
-        series,
-        notes: vec!["limits: rate ≥ 2 ×, p99 ≤ 5 ms".to_owned()],
-    })
-}
 
 /// Barriers of many connections while one of them asks without end and reads nothing.
 ///
@@ -145,7 +77,7 @@ pub fn crowd(rounds: u32) -> Result<Report, TaskError> {
 /// When a switch fails.
 pub fn packets(rounds: u32) -> Result<Report, TaskError> {
     let beds = both()?;
-    for bed in &beds {
+    for (_, bed) in &beds {
         bed.netns().tap("tap0")?;
         bed.vsctl(&["add-port", "br0", "tap0"])?;
     }
@@ -179,19 +111,19 @@ pub fn packets(rounds: u32) -> Result<Report, TaskError> {
 pub fn packets_in(rounds: u32) -> Result<Report, TaskError> {
     let beds = both()?;
     let mut stations = Vec::new();
-    for bed in &beds {
+    for (_, bed) in &beds {
         let station = Netns::new("sender")?;
         bed.netns().veth("va", &station, "eth0")?;
         station.address("eth0", "192.0.2.1/24")?;
         let neighbour = "neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev eth0";
         station.ip(&neighbour.split(' ').collect::<Vec<_>>())?;
         bed.vsctl(&["add-port", "br0", "va"])?;
-        ofctl(bed, &["del-flows", "BR"])?;
-        ofctl(bed, &["add-flow", "BR", "actions=controller:128"])?;
+        ofctl(&socket(bed), &["del-flows", "BR"])?;
+        ofctl(&socket(bed), &["add-flow", "BR", "actions=controller:128"])?;
         stations.push(station);
     }
     let series = in_turns(rounds, &beds, &["packets in a second"], |bed| {
-        let ours = usize::from(std::ptr::eq(bed, &beds[1]));
+        let ours = usize::from(std::ptr::eq(bed, &beds[1].1));
         let mut client = connect(bed)?;
         let ask = client::want_packets(128);
         client
@@ -243,7 +175,7 @@ fn send_for(station: &Netns, time: Duration) -> Result<(), TaskError> {
 /// When a switch fails.
 pub fn idle(rounds: u32) -> Result<Report, TaskError> {
     let beds = both()?;
-    let clients = beds.iter().map(|bed| {
+    let clients = beds.iter().map(|(_, bed)| {
         let clients = (0..IDLE_CONTROLLERS).map(|_| connect(bed));
         clients.collect::<Result<Vec<_>, _>>()
     });
@@ -266,50 +198,39 @@ pub fn idle(rounds: u32) -> Result<Report, TaskError> {
 }
 
 /// The reference and ours, with a bridge each.
-fn both() -> Result<[Bed; 2], TaskError> {
+fn both() -> Result<[(&'static str, Bed); 2], TaskError> {
     build()?;
     Ok([
-        Bed::theirs(Netns::new("theirs")?)?,
-        Bed::ours(Netns::new("ours")?)?,
+        (THEIRS, Bed::theirs(Netns::new("theirs")?)?),
+        (OURS, Bed::ours(Netns::new("ours")?)?),
     ])
 }
 
+/// Where a switch speaks OpenFlow about its bridge.
+fn socket(bed: &Bed) -> PathBuf {
+    bed.rundir().join("br0.mgmt")
+}
+
 fn connect(bed: &Bed) -> Result<Client, TaskError> {
-    let socket = bed.rundir().join("br0.mgmt");
-    Client::connect(&socket).map_err(TaskError::file("cannot speak OpenFlow with", socket))
+    connect_to(&socket(bed))
+}
+
+fn connect_to(socket: &Path) -> Result<Client, TaskError> {
+    Client::connect(socket).map_err(TaskError::file("cannot speak OpenFlow with", socket))
 }
 
 fn failed(bed: &Bed) -> impl FnOnce(std::io::Error) -> TaskError {
-    TaskError::file("no answer from", bed.rundir().join("br0.mgmt"))
+    TaskError::file("no answer from", socket(bed))
 }
 
 /// Runs the unmodified ovs-ofctl; `BR` among the arguments is the bridge.
-fn ofctl(bed: &Bed, args: &[&str]) -> Result<(), TaskError> {
-    let socket = bed.rundir().join("br0.mgmt").display().to_string();
+fn ofctl(socket: &Path, args: &[&str]) -> Result<(), TaskError> {
+    let socket = socket.display().to_string();
     let args = args
         .iter()
         .map(|arg| if *arg == "BR" { socket.as_str() } else { arg });
     let mut command = Command::new("ovs-ofctl");
     output(command.args(["-O", "OpenFlow14"]).args(args)).map(drop)
-}
-
-/// Flows for ovs-ofctl: of one shape, each for another address.
-fn flows_file() -> Result<PathBuf, TaskError> {
-    let mut text = String::new();
-    for n in 0..FLOWS {
-        let [a, b, c, d] = (0x0a00_0000 + n).to_be_bytes();
-        // Writing into a String doesn't fail.
-        let _ = writeln!(
-            text,
-            "priority=10,ip,nw_dst={a}.{b}.{c}.{d},actions=set_field:{}->reg1",
-            n % 16
-        );
-    }
-    let folder = root().join("target/bench");
-    std::fs::create_dir_all(&folder).map_err(TaskError::file("cannot make", &folder))?;
-    let path = folder.join("flows-100k");
-    std::fs::write(&path, text).map_err(TaskError::file("cannot write", &path))?;
-    Ok(path)
 }
 
 fn p99_ms(mut took: Vec<Duration>) -> f64 {
@@ -335,28 +256,30 @@ fn cpu_ms(bed: &Bed) -> Result<f64, TaskError> {
     Ok(times.filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() * 10.0)
 }
 
-/// Samples both switches once in each round, every second round in the opposite order, after a
-/// first round that isn't counted. A sample has a value for each unit.
-fn in_turns(
+/// Samples each peer once in each round, every second round in the opposite order, after a first
+/// round that isn't counted. A sample has a value for each unit.
+fn in_turns<P>(
     rounds: u32,
-    beds: &[Bed; 2],
+    peers: &[(&'static str, P)],
     units: &[&'static str],
-    mut sample: impl FnMut(&Bed) -> Result<Vec<f64>, TaskError>,
+    mut sample: impl FnMut(&P) -> Result<Vec<f64>, TaskError>,
 ) -> Result<Vec<Series>, TaskError> {
-    let mut series: Vec<[Series; 2]> = units
-        .iter()
-        .map(|unit| {
-            [THEIRS, OURS].map(|name| Series {
-                name: name.to_owned(),
-                unit,
-                samples: Vec::new(),
-            })
-        })
-        .collect();
+    let of_unit = |unit| {
+        let series = |(name, _): &(&str, P)| Series {
+            name: (*name).to_owned(),
+            unit,
+            samples: Vec::new(),
+        };
+        peers.iter().map(series).collect()
+    };
+    let mut series: Vec<Vec<Series>> = units.iter().copied().map(of_unit).collect();
     for round in 0..=rounds {
-        let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+        let mut order: Vec<usize> = (0..peers.len()).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
         for at in order {
-            let values = sample(&beds[at])?;
+            let values = sample(&peers[at].1)?;
             if round > 0 {
                 let pairs = series.iter_mut().zip(values);
                 pairs.for_each(|(series, value)| series[at].samples.push(value));
