@@ -19,8 +19,8 @@ use aorta_ebpf::interp::{Machine, MapKind, MapSpec};
 use aorta_ebpf::{MapId, Program, Size};
 use aorta_flow::table::{FlowId, MAX_TABLE, Miss, Misses, Tables};
 use aorta_flow::{
-    Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortGuard, PortHook,
-    PortName, PortVlan, PriorityTags, Restrictions, Snapshot,
+    Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortName, Restrictions,
+    Snapshot,
 };
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Rng, shrink};
@@ -229,18 +229,16 @@ fn port_name(port: u16) -> PortName {
 
 fn snapshot() -> Snapshot {
     let port = |n: u16| Port {
-        name: port_name(n),
-        ofport: OfPort(n),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
         restrictions: restrictions(n),
-        attachment: Attachment::Netdev {
-            ifindex: IfIndex::new(FIRST_DEVICE + u32::from(n)).unwrap(),
-            up: true,
-            mtu_bytes: MTU_BYTES,
-        },
+        ..Port::new(
+            port_name(n),
+            OfPort(n),
+            Attachment::Netdev {
+                ifindex: IfIndex::new(FIRST_DEVICE + u32::from(n)).unwrap(),
+                up: true,
+                mtu_bytes: MTU_BYTES,
+            },
+        )
     };
     Snapshot {
         bridges: vec![Bridge {

@@ -3,10 +3,7 @@
 
 use aorta_compiler::abi::{FLOOD_DEFAULT_VLAN, jump, port};
 use aorta_compiler::{CompileError, Module, Slots, compile};
-use aorta_flow::{
-    Attachment, Bridge, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags,
-    Restrictions, Snapshot, VidSet,
-};
+use aorta_flow::{Attachment, Bridge, IfIndex, OfPort, Port, PortVlan, Snapshot, VidSet};
 use aorta_packet::Vid;
 
 fn vid(vid: u16) -> Vid {
@@ -21,29 +18,14 @@ fn device(name: &str, ofport: u16, vlan: PortVlan) -> Port {
         mtu_bytes: 1500,
     };
     Port {
-        name: name.into(),
-        ofport: OfPort(ofport),
         vlan,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment,
+        ..Port::new(name.into(), OfPort(ofport), attachment)
     }
 }
 
 fn patch(name: &str, peer: &str, ofport: u16) -> Port {
     let attachment = Attachment::Patch { peer: peer.into() };
-    Port {
-        name: name.into(),
-        ofport: OfPort(ofport),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment,
-    }
+    Port::new(name.into(), OfPort(ofport), attachment)
 }
 
 fn bridge(name: &str, ports: Vec<Port>) -> Bridge {

@@ -59,6 +59,22 @@ pub struct Port {
     pub restrictions: Restrictions,
 }
 
+impl Port {
+    /// A port that nothing is asked of: a trunk of all VLANs that lets everything in.
+    pub fn new(name: PortName, ofport: OfPort, attachment: Attachment) -> Port {
+        Port {
+            name,
+            ofport,
+            vlan: PortVlan::DEFAULT,
+            priority_tags: PriorityTags::default(),
+            attachment,
+            hook: PortHook::default(),
+            guard: PortGuard::default(),
+            restrictions: Restrictions::default(),
+        }
+    }
+}
+
 /// What controllers took from a port (`ofp_port_config`, OpenFlow 1.0.0 §5.2.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Restrictions {

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use aorta_flow::{
-    Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortGuard, PortHook,
-    PortVlan, PriorityTags, Restrictions, Snapshot, Verdict, VidSet,
+    Attachment, Bridge, DropReason, IfIndex, Interpreter, OfPort, Port, PortVlan, PriorityTags,
+    Snapshot, Verdict, VidSet,
 };
 use aorta_packet::{MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
 
@@ -19,28 +19,16 @@ fn port(name: &str, ofport: u16, vlan: PortVlan) -> Port {
         mtu_bytes: 1500,
     };
     Port {
-        name: name.into(),
-        ofport: OfPort(ofport),
         vlan,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment,
+        ..Port::new(name.into(), OfPort(ofport), attachment)
     }
 }
 
 fn patch(name: &str, peer: &str, ofport: u16, vlan: PortVlan) -> Port {
     let attachment = Attachment::Patch { peer: peer.into() };
     Port {
-        name: name.into(),
-        ofport: OfPort(ofport),
         vlan,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment,
+        ..Port::new(name.into(), OfPort(ofport), attachment)
     }
 }
 

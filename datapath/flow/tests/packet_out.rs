@@ -10,27 +10,23 @@ use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::{Form, NoNames, parse_flow, parse_flow_line};
 use aorta_flow::{
-    Attachment, Bridge, IfIndex, Interpreter, OfPort, PacketOut, Port, PortGuard, PortHook,
-    PortVlan, PriorityTags, Restrictions, Snapshot, Verdict,
+    Attachment, Bridge, IfIndex, Interpreter, OfPort, PacketOut, Port, Snapshot, Verdict,
 };
 use aorta_packet::{MacAddr, Vid};
 use bytes::udp;
 
 /// Bridge br0 with ports p1 to p3.
 fn switch(lines: &[&str]) -> Interpreter {
-    let port = |n: u16| Port {
-        name: format!("p{n}").into(),
-        ofport: OfPort(n),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment: Attachment::Netdev {
-            ifindex: IfIndex::new(n.into()).unwrap(),
-            up: true,
-            mtu_bytes: 1500,
-        },
+    let port = |n: u16| {
+        Port::new(
+            format!("p{n}").into(),
+            OfPort(n),
+            Attachment::Netdev {
+                ifindex: IfIndex::new(n.into()).unwrap(),
+                up: true,
+                mtu_bytes: 1500,
+            },
+        )
     };
     let bridge = Bridge {
         name: "br0".into(),

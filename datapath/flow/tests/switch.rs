@@ -10,7 +10,7 @@ use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
 use aorta_flow::translate::Packet;
 use aorta_flow::{
     Attachment, Bridge, DropReason, IfIndex, Interpreter, MeterId, OfPort, Port, PortGuard,
-    PortHook, PortVlan, PriorityTags, Restrictions, Snapshot, Tracing, Verdict,
+    PortHook, PriorityTags, Restrictions, Snapshot, Tracing, Verdict,
 };
 use bytes::{reply, tagged, udp};
 
@@ -20,16 +20,7 @@ fn port(name: &str, ofport: u16, mtu_bytes: u32, up: bool) -> Port {
         up,
         mtu_bytes,
     };
-    Port {
-        name: name.into(),
-        ofport: OfPort(ofport),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment,
-    }
+    Port::new(name.into(), OfPort(ofport), attachment)
 }
 
 fn patch(name: &str, peer: &str, ofport: u16) -> Port {

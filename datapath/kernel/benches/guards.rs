@@ -11,9 +11,7 @@ mod lab;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use aorta_flow::guard::{Policing, StormLimits};
-use aorta_flow::{
-    Bridge, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags, Restrictions, Snapshot,
-};
+use aorta_flow::{Bridge, OfPort, Port, PortGuard, Snapshot};
 use aorta_packet::MacAddr;
 use aorta_testing::Rng;
 use aorta_testing::guards::largest_allowed;
@@ -142,14 +140,12 @@ fn main() {
         .map(|n| lab.tap(&format!("bg{n}"), MTU))
         .collect();
     let port = |n: usize| Port {
-        name: taps[n].name.clone(),
-        ofport: OfPort(n as u16 + 1),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
         guard: guards.get(n).map(|g| g.1.clone()).unwrap_or_default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment: taps[n].attachment(true, MTU.into()),
+        ..Port::new(
+            taps[n].name.clone(),
+            OfPort(n as u16 + 1),
+            taps[n].attachment(true, MTU.into()),
+        )
     };
     let bridge = Bridge {
         name: "bench".into(),

@@ -13,9 +13,7 @@ use aorta_compiler::abi::{self, MapKind, MapSpec};
 use aorta_compiler::{EntryFacts, Ingress, Origin, Refuses, compile_entry};
 use aorta_ebpf::{MapId, Program};
 use aorta_flow::guard::StormLimits;
-use aorta_flow::{
-    Bridge, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags, Restrictions, Snapshot,
-};
+use aorta_flow::{Bridge, OfPort, Port, PortVlan, Snapshot};
 use aorta_kernel::{Datapath, Loaded, Loader, Map};
 use aorta_packet::{MacAddr, Vid};
 use lab::{Lab, Tap};
@@ -157,14 +155,12 @@ fn facts() -> EntryFacts {
 
 fn compiled(lab: &Lab, taps: &[Tap; 2]) -> Datapath {
     let port = |n: usize| Port {
-        name: taps[n].name.clone(),
-        ofport: OfPort(n as u16 + 1),
         vlan: PortVlan::Access(Vid::new(VLAN).unwrap()),
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment: taps[n].attachment(true, MTU.into()),
+        ..Port::new(
+            taps[n].name.clone(),
+            OfPort(n as u16 + 1),
+            taps[n].attachment(true, MTU.into()),
+        )
     };
     let bridge = Bridge {
         name: "br0".into(),

@@ -11,10 +11,7 @@ use std::time::Instant;
 
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line};
-use aorta_flow::{
-    Bridge, BridgeName, Flow, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags,
-    Restrictions, Snapshot,
-};
+use aorta_flow::{Bridge, BridgeName, Flow, OfPort, Port, Snapshot};
 use aorta_packet::MacAddr;
 use aorta_testing::packet::{Ipv4, Network, Packet, Transport};
 use lab::{Lab, Tap};
@@ -90,16 +87,8 @@ fn packet(at: u32) -> Vec<u8> {
 }
 
 fn bridge(name: &BridgeName, taps: &[Tap]) -> Bridge {
-    let port = |(n, tap): (u16, &Tap)| Port {
-        name: tap.name.clone(),
-        ofport: OfPort(n),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment: tap.attachment(true, 1500),
-    };
+    let port =
+        |(n, tap): (u16, &Tap)| Port::new(tap.name.clone(), OfPort(n), tap.attachment(true, 1500));
     Bridge {
         name: name.clone(),
         mac_aging_s: 300,

@@ -4,8 +4,7 @@
 mod lab;
 
 use aorta_flow::{
-    Attachment, Bridge, DropReason, IfIndex, OfPort, Port, PortGuard, PortHook, PortName, PortVlan,
-    PriorityTags, Restrictions, Snapshot,
+    Attachment, Bridge, DropReason, IfIndex, OfPort, Port, PortName, PortVlan, Snapshot,
 };
 use aorta_kernel::{Config, Datapath, PortError};
 use aorta_packet::{MacAddr, TPID_8021Q, Tci, Vid, VlanTag};
@@ -30,29 +29,19 @@ fn named_bridge(name: &str, ports: Vec<Port>) -> Bridge {
 }
 
 fn port(tap: &Tap, ofport: u16) -> Port {
-    Port {
-        name: tap.name.clone(),
-        ofport: OfPort(ofport),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment: tap.attachment(true, TAP_MTU.into()),
-    }
+    Port::new(
+        tap.name.clone(),
+        OfPort(ofport),
+        tap.attachment(true, TAP_MTU.into()),
+    )
 }
 
 fn patch(name: &str, peer: &str, ofport: u16) -> Port {
-    Port {
-        name: name.into(),
-        ofport: OfPort(ofport),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment: Attachment::Patch { peer: peer.into() },
-    }
+    Port::new(
+        name.into(),
+        OfPort(ofport),
+        Attachment::Patch { peer: peer.into() },
+    )
 }
 
 fn station(n: u8) -> MacAddr {

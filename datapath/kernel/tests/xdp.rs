@@ -11,10 +11,7 @@ use std::collections::BTreeMap;
 use aorta_compiler::XdpMode;
 use aorta_compiler::abi::{counter, port};
 use aorta_flow::table::{FlowId, Tables};
-use aorta_flow::{
-    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortGuard, PortHook, PortVlan,
-    PriorityTags, Restrictions, Snapshot, Verdict,
-};
+use aorta_flow::{Attachment, Bridge, DropReason, Interpreter, OfPort, Port, Snapshot, Verdict};
 use aorta_kernel::Loaded;
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Frame, Offload, Rng};
@@ -119,19 +116,16 @@ impl Rig {
     }
 
     fn reference(&self, tables: &Tables) -> Interpreter {
-        let ports = (1..).zip(&self.taps).map(|(number, tap)| Port {
-            name: tap.name.clone(),
-            ofport: OfPort(number),
-            vlan: PortVlan::DEFAULT,
-            hook: PortHook::Auto,
-            guard: PortGuard::default(),
-            priority_tags: PriorityTags::Never,
-            restrictions: Restrictions::default(),
-            attachment: Attachment::Netdev {
-                ifindex: tap.ifindex,
-                up: true,
-                mtu_bytes: MTU_BYTES,
-            },
+        let ports = (1..).zip(&self.taps).map(|(number, tap)| {
+            Port::new(
+                tap.name.clone(),
+                OfPort(number),
+                Attachment::Netdev {
+                    ifindex: tap.ifindex,
+                    up: true,
+                    mtu_bytes: MTU_BYTES,
+                },
+            )
         });
         let bridge = Bridge {
             name: "br0".into(),

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 
 use aorta_flow::{
-    Attachment, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags, Restrictions,
+    Attachment, IfIndex, OfPort, Port, PortGuard, PortHook, PriorityTags, Restrictions,
 };
 use aorta_kernel::Datapath;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -65,18 +65,16 @@ impl Veths {
 
     fn port(&self, n: usize, hook: PortHook) -> Port {
         Port {
-            name: name(n).as_str().into(),
-            ofport: OfPort(n as u16 + 1),
-            vlan: PortVlan::DEFAULT,
             hook,
-            guard: PortGuard::default(),
-            priority_tags: PriorityTags::Never,
-            restrictions: Restrictions::default(),
-            attachment: Attachment::Netdev {
-                ifindex: self.near[n],
-                up: true,
-                mtu_bytes: 1500,
-            },
+            ..Port::new(
+                name(n).as_str().into(),
+                OfPort(n as u16 + 1),
+                Attachment::Netdev {
+                    ifindex: self.near[n],
+                    up: true,
+                    mtu_bytes: 1500,
+                },
+            )
         }
     }
 

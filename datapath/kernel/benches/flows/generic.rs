@@ -2,10 +2,7 @@
 //! always, and in a form that parses all fields and searches every table by tuples.
 
 use aorta_flow::table::Tables;
-use aorta_flow::{
-    Attachment, Bridge, BridgeName, IfIndex, Interpreter, OfPort, Port, PortGuard, PortHook,
-    PortVlan, PriorityTags, Restrictions, Snapshot,
-};
+use aorta_flow::{Attachment, Bridge, BridgeName, IfIndex, Interpreter, OfPort, Port, Snapshot};
 use aorta_testing::{Case, Rng};
 use aorta_testing::{SAMPLES, frames_for, sample};
 
@@ -109,19 +106,16 @@ fn port_name(number: u16) -> &'static str {
 }
 
 fn snapshot(bridge: &BridgeName) -> Snapshot {
-    let port = |number: u16| Port {
-        name: port_name(number).into(),
-        ofport: OfPort(number),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment: Attachment::Netdev {
-            ifindex: IfIndex::new(number.into()).unwrap(),
-            up: true,
-            mtu_bytes: crate::bare::MTU_BYTES,
-        },
+    let port = |number: u16| {
+        Port::new(
+            port_name(number).into(),
+            OfPort(number),
+            Attachment::Netdev {
+                ifindex: IfIndex::new(number.into()).unwrap(),
+                up: true,
+                mtu_bytes: crate::bare::MTU_BYTES,
+            },
+        )
     };
     Snapshot {
         bridges: vec![Bridge {

@@ -8,10 +8,7 @@ use aorta_compiler::pipeline::leave::{finish, leave};
 use aorta_compiler::pipeline::maps::STATE;
 use aorta_ebpf::{Assembler, Cond, Helper, Label, Reg, Size};
 use aorta_flow::field::FieldId;
-use aorta_flow::{
-    Attachment, Bridge, IfIndex, OfPort, Port, PortGuard, PortHook, PortVlan, PriorityTags,
-    Restrictions, Snapshot, table::Tables,
-};
+use aorta_flow::{Attachment, Bridge, IfIndex, OfPort, Port, Snapshot, table::Tables};
 
 use crate::Datapath;
 use lab::{Lab, Tap};
@@ -32,16 +29,7 @@ fn patch(name: &str, peer: &str, number: u16) -> Port {
 }
 
 fn with(name: &str, number: u16, attachment: Attachment) -> Port {
-    Port {
-        name: name.into(),
-        ofport: OfPort(number),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment,
-    }
+    Port::new(name.into(), OfPort(number), attachment)
 }
 
 fn bridge(name: &str, ports: Vec<Port>) -> Bridge {

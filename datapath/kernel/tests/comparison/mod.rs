@@ -10,8 +10,8 @@ use aorta_flow::action::Action;
 use aorta_flow::table::Misses;
 use aorta_flow::translate::learned_flow;
 use aorta_flow::{
-    Bridge, BridgeName, DropReason, Flow, Interpreter, OfPort, Port, PortGuard, PortHook, PortName,
-    PortVlan, PriorityTags, Restrictions, Snapshot, Verdict,
+    Bridge, BridgeName, DropReason, Flow, Interpreter, OfPort, Port, PortName, Restrictions,
+    Snapshot, Verdict,
 };
 use aorta_kernel::{Datapath, FlowsError, Upcalls, chain};
 use aorta_packet::{TPID_8021AD, TPID_8021Q, VLAN_TAG_LEN};
@@ -295,17 +295,11 @@ impl Comparison {
 
 fn snapshot(bridge: &BridgeName, taps: &[Tap]) -> Snapshot {
     let port = |(n, tap): (u16, &Tap)| Port {
-        name: tap.name.clone(),
-        ofport: OfPort(n),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
         restrictions: Restrictions {
             no_flood: n == 2,
             ..Restrictions::default()
         },
-        attachment: tap.attachment(true, MTU_BYTES),
+        ..Port::new(tap.name.clone(), OfPort(n), tap.attachment(true, MTU_BYTES))
     };
     Snapshot {
         bridges: vec![Bridge {

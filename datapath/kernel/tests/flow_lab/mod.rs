@@ -3,10 +3,7 @@
 
 use aorta_flow::table::{Change, FlowMod, GroupMod, MeterMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
-use aorta_flow::{
-    Attachment, Bridge, BridgeName, DropReason, OfPort, Port, PortGuard, PortHook, PortName,
-    PortVlan, PriorityTags, Restrictions, Snapshot,
-};
+use aorta_flow::{Attachment, Bridge, BridgeName, DropReason, OfPort, Port, PortName, Snapshot};
 use aorta_kernel::{Datapath, FlowsApplied, FlowsError};
 use aorta_packet::MacAddr;
 
@@ -86,29 +83,19 @@ fn modification(line: &str) -> Modification {
 }
 
 pub fn port(tap: &Tap, ofport: u16) -> Port {
-    Port {
-        name: tap.name.clone(),
-        ofport: OfPort(ofport),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment: tap.attachment(true, MTU.into()),
-    }
+    Port::new(
+        tap.name.clone(),
+        OfPort(ofport),
+        tap.attachment(true, MTU.into()),
+    )
 }
 
 pub fn patch(name: &str, peer: &str, ofport: u16) -> Port {
-    Port {
-        name: name.into(),
-        ofport: OfPort(ofport),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment: Attachment::Patch { peer: peer.into() },
-    }
+    Port::new(
+        name.into(),
+        OfPort(ofport),
+        Attachment::Patch { peer: peer.into() },
+    )
 }
 
 pub fn bridge(name: &str, ports: Vec<Port>) -> Bridge {

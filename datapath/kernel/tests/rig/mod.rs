@@ -5,10 +5,7 @@ use aorta_compiler::abi::counter;
 use aorta_compiler::pipeline::counted;
 use aorta_flow::table::{FlowMod, GroupMod, MeterMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
-use aorta_flow::{
-    Attachment, Bridge, DropReason, Interpreter, OfPort, Port, PortGuard, PortHook, PortVlan,
-    PriorityTags, Restrictions, Snapshot,
-};
+use aorta_flow::{Attachment, Bridge, DropReason, Interpreter, OfPort, Port, Snapshot};
 use aorta_kernel::Loaded;
 
 use crate::bare::Bare;
@@ -67,19 +64,16 @@ impl Rig {
             bare.insns, bare.load_time
         );
         let entry = bare.entry(1);
-        let ports = (1..).zip(&taps).map(|(number, tap)| Port {
-            name: tap.name.clone(),
-            ofport: OfPort(number),
-            vlan: PortVlan::DEFAULT,
-            hook: PortHook::Auto,
-            guard: PortGuard::default(),
-            priority_tags: PriorityTags::Never,
-            restrictions: Restrictions::default(),
-            attachment: Attachment::Netdev {
-                ifindex: tap.ifindex,
-                up: true,
-                mtu_bytes: TAP_MTU.into(),
-            },
+        let ports = (1..).zip(&taps).map(|(number, tap)| {
+            Port::new(
+                tap.name.clone(),
+                OfPort(number),
+                Attachment::Netdev {
+                    ifindex: tap.ifindex,
+                    up: true,
+                    mtu_bytes: TAP_MTU.into(),
+                },
+            )
         });
         let bridge = Bridge {
             name: "br0".into(),

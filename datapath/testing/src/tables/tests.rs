@@ -1,27 +1,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::field::FieldId;
-use aorta_flow::{
-    Attachment, Bridge, IfIndex, Interpreter, Port, PortGuard, PortHook, PortVlan, PriorityTags,
-    Restrictions, Snapshot,
-};
+use aorta_flow::{Attachment, Bridge, IfIndex, Interpreter, Port, Snapshot};
 
 use super::*;
 
 fn snapshot() -> Snapshot {
-    let port = |n: u16| Port {
-        name: format!("p{n}").into(),
-        ofport: OfPort(n),
-        vlan: PortVlan::DEFAULT,
-        hook: PortHook::Auto,
-        guard: PortGuard::default(),
-        priority_tags: PriorityTags::Never,
-        restrictions: Restrictions::default(),
-        attachment: Attachment::Netdev {
-            ifindex: IfIndex::new(n.into()).unwrap(),
-            up: true,
-            mtu_bytes: 1500,
-        },
+    let port = |n: u16| {
+        Port::new(
+            format!("p{n}").into(),
+            OfPort(n),
+            Attachment::Netdev {
+                ifindex: IfIndex::new(n.into()).unwrap(),
+                up: true,
+                mtu_bytes: 1500,
+            },
+        )
     };
     Snapshot {
         bridges: vec![Bridge {
