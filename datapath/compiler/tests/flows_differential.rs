@@ -241,13 +241,10 @@ fn snapshot() -> Snapshot {
         )
     };
     Snapshot {
-        bridges: vec![Bridge {
-            name: "br0".into(),
-            mac_aging_s: 300,
-            mac_table_size: 1000,
-            forward_bpdu: false,
-            ports: (1..=PORTS_OF_BRIDGE).map(port).collect(),
-        }],
+        bridges: vec![Bridge::new(
+            "br0".into(),
+            (1..=PORTS_OF_BRIDGE).map(port).collect(),
+        )],
     }
 }
 

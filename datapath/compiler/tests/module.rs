@@ -29,13 +29,7 @@ fn patch(name: &str, peer: &str, ofport: u16) -> Port {
 }
 
 fn bridge(name: &str, ports: Vec<Port>) -> Bridge {
-    Bridge {
-        name: name.into(),
-        mac_aging_s: 300,
-        mac_table_size: 100,
-        forward_bpdu: false,
-        ports,
-    }
+    Bridge::new(name.into(), ports)
 }
 
 /// Compiles with slots in order of appearance.

@@ -38,6 +38,19 @@ pub struct Bridge {
     pub ports: Vec<Port>,
 }
 
+impl Bridge {
+    /// A bridge of no particular settings.
+    pub fn new(name: BridgeName, ports: Vec<Port>) -> Bridge {
+        Bridge {
+            name,
+            mac_aging_s: DEFAULT_MAC_AGING_S,
+            mac_table_size: DEFAULT_MAC_TABLE_SIZE,
+            forward_bpdu: false,
+            ports,
+        }
+    }
+}
+
 /// One port of a bridge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Port {

@@ -28,13 +28,7 @@ fn switch(lines: &[&str]) -> Interpreter {
             },
         )
     };
-    let bridge = Bridge {
-        name: "br0".into(),
-        mac_aging_s: 300,
-        mac_table_size: 100,
-        forward_bpdu: false,
-        ports: (1..=3).map(port).collect(),
-    };
+    let bridge = Bridge::new("br0".into(), (1..=3).map(port).collect());
     let mut tables = Tables::new();
     for line in lines {
         let (command, text) = parse_flow_line(line, &NoNames).unwrap();

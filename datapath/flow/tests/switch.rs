@@ -35,13 +35,7 @@ fn patch(name: &str, peer: &str, ofport: u16) -> Port {
 }
 
 fn bridge(name: &str, ports: Vec<Port>) -> Bridge {
-    Bridge {
-        name: name.into(),
-        mac_aging_s: 300,
-        mac_table_size: 100,
-        forward_bpdu: false,
-        ports,
-    }
+    Bridge::new(name.into(), ports)
 }
 
 fn tables(lines: &[&str]) -> Tables {

@@ -147,13 +147,7 @@ fn main() {
             taps[n].attachment(true, MTU.into()),
         )
     };
-    let bridge = Bridge {
-        name: "bench".into(),
-        mac_aging_s: 300,
-        mac_table_size: 100,
-        forward_bpdu: false,
-        ports: (0..taps.len()).map(port).collect(),
-    };
+    let bridge = Bridge::new("bench".into(), (0..taps.len()).map(port).collect());
     let mut datapath = lab.datapath();
     let applied = datapath.apply(&Snapshot {
         bridges: vec![bridge],

@@ -89,13 +89,7 @@ fn packet(at: u32) -> Vec<u8> {
 fn bridge(name: &BridgeName, taps: &[Tap]) -> Bridge {
     let port =
         |(n, tap): (u16, &Tap)| Port::new(tap.name.clone(), OfPort(n), tap.attachment(true, 1500));
-    Bridge {
-        name: name.clone(),
-        mac_aging_s: 300,
-        mac_table_size: 1000,
-        forward_bpdu: false,
-        ports: (1..).zip(taps).map(port).collect(),
-    }
+    Bridge::new(name.clone(), (1..).zip(taps).map(port).collect())
 }
 
 /// How far changes have come: the newest generation that was begun, and that holds.

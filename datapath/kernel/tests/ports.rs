@@ -19,13 +19,7 @@ fn bridge(ports: Vec<Port>) -> Snapshot {
 }
 
 fn named_bridge(name: &str, ports: Vec<Port>) -> Bridge {
-    Bridge {
-        name: name.into(),
-        mac_aging_s: 300,
-        mac_table_size: 100,
-        forward_bpdu: false,
-        ports,
-    }
+    Bridge::new(name.into(), ports)
 }
 
 fn port(tap: &Tap, ofport: u16) -> Port {

@@ -127,13 +127,7 @@ impl Rig {
                 },
             )
         });
-        let bridge = Bridge {
-            name: "br0".into(),
-            mac_aging_s: 300,
-            mac_table_size: 100,
-            forward_bpdu: false,
-            ports: ports.collect(),
-        };
+        let bridge = Bridge::new("br0".into(), ports.collect());
         let mut reference = Interpreter::new(&Snapshot {
             bridges: vec![bridge],
         });

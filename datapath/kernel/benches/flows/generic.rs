@@ -118,12 +118,6 @@ fn snapshot(bridge: &BridgeName) -> Snapshot {
         )
     };
     Snapshot {
-        bridges: vec![Bridge {
-            name: bridge.clone(),
-            mac_aging_s: 300,
-            mac_table_size: 100,
-            forward_bpdu: false,
-            ports: (1..=PORTS).map(port).collect(),
-        }],
+        bridges: vec![Bridge::new(bridge.clone(), (1..=PORTS).map(port).collect())],
     }
 }

@@ -33,13 +33,7 @@ fn with(name: &str, number: u16, attachment: Attachment) -> Port {
 }
 
 fn bridge(name: &str, ports: Vec<Port>) -> Bridge {
-    Bridge {
-        name: name.into(),
-        mac_aging_s: 300,
-        mac_table_size: 100,
-        forward_bpdu: false,
-        ports,
-    }
+    Bridge::new(name.into(), ports)
 }
 
 /// Loads a program written by hand: `code` starts with the context in R6 and the state in R7.

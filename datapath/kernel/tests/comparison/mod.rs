@@ -302,13 +302,10 @@ fn snapshot(bridge: &BridgeName, taps: &[Tap]) -> Snapshot {
         ..Port::new(tap.name.clone(), OfPort(n), tap.attachment(true, MTU_BYTES))
     };
     Snapshot {
-        bridges: vec![Bridge {
-            name: bridge.clone(),
-            mac_aging_s: 300,
-            mac_table_size: 1000,
-            forward_bpdu: false,
-            ports: (1..).zip(taps).map(port).collect(),
-        }],
+        bridges: vec![Bridge::new(
+            bridge.clone(),
+            (1..).zip(taps).map(port).collect(),
+        )],
     }
 }
 

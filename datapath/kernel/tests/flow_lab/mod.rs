@@ -99,13 +99,7 @@ pub fn patch(name: &str, peer: &str, ofport: u16) -> Port {
 }
 
 pub fn bridge(name: &str, ports: Vec<Port>) -> Bridge {
-    Bridge {
-        name: name.into(),
-        mac_aging_s: 300,
-        mac_table_size: 100,
-        forward_bpdu: false,
-        ports,
-    }
+    Bridge::new(name.into(), ports)
 }
 
 pub fn apply(datapath: &mut Datapath, bridges: Vec<Bridge>) {
