@@ -1,30 +1,29 @@
 //! The daemon: opens everything, then reacts until it is told to end.
 
-use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+mod answer;
 mod ask;
 mod awake;
 mod error;
+mod listen;
 mod parts;
 mod process;
 mod sim;
 mod wait;
+mod write;
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use aorta_kernel::netdev::LinkEvents;
 use aorta_kernel::{Config, Datapath};
-use aorta_ovsdb::{Db, Delta, Store, StoreError, StoreHandle, Tls, op};
-use serde_json::Value;
+use aorta_ovsdb::{Db, Delta, Store, StoreError, StoreHandle, Tls};
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use awake::Awake;
 pub use error::DaemonError;
@@ -39,8 +38,8 @@ use crate::coverage;
 use crate::expedite::Expedite;
 use crate::identity::Host;
 use crate::logging::LogControl;
-use crate::metrics::{self, Source};
-use crate::mgmt::{self, ApiError, ApiSocket};
+use crate::metrics;
+use crate::mgmt;
 use crate::notify;
 use crate::ofproto::{Journal, Moment};
 use crate::openflow::connections::{self, Connections};
@@ -48,12 +47,10 @@ use crate::options::{DatapathKind, Options};
 use crate::pidfile::Pidfile;
 use crate::place::Place;
 use crate::reconcile::{self, Effects};
-use crate::remotes::{Order, Remotes, RemotesConfig};
+use crate::remotes::Remotes;
 use crate::sim::SimNet;
 use crate::switch::Switch;
 use crate::teardown::teardown;
-use crate::unixctl::{self, Commands, ControlSocket, Target};
-use crate::writeback::RowUpdate;
 
 /// Names under which OVS's tools look for the daemon.
 const SWITCH: &str = "ovs-vswitchd";
@@ -171,9 +168,6 @@ fn within<T>(runtime: &Handle, start: impl FnOnce() -> T) -> T {
     start()
 }
 
-/// Sockets that live as long as the daemon.
-type Sockets = (Vec<ControlSocket>, ApiSocket);
-
 impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
     async fn open(
         place: Place,
@@ -215,29 +209,6 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
         })
     }
 
-    /// Makes sure that there is a row of table Open_vSwitch, and that it tells about the host.
-    async fn identify(&mut self, host: &Host) -> Result<(), DaemonError> {
-        let mut db = self.store.snapshot().await?;
-        if db.rows("Open_vSwitch").next().is_none() {
-            let insert = op::insert("Open_vSwitch", None, op::Columns::new());
-            self.store.transact(Value::Array(vec![insert])).await?;
-            db = self.store.snapshot().await?;
-        }
-        let Some(row) = db.rows("Open_vSwitch").next() else {
-            return Ok(());
-        };
-        let (uuid, columns) = (row.uuid(), host.columns(row));
-        if !columns.is_empty() {
-            self.transact(vec![RowUpdate {
-                table: "Open_vSwitch",
-                uuid,
-                columns,
-            }])
-            .await?;
-        }
-        Ok(())
-    }
-
     /// Takes the configuration as it is, and makes it true.
     async fn start(&mut self) -> Result<(), DaemonError> {
         let (db, deltas) = self.store.subscribe().await?;
@@ -265,48 +236,6 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
                 self.switch.row(table, row.uuid(), Some(row));
             }
         }
-    }
-
-    async fn listen(
-        &mut self,
-        remotes: RemotesConfig,
-        (api, metrics): (Option<SocketAddr>, Option<SocketAddr>),
-        extra: Option<PathBuf>,
-        log: &LogControl,
-        clients: &Handle,
-    ) -> Result<Sockets, DaemonError> {
-        let (store, tls) = (self.store.clone(), self.tls.clone());
-        let started = clients.spawn(async move { Remotes::start(&store, remotes, tls).await });
-        self.remotes = Some(started.await??);
-        let rundir = &self.place.rundir;
-        let control = |target, path: PathBuf| {
-            let (control, log) = (self.control.clone(), log.clone());
-            let commands = Commands::new(target, control, self.store.clone(), log);
-            let commands = commands.simulated(self.net.is_some());
-            let socket = within(clients, || unixctl::serve(&path, commands));
-            socket.map_err(|source| DaemonError::Socket { path, source })
-        };
-        let usual = |name| unixctl::socket_path(rundir, name);
-        let mut controls = vec![
-            control(Target::Switch, usual(SWITCH))?,
-            control(Target::Database, usual(DATABASE))?,
-        ];
-        if let Some(path) = extra {
-            controls.push(control(Target::Switch, path)?);
-        }
-        let (control, store) = (self.control.clone(), self.store.clone());
-        let datapath = if self.net.is_some() { "sim" } else { "kernel" };
-        let file = self.place.db.clone();
-        let source = Source::new(control.clone(), store.clone(), file, datapath);
-        let rundir = rundir.clone();
-        let api = async move {
-            let mut api = mgmt::serve(&rundir, api, control, store, source).await?;
-            if let Some(address) = metrics {
-                api.serve_metrics(address).await?;
-            }
-            Ok::<_, ApiError>(api)
-        };
-        Ok((controls, clients.spawn(api).await??))
     }
 
     /// Reacts until the end.
@@ -379,71 +308,6 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
         relevant
     }
 
-    /// Answers a question, and those behind it that come at once. True if the daemon is to end.
-    async fn answer_all(&mut self, first: Request) -> bool {
-        self.awake.begin(Instant::now());
-        let mut next = Some(first);
-        loop {
-            if let Some(request) = next {
-                if self.answer(request).await {
-                    return true;
-                }
-                self.awake.done(Instant::now());
-            }
-            yield_now().await;
-            let now = Instant::now();
-            if self.awake.is_over(now) {
-                return false;
-            }
-            next = self.requests.try_recv().ok();
-            match next {
-                Some(_) => self.awake.came(now),
-                // Whoever shares the processor may have the next one to send.
-                None if self.awake.stays(now) => thread::yield_now(),
-                None => return false,
-            }
-        }
-    }
-
-    /// Answers a question. True if the daemon is to end.
-    async fn answer(&mut self, request: Request) -> bool {
-        match request {
-            Request::Status(to) => drop(to.send(self.switch.status())),
-            Request::Metrics(to) => drop(to.send(Box::new(self.switch.metrics()))),
-            Request::Bridges(to) => drop(to.send(self.switch.bridges())),
-            request @ (Request::Fdb(..)
-            | Request::FlushFdb(..)
-            | Request::FdbReport(..)
-            | Request::ClearFdbCounts(..)
-            | Request::FixStation { .. }
-            | Request::Datapath(_)) => self.answer_about_datapath(request),
-            Request::Qos(port, to) => drop(to.send(self.switch.qos(&port).await)),
-            Request::Flows(bridge, request) => self.switch.answer_flows(&bridge, request),
-            Request::OpenFlow(order) => self.switch.openflow(order).await,
-            Request::CleanUp(to) => {
-                let result = self.clean_up().await;
-                drop(to.send(result.map_err(|error| crate::errors::line(&error))));
-            }
-            Request::Sim(order, to) => drop(to.send(self.follow_sim(order).await)),
-            Request::AddRemote(remote, to) => self.order(Order::Add(remote, to)).await,
-            Request::RemoveRemote(remote, to) => self.order(Order::Remove(remote, to)).await,
-            Request::ListRemotes(to) => self.order(Order::List(to)).await,
-            Request::Reconnect(to) => self.order(Order::Reconnect(to)).await,
-            Request::ReconnectBridges(bridge, to) => self.openflow.reconnect(bridge, to).await,
-            Request::End(to) => {
-                let _ = to.send(());
-                return true;
-            }
-        }
-        false
-    }
-
-    async fn order(&self, order: Order) {
-        if let Some(remotes) = &self.remotes {
-            remotes.order(order).await;
-        }
-    }
-
     async fn clean_up(&mut self) -> Result<(), DaemonError> {
         self.cleaned = true;
         self.switch.clean_up().await;
@@ -464,34 +328,5 @@ impl<E: Effects, D: reconcile::Datapath> Daemon<E, D> {
             let updates = self.switch.collect_statistics().await;
             self.write(updates).await;
         }
-    }
-
-    /// Writes rows. What can't be written is tried again with the next change.
-    async fn write(&mut self, updates: Vec<RowUpdate>) {
-        if updates.is_empty() {
-            return;
-        }
-        if let Err(error) = self.transact(updates).await {
-            error!(
-                "cannot write the switch's state: {}",
-                crate::errors::line(&error)
-            );
-            self.switch.unpublish();
-        }
-    }
-
-    async fn transact(&self, updates: Vec<RowUpdate>) -> Result<(), StoreError> {
-        let operation = |update: RowUpdate| {
-            let columns = update.columns.into_iter();
-            let row = columns.fold(op::Columns::new(), |row, (column, datum)| {
-                row.set(column, datum)
-            });
-            op::update(update.table, update.uuid, row)
-        };
-        let operations = updates.into_iter().map(operation).collect();
-        self.store
-            .transact(Value::Array(operations))
-            .await
-            .map(drop)
     }
 }

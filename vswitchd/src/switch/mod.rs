@@ -2,6 +2,7 @@
 //! snapshot and rows to write out. One task owns it; nothing here waits for anything but the
 //! kernel's answers.
 
+mod flow_requests;
 mod flow_state;
 #[cfg(test)]
 mod flow_tests;
@@ -19,6 +20,7 @@ mod report;
 mod status;
 #[cfg(test)]
 mod tests;
+mod upcalls;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
