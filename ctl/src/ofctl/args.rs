@@ -7,6 +7,7 @@ use aorta_openflow::{Version, Versions};
 use aorta_ovsdb::TlsFiles;
 use thiserror::Error;
 
+use super::background::Background;
 use super::formats::{Formats, UnknownFormat};
 use crate::commands::switch::Colour;
 use crate::error::UsageError;
@@ -47,8 +48,8 @@ pub struct Settings {
     pub colour: Colour,
     /// How packets are sent to monitors.
     pub packet_in_format: Option<PacketInFormat>,
-    /// A file for the process number.
-    pub pidfile: Option<PathBuf>,
+    /// How `monitor` and `snoop` run.
+    pub background: Background,
     /// Keys and certificates.
     pub tls: TlsFiles,
     /// What is logged.
@@ -92,8 +93,6 @@ pub enum Fault {
     Spec(#[from] SpecError),
     #[error(transparent)]
     Method(#[from] MethodError),
-    #[error("--{0} is not supported: run it in the background with the shell instead")]
-    Unsupported(&'static str),
 }
 
 impl Fault {
@@ -161,7 +160,7 @@ impl Default for Settings {
             sort: Vec::new(),
             colour: Colour::Plain,
             packet_in_format: None,
-            pidfile: None,
+            background: Background::default(),
             tls: TlsFiles::default(),
             log: log::Settings::default(),
         }
@@ -178,7 +177,6 @@ pub fn parse(argv: &[String]) -> Result<Invocation, Fault> {
         match option {
             "help" => return Ok(Invocation::Help),
             "version" => return Ok(Invocation::Version),
-            "detach" | "monitor" | "user" | "unixctl" => settings.refuse(option)?,
             _ => settings.take(option, value)?,
         }
     }
@@ -193,14 +191,6 @@ pub fn parse(argv: &[String]) -> Result<Invocation, Fault> {
 }
 
 impl Settings {
-    fn refuse(&self, option: &'static str) -> Result<(), Fault> {
-        match option {
-            // It listens nowhere.
-            "unixctl" => Ok(()),
-            option => Err(Fault::Unsupported(option)),
-        }
-    }
-
     fn take(&mut self, option: &str, value: Option<String>) -> Result<(), Fault> {
         let text = value.clone().unwrap_or_default();
         match option {
@@ -221,10 +211,29 @@ impl Settings {
             "packet-in-format" => self.packet_in_format = Some(packet_in_format(&text)?),
             "sort" | "rsort" => self.add_sort(value, option == "rsort")?,
             "color" => self.colour = colour(value.as_deref())?,
-            "pidfile" => self.pidfile = Some(value.unwrap_or_else(default_pidfile).into()),
+            _ if self.take_background(option, &value) => {}
             _ => self.take_log(option, value)?,
         }
         Ok(())
+    }
+
+    /// Whether it is an option of this kind.
+    fn take_background(&mut self, option: &str, value: &Option<String>) -> bool {
+        let background = &mut self.background;
+        match option {
+            "detach" => background.detach = true,
+            "no-chdir" => background.stays = true,
+            "monitor" => background.monitor = true,
+            "overwrite-pidfile" => background.overwrites = true,
+            "pidfile" => {
+                let file = value.clone().unwrap_or_else(default_pidfile);
+                background.pidfile = Some(file.into());
+            }
+            "user" => background.user = value.clone(),
+            "unixctl" => background.unixctl = value.clone().map(PathBuf::from),
+            _ => return false,
+        }
+        true
     }
 
     fn add_sort(&mut self, field: Option<String>, descending: bool) -> Result<(), Fault> {

@@ -1,6 +1,7 @@
 //! A connection to a switch: blocking, with one deadline for everything.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use aorta_openflow::message::Hello;
@@ -43,6 +44,8 @@ pub struct Received {
 /// Type of errors, the same in all versions.
 pub const ERROR: u8 = 1;
 const ECHO_REQUEST: u8 = 2;
+/// What comes within this time comes at once: it may be half-way through a cipher.
+const AT_ONCE: Duration = Duration::from_millis(5);
 
 impl Ofctl {
     /// Connects to a switch and agrees on a version.
@@ -172,9 +175,7 @@ impl Client<'_> {
 
     /// Limits what comes next to the time that is left.
     fn limit(&self) -> Result<(), OfctlError> {
-        let left = self
-            .deadline
-            .map(|at| at.saturating_duration_since(Instant::now()));
+        let left = self.left();
         if left == Some(Duration::ZERO) {
             return Err(OfctlError::TimedOut);
         }
@@ -187,25 +188,8 @@ impl Client<'_> {
     pub fn recv(&mut self) -> Result<Received, OfctlError> {
         let mut piece = vec![0; 64 << 10];
         loop {
-            let next = self.framer.next_message();
-            let next = next.map(|found| found.map(<[u8]>::to_vec));
-            match next {
-                Ok(Some(bytes)) => {
-                    let Some(header) = Header::read(&bytes) else {
-                        return Err(self.not_the_protocol());
-                    };
-                    if header.kind == ECHO_REQUEST {
-                        self.echo(&bytes, header)?;
-                        continue;
-                    }
-                    return Ok(Received {
-                        bytes,
-                        xid: header.xid,
-                        kind: header.kind,
-                    });
-                }
-                Ok(None) => {}
-                Err(_) => return Err(self.not_the_protocol()),
+            if let Some(received) = self.next_whole()? {
+                return Ok(received);
             }
             self.limit()?;
             match self.transport.read(&mut piece) {
@@ -215,6 +199,66 @@ impl Client<'_> {
                 Err(cause) => return Err(self.lost(cause)),
             }
         }
+    }
+
+    /// The next message of those that have come whole.
+    fn next_whole(&mut self) -> Result<Option<Received>, OfctlError> {
+        loop {
+            let next = self.framer.next_message();
+            let next = next.map(|found| found.map(<[u8]>::to_vec));
+            let Some(bytes) = next.map_err(|_| self.not_the_protocol())? else {
+                return Ok(None);
+            };
+            let Some(header) = Header::read(&bytes) else {
+                return Err(self.not_the_protocol());
+            };
+            if header.kind == ECHO_REQUEST {
+                self.echo(&bytes, header)?;
+                continue;
+            }
+            return Ok(Some(Received {
+                bytes,
+                xid: header.xid,
+                kind: header.kind,
+            }));
+        }
+    }
+
+    /// The next message, if it comes at once.
+    pub fn recv_now(&mut self) -> Result<Option<Received>, OfctlError> {
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            if let Some(received) = self.next_whole()? {
+                return Ok(Some(received));
+            }
+            let limited = self.transport.set_timeout(Some(AT_ONCE));
+            limited.map_err(|cause| self.lost(cause))?;
+            match self.transport.read(&mut piece) {
+                Ok(0) => return Err(OfctlError::Ended(self.address.clone())),
+                Ok(len) => self.framer.push(&piece[..len]),
+                Err(cause) => match cause.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut => return Ok(None),
+                    ErrorKind::Interrupted => {}
+                    _ => return Err(self.lost(cause)),
+                },
+            }
+        }
+    }
+
+    /// What is readable when something has come.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.transport.fd()
+    }
+
+    /// Whether the time that the command line allows is over.
+    pub fn is_late(&self) -> bool {
+        self.left() == Some(Duration::ZERO)
+    }
+
+    /// The time that is left.
+    pub fn left(&self) -> Option<Duration> {
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        self.deadline.map(left)
     }
 
     fn echo(&mut self, request: &[u8], header: Header) -> Result<(), OfctlError> {

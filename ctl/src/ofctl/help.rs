@@ -68,7 +68,8 @@ Connections and tunnels:
                                     which options of tunnels are which fields
 
 What a switch says:
-  monitor SWITCH [BYTES] [invalid_ttl] [watch:[SPEC]]  all that it sends
+  monitor SWITCH [BYTES] [invalid_ttl] [resume] [watch:[SPEC]]  all that it sends;
+                                    with resume, paused packets go on at once
   snoop SWITCH                      what it and its controllers say
   ofp-parse FILE                    print the messages in FILE
   ofp-parse-pcap FILE [PORT]...     print the messages in a capture of packets
@@ -98,6 +99,17 @@ Options:
   -p, --private-key=FILE, -c, --certificate=FILE, -C, --ca-cert=FILE  for ssl:
   -v, --verbose=SPEC, --log-file[=FILE], --syslog-method=M, --syslog-target=HOST:PORT
   -h, --help, -V, --version
+
+Options of monitor and snoop:
+  --detach                   go on in the background once messages can come; output to
+                             standard error goes on, so redirect it: 2>FILE
+  --no-chdir                 stay in the directory then, instead of going to /
+  --pidfile[=FILE]           write the process number there; ovs-ofctl.pid in the run directory
+  --overwrite-pidfile        even if another process has the file
+  --monitor                  start again after a crash
+  --user=USER[:GROUP]        give up other rights once connected
+  --unixctl=SOCKET           where `ovs-appctl -t SOCKET COMMAND` is answered; none for nowhere. With a
+                             pidfile it is `ovs-appctl -t ovs-ofctl`. list-commands lists the commands
 
 Exit status: 0 done, 1 refused or failed, 2 sets of flows differ (diff-flows).
 ";

@@ -1,12 +1,15 @@
 //! An OpenFlow client: `vsctl` called as `ovs-ofctl`, or `vsctl ofctl` (ovs-ofctl(8)).
 
 mod args;
+mod background;
 mod bundle;
 pub mod capture;
 mod client;
 mod commands;
+mod control;
 mod error;
 mod flows;
+mod follow;
 mod formats;
 mod groups;
 mod help;

@@ -1,7 +1,5 @@
 //! What a switch says by itself.
 
-use std::time::SystemTime;
-
 use aorta_flow::text::{Form, parse_flow};
 use aorta_openflow::message::{
     FlowMonitorCommand, FlowMonitorFlags, FlowMonitorRequest, MultipartRequest, PacketInFormat,
@@ -10,9 +8,9 @@ use aorta_openflow::{Message, Version, Versions};
 
 use super::client::{Client, ERROR};
 use super::error::OfctlError;
+use super::follow::follow;
 use super::target::Socket;
-use super::{Done, Ofctl, switch};
-use crate::log::time::Time;
+use super::{Done, Ofctl, background, switch};
 
 /// Parts of `watch:` by which something is not told.
 const FLAGS: [(&str, FlowMonitorFlags); 6] = [
@@ -54,7 +52,11 @@ impl Ofctl {
 /// Prints all that a switch sends.
 pub fn monitor(ofctl: &Ofctl, words: &[&str]) -> Done {
     let target = words[0];
+    if let Some(status) = background::leave(ofctl)? {
+        return Ok(status);
+    }
     let mut client = ofctl.open(target)?;
+    let mut resumes = false;
     for word in &words[1..] {
         if word.starts_with(|c: char| c.is_ascii_digit()) {
             configure(ofctl, &mut client, |config| {
@@ -64,6 +66,8 @@ pub fn monitor(ofctl: &Ofctl, words: &[&str]) -> Done {
             configure(ofctl, &mut client, |config| {
                 config.invalid_ttl_to_controller = Some(true);
             })?;
+        } else if *word == "resume" {
+            resumes = true;
         } else if let Some(text) = word.strip_prefix("watch:") {
             let mut request = ofctl.watch(target, text)?;
             if client.version >= Version::OpenFlow14 {
@@ -76,8 +80,7 @@ pub fn monitor(ofctl: &Ofctl, words: &[&str]) -> Done {
         }
     }
     packet_in_format(ofctl, &mut client)?;
-    write_pidfile(ofctl)?;
-    follow(ofctl, &mut client)
+    follow(ofctl, &mut client, resumes)
 }
 
 /// OpenFlow 1.4 has another bit for changes of one's own.
@@ -128,32 +131,11 @@ fn packet_in_format(ofctl: &Ofctl, client: &mut Client<'_>) -> Result<(), OfctlE
     }
 }
 
-fn write_pidfile(ofctl: &Ofctl) -> Result<(), OfctlError> {
-    let Some(path) = &ofctl.settings.pidfile else {
-        return Ok(());
-    };
-    let path = ofctl.rundir.join(path);
-    let text = format!("{}\n", std::process::id());
-    std::fs::write(&path, text).map_err(|cause| OfctlError::Open {
-        file: path.display().to_string(),
-        cause,
-    })
-}
-
 /// Prints what a switch and its controllers say to each other.
 pub fn snoop(ofctl: &Ofctl, words: &[&str]) -> Done {
-    let mut client = ofctl.open_with(words[0], Socket::Snoop, Versions::ALL)?;
-    follow(ofctl, &mut client)
-}
-
-/// Prints messages until the connection ends.
-fn follow(ofctl: &Ofctl, client: &mut Client<'_>) -> Done {
-    loop {
-        let received = client.recv()?;
-        let text = ofctl.text(client, &received, 2)?;
-        match ofctl.settings.timestamp {
-            true => eprint!("{}: {text}", Time::of(SystemTime::now()).milliseconds()),
-            false => eprint!("{text}"),
-        }
+    if let Some(status) = background::leave(ofctl)? {
+        return Ok(status);
     }
+    let mut client = ofctl.open_with(words[0], Socket::Snoop, Versions::ALL)?;
+    follow(ofctl, &mut client, false)
 }

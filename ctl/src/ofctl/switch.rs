@@ -104,6 +104,9 @@ pub fn set_frags(ofctl: &Ofctl, words: &[&str]) -> Done {
 /// Bytes of a text of hexadecimal digits, in which spaces don't count.
 pub fn bytes_of(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.bytes().filter(|c| !c.is_ascii_whitespace()).collect();
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
     let byte = |pair: &[u8]| {
         let text = std::str::from_utf8(pair).ok().filter(|_| pair.len() == 2)?;
         u8::from_str_radix(text, 16).ok()

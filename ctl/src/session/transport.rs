@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -19,12 +19,19 @@ use super::SessionError;
 pub trait Transport: Read + Write + Debug + Send {
     /// Limits each read and write from now on.
     fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// What is readable when something has come.
+    fn fd(&self) -> BorrowedFd<'_>;
 }
 
 impl Transport for UnixStream {
     fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.set_read_timeout(timeout)?;
         self.set_write_timeout(timeout)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.as_fd()
     }
 }
 
@@ -33,17 +40,29 @@ impl Transport for TcpStream {
         self.set_read_timeout(timeout)?;
         self.set_write_timeout(timeout)
     }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
 }
 
 impl Transport for BlockingStream {
     fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.get_ref().set_timeout(timeout)
     }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.get_ref().as_fd()
+    }
 }
 
 impl Transport for BlockingServerStream {
     fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.get_ref().set_timeout(timeout)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.get_ref().as_fd()
     }
 }
 

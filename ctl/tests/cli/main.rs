@@ -16,6 +16,8 @@ mod lines;
 mod logging;
 mod manage;
 mod ofctl;
+mod ofctl_background;
+mod ofctl_tls;
 mod random;
 mod real_switch;
 mod records;

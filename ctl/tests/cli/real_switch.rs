@@ -15,7 +15,7 @@ pub struct RealSwitch {
     /// Where it keeps its sockets.
     pub dir: PathBuf,
     switch: Child,
-    _database: Server,
+    database: Server,
 }
 
 impl RealSwitch {
@@ -73,10 +73,20 @@ impl RealSwitch {
         let switch = RealSwitch {
             dir: dir.to_owned(),
             switch,
-            _database: database,
+            database,
         };
         switch.wait();
         switch
+    }
+
+    /// Changes its configuration.
+    pub fn configure(&self, words: &[&str]) {
+        let done = Command::new(need("ovs-vsctl"))
+            .args(["--timeout=60", "--no-syslog", "--db", &self.database.remote])
+            .args(words)
+            .status()
+            .unwrap();
+        assert!(done.success(), "{words:?}");
     }
 
     /// Waits until it listens for OpenFlow and has its ports.

@@ -11,13 +11,13 @@ use tempfile::TempDir;
 use super::server::{Server, need};
 
 /// A certificate authority's files in a directory.
-struct Ca {
+pub struct Ca {
     dir: PathBuf,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Ca {
-    fn new(dir: &Path, name: &str) -> Ca {
+    pub fn new(dir: &Path, name: &str) -> Ca {
         let dir = dir.join(name);
         std::fs::create_dir(&dir).unwrap();
         let key = KeyPair::generate().unwrap();
@@ -31,19 +31,38 @@ impl Ca {
     }
 
     /// Options that name a new key and certificate, and this CA.
-    fn options(&self, name: &str) -> Vec<String> {
-        let key = KeyPair::generate().unwrap();
+    pub fn options(&self, name: &str) -> Vec<String> {
+        let params = CertificateParams::new(Vec::new()).unwrap();
+        let [key, certificate, ca] = self.sign(name, params);
+        vec![
+            format!("--private-key={key}"),
+            format!("--certificate={certificate}"),
+            format!("--ca-cert={ca}"),
+        ]
+    }
+
+    /// Files with a new key, a certificate and this CA's.
+    pub fn files(&self, name: &str) -> [String; 3] {
+        self.sign(name, CertificateParams::new(Vec::new()).unwrap())
+    }
+
+    /// The same, of a certificate whose time is over.
+    pub fn expired_files(&self, name: &str) -> [String; 3] {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        self.sign(name, params)
+    }
+
+    fn sign(&self, name: &str, mut params: CertificateParams) -> [String; 3] {
+        let key = KeyPair::generate().unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let file = |end: &str| self.dir.join(format!("{name}-{end}.pem"));
         std::fs::write(file("key"), key.serialize_pem()).unwrap();
         std::fs::write(file("cert"), certificate.pem()).unwrap();
-        vec![
-            format!("--private-key={}", file("key").display()),
-            format!("--certificate={}", file("cert").display()),
-            format!("--ca-cert={}", self.dir.join("ca.pem").display()),
-        ]
+        let files = [file("key"), file("cert"), self.dir.join("ca.pem")];
+        files.map(|file| file.display().to_string())
     }
 }
 
