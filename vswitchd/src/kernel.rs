@@ -331,6 +331,7 @@ fn told_upcall(asked: Asked, upcall: KernelUpcall) -> Option<Upcall> {
             fields: asked.packet.key,
             frame: upcall.frame,
             frame_bytes: upcall.frame_len,
+            left: None,
         }))),
         Action::FinTimeout {
             idle_timeout_s,

@@ -28,12 +28,8 @@ impl BridgeFlows {
                 self.refresh(id, now);
                 return Ok(Pending::default());
             }
-            None if learned.limit != 0 => {
-                let alike = |entry: &&TableFlow| entry.flow.cookie == flow.cookie;
-                let alike = table.map_or(0, |table| table.entries().filter(alike).count());
-                if alike >= learned.limit as usize {
-                    return Ok(Pending::default());
-                }
+            None if !self.tables.may_learn(flow, learned.limit, 0) => {
+                return Ok(Pending::default());
             }
             _ => {}
         }

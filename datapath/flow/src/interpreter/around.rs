@@ -10,7 +10,7 @@ use crate::field::FieldId;
 use crate::table::TableFlow;
 use crate::translate::{CtOutcome, Effect, Env, Packet, Trace};
 use crate::{
-    Attachment, BridgeName, Bucket, DropReason, Group, MeterId, MeterVerdict, OfPort, Port,
+    Attachment, BridgeName, Bucket, DropReason, Flow, Group, MeterId, MeterVerdict, OfPort, Port,
     PortName,
 };
 
@@ -79,6 +79,31 @@ impl Around<'_> {
 
     fn pipeline(&mut self) -> Option<&mut Pipeline> {
         self.switch.pipelines[self.b].as_mut()
+    }
+
+    /// Whether a flow will be there that the packet teaches.
+    fn may_learn(&self, flow: &Flow, limit: u32) -> bool {
+        let Some(pipeline) = &self.switch.pipelines[self.b] else {
+            return true;
+        };
+        let bridge = &self.switch.bridges[self.b].name;
+        let same =
+            |other: &Flow| other.priority == flow.priority && other.matching == flow.matching;
+        let before = self.verdict.learned.iter().filter(|learned| {
+            let other = &learned.flow;
+            learned.bridge == *bridge && (other.table, other.cookie) == (flow.table, flow.cookie)
+        });
+        let mut asked: Vec<&Flow> = Vec::new();
+        for other in before.map(|learned| &learned.flow) {
+            let table = pipeline.tables.table(other.table);
+            let there = table.and_then(|table| table.exact(other.priority, &other.matching));
+            let known =
+                |flow: &&Flow| flow.priority == other.priority && flow.matching == other.matching;
+            if there.is_none() && !asked.iter().any(known) {
+                asked.push(other);
+            }
+        }
+        asked.iter().any(|other| same(other)) || pipeline.tables.may_learn(flow, limit, asked.len())
     }
 
     fn bridge(&self) -> BridgeName {
@@ -194,6 +219,7 @@ impl Env for Around<'_> {
                 cookie,
                 flow,
                 packet,
+                left,
             } => {
                 let frame = packet.frame().unwrap_or_default();
                 let frame_bytes = frame.len() as u32;
@@ -206,6 +232,7 @@ impl Env for Around<'_> {
                     fields: packet.key.clone(),
                     frame,
                     frame_bytes,
+                    left: left.clone(),
                 });
             }
             Effect::Learn {
@@ -213,13 +240,17 @@ impl Env for Around<'_> {
                 limit,
                 by,
                 delete_learned,
-            } => self.verdict.learned.push(Learned {
-                bridge: self.bridge(),
-                flow: (**flow).clone(),
-                limit: *limit,
-                by: *by,
-                delete_learned: *delete_learned,
-            }),
+            } => {
+                let there = self.may_learn(flow, *limit);
+                self.verdict.learned.push(Learned {
+                    bridge: self.bridge(),
+                    flow: (**flow).clone(),
+                    limit: *limit,
+                    by: *by,
+                    delete_learned: *delete_learned,
+                });
+                return there;
+            }
             Effect::Sample { .. } | Effect::Ct { .. } | Effect::FinTimeout { .. } => {}
         }
         true

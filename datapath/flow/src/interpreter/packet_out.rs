@@ -8,7 +8,7 @@ use super::{FlowCount, Interpreter, Journey, Verdict};
 use crate::action::Action;
 use crate::field::FieldId;
 use crate::table::FlowId;
-use crate::translate::{Packet, execute};
+use crate::translate::{Continuation, Packet, execute, resume};
 use crate::{BridgeName, DropReason, OfPort, PortName};
 
 /// A packet that a controller sends (OpenFlow 1.3.5 §7.3.7).
@@ -30,6 +30,28 @@ impl Interpreter {
         &mut self,
         bridge: &BridgeName,
         sent: &PacketOut,
+        now: Duration,
+    ) -> Option<Verdict> {
+        self.sent(bridge, sent, None, now)
+    }
+
+    /// Goes on with a frame that waited for its controller; its own actions aren't done. `None` if
+    /// there is no such bridge.
+    pub fn resume(
+        &mut self,
+        bridge: &BridgeName,
+        sent: &PacketOut,
+        left: &Continuation,
+        now: Duration,
+    ) -> Option<Verdict> {
+        self.sent(bridge, sent, Some(left), now)
+    }
+
+    fn sent(
+        &mut self,
+        bridge: &BridgeName,
+        sent: &PacketOut,
+        left: Option<&Continuation>,
         now: Duration,
     ) -> Option<Verdict> {
         let b = self.number(bridge)?;
@@ -68,8 +90,12 @@ impl Interpreter {
             sent_by_controller: true,
             decided: None,
         };
-        let done = execute(&tables, packet, &sent.actions, &mut around);
-        let dropped = done.drop.filter(|_| !sent.actions.is_empty());
+        let done = match left {
+            Some(left) => resume(&tables, packet, left, &mut around),
+            None => execute(&tables, packet, &sent.actions, &mut around),
+        };
+        let nothing = left.map_or(sent.actions.is_empty(), Continuation::is_empty);
+        let dropped = done.drop.filter(|_| !nothing);
         verdict.drops.extend(dropped.map(|reason| (from, reason)));
         Some(verdict)
     }

@@ -8,11 +8,9 @@ use super::around::Around;
 use super::{Interpreter, Journey, Verdict};
 use crate::action::Controller;
 use crate::meter::MeterState;
-use crate::table::{
-    BundleError, Change, FlowId, FlowMod, Modification, TableError, TableFlow, Tables,
-};
+use crate::table::{BundleError, Change, FlowId, FlowMod, Modification, TableError, Tables};
 use crate::text::Command;
-use crate::translate::{Packet, Trace, Translation, translate};
+use crate::translate::{Continuation, Packet, Trace, Translation, translate};
 use crate::{BridgeName, DropReason, Flow, FlowKey, MeterId, PortName};
 
 /// A copy for controllers.
@@ -34,6 +32,8 @@ pub struct PacketIn {
     pub frame: Vec<u8>,
     /// Its whole length.
     pub frame_bytes: u32,
+    /// What is left to be done with it, if it waits and that is known.
+    pub left: Option<Box<Continuation>>,
 }
 
 /// A flow that a flow wants to be made.
@@ -187,13 +187,7 @@ impl Interpreter {
             return Ok(Vec::new());
         };
         let flow = &learned.flow;
-        let table = tables.table(flow.table);
-        let there = table.and_then(|table| table.exact(flow.priority, &flow.matching));
-        let alike = table.map_or(0, |table| {
-            let alike = |entry: &&TableFlow| entry.flow.cookie == flow.cookie;
-            table.entries().filter(alike).count()
-        });
-        if learned.limit != 0 && there.is_none() && alike >= learned.limit as usize {
+        if !tables.may_learn(flow, learned.limit, 0) {
             return Ok(Vec::new());
         }
         let modification = Modification::Flow(FlowMod {

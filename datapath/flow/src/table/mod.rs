@@ -9,6 +9,7 @@ mod error;
 mod flow_table;
 mod groups;
 mod identity;
+mod learn;
 mod limit;
 mod lists;
 mod lookup;

@@ -167,6 +167,7 @@ impl<'a> Machine<'a> {
             cookie: self.place.cookie,
             flow: self.place.flow,
             packet: self.state.packet.clone(),
+            left: pause.then(|| Box::new(self.left())),
         });
         if pause {
             self.noted(NoteKind::Own, || "waits for the controller");

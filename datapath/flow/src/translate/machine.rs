@@ -8,12 +8,13 @@ use super::action_set::in_order;
 use super::apply::in_port;
 use super::trace::{NoteKind, Trace};
 use super::{
-    Effect, Env, MAX_DEPTH, MAX_LOOKUPS, MAX_STACK_BYTES, Packet, Seen, TranslateError, Translation,
+    Continuation, Effect, Env, MAX_DEPTH, MAX_LOOKUPS, MAX_STACK_BYTES, Packet, Seen,
+    TranslateError, Translation,
 };
-use crate::action::Action;
+use crate::action::{Action, Instructions};
 use crate::field::FieldId;
 use crate::table::{AfterMiss, FlowId, Misses, Tables};
-use crate::{DropReason, Flow, FlowKey, OfPort};
+use crate::{DropReason, FlowKey, OfPort};
 
 /// A packet's way through the tables, from table 0.
 pub fn translate(tables: &Tables, packet: Packet, env: &mut dyn Env) -> Translation {
@@ -38,12 +39,26 @@ pub fn execute(
     machine.told(error)
 }
 
+/// A packet's way on from where it waited for its controller.
+pub fn resume(
+    tables: &Tables,
+    packet: Packet,
+    left: &Continuation,
+    env: &mut dyn Env,
+) -> Translation {
+    let mut machine = Machine::new(tables, packet, env);
+    machine.later.clear();
+    machine.go_on(left);
+    let error = machine.execute();
+    machine.told(error)
+}
+
 /// What is still to be done; the last one is next.
 pub(super) enum Frame<'a> {
     /// A list of actions.
     Actions(vec::IntoIter<&'a Action>),
     /// What follows the actions of a flow.
-    Instructions(&'a Flow),
+    Instructions(&'a Instructions),
     /// The end of a table's visit: where to go on.
     Return(Place),
     /// A bucket's actions, and its number.
@@ -75,7 +90,7 @@ pub(super) struct Place {
     pub cookie: Option<u64>,
     pub flow: Option<FlowId>,
     /// Open visits of the same or earlier tables.
-    depth: u32,
+    pub depth: u32,
     /// For the trace: how deep in visits and copies.
     pub indent: usize,
     /// For the trace: in how many tables, buckets and action sets.
@@ -87,7 +102,7 @@ pub(super) struct Place {
 pub(super) struct State<'a> {
     pub packet: Packet,
     pub queue: Option<u32>,
-    stack: Vec<u128>,
+    pub stack: Vec<u128>,
     pub set: Vec<&'a Action>,
 }
 
@@ -234,7 +249,7 @@ impl<'a> Machine<'a> {
                         self.action(action)?;
                     }
                 }
-                Frame::Instructions(flow) => self.instructions(flow)?,
+                Frame::Instructions(instructions) => self.instructions(instructions)?,
                 Frame::Return(place) => self.place = place,
                 Frame::Bucket(list, id) => self.begin_bucket(list, id),
                 Frame::ActionSet => self.do_action_set(),
@@ -283,7 +298,7 @@ impl<'a> Machine<'a> {
             self.env.found(entry, &self.state.packet);
             self.place.cookie = Some(flow.cookie);
             self.place.flow = Some(entry.id);
-            self.frames.push(Frame::Instructions(flow));
+            self.frames.push(Frame::Instructions(&flow.instructions));
             self.do_list(flow.instructions.apply.iter().collect());
         } else if visit != Visit::Resubmit {
             match tables.after_miss(table) {
@@ -304,8 +319,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn instructions(&mut self, flow: &'a Flow) -> Result<(), TranslateError> {
-        let instructions = &flow.instructions;
+    fn instructions(&mut self, instructions: &'a Instructions) -> Result<(), TranslateError> {
         if instructions.clear_actions {
             self.traced(|| "clear_actions");
             self.told_action_set("was");

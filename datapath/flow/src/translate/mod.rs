@@ -8,6 +8,7 @@ mod action_set;
 mod apply;
 mod changes;
 mod compose;
+mod continuation;
 mod effects;
 mod env;
 mod frame;
@@ -23,9 +24,10 @@ mod trace;
 pub use action_set::in_order;
 pub use apply::CONNECTION;
 pub use changes::{FieldChange, changes, describe};
+pub use continuation::{Continuation, Rest};
 pub use env::{CtOutcome, Env};
 pub use learn::learned_flow;
-pub use machine::{execute, translate};
+pub use machine::{execute, resume, translate};
 pub use packet::{MAX_INNER_TAGS, Packet};
 pub use seen::Seen;
 pub use trace::{Trace, TraceFlow, TraceLine, TraceWhat};
@@ -108,6 +110,8 @@ pub enum Effect {
         flow: Option<FlowId>,
         /// As it is then.
         packet: Packet,
+        /// What is left to be done, if it waits for the controller.
+        left: Option<Box<Continuation>>,
     },
     /// A copy goes to collectors.
     Sample {

@@ -1,71 +1,124 @@
 //! What is needed to go on with a packet that waits for its controller. Pure.
 //!
-//! It is a FLOW_MOD whose flow has the actions that are left: a form that has a reader already. The
-//! packet itself and its fields come back with the controller's answer.
+//! As bytes it is the values that were pushed, and then FLOW_MODs: one that writes the action set, and
+//! one for the rest of each flow: a form that has a reader already. The packet itself and its fields
+//! come back with the controller's answer.
 
 use std::sync::Arc;
 
 use aorta_flow::Flow;
 use aorta_flow::action::{Action, Controller, Instructions};
-use aorta_flow::field::FieldId;
 use aorta_flow::table::FlowMod;
+use aorta_flow::translate::{Continuation, Rest};
 use aorta_openflow::message::{FlowModMessage, Form};
-use aorta_openflow::{Context, Envelope, Message, Version, decode, encode};
+use aorta_openflow::{Context, Envelope, Header, Message, Version, decode, encode};
 
-/// What the flow of an action has still to do behind it: what stands behind it in its list, the
-/// action set, and the next table.
-pub fn remaining(instructions: &Instructions, paused_by: &Controller) -> Vec<Action> {
-    let pauses = |action: &Action| matches!(action, Action::Controller(how) if **how == *paused_by);
-    let apply = &instructions.apply;
-    let behind = apply
-        .iter()
-        .position(pauses)
-        .map_or(apply.len(), |at| at + 1);
-    let mut left = apply[behind..].to_vec();
-    if let Some((value, mask)) = instructions.write_metadata {
-        left.push(Action::SetField {
-            field: FieldId::METADATA,
-            value: u128::from(value & mask),
-            mask: mask.into(),
-        });
+/// Bytes of a value on the stack.
+const VALUE_BYTES: usize = 16;
+/// Cookie of what is no flow's.
+const NO_COOKIE: u64 = u64::MAX;
+
+/// What a flow has still to do behind an action of its own, as far as nothing led to its table that
+/// is to be come back to.
+pub fn behind(flow: &Flow, paused_by: &Controller) -> Continuation {
+    let instructions = &flow.instructions;
+    let apply = match behind_in(&instructions.apply, paused_by) {
+        Some(apply) => apply,
+        None => return Continuation::default(),
+    };
+    let rest = Rest {
+        table: flow.table,
+        cookie: Some(flow.cookie),
+        instructions: Instructions {
+            apply,
+            ..(*flow.instructions).clone()
+        },
+    };
+    let rest = Some(rest).filter(|rest| !rest.instructions.is_drop());
+    Continuation {
+        rest: rest.into_iter().collect(),
+        ..Continuation::default()
     }
-    left.extend(instructions.goto_table.map(|table| Action::Resubmit {
-        in_port: None,
-        table: Some(table),
-        ct: false,
-    }));
-    left.extend(instructions.write_actions.iter().cloned());
-    left
+}
+
+fn behind_in(actions: &[Action], paused_by: &Controller) -> Option<Vec<Action>> {
+    let pauses = |action: &Action| matches!(action, Action::Controller(how) if **how == *paused_by);
+    let at = actions.iter().position(pauses)?;
+    Some(actions[at + 1..].to_vec())
 }
 
 /// As bytes; none if they can't be had.
-pub fn write(actions: Vec<Action>) -> Option<Vec<u8>> {
+pub fn write(left: &Continuation) -> Option<Vec<u8>> {
+    let mut bytes = u16::try_from(left.stack.len()).ok()?.to_be_bytes().to_vec();
+    for value in &left.stack {
+        bytes.extend(value.to_be_bytes());
+    }
+    let set = Rest {
+        instructions: Instructions {
+            write_actions: left.action_set.clone(),
+            ..Instructions::default()
+        },
+        ..Rest::default()
+    };
+    for rest in [&set].into_iter().chain(&left.rest) {
+        bytes.extend(encode(&message(rest), Context::default()).ok()?);
+    }
+    Some(bytes)
+}
+
+fn message(rest: &Rest) -> Envelope {
     let message = Message::FlowMod(FlowModMessage {
         form: Form::Standard,
         change: FlowMod {
-            table: Some(0),
+            table: Some(rest.table),
             flow: Flow {
-                instructions: Arc::new(Instructions::apply(actions)),
+                table: rest.table,
+                cookie: rest.cookie.unwrap_or(NO_COOKIE),
+                instructions: Arc::new(rest.instructions.clone()),
                 ..Flow::default()
             },
             ..FlowMod::default()
         },
         buffer_id: None,
     });
-    let envelope = Envelope {
+    Envelope {
         version: Version::OpenFlow13,
         xid: 0,
         message,
-    };
-    encode(&envelope, Context::default()).ok()
+    }
 }
 
-/// The actions; none if it isn't of this switch.
-pub fn read(bytes: &[u8]) -> Option<Vec<Action>> {
-    match decode(bytes, Context::default()).ok()?.message {
-        Message::FlowMod(message) => Some(message.change.flow.instructions.apply.clone()),
-        _ => None,
+/// What is left; none if it isn't of this switch.
+pub fn read(bytes: &[u8]) -> Option<Continuation> {
+    let (count, rest) = bytes.split_first_chunk::<2>()?;
+    let values = usize::from(u16::from_be_bytes(*count)) * VALUE_BYTES;
+    let (values, mut messages) = rest.split_at_checked(values)?;
+    let values = values.as_chunks::<VALUE_BYTES>().0.iter();
+    let mut parts = Vec::new();
+    while !messages.is_empty() {
+        let length = Header::read(messages)?.length;
+        let (message, behind) = messages.split_at_checked(length.into())?;
+        parts.push(part(message)?);
+        messages = behind;
     }
+    let mut parts = parts.into_iter();
+    Some(Continuation {
+        stack: values.map(|value| u128::from_be_bytes(*value)).collect(),
+        action_set: parts.next()?.instructions.write_actions,
+        rest: parts.collect(),
+    })
+}
+
+fn part(message: &[u8]) -> Option<Rest> {
+    let Message::FlowMod(message) = decode(message, Context::default()).ok()?.message else {
+        return None;
+    };
+    let FlowMod { table, flow, .. } = message.change;
+    Some(Rest {
+        table: table?,
+        cookie: Some(flow.cookie).filter(|cookie| *cookie != NO_COOKIE),
+        instructions: Arc::unwrap_or_clone(flow.instructions),
+    })
 }
 
 #[cfg(test)]
@@ -74,19 +127,60 @@ mod tests {
 
     use super::*;
 
+    fn flow(line: &str) -> Flow {
+        parse_flow(line, Form::Flow, &NoNames).unwrap().into_flow()
+    }
+
     #[test]
     fn what_stands_behind_the_pause_is_left() {
-        let line = "actions=load:1->reg0[],controller(userdata=01,pause),output:2,group:3,\
-                    goto_table:9";
-        let flow = parse_flow(line, Form::Flow, &NoNames).unwrap().into_flow();
+        let line = "table=3,cookie=5,actions=load:1->reg0[],controller(userdata=01,pause),output:2,\
+                    group:3,write_metadata:7/0xf,goto_table:9";
+        let flow = flow(line);
         let pause = flow.instructions.apply.iter().find_map(|a| match a {
             Action::Controller(how) => Some((**how).clone()),
             _ => None,
         });
-        let left = remaining(&flow.instructions, &pause.unwrap());
-        let texts: Vec<String> = left.iter().map(Action::to_string).collect();
-        assert_eq!(texts, ["output:2", "group:3", "resubmit(,9)"]);
-        assert_eq!(read(&write(left.clone()).unwrap()), Some(left));
+        let left = behind(&flow, &pause.unwrap());
+        let rest = &left.rest[0];
+        let texts: Vec<String> = rest
+            .instructions
+            .apply
+            .iter()
+            .map(Action::to_string)
+            .collect();
+        assert_eq!(texts, ["output:2", "group:3"]);
+        assert_eq!((rest.table, rest.cookie), (3, Some(5)));
+        assert_eq!(rest.instructions.goto_table, Some(9));
+        assert_eq!(read(&write(&left).unwrap()), Some(left));
+        assert_eq!(
+            behind(&flow, &Controller::default()),
+            Continuation::default()
+        );
+    }
+
+    #[test]
+    fn all_of_it_comes_back_as_it_was_and_nothing_else_is_taken() {
+        let inner = flow("table=4,actions=pop:NXM_NX_REG1[],write_actions(output:3),goto_table:8");
+        let outer = flow("actions=output:7,learn(table=1,NXM_OF_VLAN_TCI[0..11])");
+        let rest = |flow: &Flow, cookie| Rest {
+            table: flow.table,
+            cookie,
+            instructions: (*flow.instructions).clone(),
+        };
+        let left = Continuation {
+            stack: vec![1, u128::MAX],
+            action_set: flow("actions=set_field:2->reg4,output:9")
+                .instructions
+                .apply
+                .clone(),
+            rest: vec![rest(&inner, Some(0)), rest(&outer, None)],
+        };
+        let bytes = write(&left).unwrap();
+        assert_eq!(read(&bytes), Some(left));
+        for cut in 0..bytes.len() - 1 {
+            let whole = read(&bytes[..cut]).is_none_or(|less| less.rest.len() < 2);
+            assert!(whole, "cut at {cut}");
+        }
         assert_eq!(read(b"something else"), None);
     }
 }

@@ -2,7 +2,8 @@
 
 use aorta_flow::action::PacketInReason;
 use aorta_flow::field::{FieldId, Prereq};
-use aorta_flow::table::TableError;
+use aorta_flow::table::{TableError, TableFlow};
+use aorta_flow::translate::Continuation;
 use aorta_flow::{
     Attachment, FlowKey, Interpreter, Match, OfPort, Output, PacketIn, PacketOut, Port, Verdict,
 };
@@ -44,7 +45,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let tables = self.tables_of(bridge)?;
         let checked = tables.check_sent(&packet);
         checked.map_err(|error: TableError| ErrorCode::from(&error))?;
-        self.run_packet(bridge, &packet, PacketInReason::PacketOut);
+        self.run_packet(bridge, &packet, None, PacketInReason::PacketOut);
         Ok(())
     }
 
@@ -73,32 +74,39 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     /// Goes on with a packet that waited.
     pub(super) fn resume(&mut self, bridge: &BridgeName, packet: &PacketInMessage) -> Answer<()> {
         let left = packet.continuation.as_deref().and_then(continuation::read);
-        let actions = left.ok_or(ErrorCode::NXR_STALE)?;
+        let left = left.ok_or(ErrorCode::NXR_STALE)?;
         let (in_port, _) = packet.metadata.get(FieldId::IN_PORT);
         let fields = packet.metadata.parts().map(|part| (part.field, part.value));
         let packet = PacketOut {
             in_port: OfPort(in_port as u16),
             fields: fields.collect(),
             frame: packet.frame.clone(),
-            actions,
+            actions: Vec::new(),
         };
-        self.run_packet(bridge, &packet, PacketInReason::Action);
+        self.run_packet(bridge, &packet, Some(&left), PacketInReason::Action);
         Ok(())
     }
 
-    /// Does a packet's actions; why controllers get it that these send it to, and no flow.
-    fn run_packet(&mut self, bridge: &BridgeName, packet: &PacketOut, why: PacketInReason) {
+    /// Does a packet's actions, or what is left of its way; why controllers get it that these send it
+    /// to, and no flow.
+    fn run_packet(
+        &mut self,
+        bridge: &BridgeName,
+        packet: &PacketOut,
+        left: Option<&Continuation>,
+        why: PacketInReason,
+    ) {
         let now = Duration::from_millis(clock::now().0);
         let mut mirror = match self.mirror.take() {
             Some(mirror) => mirror,
             None => self.mirror_now(),
         };
-        let mut verdict = mirror.run(bridge, packet, now);
+        let mut verdict = mirror.run(bridge, packet, left, now);
         if verdict.asked_normal && !mirror.knows_stations {
             // Nothing of the first try has happened.
             drop(mirror.switch.take_flow_counts());
             self.tell_stations(&mut mirror);
-            verdict = mirror.run(bridge, packet, now);
+            verdict = mirror.run(bridge, packet, left, now);
         }
         self.count_sent(&mut mirror);
         self.mirror = Some(mirror);
@@ -220,10 +228,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 continue;
             }
             let told = told.get_or_insert_with(|| {
-                let left = flow.filter(|_| packet.how.pause).and_then(|entry| {
-                    let left = continuation::remaining(&entry.flow.instructions, &packet.how);
-                    continuation::write(left)
-                });
+                let left = continuation_of(&packet, flow);
                 message(&packet, cookie, left)
             });
             let message = Message::PacketIn(PacketInMessage {
@@ -249,10 +254,28 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
 }
 
 impl Mirror {
-    fn run(&mut self, bridge: &BridgeName, packet: &PacketOut, now: Duration) -> Verdict {
-        let verdict = self.switch.packet_out(bridge, packet, now);
+    fn run(
+        &mut self,
+        bridge: &BridgeName,
+        packet: &PacketOut,
+        left: Option<&Continuation>,
+        now: Duration,
+    ) -> Verdict {
+        let verdict = match left {
+            Some(left) => self.switch.resume(bridge, packet, left, now),
+            None => self.switch.packet_out(bridge, packet, now),
+        };
         verdict.unwrap_or_default()
     }
+}
+
+/// What is left to be done with a packet that waits: as its datapath says, or else behind the action of
+/// its flow.
+fn continuation_of(packet: &PacketIn, flow: Option<&TableFlow>) -> Option<Vec<u8>> {
+    let behind = || Some(continuation::behind(&flow?.flow, &packet.how));
+    let known = packet.left.as_deref().cloned();
+    let left = known.or_else(|| behind().filter(|_| packet.how.pause));
+    continuation::write(&left?)
 }
 
 /// Why a packet comes, as a version tells it: an output of the flow that has what no other matched

@@ -446,6 +446,7 @@ fn packet_in(id: u16) -> Upcall {
         fields,
         frame: vec![1; 60],
         frame_bytes: 60,
+        left: None,
     }))
 }
 
