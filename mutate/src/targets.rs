@@ -88,6 +88,36 @@ pub const TARGETS: &[Target] = &[
         "ctl/corpus/value",
         aorta_ctl::fuzz::value_syntax,
     ),
+    target(
+        "vswitchd_command",
+        "vswitchd/corpus/command",
+        vswitchd::fuzzing::command,
+    ),
+    target(
+        "vswitchd_configuration",
+        "vswitchd/corpus/configuration",
+        vswitchd::fuzzing::configuration,
+    ),
+    target(
+        "vswitchd_journal",
+        "vswitchd/corpus/journal",
+        vswitchd::fuzzing::journal,
+    ),
+    target(
+        "vswitchd_log",
+        "vswitchd/corpus/log",
+        vswitchd::fuzzing::log,
+    ),
+    target(
+        "vswitchd_openflow",
+        "vswitchd/corpus/openflow",
+        vswitchd::fuzzing::openflow,
+    ),
+    target(
+        "vswitchd_options",
+        "vswitchd/corpus/options",
+        vswitchd::fuzzing::options,
+    ),
 ];
 
 const fn target(name: &'static str, corpus: &'static str, entry: fn(&[u8])) -> Target {

@@ -66,7 +66,8 @@ pub fn run(args: &FuzzArgs) -> Result<(), TaskError> {
     ));
     let mut faulty = Vec::new();
     let mut outcomes = Vec::new();
-    for target in &targets {
+    for (number, target) in targets.iter().enumerate() {
+        println!("{:>3} of {} {target}", number + 1, targets.len());
         match one(&program, &findings, target, (seconds, seed))? {
             Some(outcome) if outcome.findings == 0 => outcomes.push(outcome),
             Some(outcome) => {
@@ -119,7 +120,17 @@ fn one(
         source,
     })?;
     let printed = String::from_utf8_lossy(&ended.stdout);
-    print!("{printed}");
+    let (told, last) = match printed.trim_end().rsplit_once('\n') {
+        Some((told, last)) => (told, last),
+        None => ("", printed.trim_end()),
+    };
+    let outcome = serde_json::from_str(last).ok();
+    // Faults, each with where its input is.
+    match &outcome {
+        Some(_) if told.is_empty() => {}
+        Some(_) => println!("{told}"),
+        None => print!("{printed}"),
+    }
     const NOTHING_RUN: i32 = 2;
     if ended.status.code() == Some(NOTHING_RUN) {
         return Err(TaskError::Failed {
@@ -127,8 +138,7 @@ fn one(
             status: ended.status,
         });
     }
-    let last = printed.lines().last().unwrap_or_default();
-    Ok(serde_json::from_str(last).ok())
+    Ok(outcome)
 }
 
 fn seed_of_now() -> u64 {
@@ -138,12 +148,12 @@ fn seed_of_now() -> u64 {
 
 fn print_table(outcomes: &[Outcome]) {
     println!(
-        "{:<20} {:>12} {:>8} {:>10} {:>7}",
+        "{:<24} {:>12} {:>8} {:>10} {:>7}",
         "target", "runs", "seconds", "runs/s", "faults"
     );
     let row = |name: &str, runs: u64, seconds: f64, findings: u64| {
         let rate = runs as f64 / seconds.max(0.001);
-        println!("{name:<20} {runs:>12} {seconds:>8.0} {rate:>10.0} {findings:>7}");
+        println!("{name:<24} {runs:>12} {seconds:>8.0} {rate:>10.0} {findings:>7}");
     };
     for one in outcomes {
         row(&one.target, one.runs, one.seconds, one.findings);

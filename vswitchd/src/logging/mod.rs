@@ -22,6 +22,7 @@ use layer::LogLayer;
 use level::{Level, MODULES};
 use levels::{Levels, Spec, SpecError};
 use output::Outputs;
+use pattern::{Facility, Pattern, Record};
 
 /// Environment variable that says what is logged at the start.
 const VARIABLE: &str = "AORTA_LOG";
@@ -86,10 +87,18 @@ impl LogControl {
         })))
     }
 
-    /// A log that isn't a file.
+    /// A log that nothing is written to.
+    ///
+    /// # Errors
+    /// None: there is no file.
+    pub fn apart() -> Result<LogControl, LogError> {
+        LogControl::new(Levels::new(false, |_| Level::Info), None)
+    }
+
+    /// The same, for tests.
     #[cfg(test)]
     pub fn none() -> LogControl {
-        LogControl::new(Levels::new(false, |_| Level::Info), None).unwrap()
+        LogControl::apart().unwrap()
     }
 
     /// What is written where (`vlog/list`).
@@ -139,6 +148,22 @@ impl LogControl {
     pub fn has_file(&self) -> bool {
         self.0.outputs().has_file()
     }
+}
+
+/// An empty line as a pattern has it, for fuzzers.
+pub fn empty_line(pattern: &str) -> String {
+    Pattern::parse(pattern).render(&Record {
+        application: "",
+        host: "",
+        module: "",
+        level: Level::Info,
+        message: "",
+        sequence: 1,
+        pid: 1,
+        time_ms: 0,
+        uptime_ms: 0,
+        facility: Facility::DAEMON,
+    })
 }
 
 /// Starts logging.

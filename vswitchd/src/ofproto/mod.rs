@@ -6,7 +6,7 @@ mod error;
 mod expiry;
 mod history;
 mod input;
-mod journal;
+pub mod journal;
 mod learn;
 mod learned;
 mod moment;

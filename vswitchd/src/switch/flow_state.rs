@@ -9,11 +9,12 @@ use aorta_flow::text::Command;
 use aorta_flow::{BridgeName, Flow, Learned, OfPort};
 use tracing::{debug, warn};
 
+use super::Switch;
 use crate::clock;
 use crate::control::Atomic;
 use crate::metrics;
 use crate::ofproto::{self, BridgeFlows, FlowError, Moment};
-use crate::reconcile::{Datapath, DatapathError, FlowCounters};
+use crate::reconcile::{Datapath, DatapathError, Effects, FlowCounters};
 
 /// The flow tables of one bridge, and what the switch knows of them.
 #[derive(Debug, Default)]
@@ -198,6 +199,13 @@ impl Flows {
                 _ => {}
             }
         }
+    }
+}
+
+impl<E: Effects, D: Datapath> Switch<E, D> {
+    /// All flow tables as the journal has them.
+    pub fn flows_as_text(&self) -> String {
+        everything(&self.flows, &self.datapath)
     }
 }
 

@@ -8,5 +8,6 @@ mod block;
 mod file;
 mod text;
 
+pub use block::{Contents, block, contents, head};
 pub use file::{Journal, JournalError, lines};
-pub use text::{Event, Restored, RestoredBridge};
+pub use text::{Event, Restored, RestoredBridge, read};
