@@ -59,6 +59,16 @@ fn configurations() {
 }
 
 #[test]
+fn configurations_of_the_corpus_are_taken() {
+    for bytes in corpus("configuration") {
+        let operations: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let db = lab::database(operations.as_array().unwrap());
+        assert!(db.is_some(), "{operations}");
+        assert_eq!(lab::model(&db.unwrap()).bridges.len(), 1);
+    }
+}
+
+#[test]
 fn journals() {
     replay("journal", 100, journal);
 }
@@ -75,5 +85,5 @@ fn command_lines() {
 
 #[test]
 fn streams_of_openflow() {
-    replay("openflow", 20, openflow);
+    replay("openflow", 1, openflow);
 }
