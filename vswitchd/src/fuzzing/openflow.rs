@@ -146,7 +146,7 @@ impl Talk {
                     self.hear(&envelope);
                 }
                 Outgoing::TunnelOptions(options) => {
-                    self.session.set_options((*options).clone());
+                    self.session.set_options(*options);
                     self.options = Some(*options);
                 }
                 Outgoing::Role(_) | Outgoing::Close(_) => {}
