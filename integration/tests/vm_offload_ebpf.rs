@@ -151,6 +151,7 @@ fn rule(id: u64, line: &str) -> Rule {
         flow: Some(FlowId(id)),
         matching: flow.matching.clone(),
         verdict,
+        policer: None,
     }
 }
 

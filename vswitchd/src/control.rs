@@ -16,7 +16,7 @@ use crate::metrics::SwitchValues;
 use crate::ofproto::{FlowDumped, FlowError, GroupDumped, MeterDumped, PortNames, TraceJob};
 use crate::openflow::Order;
 use crate::reconcile::Fdb;
-use crate::switch::{DatapathReport, FdbReport, QosReport};
+use crate::switch::{CardFlow, DatapathReport, FdbReport, QosReport};
 
 /// One question, with where the answer goes.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub enum Request {
     Qos(String, oneshot::Sender<Option<QosReport>>),
     /// The datapath's ports.
     Datapath(oneshot::Sender<DatapathReport>),
+    /// What network cards have been given of the flows of all bridges.
+    CardFlows(oneshot::Sender<Vec<CardFlow>>),
     /// What is known of the learned addresses of a bridge.
     FdbReport(String, oneshot::Sender<Result<FdbReport, FdbError>>),
     /// Count learned addresses anew: those of a bridge, or of all.

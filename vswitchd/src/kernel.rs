@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use aorta_api::{Counted, FlowExplain, TableExplain};
 use aorta_compiler::pipeline::record::RuleId;
@@ -219,6 +220,25 @@ impl Datapath for KernelDatapath {
             (flow, counters)
         });
         Ok(counters.collect())
+    }
+
+    fn add_flow_counters(
+        &self,
+        bridge: &BridgeName,
+        counted: Vec<(FlowId, FlowCounters)>,
+    ) -> Vec<(FlowId, FlowCounters)> {
+        let now = clock::now();
+        let is_left = |(flow, counters): &(FlowId, FlowCounters)| {
+            let since = |used| Duration::from_millis(now.since_ms(used));
+            let counted = aorta_kernel::FlowCounters {
+                packets: counters.packets,
+                bytes: counters.bytes,
+                idle: counters.used.map(since),
+            };
+            let added = self.kernel.add_flow_stats(bridge, *flow, counted);
+            added.is_err()
+        };
+        counted.into_iter().filter(is_left).collect()
     }
 
     fn group_counters(

@@ -129,6 +129,7 @@ fn traffic(cases: u64) {
             } else {
                 stacks(&mut rng)
             },
+            meters_of: String::new(),
         };
         let nic = FakeNic::new(lowering.ports.values().copied());
         let both = || Both {
@@ -236,6 +237,7 @@ fn show() {
         ports: (1..).map(OfPort).zip(indices).collect(),
         running: Running::InSoftware,
         stacks: Stacks::default(),
+        meters_of: String::new(),
     };
     let _card = program(
         &tables,
@@ -256,6 +258,7 @@ fn refusal(device: &str) {
         ports: BTreeMap::from([(OfPort(1), index)]),
         running: Running::InHardware,
         stacks: Stacks::default(),
+        meters_of: String::new(),
     };
     let tables = tables("priority=1,dl_dst=02:00:00:00:00:01 actions=drop");
     let device = Device {
@@ -302,6 +305,7 @@ fn bench(count: u32, rounds: u32) {
             .collect(),
         running: Running::InSoftware,
         stacks: Stacks::default(),
+        meters_of: String::new(),
     };
     let (flows, batch) = access_list(count);
     let device = Device {

@@ -163,6 +163,32 @@ impl Datapath {
         self.flows.counters(slot, now, self.clock.hz())
     }
 
+    /// Adds packets to what a flow of a bridge has counted, which somebody else has matched: a network
+    /// card. They are kept as those are that programs count. False if the bridge has no such flow.
+    ///
+    /// # Errors
+    /// When the kernel's tick counter can't be read.
+    pub fn add_flow_stats(
+        &self,
+        bridge: &BridgeName,
+        flow: FlowId,
+        counted: FlowCounters,
+    ) -> Result<bool, DatapathError> {
+        let Some(RuleId(rule)) = self.rule(bridge, flow) else {
+            return Ok(false);
+        };
+        let tick = match counted.idle {
+            None => 0,
+            Some(idle) => {
+                let ago = idle.as_millis() * u128::from(self.clock.hz()) / 1000;
+                let ago = u64::try_from(ago).unwrap_or(u64::MAX);
+                self.ticks()?.saturating_sub(ago).max(1)
+            }
+        };
+        self.flows.add(rule, [counted.packets, counted.bytes, tick]);
+        Ok(true)
+    }
+
     /// Counters of the groups of a bridge. Those of groups that no flow leads to are missing.
     ///
     /// # Errors

@@ -74,6 +74,7 @@ fn filters_mean_what_the_tables_mean() {
             ports: ports.iter().map(|port| (*port, device_of(*port))).collect(),
             running: Running::InHardware,
             stacks: stacks(&mut rng),
+            meters_of: String::new(),
         };
         let nic = FakeNic::new(lowering.ports.values().copied());
         program(&tables, || nic.clone(), &lowering, &mut placed);

@@ -211,6 +211,7 @@ fn lowering(rng: &mut Rng) -> Lowering {
         ports: ports.map(|port| (OfPort(port), device(port))).collect(),
         running: Running::InHardware,
         stacks: Stacks::default(),
+        meters_of: String::new(),
     }
 }
 

@@ -12,7 +12,7 @@ use aorta_kernel::offload::flower::fake::{Decided, FakeNic};
 use aorta_kernel::offload::flower::{
     CardError, CardMark, Filter, FlowerCard, Key, Lowering, Place, Refusal, Running, Stacks,
 };
-use aorta_placement::{Capabilities, Device, Rule, RuleKey, Step, Told, place};
+use aorta_placement::{Capabilities, Device, Rule, Step, Told, place};
 use rustix::io::Errno;
 
 use self::flower_cases::end_chains;
@@ -38,6 +38,7 @@ fn lowering() -> Lowering {
             .collect(),
         running: Running::InHardware,
         stacks: Stacks::default(),
+        meters_of: String::new(),
     }
 }
 
@@ -338,22 +339,27 @@ fn a_full_card_says_so() {
     assert!(nic.filters().len() <= 40);
 }
 
-fn packets(card: &mut FlowerCard<FakeNic>) -> BTreeMap<Option<FlowId>, u64> {
-    let counters = card.counters().unwrap();
-    let of = |(key, counters): (RuleKey, _)| {
-        let counters: aorta_kernel::offload::flower::HwCounters = counters;
-        (key.flow, counters.packets)
-    };
-    counters
-        .into_iter()
-        .map(of)
-        .filter(|(_, packets)| *packets > 0)
-        .collect()
+/// Packets of flows, by rules that are there and by those that have gone.
+#[derive(Default)]
+struct Counted(BTreeMap<Option<FlowId>, u64>);
+
+impl Counted {
+    fn packets(&mut self, card: &mut FlowerCard<FakeNic>) -> BTreeMap<Option<FlowId>, u64> {
+        for (key, counters) in card.ended() {
+            *self.0.entry(key.flow).or_default() += counters.packets;
+        }
+        let mut sums = self.0.clone();
+        for (key, counters) in card.counters().unwrap() {
+            *sums.entry(key.flow).or_default() += counters.packets;
+        }
+        sums
+    }
 }
 
 #[test]
 fn what_a_rule_counted_is_kept_while_its_filters_change() {
     let nic = nic();
+    let mut told = Counted::default();
     let mut card = card(&nic);
     let puts = puts("priority=10,dl_dst=02:00:00:00:00:01 actions=output:1");
     card.apply(&puts).unwrap();
@@ -372,24 +378,29 @@ fn what_a_rule_counted_is_kept_while_its_filters_change() {
         Decided::Sent(vec![]),
         "not back where it came from"
     );
-    assert_eq!(packets(&mut card), [(rule.flow, 4)].into());
+    assert_eq!(told.packets(&mut card), [(rule.flow, 4)].into());
+    // What isn't replaced after all goes on counting, once.
+    nic.refuse_after(0, no());
+    assert!(card.apply(&puts).unwrap()[0].is_err());
+    assert_eq!(told.packets(&mut card), [(rule.flow, 4)].into());
     // Replaced, what it counted stays; what is left to software isn't the card's.
     card.apply(&puts).unwrap();
     receive(2);
-    assert_eq!(packets(&mut card), [(rule.flow, 5)].into());
+    assert_eq!(told.packets(&mut card), [(rule.flow, 5)].into());
     let trap = Rule {
         verdict: aorta_placement::Verdict::Trap,
         ..rule.clone()
     };
     card.apply(&[Step::Put(trap)]).unwrap();
     assert_eq!(receive(2), Decided::Software);
-    assert_eq!(packets(&mut card), [(rule.flow, 5)].into());
+    assert_eq!(told.packets(&mut card), [(rule.flow, 5)].into());
     card.apply(&puts).unwrap();
     receive(2);
-    // Removed, it is told once more.
+    // Removed, it stays told.
     card.apply(&[Step::Remove(rule.key())]).unwrap();
-    assert_eq!(packets(&mut card), [(rule.flow, 6)].into());
-    assert_eq!(packets(&mut card), BTreeMap::new());
+    assert_eq!(told.packets(&mut card), [(rule.flow, 6)].into());
+    assert_eq!(card.ended(), []);
+    assert_eq!(card.counters().unwrap(), []);
     assert!(nic.filters().iter().all(is_guard));
 }
 

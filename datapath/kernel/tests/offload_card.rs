@@ -47,6 +47,7 @@ fn rule(id: u64, line: &str) -> Rule {
                 goto: flow.instructions.goto_table,
             },
         },
+        policer: None,
     }
 }
 
@@ -100,7 +101,8 @@ fn program(tap: &Tap) -> Option<u32> {
 }
 
 fn counted(card: &mut EbpfCard) -> BTreeMap<RuleKey, (u64, u64)> {
-    let counters = card.counters().unwrap().into_iter();
+    let ended = card.ended().into_iter();
+    let counters = ended.chain(card.counters().unwrap());
     counters
         .map(|(key, c)| (key, (c.packets, c.bytes)))
         .collect()

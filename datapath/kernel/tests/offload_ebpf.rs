@@ -2,22 +2,20 @@
 //! same bytes and counters; what they leave to software is as it came. Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod card;
-
 use std::collections::BTreeMap;
 
-use aorta_compiler::offload::{COUNTERS, CardError, CardLimits, CardProgram, Target, compile};
+use aorta_compiler::offload::{
+    COUNTERS, CardError, CardLimits, CardProgram, Followed, Target, compile,
+};
 use aorta_flow::OfPort;
 use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
-use aorta_flow::table::FlowId;
+use aorta_flow::table::{FlowId, FlowMod, Modification, Tables};
 use aorta_flow::translate::{Effect, Packet};
 use aorta_kernel::offload::ebpf::CardObjects;
-use aorta_placement::{Device, Rule, RuleKey, Told, Verdict, place};
-use aorta_testing::tables::{Kind, Profile, random_case};
+use aorta_placement::{Device, Meaning, Rule, RuleKey, Told, Verdict, place};
+use aorta_testing::tables::{Profile, random_case};
 use aorta_testing::{Case, Frame, Offload, Rng};
-
-use card::Model;
 
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
@@ -90,7 +88,7 @@ impl Rig {
     }
 
     /// Runs a frame, and compares it with what the rules mean.
-    fn check(&self, model: &Model, frame: &Frame, sums: &mut Sums) {
+    fn check(&self, model: &Meaning, frame: &Frame, sums: &mut Sums) {
         let Ok(packet) = Packet::from_frame(&frame.bytes, OWN) else {
             return;
         };
@@ -98,7 +96,7 @@ impl Rig {
         let run = self.objects.test_run(&frame.bytes).unwrap();
         let after = self.counted();
         sums.frames += 1;
-        let meant = model.decides(&packet);
+        let meant = model.outcome(&packet).ended();
         if run.verdict == XDP_PASS {
             assert_eq!(run.frame, frame.bytes, "left to software, but changed");
             assert_eq!(after, before, "left to software, but counted");
@@ -168,21 +166,10 @@ fn random_rules(case: &Case, limits: &CardLimits, rng: &mut Rng) -> Vec<Rule> {
 }
 
 fn profile() -> Profile {
-    let kinds = [
-        Kind::Output,
-        Kind::SetHeader,
-        Kind::Vlan,
-        Kind::Goto,
-        Kind::Exit,
-        Kind::Note,
-        Kind::Modify,
-    ];
-    let without = Kind::ALL.into_iter().filter(|kind| !kinds.contains(kind));
     Profile {
         ports: 3,
         tables: 4,
-        without: without.collect(),
-        ..Profile::default()
+        ..Profile::of_cards()
     }
 }
 
@@ -226,6 +213,17 @@ fn random_change(rng: &mut Rng) -> Action {
     }
 }
 
+/// Whether a rule is one that a switch could have.
+fn is_valid(rule: &Rule) -> bool {
+    let flow = rule.as_flow(Action::Output(OfPort::NORMAL));
+    let add = Modification::Flow(FlowMod {
+        table: Some(flow.table),
+        flow,
+        ..FlowMod::default()
+    });
+    Tables::new().modify(&add).is_ok()
+}
+
 /// Rules that were made for the card: they match what random flows do, as far as it can.
 fn rules_for_cards(case: &Case, limits: &CardLimits, rng: &mut Rng) -> Vec<Rule> {
     let keys = limits.capabilities().keys;
@@ -250,6 +248,7 @@ fn rules_for_cards(case: &Case, limits: &CardLimits, rng: &mut Rng) -> Vec<Rule>
                 actions: actions.to_vec(),
                 goto: later,
             },
+            policer: None,
         };
         if flow.table == 0 && rng.chance(10) {
             rules.push(Rule {
@@ -259,7 +258,7 @@ fn rules_for_cards(case: &Case, limits: &CardLimits, rng: &mut Rng) -> Vec<Rule>
             continue;
         }
         // What doesn't fit the match is left out.
-        while !card::is_valid(&rule(&actions)) {
+        while !is_valid(&rule(&actions)) {
             actions.remove(0);
         }
         rules.push(rule(&actions));
@@ -275,7 +274,7 @@ fn cases(usual: u64) -> u64 {
 
 /// Runs the frames of a case.
 fn run(rig: &Rig, case: &Case, rules: &[Rule], (seed, sums): (u64, &mut Sums)) {
-    let model = Model::new(rules);
+    let model = Meaning::new(rules);
     for frame in case.frames.iter().filter(|f| f.offload == Offload::None) {
         let mut run = || rig.check(&model, frame, sums);
         let run = std::panic::AssertUnwindSafe(&mut run);
@@ -360,14 +359,17 @@ fn entries_of_maps_follow_rules() {
             let rule = rng.pick(&all).clone();
             let key = rule.key();
             if rng.chance(40) && there.len() > 1 {
-                assert!(compiled.remove(key).is_some());
+                assert_ne!(compiled.remove(key), Followed::Exchange);
                 there.remove(&key);
                 followed += 1;
-            } else if compiled.put(&rule, numbers[&key], &target).is_some() {
-                there.insert(key, rule);
-                followed += 1;
-            } else {
-                others += 1;
+                continue;
+            }
+            match compiled.put(&rule, numbers[&key], &target) {
+                Followed::Exchange => others += 1,
+                Followed::AsIs | Followed::Entry(_) => {
+                    there.insert(key, rule);
+                    followed += 1;
+                }
             }
         }
         // As they were added: of one priority and the same bits, the first one wins.

@@ -25,6 +25,10 @@ pub struct Capabilities {
     pub sets_masked: bool,
     /// Whether it adds and removes VLAN tags.
     pub vlan_tags: bool,
+    /// Whether it adds and removes MPLS labels.
+    pub mpls_labels: bool,
+    /// Whether it drops packets above a rate, in a bucket that rules share.
+    pub meters: bool,
     /// Whether it lowers an IP packet's time to live, and leaves those to software where that ends.
     pub dec_ttl: bool,
     /// Whether it sends packets back to the port that they came from, where a flow asks for it.
@@ -81,14 +85,23 @@ impl Capabilities {
             FieldId::NW_TTL,
             FieldId::TCP_SRC,
             FieldId::TCP_DST,
+            // The operation of ARP, and its addresses.
+            FieldId::NW_PROTO,
+            FieldId::ARP_SHA,
+            FieldId::ARP_THA,
+            FieldId::MPLS_LABEL,
+            FieldId::MPLS_TC,
+            FieldId::MPLS_TTL,
         ];
         Capabilities {
             keys: keys.into(),
             sets: sets.into(),
             sets_masked: true,
             vlan_tags: true,
-            dec_ttl: false,
-            to_in_port: false,
+            mpls_labels: true,
+            meters: true,
+            dec_ttl: true,
+            to_in_port: true,
             max_outputs: 32,
             changes_between_outputs: true,
             max_tables: 256,

@@ -7,7 +7,7 @@ use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
 use aorta_flow::{Flow, Match};
 
-use crate::{Capabilities, Device, Reason};
+use crate::{Capabilities, Device, Policer, Reason};
 
 /// A flow as a card takes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +18,8 @@ pub struct Form {
     pub goto: Option<u8>,
     /// Storage of fields that the actions change.
     pub changed: BTreeSet<FieldId>,
+    /// The meter that they name.
+    pub policer: Option<Policer>,
 }
 
 /// For each field, whether it is one of those that actions or software would have told a packet of. It

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aorta_flow::table::{FlowId, TableFlow, Tables};
-use aorta_flow::{Flow, Group, Match};
+use aorta_flow::{Flow, Group, Match, Meter, MeterId};
 
 use crate::choose::{Kept, choose};
 use crate::close::close;
@@ -72,6 +72,8 @@ impl Candidate {
     /// What is decided of it if it is kept in this form, and its rule.
     pub fn outcome(&self, kept: Kept, max_rules: usize) -> (Decision, Option<Rule>) {
         let trapped = kept == Kept::Trap;
+        let form = self.fate().ok().filter(|_| kept == Kept::Whole);
+        let policer = form.and_then(|form| form.policer);
         let (decision, verdict) = match self.fate() {
             Ok(form) if kept == Kept::Whole => {
                 let (actions, goto) = (form.actions.clone(), form.goto);
@@ -96,6 +98,7 @@ impl Candidate {
                 _ => self.matching.clone(),
             },
             verdict,
+            policer,
         });
         (decision, rule)
     }
@@ -109,9 +112,12 @@ pub(crate) type Table = Vec<Candidate>;
 pub fn place(tables: &Tables, device: &Device, told: &Told) -> Placement {
     let mut placement = Placement::default();
     let mut sorted: BTreeMap<u8, Table> = BTreeMap::new();
-    let group = |id| tables.group(id).map(Arc::as_ref);
+    let refs = Refs {
+        group: &|id| tables.group(id).map(Arc::as_ref),
+        meter: &|id| tables.meter(MeterId::Number(id)).map(Arc::as_ref),
+    };
     for entry in tables.flows() {
-        match candidate(entry, device, told, &group) {
+        match candidate(entry, device, told, &refs) {
             Ok(candidate) => sorted.entry(entry.flow.table).or_default().push(candidate),
             Err(why) => placement.decide(entry.id, Decision::software(why)),
         }
@@ -148,18 +154,28 @@ pub(crate) fn miss(table: u8) -> Rule {
             actions: Vec::new(),
             goto: None,
         },
+        policer: None,
     }
 }
 
-/// A flow by itself; `group` is a group of the bridge.
+/// What flows of a bridge may refer to.
+#[derive(Clone, Copy)]
+pub(crate) struct Refs<'f, 't> {
+    /// A group.
+    pub group: &'f dyn Fn(u32) -> Option<&'t Group>,
+    /// A meter.
+    pub meter: &'f dyn Fn(u32) -> Option<&'t Meter>,
+}
+
+/// A flow by itself.
 ///
 /// # Errors
 /// [`Reason::NotFromDevice`] if no packet of the card matches it.
-pub(crate) fn candidate<'g>(
+pub(crate) fn candidate(
     entry: &TableFlow,
     device: &Device,
     told: &Told,
-    group: &dyn Fn(u32) -> Option<&'g Group>,
+    refs: &Refs,
 ) -> Result<Candidate, Reason> {
     let flow = &entry.flow;
     let matching = seen_by(flow, device)?;
@@ -171,7 +187,7 @@ pub(crate) fn candidate<'g>(
     } else if let Some(why) = unmatched(&matching, capabilities) {
         Err(why)
     } else {
-        form(flow, &matching, device, group)
+        form(flow, &matching, device, refs)
     };
     let may_trap = capabilities.traps && flow.table == 0 && !told.refused_traps.contains(&entry.id);
     Ok(Candidate {

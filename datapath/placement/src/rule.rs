@@ -23,6 +23,28 @@ pub struct Rule {
     pub matching: Match,
     /// What becomes of them.
     pub verdict: Verdict,
+    /// The meter that its actions name, as it is.
+    pub policer: Option<Policer>,
+}
+
+/// A meter as cards have it: packets above a rate are dropped. All rules that name it share one bucket.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Policer {
+    /// The meter's number.
+    pub meter: u32,
+    /// What may pass in a second; not 0.
+    pub rate: PolicedRate,
+    /// How long packets that come at once may last at this rate, in nanoseconds.
+    pub burst_ns: u64,
+}
+
+/// What may pass in a second.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum PolicedRate {
+    /// Packets.
+    Packets(u32),
+    /// Thousands of bits, of whole frames.
+    Kilobits(u32),
 }
 
 /// Which rule: there is one of each at most.
@@ -62,6 +84,7 @@ impl Rule {
     pub(crate) fn trapping(&self) -> Rule {
         Rule {
             verdict: Verdict::Trap,
+            policer: None,
             ..self.clone()
         }
     }
@@ -75,7 +98,10 @@ pub enum Verdict {
     /// port that it came from; but [`OfPort::IN_PORT`](aorta_flow::OfPort::IN_PORT) is that one, where
     /// the capability `to_in_port` allows it. Where `dec_ttl` does, there is one [`Action::DecTtl`] at
     /// most, in table 0 and before all outputs: packets whose time to live is 0 or 1 go to software as
-    /// they came then. In the end another table, if there is one.
+    /// they came then. Where `mpls_labels` does, [`Action::PushMpls`] and [`Action::PopMpls`]: before
+    /// anybody sees a label that was pushed, its number, class and time to live are all set. Where `meters`
+    /// does, there is one [`Action::Meter`] at most, before all outputs: that of the rule's policer. In the
+    /// end another table, if there is one.
     Forward {
         /// What is done.
         actions: Vec<Action>,

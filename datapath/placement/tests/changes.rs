@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::translate::{Effect, Packet, translate};
-use aorta_placement::{Decision, Device, Rule, RuleKey, Step, Steps, Told, Verdict, place, steps};
+use aorta_placement::{
+    Decision, Device, Finds, Rule, RuleKey, Step, Steps, Told, Verdict, place, steps,
+};
 use aorta_testing::Rng;
-use support::{Card, Finds, cases, fit, last_flow, random_bundle, random_device, random_tables};
+use support::{card, cases, decides, fit, last_flow, random_bundle, random_device, random_tables};
 
 /// What becomes of a packet, and the flows that count it.
 type Fate = (Vec<Effect>, Vec<FlowId>);
@@ -116,7 +118,7 @@ impl Switch<'_> {
 
     /// Checks all packets that a step can make a difference to.
     fn check(&mut self, step: Option<&Step>) {
-        let card = Card::new(self.there.values(), self.rng);
+        let card = card(self.there.values(), self.rng);
         self.sums.states += 1;
         let concerned = |packet: &Packet| match step {
             Some(Step::Put(rule)) if rule.table == 0 => rule.matching.matches(&packet.key),
@@ -127,7 +129,7 @@ impl Switch<'_> {
                 continue;
             }
             self.sums.packets += 1;
-            if let Some(decided) = card.decides(packet) {
+            if let Some(decided) = decides(&card, packet) {
                 assert_eq!(decided, *meant, "{packet:?}\n{step:?}\n{}", self.text());
                 self.sums.decided += 1;
                 self.sums.forwarded += usize::from(!decided.0.is_empty());

@@ -2,8 +2,8 @@
 
 use aorta_flow::OfPort;
 use aorta_flow::action::Action;
-use aorta_flow::table::{FlowMod, GroupMod, Modification, Tables};
-use aorta_flow::text::{NoNames, parse_flow_line, parse_group};
+use aorta_flow::table::{FlowMod, GroupMod, MeterMod, Modification, Tables};
+use aorta_flow::text::{NoNames, parse_flow_line, parse_group, parse_meter};
 use aorta_placement::{Capabilities, Decision, Device, Told, Verdict, place};
 
 /// What a card with ports 1 to 3 does for the first of some flows, or why it has no rule for it.
@@ -13,6 +13,14 @@ fn form(flow: &str, groups: &[&str], capabilities: Capabilities) -> String {
         let group = parse_group(group, &NoNames).map(GroupMod::Add);
         let done = group.map(|group| tables.modify(&Modification::Group(group)).is_ok());
         assert_eq!(done, Ok(true), "{groups:?}");
+    }
+    for meter in [
+        "meter=1,kbps,band=type=drop,rate=8",
+        "meter=2,pktps,band=type=dscp_remark,rate=8,prec_level=1",
+    ] {
+        let meter = parse_meter(meter).map(MeterMod::Add);
+        let done = meter.map(|meter| tables.modify(&Modification::Meter(meter)).is_ok());
+        assert_eq!(done, Ok(true));
     }
     for line in flow.split(" & ") {
         let added = parse_flow_line(line, &NoNames).map(|(command, text)| {
@@ -42,10 +50,19 @@ fn form(flow: &str, groups: &[&str], capabilities: Capabilities) -> String {
 }
 
 fn able() -> Capabilities {
-    let mut capabilities = Capabilities::flower(100);
-    capabilities.dec_ttl = true;
-    capabilities.to_in_port = true;
-    capabilities
+    Capabilities::flower(100)
+}
+
+/// A card that has none of what cards may lack.
+fn plain() -> Capabilities {
+    Capabilities {
+        vlan_tags: false,
+        mpls_labels: false,
+        meters: false,
+        dec_ttl: false,
+        to_in_port: false,
+        ..Capabilities::flower(100)
+    }
 }
 
 #[test]
@@ -112,6 +129,49 @@ fn actions_in_the_terms_of_cards() {
             "a change in a bucket that isn't the last: the device can't do it",
         ),
         ("actions=group:4", "a select group: the device can't do it"),
+        ("actions=meter:1,output:2", "meter:1,output:2"),
+        (
+            "actions=meter:2,output:2",
+            "a meter that marks packets: the device can't do it",
+        ),
+        (
+            "actions=output:2,meter:1,output:3",
+            "a meter behind an output or in a group: the device can't do it",
+        ),
+        (
+            "arp,actions=set_field:2->arp_op,set_field:10.0.0.1->arp_spa,IN_PORT",
+            "set_field:2->arp_op,set_field:10.0.0.1->arp_spa,IN_PORT",
+        ),
+        (
+            "ip,actions=push_mpls:0x8847,set_field:77->mpls_label,output:2",
+            "push_mpls without setting the label, its class and its time to live: the device can't do it",
+        ),
+        (
+            "ip,actions=push_mpls:0x8847,set_field:77->mpls_label,set_field:0->mpls_tc,\
+             set_mpls_ttl(9),output:2",
+            "push_mpls:0x8847,set_field:0->mpls_label,set_field:77->mpls_label,set_field:0->mpls_tc,\
+             set_mpls_ttl(9),output:2",
+        ),
+        (
+            "ipv6,nw_tos=4,nw_ttl=7,actions=push_mpls:0x8847,output:2",
+            "push_mpls:0x8847,set_field:2->mpls_label,set_field:1->mpls_tc,set_field:7->mpls_ttl,output:2",
+        ),
+        (
+            "dl_type=0x1234,actions=push_mpls:0x8847,output:2",
+            "push_mpls:0x8847,set_field:0->mpls_label,set_field:0->mpls_tc,set_field:64->mpls_ttl,output:2",
+        ),
+        (
+            "mpls,actions=set_field:5->mpls_label,output:2",
+            "set_field:5->mpls_label,output:2",
+        ),
+        (
+            "mpls,mpls_bos=1,actions=pop_mpls:0x0800,output:2",
+            "pop_mpls:0x0800,output:2",
+        ),
+        (
+            "mpls,actions=pop_mpls:0x0800,dec_ttl,output:2",
+            "changes nw_ttl, and its match doesn't say whether packets have it",
+        ),
     ] {
         let groups = [
             "group_id=1,type=indirect,bucket=actions=mod_dl_src:00:00:00:00:00:01,output:2",
@@ -132,11 +192,20 @@ fn what_a_card_cant_do_is_said() {
         ),
         ("actions=IN_PORT", "IN_PORT: the device can't do it"),
         (
+            "actions=push_vlan:0x8100,output:2",
+            "push_vlan: the device can't do it",
+        ),
+        (
+            "mpls,actions=pop_mpls:0x0800,output:2",
+            "MPLS labels: the device can't do it",
+        ),
+        ("actions=meter:1,output:2", "meter: the device can't do it"),
+        (
             "actions=output:9",
             "sends to port 9, which isn't the device's",
         ),
     ] {
-        let got = form(flow, &[], Capabilities::flower(100));
+        let got = form(flow, &[], plain());
         assert_eq!(got, expected, "{flow}");
     }
 }

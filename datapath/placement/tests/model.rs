@@ -6,13 +6,13 @@ mod support;
 use std::collections::BTreeSet;
 
 use aorta_flow::action::Action;
-use aorta_flow::field::FieldId;
+use aorta_flow::field::{FieldId, Prereq};
 use aorta_flow::table::{FlowId, Tables};
 use aorta_flow::translate::{Packet, translate};
 use aorta_flow::{Match, OfPort};
-use aorta_placement::{Decision, Device, Placement, Told, Verdict, place};
+use aorta_placement::{Decision, Device, Finds, Placement, Told, Verdict, place};
 use aorta_testing::{Case, Rng};
-use support::{Card, Finds, cases, fit, random_device, random_tables};
+use support::{card, cases, decides, fit, random_device, random_tables};
 
 /// Checks that no rule asks for what the card can't do.
 fn check_abilities(placement: &Placement, device: &Device) {
@@ -60,6 +60,9 @@ struct Sums {
     written: usize,
     ttls: usize,
     back: usize,
+    labels: usize,
+    meters: usize,
+    arp: usize,
 }
 
 impl Sums {
@@ -76,6 +79,15 @@ impl Sums {
             self.written += usize::from(!instructions.write_actions.is_empty());
             self.ttls += has(|action| matches!(action, Action::DecTtl(_)));
             self.back += has(|action| *action == Action::Output(OfPort::IN_PORT));
+            let labels = has(|action| matches!(action, Action::PushMpls(_)));
+            self.labels += labels + has(|action| matches!(action, Action::PopMpls(_)));
+            self.meters += has(|action| matches!(action, Action::Meter(_)));
+            self.arp += has(|action| {
+                let Action::SetField { field, .. } = action else {
+                    return false;
+                };
+                field.field().prereq == Prereq::Arp
+            });
         }
     }
 }
@@ -89,7 +101,7 @@ fn compare(
     rng: &mut Rng,
     sums: &mut Sums,
 ) {
-    let card = Card::new(&placement.rules, rng);
+    let card = card(&placement.rules, rng);
     for frame in case
         .frames
         .iter()
@@ -99,7 +111,7 @@ fn compare(
             continue;
         };
         sums.packets += 1;
-        let Some((effects, flows)) = card.decides(&packet) else {
+        let Some((effects, flows)) = decides(&card, &packet) else {
             continue;
         };
         let mut finds = Finds::default();
@@ -172,6 +184,9 @@ fn what_the_card_decides_is_what_the_tables_mean() {
         sums.written,
         sums.ttls,
         sums.back,
+        sums.labels,
+        sums.meters,
+        sums.arp,
     ];
     assert!(!kinds.contains(&0), "{sums:?}");
 }

@@ -21,6 +21,7 @@ fn rule(table: u8, priority: u16, flow: u64, matching: &str, goto: Option<u8>) -
         flow: Some(FlowId(flow)),
         matching: parsed.unwrap_or_default().matching,
         verdict: Verdict::Forward { actions, goto },
+        policer: None,
     }
 }
 

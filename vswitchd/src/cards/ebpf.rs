@@ -1,14 +1,12 @@
 //! Ports of cards that run eBPF programs.
 
-use std::time::Duration;
-
 use aorta_compiler::offload::CardLimits;
 use aorta_flow::{IfIndex, OfPort};
 use aorta_kernel::offload::ebpf::{CardMode, CardPort, EbpfCard};
 use aorta_placement::{Rule, Step};
 
-use crate::clock;
-use crate::reconcile::{Adopted, Card, CardError, Counted, FlowCounters, Refusal};
+use super::flower::counters;
+use crate::reconcile::{Adopted, Card, CardError, Counted, Refusal};
 
 /// Such a port.
 #[derive(Debug)]
@@ -36,6 +34,7 @@ impl Card for Ebpf {
         Ok(Adopted {
             all: false,
             foreign: found.foreign,
+            ended: Vec::new(),
         })
     }
 
@@ -56,17 +55,13 @@ impl Card for Ebpf {
     fn counters(&mut self) -> Result<Counted, CardError> {
         let counted = self.0.counters();
         let counted = counted.map_err(|refusal| CardError(refusal.text))?;
-        let now = clock::now();
-        let told = counted.into_iter().map(|(key, hw)| {
-            let used = hw.used_ns_ago.map(Duration::from_nanos);
-            let counters = FlowCounters {
-                packets: hw.packets,
-                bytes: hw.bytes,
-                used: used.map(|ago| now - ago),
-            };
-            (key, counters)
-        });
+        let told = counted.into_iter().map(|(key, hw)| (key, counters(hw)));
         Ok(told.collect())
+    }
+
+    fn ended(&mut self) -> Counted {
+        let ended = self.0.ended().into_iter();
+        ended.map(|(key, hw)| (key, counters(hw))).collect()
     }
 
     fn clear(&mut self) -> Result<(), CardError> {

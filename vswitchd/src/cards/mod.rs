@@ -19,7 +19,8 @@ use tracing::warn;
 use crate::config::OffloadMode;
 use crate::errors;
 use crate::reconcile::{
-    Adopted, Card, CardError, CardPort, CardSpec, Cards, Counted, Language, Looked, Refusal,
+    Adopted, Card, CardError, CardPort, CardSpec, Cards, Counted, Language, Looked, Metered,
+    Refusal,
 };
 
 use ebpf::Ebpf;
@@ -35,6 +36,8 @@ pub struct HostCards {
     memory: Arc<Mutex<DeviceMemory>>,
     /// By which rules are known as this switch's.
     mark: CardMark,
+    /// What distinguishes this switch from others of the host.
+    instance: String,
     prober: Prober,
     /// What programs of devices may be.
     limits: BTreeMap<IfIndex, CardLimits>,
@@ -46,6 +49,7 @@ impl HostCards {
         HostCards {
             memory: Arc::new(Mutex::new(DeviceMemory::open(rundir))),
             mark: CardMark::new(instance),
+            instance: instance.to_owned(),
             prober: Prober::default(),
             limits: BTreeMap::new(),
         }
@@ -74,11 +78,12 @@ impl HostCards {
 
     fn card(
         &self,
+        bridge: Option<&BridgeName>,
         language: Language,
         ports: BTreeMap<OfPort, IfIndex>,
     ) -> Result<Box<dyn Card>, CardError> {
         match language {
-            Language::Flower => Ok(Box::new(self.flower(ports)?)),
+            Language::Flower => Ok(Box::new(self.flower(bridge, ports)?)),
             Language::Ebpf => {
                 let port = ports.into_iter().next();
                 let (port, device) = port.ok_or_else(|| CardError("it has no port".to_owned()))?;
@@ -92,12 +97,17 @@ impl HostCards {
         }
     }
 
-    fn flower(&self, ports: BTreeMap<OfPort, IfIndex>) -> Result<Flower<KernelTc>, CardError> {
+    fn flower(
+        &self,
+        bridge: Option<&BridgeName>,
+        ports: BTreeMap<OfPort, IfIndex>,
+    ) -> Result<Flower<KernelTc>, CardError> {
         let socket = KernelTc::open().map_err(|error| CardError(errors::line(&error)))?;
         let lowering = Lowering {
             ports,
             running: Running::InHardware,
             stacks: Stacks::default(),
+            meters_of: format!("{} {bridge:?}", self.instance),
         };
         Ok(Flower(FlowerCard::new(socket, lowering, self.mark)))
     }
@@ -159,16 +169,16 @@ impl Cards for HostCards {
         looked
     }
 
-    fn open(&mut self, _: &BridgeName, spec: &CardSpec) -> Result<HostCard, CardError> {
+    fn open(&mut self, bridge: &BridgeName, spec: &CardSpec) -> Result<HostCard, CardError> {
         let devices: Vec<IfIndex> = spec.ports.values().map(|(_, index)| *index).collect();
         let ports = spec.ports.iter();
         let ports = ports.map(|(port, (_, index))| (*port, *index)).collect();
-        let card = self.card(spec.language, ports)?;
+        let card = self.card(Some(bridge), spec.language, ports)?;
         // Remembered first: better one device too many looked at than one that keeps its rules.
-        let remembered = self.memory().add(devices.iter().copied(), spec.language);
-        remembered.map_err(|error| CardError(format!("what is done can't be noted: {error}")))?;
+        remember(&self.memory, &devices, spec.language)?;
         Ok(HostCard {
             card,
+            language: spec.language,
             devices,
             memory: Arc::clone(&self.memory),
         })
@@ -182,7 +192,7 @@ impl Cards for HostCards {
             .filter(|(device, _)| !kept.contains(device))
         {
             let ports = BTreeMap::from([(OfPort(1), device)]);
-            let card = self.card(language, ports);
+            let card = self.card(None, language, ports);
             match card.and_then(|mut card| card.clear()) {
                 Ok(()) => forget(&self.memory, &[device]),
                 Err(why) => left.push(format!("device {device} may keep rules: {why}")),
@@ -190,6 +200,16 @@ impl Cards for HostCards {
         }
         left
     }
+}
+
+fn remember(
+    memory: &Mutex<DeviceMemory>,
+    devices: &[IfIndex],
+    language: Language,
+) -> Result<(), CardError> {
+    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+    let remembered = memory.add(devices.iter().copied(), language);
+    remembered.map_err(|error| CardError(format!("what is done can't be noted: {error}")))
 }
 
 fn forget(memory: &Mutex<DeviceMemory>, devices: &[IfIndex]) {
@@ -203,6 +223,7 @@ fn forget(memory: &Mutex<DeviceMemory>, devices: &[IfIndex]) {
 #[derive(Debug)]
 pub struct HostCard {
     card: Box<dyn Card>,
+    language: Language,
     devices: Vec<IfIndex>,
     memory: Arc<Mutex<DeviceMemory>>,
 }
@@ -212,12 +233,34 @@ impl Card for HostCard {
         self.card.adopt(rules)
     }
 
+    fn set_ports(&mut self, ports: &BTreeMap<OfPort, IfIndex>) -> Result<bool, CardError> {
+        let devices: Vec<IfIndex> = ports.values().copied().collect();
+        remember(&self.memory, &devices, self.language)?;
+        let changed = self.card.set_ports(ports)?;
+        if changed {
+            let old = std::mem::replace(&mut self.devices, devices);
+            let gone = old
+                .into_iter()
+                .filter(|device| !self.devices.contains(device));
+            forget(&self.memory, &gone.collect::<Vec<_>>());
+        }
+        Ok(changed)
+    }
+
     fn apply(&mut self, steps: &[Step]) -> Result<Vec<Result<(), Refusal>>, CardError> {
         self.card.apply(steps)
     }
 
     fn counters(&mut self) -> Result<Counted, CardError> {
         self.card.counters()
+    }
+
+    fn ended(&mut self) -> Counted {
+        self.card.ended()
+    }
+
+    fn meters(&self) -> BTreeMap<u32, Metered> {
+        self.card.meters()
     }
 
     fn clear(&mut self) -> Result<(), CardError> {

@@ -48,7 +48,8 @@ impl<E: Effects, D: Datapath> Daemon<E, D> {
             | Request::FdbReport(..)
             | Request::ClearFdbCounts(..)
             | Request::FixStation { .. }
-            | Request::Datapath(_)) => self.answer_about_datapath(request),
+            | Request::Datapath(_)
+            | Request::CardFlows(_)) => self.answer_about_datapath(request),
             Request::Qos(port, to) => drop(to.send(self.switch.qos(&port).await)),
             Request::Flows(bridge, request) => self.switch.answer_flows(&bridge, request),
             Request::OpenFlow(order) => self.switch.openflow(order).await,

@@ -10,6 +10,7 @@ impl<E: Effects, D: Datapath> Daemon<E, D> {
         let switch = &mut self.switch;
         match request {
             Request::Datapath(to) => drop(to.send(switch.report())),
+            Request::CardFlows(to) => drop(to.send(switch.card_flows())),
             Request::Fdb(bridge, to) => drop(to.send(match switch.fdb(&bridge) {
                 None => Err(FdbError::NoBridge(bridge)),
                 Some(entries) => entries.map_err(|error| FdbError::Datapath(error.to_string())),

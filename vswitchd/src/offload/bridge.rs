@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use aorta_flow::meter::MeterState;
 use aorta_flow::table::{FlowId, Tables};
-use aorta_flow::{Attachment, Bridge, BridgeName, Port, PortName};
+use aorta_flow::{Attachment, Bridge, BridgeName, MeterId, Port, PortName};
 
-use super::placing::{Placing, Since};
+use super::ledger::Ledger;
+use super::metered::MeterLedger;
+use super::placing::{Placing, Record, Since};
 use super::rates::Rates;
 use crate::config::{OffloadCookies, OffloadMode, OffloadWanted};
 use crate::ofproto::Moment;
-use crate::reconcile::{CardPort, CardSpec, Cards, FlowCounters, Looked};
+use crate::reconcile::{CardPort, CardRule, CardSpec, Cards, FlowCounters, Language, Looked};
 
 /// The cards of one bridge.
 pub struct BridgeCards<C: Cards> {
@@ -20,6 +23,9 @@ pub struct BridgeCards<C: Cards> {
     /// Whether cards are to be compared with the tables although these haven't changed.
     pub dirty: bool,
     rates: Rates,
+    /// What cards had counted that are gone.
+    ended: Ledger,
+    ended_meters: MeterLedger,
 }
 
 impl<C: Cards> Default for BridgeCards<C> {
@@ -29,6 +35,8 @@ impl<C: Cards> Default for BridgeCards<C> {
             without: BTreeMap::new(),
             dirty: false,
             rates: Rates::default(),
+            ended: Ledger::default(),
+            ended_meters: MeterLedger::default(),
         }
     }
 }
@@ -37,25 +45,27 @@ impl<C: Cards> BridgeCards<C> {
     /// Has the cards that there are now, and no others.
     pub fn look(&mut self, name: &BridgeName, looked: Looked, asked: &OffloadCookies, now: Moment) {
         self.without.extend(looked.without);
-        let same = |spec: &CardSpec, card: &Placing<C::Card>| {
-            (&spec.name, spec.language, &spec.ports, &spec.capabilities)
-                == (
-                    &card.spec.name,
-                    card.spec.language,
-                    &card.spec.ports,
-                    &card.spec.capabilities,
-                )
-        };
         let wanted = looked.cards;
-        let stays = |card: &Placing<C::Card>| wanted.iter().any(|spec| same(spec, card));
-        let (kept, gone): (Vec<_>, Vec<_>) = self.cards.drain(..).partition(stays);
-        self.cards = kept;
-        for mut card in gone {
-            card.retire(now);
-            self.dirty = true;
+        for mut card in std::mem::take(&mut self.cards) {
+            let same = wanted.iter().find(|spec| is_same(spec, &card.spec));
+            let stays = match same {
+                Some(spec) if spec.ports == card.spec.ports => true,
+                Some(spec) => {
+                    self.dirty = true;
+                    card.take_ports(spec)
+                }
+                None => false,
+            };
+            match stays {
+                true => self.cards.push(card),
+                false => {
+                    self.end(card, now);
+                    self.dirty = true;
+                }
+            }
         }
         for spec in &wanted {
-            if !self.cards.iter().any(|card| same(spec, card)) {
+            if !self.cards.iter().any(|card| card.spec == *spec) {
                 self.cards.push(Placing::new(spec.clone()));
                 self.dirty = true;
             }
@@ -93,6 +103,10 @@ impl<C: Cards> BridgeCards<C> {
         for card in &mut self.cards {
             card.finish(tables, since, now);
         }
+        if let Since::Changed(changes) = since {
+            self.ended.follow(changes);
+            self.ended_meters.follow(changes);
+        }
     }
 
     /// When software has refused them.
@@ -106,8 +120,27 @@ impl<C: Cards> BridgeCards<C> {
 
     /// Has nothing on the cards any more.
     pub fn retire(&mut self, now: Moment) {
-        for mut card in self.cards.drain(..) {
-            card.retire(now);
+        for card in std::mem::take(&mut self.cards) {
+            self.end(card, now);
+        }
+    }
+
+    /// A card isn't the bridge's any more; what it has counted is.
+    fn end(&mut self, mut card: Placing<C::Card>, now: Moment) {
+        card.retire(now);
+        let (mut ledger, meters) = card.remains();
+        self.ended.keep(ledger.take_ended());
+        self.ended_meters.absorb(meters);
+    }
+
+    /// Hands what rules had counted that have gone to software's record.
+    pub fn hand_over(&mut self, record: &Record) {
+        let ended = self.ended.take_ended();
+        if !ended.is_empty() {
+            self.ended.keep(record(ended));
+        }
+        for card in &mut self.cards {
+            card.hand_over(record);
         }
     }
 
@@ -120,6 +153,43 @@ impl<C: Cards> BridgeCards<C> {
             }
             card.add_to(counters);
         }
+        self.ended.add_to(counters);
+    }
+
+    /// Reads what meters have counted, and adds it to what software has.
+    pub fn meter(&mut self, states: &mut BTreeMap<MeterId, MeterState>, now: Moment) {
+        for card in &mut self.cards {
+            if card.polices() {
+                card.count(now);
+                self.dirty |= card.is_due(now);
+            }
+            card.add_meters_to(states);
+        }
+        self.ended_meters.add_to(states);
+    }
+
+    /// What the cards have, and what that has counted by now.
+    pub fn rules(&mut self, now: Moment) -> Vec<CardRule> {
+        let mut rules = Vec::new();
+        for card in &mut self.cards {
+            if card.counts() {
+                card.count(now);
+                self.dirty |= card.is_due(now);
+            }
+            rules.extend(card.card_rules());
+        }
+        rules
+    }
+
+    /// Whether a port's device is one of a card that software doesn't see: what becomes of its rules is
+    /// told by nobody.
+    pub fn watches(&self, port: &str) -> bool {
+        let mut cards = self.cards.iter();
+        cards.any(|card| {
+            let mut ports = card.spec.ports.values();
+            let is_flower = card.spec.language == Language::Flower;
+            is_flower && card.counts() && ports.any(|(name, _)| name.as_str() == port)
+        })
     }
 
     /// Whether cards are to be looked at from time to time.
@@ -145,6 +215,12 @@ impl<C: Cards> BridgeCards<C> {
             self.dirty = true;
         }
     }
+}
+
+/// Whether it is the same card, with whatever ports.
+fn is_same(spec: &CardSpec, other: &CardSpec) -> bool {
+    (&spec.name, spec.language, &spec.capabilities)
+        == (&other.name, other.language, &other.capabilities)
 }
 
 /// Ports whose packets a card may take, and why it may not have those of others.

@@ -16,8 +16,8 @@ use crate::clock;
 use crate::config::OffloadWanted;
 use crate::ofproto::Moment;
 use crate::reconcile::{
-    Applied, Cards, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters, Hook,
-    Upcall, XdpTakes,
+    Applied, CardRule, Cards, Counters, Datapath, DatapathError, Fdb, FlowCounters, GroupCounters,
+    Hook, Upcall, XdpTakes,
 };
 
 impl<D: Datapath, C: Cards> Datapath for Offloading<D, C> {
@@ -39,9 +39,10 @@ impl<D: Datapath, C: Cards> Datapath for Offloading<D, C> {
 
     fn place_flows(&mut self, bridge: &BridgeName, tables: &Tables) {
         if self.on {
-            let state = self.state_mut();
+            let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
             state.prepare(bridge, tables, Since::Same);
             state.finish(bridge, tables, Since::Same);
+            state.hand_over(&self.software);
         }
     }
 
@@ -71,6 +72,7 @@ impl<D: Datapath, C: Cards> Datapath for Offloading<D, C> {
             Ok(()) => state.finish(bridge, tables, since),
             Err(_) => state.undo(bridge),
         }
+        state.hand_over(&self.software);
         applied
     }
 
@@ -85,6 +87,24 @@ impl<D: Datapath, C: Cards> Datapath for Offloading<D, C> {
             cards.count(&mut counters, clock::now());
         }
         Ok(counters)
+    }
+
+    fn card_rules(&self, bridge: &BridgeName) -> Vec<CardRule> {
+        if !self.on {
+            return Vec::new();
+        }
+        let mut state = self.state();
+        let cards = state.bridges.get_mut(bridge);
+        cards.map_or_else(Vec::new, |cards| cards.rules(clock::now()))
+    }
+
+    fn watches(&self, port: &str) -> bool {
+        self.on
+            && self
+                .state()
+                .bridges
+                .values()
+                .any(|cards| cards.watches(port))
     }
 
     fn next_upkeep(&self) -> Option<Moment> {
@@ -183,7 +203,13 @@ impl<D: Datapath, C: Cards> Datapath for Offloading<D, C> {
     }
 
     fn meter_states(&self, bridge: &BridgeName) -> BTreeMap<MeterId, MeterState> {
-        self.software.meter_states(bridge)
+        let mut states = self.software.meter_states(bridge);
+        if self.on
+            && let Some(cards) = self.state().bridges.get_mut(bridge)
+        {
+            cards.meter(&mut states, clock::now());
+        }
+        states
     }
 
     fn explain(&self, bridge: &BridgeName) -> Result<FlowExplain, DatapathError> {

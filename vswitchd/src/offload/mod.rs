@@ -9,6 +9,7 @@ mod datapath;
 #[cfg(test)]
 pub mod fake;
 mod ledger;
+mod metered;
 mod places;
 mod placing;
 mod rates;
@@ -33,6 +34,8 @@ use placing::Since;
 const LOOK_MS: u64 = 1000;
 /// How much longer than a look it is until the next one, so that they take a small part of the time.
 const LOOK_PAUSES: u64 = 100;
+/// The same where something about devices has changed.
+const HURRIED_PAUSES: u64 = 10;
 /// Looks until the busiest flows are chosen anew.
 const CHOOSE_EVERY: u32 = 10;
 
@@ -50,6 +53,8 @@ struct State<C: Cards> {
     cards: C,
     bridges: BTreeMap<BridgeName, BridgeCards<C>>,
     next_look: Option<Moment>,
+    /// When the last look ended, and how long it took.
+    last_look: Option<(Moment, u64)>,
     looks: u32,
 }
 
@@ -64,6 +69,7 @@ impl<D: Datapath, C: Cards> Offloading<D, C> {
                 cards,
                 bridges: BTreeMap::new(),
                 next_look: None,
+                last_look: None,
                 looks: 0,
             }),
         }
@@ -82,17 +88,20 @@ impl<D: Datapath, C: Cards> Offloading<D, C> {
             info!("hw-offload is off: all flows are in software");
         }
         self.on = wanted.on;
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if self.on || !self.swept {
-            let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
             state.configure(wanted, snapshot, self.swept);
             self.swept = true;
         } else {
             let now = clock::now();
-            let state = self.state_mut();
-            for mut cards in std::mem::take(&mut state.bridges).into_values() {
+            for cards in state.bridges.values_mut() {
                 cards.retire(now);
             }
             state.next_look = None;
+        }
+        state.hand_over(&self.software);
+        if !self.on {
+            state.bridges.clear();
         }
     }
 }
@@ -128,6 +137,16 @@ impl<C: Cards> State<C> {
             }
         }
         self.plan_look(now, 0);
+        self.hurry_look(now);
+    }
+
+    /// Has cards be looked at at once: something about devices has changed, and they may have lost
+    /// something. But not so often that it takes much of the time.
+    fn hurry_look(&mut self, now: Moment) {
+        let (ended, took_ms) = self.last_look.unwrap_or((now, 0));
+        let pause = took_ms.saturating_mul(HURRIED_PAUSES);
+        let soon = Moment(ended.0.saturating_add(pause)).max(now);
+        self.next_look = self.next_look.map(|planned| planned.min(soon));
     }
 
     /// Plans when to look at cards next, after a look that took so long.
@@ -140,10 +159,17 @@ impl<C: Cards> State<C> {
         let counts = self.bridges.values().any(BridgeCards::counts);
         let pause = LOOK_MS.max(took_ms.saturating_mul(LOOK_PAUSES));
         let look = counts.then(|| match (took_ms, self.next_look) {
-            (0, Some(planned)) if planned > now => planned,
+            (0, Some(planned)) => planned,
             _ => Moment(now.0.saturating_add(pause)),
         });
         self.next_look = look.into_iter().chain(retry).min();
+    }
+
+    /// Hands what rules had counted that have gone to software's record, which outlives the daemon.
+    fn hand_over(&mut self, software: &impl Datapath) {
+        for (name, cards) in &mut self.bridges {
+            cards.hand_over(&|counted| software.add_flow_counters(name, counted));
+        }
     }
 
     /// Looks at cards: what they have counted and whether they are still as they were left.
@@ -164,8 +190,11 @@ impl<C: Cards> State<C> {
             }
             cards.dirty |= cards.cards.iter().any(|card| card.is_due(began));
         }
+        self.hand_over(software);
         let now = clock::now();
-        self.plan_look(now, now.since_ms(began).max(1));
+        let took_ms = now.since_ms(began).max(1);
+        self.last_look = Some((now, took_ms));
+        self.plan_look(now, took_ms);
     }
 
     fn prepare(&mut self, name: &BridgeName, tables: &Tables, since: Since<'_>) {

@@ -5,20 +5,26 @@ mod follow;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use aorta_flow::MeterId;
+use aorta_flow::meter::MeterState;
 use aorta_flow::table::FlowId;
 use aorta_placement::{Decision, Planner, Reason, Rule, RuleKey, Step, Told, Verdict};
 use tracing::{info, warn};
 
 use super::ledger::Ledger;
+use super::metered::MeterLedger;
 use crate::config::OffloadCookies;
 use crate::ofproto::Moment;
-use crate::reconcile::{Card, CardError, CardSpec, Counted, FlowCounters};
+use crate::reconcile::{Card, CardError, CardRule, CardSpec, Counted, FlowCounters};
 
 pub use follow::Since;
 
 /// Time until a card that failed is tried again; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(64);
+
+/// Software's record of what flows have counted: takes more, and gives back what it doesn't take.
+pub type Record<'r> = dyn Fn(Vec<(FlowId, FlowCounters)>) -> Vec<(FlowId, FlowCounters)> + 'r;
 
 /// Why a card has no rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,8 +63,7 @@ pub struct Placing<C> {
     /// Rules that there turned out to be room for, if that are fewer than was said.
     room: Option<usize>,
     ledger: Ledger,
-    /// Whether rules went that the card has yet to tell about.
-    untold: bool,
+    meters: MeterLedger,
     /// Why it isn't used, if it isn't.
     pub trouble: Option<Trouble>,
     /// What others have put there.
@@ -84,7 +89,7 @@ impl<C: Card> Placing<C> {
             news: false,
             room: None,
             ledger: Ledger::default(),
-            untold: false,
+            meters: MeterLedger::default(),
             trouble: None,
             foreign: Vec::new(),
             refusals: 0,
@@ -107,6 +112,33 @@ impl<C: Card> Placing<C> {
         self.told.rates_pps = rates_pps;
     }
 
+    /// Takes other ports over, if the card goes on with them. What it is to have on them is planned anew.
+    pub fn take_ports(&mut self, spec: &CardSpec) -> bool {
+        let ports = spec.ports.iter();
+        let ports = ports.map(|(port, (_, device))| (*port, *device)).collect();
+        let taken = match &mut self.card {
+            // What an earlier switch has left is on the ports that it had.
+            Some(_) if self.fresh => return false,
+            Some(card) => card.set_ports(&ports),
+            None => Ok(true),
+        };
+        match taken {
+            Ok(true) => {
+                self.spec = spec.clone();
+                if let Some(planner) = self.planner.take() {
+                    self.told.placed.clone_from(&planner.told().placed);
+                }
+                self.settled = false;
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                warn!("{}: its ports can't be changed: {error}", self.spec.name);
+                false
+            }
+        }
+    }
+
     /// Whether it isn't in use, but may be now.
     pub fn is_due(&self, now: Moment) -> bool {
         self.card.is_none() && self.trouble.as_ref().is_none_or(|t| t.again <= now)
@@ -125,9 +157,20 @@ impl<C: Card> Placing<C> {
         (self.there.len(), traps)
     }
 
-    /// Whether the card has something that counts, or that it has yet to tell.
+    /// What is on the card, and what that had counted when it was last asked.
+    pub fn card_rules(&self) -> impl Iterator<Item = CardRule> {
+        self.there.values().map(|rule| CardRule {
+            rule: rule.clone(),
+            language: self.spec.language,
+            counted: rule
+                .flow
+                .map_or_else(FlowCounters::default, |flow| self.ledger.now(flow)),
+        })
+    }
+
+    /// Whether the card has something that counts.
     pub fn counts(&self) -> bool {
-        self.card.is_some() && (self.untold || !self.there.is_empty())
+        self.card.is_some() && !self.there.is_empty()
     }
 
     /// Takes the card into use, if it isn't. What is on it is known then.
@@ -168,6 +211,7 @@ impl<C: Card> Placing<C> {
                     warn!("{name}: {foreign}; it is left alone");
                 }
                 self.foreign = adopted.foreign;
+                self.ledger.keep(adopted.ended);
                 let rules = rules.into_iter().filter(|_| adopted.all);
                 self.there = rules.map(|rule| (rule.key(), rule)).collect();
             }
@@ -178,30 +222,55 @@ impl<C: Card> Placing<C> {
     /// Reads what rules have counted.
     pub fn count(&mut self, now: Moment) {
         let Some(card) = &mut self.card else { return };
-        match card.counters() {
+        let counted = card.counters();
+        self.take_ended();
+        match counted {
             Ok(counted) => self.take_counted(counted),
             Err(error) => self.fail(&error, now),
         }
     }
 
     fn take_counted(&mut self, counted: Counted) {
-        self.untold = false;
-        let table: HashMap<FlowId, u8> = counted
-            .iter()
-            .filter_map(|(key, _)| Some((key.flow?, key.table)))
-            .collect();
-        let is_there = |flow: FlowId| {
-            let (flow, table) = (Some(flow), table.get(&flow).copied().unwrap_or_default());
-            self.there.contains_key(&RuleKey { table, flow })
-        };
         let of_flows = counted.into_iter();
         let of_flows = of_flows.filter_map(|(key, counters)| Some((key.flow?, counters)));
-        self.ledger.look(of_flows, is_there);
+        self.ledger.look(of_flows);
+    }
+
+    /// Takes what rules had counted that have gone, and what meters have.
+    pub(super) fn take_ended(&mut self) {
+        let Some(card) = &mut self.card else { return };
+        self.ledger.end_rules(card.ended());
+        self.meters.look(card.meters());
+    }
+
+    /// Hands what rules had counted that have gone to software's record, which gives back what it doesn't
+    /// take.
+    pub fn hand_over(&mut self, record: &Record) {
+        self.take_ended();
+        let ended = self.ledger.take_ended();
+        if !ended.is_empty() {
+            self.ledger.keep(record(ended));
+        }
+    }
+
+    /// What it has counted that isn't told of rules any more, when it is retired.
+    pub fn remains(self) -> (Ledger, MeterLedger) {
+        (self.ledger, self.meters)
     }
 
     /// Adds what the card has counted.
     pub fn add_to(&self, counters: &mut HashMap<FlowId, FlowCounters>) {
         self.ledger.add_to(counters);
+    }
+
+    /// Whether a rule that is there drops packets above a rate.
+    pub fn polices(&self) -> bool {
+        self.there.values().any(|rule| rule.policer.is_some())
+    }
+
+    /// Adds what the card has counted of meters.
+    pub fn add_meters_to(&self, states: &mut BTreeMap<MeterId, MeterState>) {
+        self.meters.add_to(states);
     }
 
     /// Whether flows aren't there only because there is no room.
@@ -229,6 +298,7 @@ impl<C: Card> Placing<C> {
             warn!("{}: {error}", self.spec.name);
         }
         self.ledger.end_all();
+        self.meters.end_all();
         self.card = None;
         self.there.clear();
     }
@@ -240,7 +310,11 @@ impl<C: Card> Placing<C> {
         self.rest = None;
         if let Some(mut card) = self.card.take() {
             // Whatever still can be known.
-            if let Ok(counted) = card.counters() {
+            let counted = card.counters();
+            let ended = card.ended();
+            self.meters.look(card.meters());
+            self.ledger.end_rules(ended);
+            if let Ok(counted) = counted {
                 self.take_counted(counted);
             }
             if let Err(CardError(left)) = card.clear()
@@ -261,6 +335,7 @@ impl<C: Card> Placing<C> {
         let again = now + pause;
         self.trouble = Some(Trouble { why, again, pause });
         self.ledger.end_all();
+        self.meters.end_all();
         self.there.clear();
         self.planner = None;
         self.decisions.clear();

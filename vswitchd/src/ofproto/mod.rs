@@ -12,6 +12,7 @@ mod learned;
 mod moment;
 mod names;
 mod odp;
+mod odp_text;
 mod placer;
 mod replace;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use journal::{Journal, JournalError, Restored, RestoredBridge};
 pub use moment::Moment;
 pub use names::PortNames;
 pub use odp::{OdpFlow, looks_like_odp, parse as parse_odp};
+pub use odp_text::{OdpStyle, odp_line};
 pub use placer::Placer;
 pub use replace::{difference, wanted_position};
 pub use trace::TraceJob;

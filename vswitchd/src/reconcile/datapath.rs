@@ -11,6 +11,7 @@ use aorta_flow::{
 };
 use aorta_packet::{MacAddr, Vid};
 
+use super::CardRule;
 use crate::config::OffloadWanted;
 use crate::offload::Places;
 use crate::ofproto::Moment;
@@ -197,6 +198,16 @@ pub trait Datapath: Send {
         bridge: &BridgeName,
     ) -> Result<HashMap<FlowId, FlowCounters>, DatapathError>;
 
+    /// Adds to what flows of a bridge have counted, for good, what a network card has counted of them.
+    /// Gives those back of which it keeps no counters; of flows that aren't there it forgets it.
+    fn add_flow_counters(
+        &self,
+        _bridge: &BridgeName,
+        counted: Vec<(FlowId, FlowCounters)>,
+    ) -> Vec<(FlowId, FlowCounters)> {
+        counted
+    }
+
     /// Counters of the groups of a bridge; a group that is left out has counted nothing.
     fn group_counters(
         &self,
@@ -221,6 +232,17 @@ pub trait Datapath: Send {
 
     /// What the meters of a bridge have counted.
     fn meter_states(&self, bridge: &BridgeName) -> BTreeMap<MeterId, MeterState>;
+
+    /// Rules that network cards have for a bridge.
+    fn card_rules(&self, _bridge: &BridgeName) -> Vec<CardRule> {
+        Vec::new()
+    }
+
+    /// Whether any event about a port's device matters, also one after which the device is as before: its
+    /// card may not be.
+    fn watches(&self, _port: &str) -> bool {
+        false
+    }
 
     /// When to call [`Datapath::upkeep`]; never if there is nothing to do.
     fn next_upkeep(&self) -> Option<Moment> {

@@ -17,7 +17,8 @@ pub use datapath::{
 pub use effects::{EffectError, Effects, HostDevices};
 pub use execute::settle;
 pub use offload::{
-    Adopted, Card, CardError, CardPort, CardSpec, Cards, Counted, Language, Looked, Refusal,
+    Adopted, Card, CardError, CardPort, CardRule, CardSpec, Cards, Counted, Language, Looked,
+    Metered, Refusal,
 };
 pub use plan::{Effect, plan};
 pub use qos::{Shaping, concerns, egress, wanted};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use aorta_flow::meter::MeterCount;
+use aorta_flow::table::FlowId;
 use aorta_flow::{BridgeName, IfIndex, OfPort, PortName};
 use aorta_placement::{Capabilities, Rule, RuleKey, Step};
 
@@ -86,10 +88,32 @@ pub struct Adopted {
     pub all: bool,
     /// What others have put there, one sentence each. It is left alone.
     pub foreign: Vec<String>,
+    /// What flows had counted by rules that aren't there any more.
+    pub ended: Vec<(FlowId, FlowCounters)>,
+}
+
+/// A rule that a card has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardRule {
+    /// The rule.
+    pub rule: Rule,
+    /// How its card is programmed.
+    pub language: Language,
+    /// What packets did to it since it is there.
+    pub counted: FlowCounters,
 }
 
 /// What packets did to rules.
 pub type Counted = Vec<(RuleKey, FlowCounters)>;
+
+/// What a meter of a card has counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Metered {
+    /// What came to it.
+    pub input: MeterCount,
+    /// Packets that were over its rate.
+    pub dropped: u64,
+}
 
 /// One card, or those of its ports that a bridge has.
 pub trait Card: Debug + Send {
@@ -100,6 +124,15 @@ pub trait Card: Debug + Send {
     /// If the card can't be used.
     fn adopt(&mut self, rules: &[Rule]) -> Result<Adopted, CardError>;
 
+    /// Goes on with other ports, of which some may be those that it has: rules stay on these, and come to
+    /// the others that they are for. False if it can't: then it has what it had.
+    ///
+    /// # Errors
+    /// If the card can't be used.
+    fn set_ports(&mut self, _ports: &BTreeMap<OfPort, IfIndex>) -> Result<bool, CardError> {
+        Ok(false)
+    }
+
     /// Does steps, in their order, each whatever became of those before it; what became of each. One
     /// that is refused leaves what was there before.
     ///
@@ -107,13 +140,21 @@ pub trait Card: Debug + Send {
     /// If the card can't be used; then it isn't known which steps were done.
     fn apply(&mut self, steps: &[Step]) -> Result<Vec<Result<(), Refusal>>, CardError>;
 
-    /// What the card decided by rules that have gone since the last call, for the last time; then by
-    /// those that are there. What is told of a rule never falls while it is there, whatever is put in its
-    /// place. Packets that a trap leaves to software aren't in it.
+    /// What the card decided by rules that are there, since each is there as it is: [`Card::ended`] has
+    /// what it decided before. Packets that a trap leaves to software aren't in it.
     ///
     /// # Errors
     /// If the card can't be used, or has lost rules.
     fn counters(&mut self) -> Result<Counted, CardError>;
+
+    /// What the card decided by rules that have gone, or were replaced, since the last call.
+    fn ended(&mut self) -> Counted;
+
+    /// What meters have counted by now, by their numbers, when counters were last read or a rule went.
+    /// It never falls while the card is in use.
+    fn meters(&self) -> BTreeMap<u32, Metered> {
+        BTreeMap::new()
+    }
 
     /// Removes all of its rules, in such an order that no packet meets a rule that one that is gone
     /// was to keep it from.

@@ -41,6 +41,7 @@ use crate::reconcile::{
 use crate::writeback::RowUpdate;
 
 use flow_state::Flows;
+pub use offload::CardFlow;
 use openflow::{Mirror, OpenFlow};
 use publish::Published;
 use qos::QueueTimes;
@@ -201,10 +202,15 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
     }
 
     async fn take_events(&mut self, events: Vec<LinkEvent>) -> bool {
-        let mut changed: Vec<String> = events
-            .into_iter()
-            .flat_map(|event| self.actual.take(event))
-            .collect();
+        let mut changed: Vec<String> = Vec::new();
+        for event in events {
+            if let LinkEvent::Changed(link) = &event
+                && self.datapath.watches(&link.name)
+            {
+                changed.push(link.name.clone());
+            }
+            changed.extend(self.actual.take(event));
+        }
         changed.retain(|name| self.interest.contains(name));
         for name in &changed {
             self.reunite(name).await;

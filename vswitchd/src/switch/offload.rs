@@ -1,5 +1,7 @@
 //! What network cards take over of the bridges' flows, and where flows run.
 
+use std::cmp::Reverse;
+
 use aorta_api::{CardExplain, FlowExplain};
 use aorta_flow::table::Tables;
 
@@ -7,8 +9,40 @@ use super::flows::Answer;
 use super::*;
 use crate::offload::{CardPlaces, Places};
 use crate::ofproto::Placer;
+use crate::reconcile::CardRule;
+
+/// A flow on a network card.
+#[derive(Debug)]
+pub struct CardFlow {
+    /// Its bridge.
+    pub bridge: String,
+    /// What the card has, and what that has counted.
+    pub on_card: CardRule,
+}
 
 impl<E: Effects, D: Datapath> Switch<E, D> {
+    /// What network cards have been given of all bridges' flows: by bridge and table, then from the
+    /// highest priority.
+    pub fn card_flows(&self) -> Vec<CardFlow> {
+        let bridges = self.desired.bridges.iter();
+        let of = |bridge: &BridgeName| {
+            let mut rules = self.datapath.card_rules(bridge);
+            rules.sort_by_key(|CardRule { rule, .. }| {
+                (rule.table, Reverse(rule.priority), rule.flow)
+            });
+            rules
+        };
+        bridges
+            .flat_map(|bridge| {
+                let rules = of(&bridge.name).into_iter();
+                rules.map(|on_card| CardFlow {
+                    bridge: bridge.name.to_string(),
+                    on_card,
+                })
+            })
+            .collect()
+    }
+
     /// Has the datapath do something with the tables of each bridge.
     pub(super) fn each_tables(&mut self, act: impl Fn(&mut D, &BridgeName, &Tables)) {
         for (name, flows) in &self.flows {

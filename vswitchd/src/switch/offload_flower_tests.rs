@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use aorta_flow::IfIndex;
-use aorta_flow::translate::{Effect, Env, Packet, translate};
+use aorta_flow::translate::{Effect, Packet, translate};
 use aorta_kernel::netdev::LinkBatch;
 use aorta_kernel::offload::flower::fake::{Decided, FakeNic};
 use aorta_kernel::offload::flower::{
     CardMark, Filter, FlowerCard, Lowering, Place, Refusal, Running, Stacks,
 };
-use aorta_placement::Capabilities;
+use aorta_placement::{Capabilities, Finds};
 use aorta_testing::{Frame, Rng};
 
 use super::offload_tests::{PIPELINE, br0, devices, flows, index, modify, second_pipeline};
@@ -56,6 +56,7 @@ impl Cards for Nic {
             ports: ports.map(|(port, (_, device))| (*port, *device)).collect(),
             running: Running::InHardware,
             stacks: Stacks::default(),
+            meters_of: String::new(),
         };
         let mark = CardMark::new("a test");
         Ok(Flower(FlowerCard::new(self.0.clone(), lowering, mark)))
@@ -63,14 +64,6 @@ impl Cards for Nic {
 
     fn sweep(&mut self, _: &[IfIndex]) -> Vec<String> {
         Vec::new()
-    }
-}
-
-struct Quiet;
-
-impl Env for Quiet {
-    fn traces(&self) -> bool {
-        false
     }
 }
 
@@ -86,7 +79,7 @@ struct Lab {
 impl Lab {
     fn new() -> Lab {
         let mut case = aorta_testing::sample(&PIPELINE.join("\n"));
-        case.frames = aorta_testing::frames_for(&case, 80, &mut Rng::new(7));
+        case.frames = aorta_testing::frames_for(&case, 120, &mut Rng::new(7));
         case.frames.retain(|frame| PORTS.contains(&frame.in_port.0));
         Lab {
             nic: FakeNic::new(PORTS.map(index)),
@@ -126,7 +119,9 @@ impl Lab {
                 Decided::Software => continue,
                 Decided::SoftwareMidway => panic!("begun on the card, and not ended there"),
             };
-            let meant = translate(&tables, packet, &mut Quiet).effects.into_iter();
+            let meant = translate(&tables, packet, &mut Finds::default())
+                .effects
+                .into_iter();
             let meant = meant.filter_map(|effect| match effect {
                 Effect::Output { port, .. } => Some(index(port.0)),
                 _ => None,

@@ -2,10 +2,15 @@
 
 use std::fmt::Write as _;
 
+use aorta_flow::{Match, OfPort};
+
 use super::switch::gone;
 use super::{Answer, Commands};
+use crate::clock;
 use crate::control::Request;
-use crate::switch::{DatapathReport, PortReport};
+use crate::ofproto::{self, OdpStyle, PortNames, odp_line};
+use crate::reconcile::Language;
+use crate::switch::{CardFlow, DatapathReport, PortReport};
 
 /// The device that stands for the datapath itself, where there is one.
 const OWN_DEVICE: &str = "  port 0: ovs-dummy (dummy-internal)\n";
@@ -33,7 +38,7 @@ impl Commands {
                     Some(_) => {
                         Err("ovs-vswitchd: datapath not found (Invalid argument)".to_owned())
                     }
-                    None => Ok(String::new()),
+                    None => self.card_flows(&report, options).await,
                 }
             }
             ("dpctl/show", options) => {
@@ -50,6 +55,87 @@ impl Commands {
             }
             (other, _) => Err(format!("{other:?} takes other arguments")),
         }
+    }
+}
+
+impl Commands {
+    /// `dpctl/dump-flows`: what network cards have; the kernel's programs keep nothing but the tables.
+    async fn card_flows(&self, report: &DatapathReport, options: &[String]) -> Answer {
+        let asked = Asked::of(options)?;
+        let flows = self.control.ask(Request::CardFlows).await.map_err(gone)?;
+        let shown = flows.iter().filter(|flow| asked.wants(flow));
+        let lines = shown.filter_map(|flow| asked.line(flow, report));
+        Ok(lines.map(|line| line + "\n").collect())
+    }
+}
+
+/// Which flows `dpctl/dump-flows` is to show, and how.
+struct Asked {
+    detailed: bool,
+    names: bool,
+    /// Languages by which cards were given them.
+    languages: Vec<Language>,
+    filter: Match,
+}
+
+impl Asked {
+    fn of(options: &[String]) -> Result<Asked, String> {
+        let has = |name: &str| options.iter().any(|option| option == name);
+        let value = |name: &str| options.iter().find_map(|option| option.strip_prefix(name));
+        let filter = ofproto::filter(value("filter=").unwrap_or_default(), &PortNames::default());
+        let types = value("type=").unwrap_or("all").split(',');
+        let mut languages = Vec::new();
+        for kind in types {
+            match kind {
+                "all" | "offloaded" => languages.extend([Language::Flower, Language::Ebpf]),
+                "tc" => languages.push(Language::Flower),
+                // Open vSwitch's own datapaths, which keep flows.
+                "ovs" | "dpdk" | "non-offloaded" | "partially-offloaded" => {}
+                other => return Err(format!("Failed to parse type ({other})")),
+            }
+        }
+        Ok(Asked {
+            detailed: has("-m") || has("--more"),
+            names: has("--names"),
+            languages,
+            filter: filter.map_err(|error| error.to_string())?.flow.matching,
+        })
+    }
+
+    fn wants(&self, flow: &CardFlow) -> bool {
+        let on_card = &flow.on_card;
+        self.languages.contains(&on_card.language) && self.filter.covers(&on_card.rule.matching)
+    }
+
+    fn line(&self, flow: &CardFlow, report: &DatapathReport) -> Option<String> {
+        let bridge = report
+            .bridges
+            .iter()
+            .find(|bridge| bridge.name == flow.bridge);
+        let port = |number: OfPort| {
+            let ports = bridge.into_iter().flat_map(|bridge| &bridge.ports);
+            let known = ports.into_iter().find(|port| port.ofport == number.0);
+            match known {
+                Some(port) if self.names => port.name.clone(),
+                Some(PortReport {
+                    device: Some(device),
+                    ..
+                }) => device.to_string(),
+                _ => number.to_string(),
+            }
+        };
+        let on_card = &flow.on_card;
+        let layer = match on_card.language {
+            Language::Flower => "tc",
+            other => other.name(),
+        };
+        let style = OdpStyle {
+            port: &port,
+            detailed: self.detailed,
+            layer,
+            now: clock::now(),
+        };
+        odp_line(&on_card.rule, &on_card.counted, &style)
     }
 }
 

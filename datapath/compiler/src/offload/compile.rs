@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aorta_ebpf::{MapId, Program};
-use aorta_flow::action::{Action, Instructions};
+use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{FlowId, TableFlow};
 use aorta_flow::{Flow, OfPort};
@@ -179,20 +179,11 @@ pub(super) fn entry_of(rule: &Rule) -> TableFlow {
 }
 
 fn flow(rule: &Rule) -> Flow {
-    let instructions = match &rule.verdict {
-        // A flow that no program in front of the stack does.
-        Verdict::Trap => Instructions::apply(vec![Action::Output(OfPort::NORMAL)]),
-        Verdict::Forward { actions, goto } => Instructions {
-            goto_table: *goto,
-            ..Instructions::apply(actions.clone())
-        },
-    };
+    // What is left to software is a flow that no program in front of the stack does.
+    let flow = rule.as_flow(Action::Output(OfPort::NORMAL));
     Flow {
-        table: rule.table,
-        priority: rule.priority,
-        matching: rule.matching.without(|field| field == FieldId::IN_PORT),
-        instructions: instructions.into(),
-        ..Flow::default()
+        matching: flow.matching.without(|field| field == FieldId::IN_PORT),
+        ..flow
     }
 }
 

@@ -28,25 +28,42 @@ pub struct EntryChange {
     pub value: Option<Vec<u8>>,
 }
 
+/// How a program follows a change of a rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Followed {
+    /// As it is: the rule is nothing to its port.
+    AsIs,
+    /// With another entry in a map.
+    Entry(EntryChange),
+    /// Not at all: it takes another program, and this one has taken over nothing.
+    Exchange,
+}
+
 impl CardProgram {
-    /// Takes over a rule with its number, in the place of the one of its key if there is one, and tells
-    /// what changes in the maps; `None`, and nothing is taken over, if that needs another program.
-    #[allow(clippy::option_option)]
-    pub fn put(
-        &mut self,
-        rule: &Rule,
-        number: u32,
-        target: &Target,
-    ) -> Option<Option<EntryChange>> {
+    /// Takes over a rule with its number, in the place of the one of its key if there is one.
+    pub fn put(&mut self, rule: &Rule, number: u32, target: &Target) -> Followed {
         let key = rule.key();
-        let there = self.standing.get(&key);
         if !target.is_for(rule) {
-            let elsewhere = there.is_none() && !self.code.contains(&key);
-            return elsewhere.then_some(None);
+            let there = self.standing.contains_key(&key) || self.code.contains(&key);
+            return match there {
+                true => Followed::Exchange,
+                false => Followed::AsIs,
+            };
         }
+        match self.standing_of(rule, number, target) {
+            Some(standing) => Followed::Entry(self.stand(key, standing)),
+            None => Followed::Exchange,
+        }
+    }
+
+    /// Where a rule can stand in the maps that there are.
+    fn standing_of(&self, rule: &Rule, number: u32, target: &Target) -> Option<Standing> {
+        let key = rule.key();
         if self.code.contains(&key) {
             return None;
         }
+        let there = self.standing.get(&key);
         let layout = self.tables.get(&rule.table)?;
         let flow = entry_of(rule);
         check(rule, &flow, target).ok()?;
@@ -67,29 +84,25 @@ impl CardProgram {
             shape,
             ..planned.rule
         };
-        let value = value_bytes(&planned, order(rule), layout.value_bytes);
-        let standing = Standing {
+        Some(Standing {
             entry,
             rank: planned.rank,
-            value,
-        };
-        Some(Some(self.stand(key, standing)))
+            value: value_bytes(&planned, order(rule), layout.value_bytes),
+        })
     }
 
-    /// Forgets a rule, and tells what changes in the maps; `None`, and it isn't forgotten, if that needs
-    /// another program.
-    #[allow(clippy::option_option)]
-    pub fn remove(&mut self, key: RuleKey) -> Option<Option<EntryChange>> {
+    /// Forgets a rule.
+    pub fn remove(&mut self, key: RuleKey) -> Followed {
         if self.code.contains(&key) {
-            return None;
+            return Followed::Exchange;
         }
         let Some(there) = self.standing.remove(&key) else {
-            return Some(None);
+            return Followed::AsIs;
         };
         if let Some(rivals) = self.rivals.get_mut(&there.entry) {
             rivals.remove(&(there.rank, key));
         }
-        Some(Some(self.settle(there.entry)))
+        Followed::Entry(self.settle(there.entry))
     }
 
     /// Takes over a rule that is to stand in a map.

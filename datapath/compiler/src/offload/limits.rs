@@ -97,6 +97,8 @@ impl CardLimits {
             sets: sets.into(),
             sets_masked: true,
             vlan_tags: self.adjusts_head,
+            mpls_labels: false,
+            meters: false,
             dec_ttl: true,
             to_in_port: true,
             max_outputs: 1,

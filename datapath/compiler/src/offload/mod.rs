@@ -20,7 +20,7 @@ mod limits;
 pub use compile::{CardMap, CardProgram, Target, compile};
 pub use entries::{Entries, Entry};
 pub use error::CardError;
-pub use follow::EntryChange;
+pub use follow::{EntryChange, Followed};
 pub use limits::{CardLimits, MAX_COUNTERS};
 
 /// What programs count of a rule: value of the map [`COUNTERS`], by the rule's number.

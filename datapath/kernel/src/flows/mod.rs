@@ -57,7 +57,7 @@ use ports::BridgePorts;
 use resting::{RestingPlace, numbers, records};
 use rules::{Numbering, Pool};
 use shared::Shared;
-use stats::FlowStats;
+use stats::{FlowStats, Words};
 
 /// Flow tables of all bridges.
 #[derive(Debug)]
@@ -375,6 +375,11 @@ impl Flows {
             fixed: fixed.is_some_and(|(version, _)| *version == flows.version),
             ..instance.explained.clone()
         })
+    }
+
+    /// Adds to what a rule has counted.
+    pub fn add(&self, rule: u32, words: Words) {
+        self.stats.add(rule, words);
     }
 
     /// Counters of all rules of a bridge. `now` is the tick counter, of which there are `hz` in a

@@ -157,6 +157,13 @@ impl FlowStats {
         self.old.iter().try_for_each(|old| old.counters.clear(ids))
     }
 
+    /// Adds to what a rule has counted.
+    pub fn add(&self, id: u32, more: Words) {
+        if id < self.rows.rules() {
+            self.rows.add(id, more);
+        }
+    }
+
     /// Lowers what a rule has counted.
     pub fn subtract(&self, id: u32, packets: u64, bytes: u64) {
         if id < self.rows.rules() {

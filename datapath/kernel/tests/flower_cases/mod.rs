@@ -5,24 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::table::Tables;
-use aorta_flow::translate::{Effect, Env, Packet, translate};
+use aorta_flow::translate::{Effect, Packet, translate};
 use aorta_flow::{IfIndex, Match, OfPort};
 use aorta_kernel::offload::flower::{CardMark, FlowerCard, Lowering, Refusal, Stacks, TcSocket};
 use aorta_packet::{
     ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_MPLS_MULTICAST,
     ETHERTYPE_RARP, Headers, Ip, Network, TransportHeader, internet_checksum, proto,
 };
-use aorta_placement::{Capabilities, Device, Rule, Step, Told, Verdict, place};
-use aorta_testing::tables::{Kind, Profile, random_case};
+use aorta_placement::{Capabilities, Device, Finds, Rule, Step, Told, Verdict, place};
+use aorta_testing::tables::{Profile, random_case};
 use aorta_testing::{Case, Rng};
-
-struct Quiet;
-
-impl Env for Quiet {
-    fn traces(&self) -> bool {
-        false
-    }
-}
 
 /// The ports of random tables.
 pub fn ports(rng: &mut Rng) -> Vec<OfPort> {
@@ -31,20 +23,9 @@ pub fn ports(rng: &mut Rng) -> Vec<OfPort> {
 
 /// Flows of the kinds that cards do.
 pub fn random_tables(rng: &mut Rng) -> Case {
-    let kinds = [
-        Kind::Output,
-        Kind::SetHeader,
-        Kind::Vlan,
-        Kind::Goto,
-        Kind::Exit,
-        Kind::Note,
-        Kind::Modify,
-    ];
-    let without = Kind::ALL.into_iter().filter(|kind| !kinds.contains(kind));
     let profile = Profile {
         tables: 4,
-        without: without.collect(),
-        ..Profile::default()
+        ..Profile::of_cards()
     };
     random_case(&profile, rng)
 }
@@ -120,7 +101,7 @@ pub fn meant(
     packet: Packet,
     devices: &BTreeMap<OfPort, IfIndex>,
 ) -> Vec<(Option<IfIndex>, Vec<u8>)> {
-    let done = translate(tables, packet, &mut Quiet);
+    let done = translate(tables, packet, &mut Finds::default());
     let sent = done.effects.iter().filter_map(|effect| match effect {
         Effect::Output { port, packet, .. } => {
             Some((devices.get(port).copied(), packet.frame().unwrap()))
@@ -151,6 +132,7 @@ pub fn end_chains(rules: &mut Vec<Rule>) {
                     actions: Vec::new(),
                     goto: None,
                 },
+                policer: None,
             });
         }
     }

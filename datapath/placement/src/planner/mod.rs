@@ -13,11 +13,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use aorta_flow::Group;
 use aorta_flow::action::Action;
 use aorta_flow::table::{Change, FlowId, TableFlow, Tables};
+use aorta_flow::{Group, Meter, MeterId};
 
-use crate::place::candidate;
+use crate::place::{Refs, candidate};
 use crate::{Decision, Device, Placement, Rule, RuleKey, Told};
 use answer::Answer;
 use known::Known;
@@ -37,10 +37,13 @@ pub struct Planner {
     device: Device,
     told: Told,
     groups: BTreeMap<u32, Arc<Group>>,
+    meters: BTreeMap<u32, Arc<Meter>>,
     /// Flows that go on in a group.
     group_users: BTreeMap<u32, BTreeSet<FlowId>>,
-    /// Flows whose group is another one.
-    regrouped: BTreeSet<FlowId>,
+    /// Flows that a meter measures.
+    meter_users: BTreeMap<u32, BTreeSet<FlowId>>,
+    /// Flows whose group or meter is another one.
+    renewed: BTreeSet<FlowId>,
     flows: HashMap<FlowId, TableFlow>,
     tables: BTreeMap<u8, Known>,
     /// How many flows that a card could have by themselves lead to a table.
@@ -85,8 +88,10 @@ impl Planner {
                 ..told
             },
             groups: BTreeMap::new(),
+            meters: BTreeMap::new(),
             group_users: BTreeMap::new(),
-            regrouped: BTreeSet::new(),
+            meter_users: BTreeMap::new(),
+            renewed: BTreeSet::new(),
             flows: HashMap::new(),
             tables: BTreeMap::new(),
             targets: BTreeMap::new(),
@@ -105,6 +110,9 @@ impl Planner {
         planner.told.placed = placed;
         for group in tables.groups() {
             planner.groups.insert(group.id, Arc::clone(group));
+        }
+        for meter in tables.meters() {
+            planner.change_meter(meter.id, Some(meter));
         }
         for entry in tables.flows() {
             planner.add(entry);
@@ -154,10 +162,10 @@ impl Planner {
                 }
                 Change::FlowRemoved { entry, .. } => self.remove(entry.id),
                 Change::Group { id, new, .. } => self.change_group(*id, new.as_ref()),
-                Change::Meter { .. } => {}
+                Change::Meter { id, new, .. } => self.change_meter(*id, new.as_ref()),
             }
         }
-        for flow in std::mem::take(&mut self.regrouped) {
+        for flow in std::mem::take(&mut self.renewed) {
             self.renew(flow);
         }
         self.settle()
@@ -212,18 +220,32 @@ impl Planner {
             None => drop(self.groups.remove(&id)),
         }
         let users = self.group_users.get(&id).into_iter().flatten();
-        self.regrouped.extend(users);
+        self.renewed.extend(users);
     }
 
-    fn note_groups(&mut self, entry: &TableFlow, more: bool) {
+    fn change_meter(&mut self, id: MeterId, new: Option<&Arc<Meter>>) {
+        let MeterId::Number(id) = id else {
+            return;
+        };
+        match new {
+            Some(meter) => drop(self.meters.insert(id, Arc::clone(meter))),
+            None => drop(self.meters.remove(&id)),
+        }
+        let users = self.meter_users.get(&id).into_iter().flatten();
+        self.renewed.extend(users);
+    }
+
+    fn note_users(&mut self, entry: &TableFlow, more: bool) {
         for action in entry.flow.instructions.all_actions() {
-            if let Action::Group(id) = action {
-                let users = self.group_users.entry(*id).or_default();
-                match more {
-                    true => users.insert(entry.id),
-                    false => users.remove(&entry.id),
-                };
-            }
+            let users = match action {
+                Action::Group(id) => self.group_users.entry(*id).or_default(),
+                Action::Meter(id) => self.meter_users.entry(*id).or_default(),
+                _ => continue,
+            };
+            match more {
+                true => users.insert(entry.id),
+                false => users.remove(&entry.id),
+            };
         }
     }
 
@@ -236,11 +258,14 @@ impl Planner {
     }
 
     fn add(&mut self, entry: &TableFlow) {
-        self.note_groups(entry, true);
+        self.note_users(entry, true);
         self.flows.insert(entry.id, entry.clone());
         let key = key(entry);
-        let group = |id: u32| self.groups.get(&id).map(Arc::as_ref);
-        match candidate(entry, &self.device, &self.told, &group) {
+        let refs = Refs {
+            group: &|id| self.groups.get(&id).map(Arc::as_ref),
+            meter: &|id| self.meters.get(&id).map(Arc::as_ref),
+        };
+        match candidate(entry, &self.device, &self.told, &refs) {
             Ok(candidate) => {
                 self.apart.remove(&key);
                 self.enter(candidate);
@@ -251,7 +276,7 @@ impl Planner {
 
     fn remove(&mut self, flow: FlowId) {
         if let Some(entry) = self.flows.remove(&flow) {
-            self.note_groups(&entry, false);
+            self.note_users(&entry, false);
             self.leave(entry.flow.table, (Reverse(entry.flow.priority), flow));
             self.apart.insert(key(&entry), None);
         }

@@ -1,16 +1,15 @@
 //! A modelled card, and random things for it.
 #![allow(dead_code, reason = "not every test needs all of it")]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aorta_flow::action::{Action, Instructions};
 use aorta_flow::field::FieldId;
-use aorta_flow::table::{Change, FlowId, FlowMod, GroupMod, Modification, TableFlow, Tables};
+use aorta_flow::table::{Change, FlowId, FlowMod, GroupMod, MeterMod, Modification, Tables};
 use aorta_flow::text::Command;
-use aorta_flow::translate::{Effect, Env, Packet, translate};
-use aorta_flow::{Flow, Group, GroupKind, Match, OfPort, Part};
-use aorta_placement::{Capabilities, Device, KeySupport, Rule, Verdict};
+use aorta_flow::translate::{Effect, Packet};
+use aorta_flow::{BandKind, Flow, Group, GroupKind, Match, Meter, OfPort, Part};
+use aorta_placement::{Capabilities, Device, KeySupport, Meaning, Outcome, Rule};
 use aorta_testing::tables::{Kind, Profile, random_case};
 use aorta_testing::{Case, Rng};
 
@@ -20,101 +19,22 @@ pub fn cases(usual: u64) -> u64 {
     asked.ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 
-/// Notes the flows that packets find.
-#[derive(Default)]
-pub struct Finds(pub Vec<FlowId>);
-
-impl Env for Finds {
-    fn traces(&self) -> bool {
-        false
+/// A card with these rules. Which of several of one priority comes first is left to chance.
+pub fn card<'r>(rules: impl IntoIterator<Item = &'r Rule>, rng: &mut Rng) -> Meaning {
+    let mut rules: Vec<&Rule> = rules.into_iter().collect();
+    for left in (1..rules.len()).rev() {
+        rules.swap(left, rng.below(left + 1));
     }
-
-    fn found(&mut self, flow: &TableFlow, _: &Packet) {
-        self.0.push(flow.id);
-    }
+    Meaning::new(rules)
 }
 
-/// A card's rules as tables: their meaning is that of flows.
-pub struct Card {
-    tables: Tables,
-    /// The switch's flow of each of the card's.
-    flows: BTreeMap<FlowId, Option<FlowId>>,
-}
-
-fn flow_of(rule: &Rule, priorities: &BTreeSet<u16>) -> Flow {
-    let instructions = match &rule.verdict {
-        Verdict::Trap => Instructions::apply(vec![Action::Controller(Box::default())]),
-        Verdict::Forward { actions, goto } => Instructions {
-            goto_table: *goto,
-            ..Instructions::apply(actions.clone())
-        },
-    };
-    Flow {
-        table: rule.table,
-        // A miss rule comes after those of priority 0, too.
-        priority: match rule.flow {
-            None => 0,
-            Some(_) => 1 + priorities.range(..rule.priority).count() as u16,
-        },
-        matching: rule.matching.clone(),
-        instructions: instructions.into(),
-        ..Flow::default()
-    }
-}
-
-impl Card {
-    /// A card with these rules. Which of several of one priority comes first is left to chance.
-    pub fn new<'r>(rules: impl IntoIterator<Item = &'r Rule>, rng: &mut Rng) -> Card {
-        let mut rules: Vec<&Rule> = rules.into_iter().collect();
-        let priorities = rules.iter().map(|rule| rule.priority).collect();
-        let mut card = Card {
-            tables: Tables::new(),
-            flows: BTreeMap::new(),
-        };
-        while !rules.is_empty() {
-            let rule = rules.swap_remove(rng.below(rules.len()));
-            card.put(rule, flow_of(rule, &priorities));
-        }
-        card
-    }
-
-    fn put(&mut self, rule: &Rule, flow: Flow) {
-        let of = |tables: &Tables| {
-            let table = tables.table(flow.table)?;
-            Some(table.exact(flow.priority, &flow.matching)?.id)
-        };
-        // Of two that match the same, the first is taken always.
-        if of(&self.tables).is_some() {
-            return;
-        }
-        let add = Modification::Flow(FlowMod {
-            table: Some(flow.table),
-            flow: flow.clone(),
-            ..FlowMod::default()
-        });
-        let done = self.tables.modify(&add);
-        assert!(done.is_ok(), "{rule:?}: {done:?}");
-        self.flows
-            .extend(of(&self.tables).map(|id| (id, rule.flow)));
-    }
-
-    /// What it does with a packet and which flows it counts; nothing if it leaves it to software.
-    pub fn decides(&self, packet: &Packet) -> Option<(Vec<Effect>, Vec<FlowId>)> {
-        let mut finds = Finds::default();
-        let done = translate(&self.tables, packet.clone(), &mut finds);
-        let trapped = |effect: &Effect| matches!(effect, Effect::Controller { .. });
-        if finds.0.is_empty() {
-            return None;
-        }
-        if done.effects.iter().any(trapped) {
-            // It can be left to software as it came only.
-            let all = done.effects.iter().all(trapped);
-            assert!(finds.0.len() == 1 && all, "{packet:?}");
-            return None;
-        }
-        let flows = finds.0.iter().filter_map(|id| self.flows[id]).collect();
-        Some((done.effects, flows))
-    }
+/// What a card does with a packet and which flows it counts; nothing if it leaves it to software, which
+/// it can do as the packet came only.
+pub fn decides(card: &Meaning, packet: &Packet) -> Option<(Vec<Effect>, Vec<FlowId>)> {
+    let outcome = card.outcome(packet);
+    assert_ne!(outcome, Outcome::Midway, "{packet:?}");
+    let (effects, rules) = outcome.ended()?;
+    Some((effects, rules.iter().filter_map(|key| key.flow).collect()))
 }
 
 pub fn random_device(rng: &mut Rng) -> Device {
@@ -131,6 +51,8 @@ pub fn random_device(rng: &mut Rng) -> Device {
     }
     capabilities.traps = rng.chance(60);
     capabilities.vlan_tags = rng.chance(80);
+    capabilities.mpls_labels = rng.chance(80);
+    capabilities.meters = rng.chance(80);
     capabilities.dec_ttl = rng.chance(50);
     capabilities.to_in_port = rng.chance(50);
     capabilities.sets_masked = rng.chance(60);
@@ -145,28 +67,14 @@ pub fn random_device(rng: &mut Rng) -> Device {
 
 /// What flows of the kinds that cards do look like, and now and then others.
 pub fn random_tables(rng: &mut Rng) -> Case {
-    let cards = [
-        Kind::Output,
-        Kind::SetHeader,
-        Kind::Vlan,
-        Kind::Goto,
-        Kind::Exit,
-        Kind::Note,
-        Kind::Modify,
-        Kind::InPort,
-        Kind::Ttl,
-        Kind::Group,
-        Kind::ActionSet,
-    ];
-    let also = rng.below(3);
-    let mut kinds: Vec<Kind> = cards.into();
-    kinds.extend((0..also).map(|_| *rng.pick(&Kind::ALL)));
-    let without = Kind::ALL.into_iter().filter(|kind| !kinds.contains(kind));
-    let profile = Profile {
+    let mut profile = Profile {
         tables: 4,
-        without: without.collect(),
-        ..Profile::default()
+        ..Profile::of_cards()
     };
+    for _ in 0..rng.below(3) {
+        let also = *rng.pick(&Kind::ALL);
+        profile.without.retain(|kind| *kind != also);
+    }
     random_case(&profile, rng)
 }
 
@@ -269,15 +177,30 @@ fn random_group_change(groups: &[Group], rng: &mut Rng) -> GroupMod {
     GroupMod::Modify(group)
 }
 
+fn random_meter_change(meters: &[Meter], rng: &mut Rng) -> MeterMod {
+    let mut meter = rng.pick(meters).clone();
+    for band in &mut meter.bands {
+        band.rate = rng.between(500_000_000, 1_000_000_000) as u32;
+        if rng.chance(30) {
+            band.kind = *rng.pick(&[BandKind::Drop, BandKind::DscpRemark(1)]);
+        }
+    }
+    MeterMod::Modify(meter)
+}
+
 /// Changes tables in several ways at once, and tells what changed.
 pub fn random_bundle(tables: &mut Tables, pool: &[Flow], rng: &mut Rng) -> Vec<Change> {
     let mut changes = Vec::new();
     for _ in 0..*rng.pick(&[1, 1, 1, 2, 4, 12]) {
         // What can't be isn't done.
         let groups: Vec<Group> = tables.groups().map(|group| (**group).clone()).collect();
-        let asked = match !groups.is_empty() && rng.chance(30) {
-            true => Modification::Group(random_group_change(&groups, rng)),
-            false => random_change(tables, pool, rng),
+        let meters: Vec<Meter> = tables.meters().map(|meter| (**meter).clone()).collect();
+        let asked = if !groups.is_empty() && rng.chance(30) {
+            Modification::Group(random_group_change(&groups, rng))
+        } else if !meters.is_empty() && rng.chance(30) {
+            Modification::Meter(random_meter_change(&meters, rng))
+        } else {
+            random_change(tables, pool, rng)
         };
         changes.extend(tables.modify(&asked).unwrap_or_default());
     }

@@ -75,12 +75,31 @@ impl Maker<'_> {
             .filter(|(_, kind)| self.profile.has(*kind))
             .collect();
         let n = self.rng.below(most + 1);
-        (0..n)
-            .filter_map(|_| {
-                let kind = *self.rng.weighted(&kinds);
-                self.action(kind, nest)
-            })
-            .collect()
+        let mut actions = Vec::new();
+        for _ in 0..n {
+            let kind = *self.rng.weighted(&kinds);
+            let action = self.action(kind, nest);
+            let pushes = matches!(action, Some(Action::PushMpls(_)));
+            actions.extend(action);
+            if pushes && self.profile.whole_labels && self.rng.chance(80) {
+                actions.extend(self.whole_label());
+            }
+        }
+        actions
+    }
+
+    /// Sets all that a label says.
+    fn whole_label(&mut self) -> [Action; 3] {
+        let values = [
+            (FieldId::MPLS_LABEL, 16 + self.rng.bits(10)),
+            (FieldId::MPLS_TC, self.rng.bits(3)),
+            (FieldId::MPLS_TTL, 1 + self.rng.bits(6)),
+        ];
+        values.map(|(field, value)| Action::SetField {
+            field,
+            value,
+            mask: field.field().wire_mask(),
+        })
     }
 
     pub fn port(&mut self) -> OfPort {

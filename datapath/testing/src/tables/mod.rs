@@ -126,6 +126,23 @@ impl Kind {
         Kind::CheckLength,
     ];
 
+    /// What network cards can do.
+    pub const OF_CARDS: [Kind; 13] = [
+        Kind::Output,
+        Kind::InPort,
+        Kind::SetHeader,
+        Kind::Modify,
+        Kind::Vlan,
+        Kind::Mpls,
+        Kind::Ttl,
+        Kind::Meter,
+        Kind::Goto,
+        Kind::ActionSet,
+        Kind::Group,
+        Kind::Exit,
+        Kind::Note,
+    ];
+
     /// All but so many of them, drawn at random: tables that do few things do these in more ways
     /// than tables that do everything.
     pub fn all_but(few: usize, rng: &mut Rng) -> Vec<Kind> {
@@ -154,6 +171,8 @@ pub struct Profile {
     pub damaged_percent: usize,
     /// Bytes of the shortest frame.
     pub least_bytes: usize,
+    /// Whether most of the MPLS labels that are added are given number, class and time to live.
+    pub whole_labels: bool,
 }
 
 impl Default for Profile {
@@ -166,11 +185,23 @@ impl Default for Profile {
             without: Vec::new(),
             damaged_percent: 15,
             least_bytes: 14,
+            whole_labels: false,
         }
     }
 }
 
 impl Profile {
+    /// Flows that do what network cards can do.
+    pub fn of_cards() -> Profile {
+        let others = Kind::ALL.into_iter();
+        let others = others.filter(|kind| !Kind::OF_CARDS.contains(kind));
+        Profile {
+            without: others.collect(),
+            whole_labels: true,
+            ..Profile::default()
+        }
+    }
+
     /// Whether flows may do this.
     pub fn has(&self, kind: Kind) -> bool {
         !self.without.contains(&kind)

@@ -117,6 +117,7 @@ impl<C: Card> Placing<C> {
                     self.count(now);
                 }
                 self.ledger.follow(changes);
+                self.meters.follow(changes);
             }
             Since::Unknown => {
                 self.count(now);
@@ -318,7 +319,6 @@ impl<C: Card> Placing<C> {
         let before = || self.there.get(&key).cloned();
         self.displaced.entry(key).or_insert_with(before);
         step.note(&mut self.there);
-        self.untold |= matches!(step, Step::Remove(_));
     }
 
     /// Notes a refusal. False if the card is of no use then.

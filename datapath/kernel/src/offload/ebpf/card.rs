@@ -182,13 +182,17 @@ impl EbpfCard {
         self.seen.remove(&key);
     }
 
-    /// What packets did to each rule, and once more what they did to rules that have gone since the last
-    /// call. When a rule's last packet came isn't known better than from one call to the next.
+    /// What packets did to rules that have gone since the last call.
+    pub fn ended(&mut self) -> Vec<(RuleKey, HwCounters)> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// What packets did to each rule that is there. When a rule's last packet came isn't known better than from one call to the next.
     ///
     /// # Errors
     /// If the card can't be asked: its device may have gone.
     pub fn counters(&mut self) -> Result<Vec<(RuleKey, HwCounters)>, Refusal> {
-        let mut all = std::mem::take(&mut self.gone);
+        let mut all = Vec::new();
         let numbers: Vec<(RuleKey, u32)> = self.numbers.iter().map(|(k, n)| (*k, *n)).collect();
         for (key, number) in numbers {
             let trap = self

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
-use aorta_compiler::offload::{COUNTERS, CardError, CardProgram, EntryChange, compile, counters};
+use aorta_compiler::offload::{
+    COUNTERS, CardError, CardProgram, EntryChange, Followed, compile, counters,
+};
 use aorta_placement::{Rule, RuleKey, Step};
 use rustix::io::Errno;
 
@@ -48,12 +50,15 @@ impl EbpfCard {
             Step::Put(rule) => {
                 let number = there.or_else(|| self.free.front().copied())?;
                 let running = self.running.as_mut()?;
-                let change = running.compiled.put(rule, number, &self.target)?;
+                let followed = running.compiled.put(rule, number, &self.target);
+                if followed == Followed::Exchange {
+                    return None;
+                }
                 let cleared = match there {
                     Some(_) => Ok(()),
                     None => clear(self.counted.as_deref(), number),
                 };
-                if let Err(refusal) = cleared.and_then(|()| running.write(change)) {
+                if let Err(refusal) = cleared.and_then(|()| running.write(followed)) {
                     self.undo(key, number);
                     return Some(Err(refusal));
                 }
@@ -67,8 +72,11 @@ impl EbpfCard {
             Step::Remove(_) if self.rules.len() == 1 => return None,
             Step::Remove(_) => {
                 let running = self.running.as_mut()?;
-                let change = running.compiled.remove(key)?;
-                if let Err(refusal) = running.write(change) {
+                let followed = running.compiled.remove(key);
+                if followed == Followed::Exchange {
+                    return None;
+                }
+                if let Err(refusal) = running.write(followed) {
                     self.undo(key, there.unwrap_or_default());
                     return Some(Err(refusal));
                 }
@@ -82,8 +90,9 @@ impl EbpfCard {
     fn undo(&mut self, key: RuleKey, number: u32) {
         if let Some(running) = &mut self.running {
             match self.rules.get(&key) {
-                Some(rule) => drop(running.compiled.put(rule, number, &self.target)),
-                None => drop(running.compiled.remove(key)),
+                // What was there could stand there before.
+                Some(rule) => _ = running.compiled.put(rule, number, &self.target),
+                None => _ = running.compiled.remove(key),
             }
         }
     }
@@ -212,8 +221,8 @@ fn clear(counted: Option<&Map>, number: u32) -> Result<(), Refusal> {
 
 impl Running {
     /// Writes what changes in a map.
-    fn write(&self, change: Option<EntryChange>) -> Result<(), Refusal> {
-        let Some(EntryChange { entry, value }) = change else {
+    fn write(&self, followed: Followed) -> Result<(), Refusal> {
+        let Followed::Entry(EntryChange { entry, value }) = followed else {
             return Ok(());
         };
         let Some(map) = self.objects.map(entry.map) else {

@@ -1,6 +1,8 @@
 //! What a card has, as far as the switch knows, and what a step asks of it. Pure.
 
 mod adopt;
+mod buckets;
+mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +12,12 @@ use rustix::io::Errno;
 
 use super::cookie::{CardMark, Purpose, cookie};
 use super::lower::{Lowering, Needs, is_shared, pref};
-use super::{Filter, FilterCounters, Keys, Place, Refusal, Request, Running, TcAction};
+use super::{
+    Filter, FilterCounters, Keys, Place, PoliceCounters, Refusal, Request, Running, TcAction,
+};
 
 pub use adopt::Ownerless;
+use buckets::Buckets;
 
 /// The first number that the switch gives to a filter; the kernel gives lower ones.
 const FIRST_HANDLE: u32 = 0x0100_0000;
@@ -29,7 +34,7 @@ pub struct HwCounters {
 }
 
 impl HwCounters {
-    fn add(&mut self, counters: FilterCounters) {
+    pub(super) fn add(&mut self, counters: FilterCounters) {
         self.packets += counters.packets;
         self.bytes += counters.bytes;
         if counters.packets > 0 {
@@ -73,9 +78,9 @@ pub struct Plan {
 pub struct Account {
     mark: CardMark,
     entries: BTreeMap<RuleKey, Entry>,
-    /// What filters that are gone have counted, of rules that are there and of those that were there
-    /// when counters were last told.
+    /// What filters that are gone have counted of rules, until it is told.
     carried: BTreeMap<RuleKey, HwCounters>,
+    buckets: Buckets,
     /// How many rules of each rank share a preference.
     ranks: BTreeMap<(u8, u16), BTreeMap<Option<u16>, usize>>,
     /// Rules that are planned, of preferences that rules of several ranks share.
@@ -90,6 +95,7 @@ impl Account {
             mark,
             entries: BTreeMap::new(),
             carried: BTreeMap::new(),
+            buckets: Buckets::default(),
             ranks: BTreeMap::new(),
             planned: Vec::new(),
             next_handle: FIRST_HANDLE,
@@ -110,6 +116,7 @@ impl Account {
     /// Forgets all rules; what they counted is told once more.
     pub fn forget(&mut self) {
         self.entries.clear();
+        self.buckets.leave_all();
         self.ranks.clear();
         self.next_handle = FIRST_HANDLE;
         self.free_handles.clear();
@@ -270,6 +277,9 @@ impl Account {
 
     /// Notes that a plan was done.
     pub fn done(&mut self, plan: Plan) {
+        if let Some(entry) = &plan.after {
+            self.buckets.join(&entry.rule, &entry.filters);
+        }
         self.leave(&plan.key);
         if let Some(entry) = plan.after {
             let of = (entry.rule.table, pref(&entry.rule));
@@ -301,6 +311,7 @@ impl Account {
         let Some(old) = self.entries.remove(key) else {
             return;
         };
+        self.buckets.leave(&old.filters);
         let of = (old.rule.table, pref(&old.rule));
         if let Some(ranks) = self.ranks.get_mut(&of) {
             let rank = rank(&old.rule);
@@ -316,22 +327,38 @@ impl Account {
 
     /// Keeps what a filter of a rule has counted that is about to go.
     pub fn carry(&mut self, key: RuleKey, counters: FilterCounters) {
+        self.buckets.note(counters.policed);
         self.carried.entry(key).or_default().add(counters);
     }
 
-    /// What rules have counted, those that are gone for the last time, of what their filters say.
+    /// What rules that are there have counted, of what their filters say.
     pub fn counters(
         &mut self,
         filters: &BTreeMap<Place, FilterCounters>,
     ) -> Vec<(RuleKey, HwCounters)> {
-        let mut sums = self.carried.clone();
-        for (key, entry) in self.entries.iter().filter(|(_, entry)| entry.counts()) {
-            let sum = sums.entry(*key).or_default();
+        for counters in filters.values() {
+            self.buckets.note(counters.policed);
+        }
+        let entries = self.entries.iter().filter(|(_, entry)| entry.counts());
+        let sum = |(key, entry): (&RuleKey, &Entry)| {
+            let mut sum = HwCounters::default();
             let counted = entry.filters.iter().filter_map(|f| filters.get(&f.place));
             counted.for_each(|counters| sum.add(*counters));
-        }
-        self.carried.retain(|key, _| self.entries.contains_key(key));
-        sums.into_iter().collect()
+            (*key, sum)
+        };
+        entries.map(sum).collect()
+    }
+
+    /// What filters that have gone had counted of rules, once.
+    pub fn ended(&mut self) -> Vec<(RuleKey, HwCounters)> {
+        std::mem::take(&mut self.carried).into_iter().collect()
+    }
+}
+
+impl Account {
+    /// What meters have counted, when rules were last asked what they have.
+    pub fn meters(&self) -> BTreeMap<u32, PoliceCounters> {
+        self.buckets.meters()
     }
 }
 

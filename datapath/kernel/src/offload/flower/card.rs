@@ -1,18 +1,20 @@
 //! A card that is programmed by flower.
 
 mod adopt;
+mod counting;
+mod ports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use aorta_flow::IfIndex;
-use aorta_placement::{Rule, RuleKey, Step};
+use aorta_placement::{Rule, Step};
 use rustix::io::Errno;
 
-use super::account::{Account, HwCounters, Plan, devices};
+use super::account::{Account, Plan, devices};
 use super::cookie::{CardMark, bears};
 use super::lower::{GUARD_PREF, Lowering, Needs};
-use super::{Filter, FilterCounters, Listed, OwnListed, Place, Refusal, Request, Side, TcSocket};
+use super::{Filter, FilterCounters, Listed, Place, Refusal, Request, Side, TcSocket};
 
 /// A card can't be used, or isn't as the switch left it. [`FlowerCard::clear`] makes an end of it.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,7 @@ pub struct FlowerCard<S> {
 }
 
 /// Filters in front of all rules.
+#[derive(Default)]
 struct Guards {
     filters: Vec<Filter>,
     /// What the card refused to guard.
@@ -128,7 +131,7 @@ impl<S: TcSocket> FlowerCard<S> {
         steps: &[Step],
         missing: Needs,
     ) -> Result<Vec<Result<(), Refusal>>, CardError> {
-        self.carry(steps)?;
+        let ending = self.read_ending(steps)?;
         let mut requests = Vec::new();
         let mut plans = Vec::with_capacity(steps.len());
         for step in steps {
@@ -145,7 +148,7 @@ impl<S: TcSocket> FlowerCard<S> {
                 Err(refusal) => Err(refusal),
                 Ok(plan) => {
                     let own: Vec<_> = answers.by_ref().take(plan.requests.len()).collect();
-                    self.settle(plan, own)?
+                    self.settle(plan, own, &ending)?
                 }
             };
             results.push(result);
@@ -159,13 +162,20 @@ impl<S: TcSocket> FlowerCard<S> {
         &mut self,
         plan: Plan,
         answers: Vec<Result<(), Refusal>>,
+        ending: &BTreeMap<Place, FilterCounters>,
     ) -> Result<Result<(), Refusal>, CardError> {
         let asked = plan.requests.iter().zip(&plan.undo).zip(answers);
         let mut refused = None;
         let mut undo = Vec::new();
         for ((request, back), answer) in asked {
             match without_absence(request, answer) {
-                Ok(()) => undo.push(back.clone()),
+                Ok(()) => {
+                    undo.push(back.clone());
+                    let counted = place_of(request).and_then(|place| ending.get(&place));
+                    if let Some(counters) = counted {
+                        self.account.carry(plan.key, *counters);
+                    }
+                }
                 Err(refusal) => drop(refused.get_or_insert(refusal)),
             }
         }
@@ -185,23 +195,21 @@ impl<S: TcSocket> FlowerCard<S> {
         Ok(Err(refusal))
     }
 
-    /// Keeps what filters have counted that are about to go.
-    fn carry(&mut self, steps: &[Step]) -> Result<(), CardError> {
-        let ending = steps.iter().flat_map(|step| {
-            let places = self.account.ending(step);
-            places.into_iter().map(|place| (step.key(), place))
-        });
-        let (keys, places): (Vec<RuleKey>, Vec<Place>) = ending.unzip();
+    /// What filters have counted that are about to go.
+    fn read_ending(
+        &mut self,
+        steps: &[Step],
+    ) -> Result<BTreeMap<Place, FilterCounters>, CardError> {
+        let places = steps.iter().flat_map(|step| self.account.ending(step));
+        let places: Vec<Place> = places.collect();
         if places.is_empty() {
-            return Ok(());
+            return Ok(BTreeMap::new());
         }
-        let counters = self.socket.read(&places)?;
-        for (key, counters) in keys.into_iter().zip(counters) {
-            if let Some(counters) = counters {
-                self.account.carry(key, counters);
-            }
-        }
-        Ok(())
+        let counters = self.socket.read(&places)?.into_iter();
+        let known = places.into_iter().zip(counters);
+        Ok(known
+            .filter_map(|(place, counters)| Some((place, counters?)))
+            .collect())
     }
 
     /// Makes the ports fit for rules, once. What can't be guarded.
@@ -211,6 +219,16 @@ impl<S: TcSocket> FlowerCard<S> {
         }
         self.clear()?;
         let devices = devices(&self.lowering);
+        self.add_disciplines(&devices)?;
+        self.guards = Some(Guards::default());
+        let missing = self.put_guards(&devices)?;
+        if let Some(guards) = &mut self.guards {
+            guards.missing = missing;
+        }
+        Ok(missing)
+    }
+
+    fn add_disciplines(&mut self, devices: &BTreeSet<IfIndex>) -> Result<(), CardError> {
         let add: Vec<Request> = devices.iter().copied().map(Request::AddClsact).collect();
         for (device, answer) in devices.iter().copied().zip(self.socket.ask(&add)?) {
             match answer {
@@ -219,24 +237,25 @@ impl<S: TcSocket> FlowerCard<S> {
                 Err(refusal) => return Err(CardError::Device { device, refusal }),
             }
         }
-        let mut guards = Guards {
-            filters: Vec::new(),
-            missing: Needs::default(),
-        };
-        let planned = self.plan_guards(&devices);
+        Ok(())
+    }
+
+    /// Puts the guards of devices. What can't be guarded there.
+    fn put_guards(&mut self, devices: &BTreeSet<IfIndex>) -> Result<Needs, CardError> {
+        let planned = self.plan_guards(devices);
         let requests: Vec<Request> = planned
             .iter()
             .map(|(f, _)| Request::Put(f.clone()))
             .collect();
         let answers = self.socket.ask(&requests)?;
+        let guards = self.guards.get_or_insert_default();
+        let mut missing = Needs::default();
         for ((filter, needs), answer) in planned.into_iter().zip(answers) {
             match answer {
                 Ok(()) => guards.filters.push(filter),
-                Err(_) => guards.missing = guards.missing.with(needs),
+                Err(_) => missing = missing.with(needs),
             }
         }
-        let missing = guards.missing;
-        self.guards = Some(guards);
         Ok(missing)
     }
 
@@ -258,40 +277,6 @@ impl<S: TcSocket> FlowerCard<S> {
             }
         }
         planned
-    }
-
-    /// What packets did to the card's rules: of those that are there, and once more of those that have
-    /// gone since the last call. Numbers of a rule never fall while it is there.
-    ///
-    /// # Errors
-    /// [`CardError::Lost`] if not all filters are there.
-    pub fn counters(&mut self) -> Result<Vec<(RuleKey, HwCounters)>, CardError> {
-        let mut there: BTreeMap<Place, OwnListed> = BTreeMap::new();
-        for device in devices(&self.lowering) {
-            let listed = self.socket.list(device, Side::Ingress)?;
-            let own = listed
-                .into_iter()
-                .filter_map(|one| Some((one.place, one.own?)));
-            there.extend(own);
-        }
-        let in_hardware = self.lowering.is_in_hardware();
-        let is_there = |filter: &&Filter| {
-            let listed = there.get(&filter.place);
-            listed
-                .is_some_and(|own| own.cookie == filter.cookie && (own.in_hardware || !in_hardware))
-        };
-        let guards = self.guards.iter().flat_map(|guards| &guards.filters);
-        let expected: Vec<&Filter> = self.account.filters().chain(guards).collect();
-        let all = expected.len();
-        let missing = all - expected.into_iter().filter(is_there).count();
-        if missing > 0 {
-            return Err(CardError::Lost { missing, all });
-        }
-        let counters: BTreeMap<Place, FilterCounters> = there
-            .into_iter()
-            .map(|(place, own)| (place, own.counters))
-            .collect();
-        Ok(self.account.counters(&counters))
     }
 
     /// What is on the card's ports.
@@ -319,36 +304,18 @@ impl<S: TcSocket> FlowerCard<S> {
     /// # Errors
     /// When some may still be there.
     pub fn clear(&mut self) -> Result<(), CardError> {
-        let mut places: Vec<Place> = self.found()?.own.iter().map(|own| own.place).collect();
-        places.sort_by_key(|place| {
-            let order = u16::MAX - place.pref;
-            (place.chain, order, place.device, place.handle)
-        });
-        let requests: Vec<Request> = places.into_iter().map(Request::Delete).collect();
-        let answers = self.socket.ask(&requests)?;
-        let answers = requests.iter().zip(answers);
-        let failed: Vec<(IfIndex, Refusal)> = answers
-            .filter_map(|(request, answer)| {
-                let refusal = without_absence(request, answer).err()?;
-                Some((device_of(request), refusal))
-            })
-            .collect();
-        if let Some((device, refusal)) = failed.first().cloned() {
-            let left = failed.len();
-            return Err(CardError::Left {
-                device,
-                left,
-                refusal,
-            });
-        }
+        let places = self.found()?.own.iter().map(|own| own.place).collect();
+        self.remove(places)?;
         self.account.forget();
         self.guards = None;
-        self.unmake()
+        let made = self.made.clone();
+        self.unmake(made)
     }
 
     /// Takes disciplines away that were made for the switch's filters and that nobody else uses.
-    fn unmake(&mut self) -> Result<(), CardError> {
-        for device in std::mem::take(&mut self.made) {
+    fn unmake(&mut self, devices: BTreeSet<IfIndex>) -> Result<(), CardError> {
+        for device in devices {
+            self.made.remove(&device);
             let mut used = false;
             for side in [Side::Ingress, Side::Egress] {
                 used |= !self.socket.list(device, side)?.is_empty();
@@ -368,6 +335,15 @@ fn without_absence(request: &Request, answer: Result<(), Refusal>) -> Result<(),
     match answer {
         Err(refusal) if deletes && (refusal.is(Errno::NOENT) || refusal.is_gone()) => Ok(()),
         answer => answer,
+    }
+}
+
+/// Where a request puts or removes a filter.
+fn place_of(request: &Request) -> Option<Place> {
+    match request {
+        Request::Put(filter) => Some(filter.place),
+        Request::Delete(place) => Some(*place),
+        Request::AddClsact(_) | Request::DeleteClsact(_) => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use aorta_flow::table::FlowId;
+use aorta_placement::Policer;
 
 use super::{Cookie, Keys, TcAction};
 
@@ -51,6 +52,21 @@ pub fn cookie(mark: CardMark, purpose: Purpose, keys: &Keys, actions: &[TcAction
     Cookie(bytes)
 }
 
+/// The number of a meter's bucket: the same for all rules that name the meter as it is, and in all that
+/// come after a restart. It is above those that the kernel chooses, and those that people do.
+pub fn bucket_number(meters_of: &str, policer: Policer) -> u32 {
+    let mut hasher = Fnv::default();
+    hasher.write(meters_of.as_bytes());
+    policer.hash(&mut hasher);
+    hasher.finish() as u32 | 0x8000_0000
+}
+
+/// The flow for which a filter of a switch is there.
+pub fn flow_of(cookie: Cookie) -> Option<FlowId> {
+    let number = u64::from_be_bytes(*cookie.0.last_chunk()?);
+    (number != MISS && number != GUARD).then_some(FlowId(number))
+}
+
 /// Whether a cookie is of this switch.
 pub fn bears(cookie: Cookie, mark: CardMark) -> bool {
     cookie.0[..4] == mark.0.to_be_bytes()
@@ -88,6 +104,9 @@ mod tests {
         let drops = cookie(one, flow, &Keys::any(), &[TcAction::Drop]);
         let traps = cookie(one, flow, &Keys::any(), &[TcAction::Trap]);
         assert!(bears(drops, one) && !bears(drops, other));
+        assert_eq!(flow_of(drops), Some(FlowId(7)));
+        let miss = cookie(one, Purpose::Miss, &Keys::any(), &[TcAction::Drop]);
+        assert_eq!(flow_of(miss), None);
         assert_eq!(drops.0[8..], traps.0[8..]);
         assert_ne!(drops.0[4..8], traps.0[4..8]);
         assert_eq!(CardMark::new("/run/aorta"), one);

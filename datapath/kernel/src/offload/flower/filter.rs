@@ -1,6 +1,7 @@
 //! Filters as values.
 
 use aorta_flow::IfIndex;
+use aorta_placement::PolicedRate;
 
 use super::Keys;
 
@@ -65,6 +66,16 @@ pub struct Filter {
     pub cookie: Cookie,
 }
 
+impl Filter {
+    /// The bucket that it names.
+    pub fn police(&self) -> Option<Police> {
+        self.actions.iter().find_map(|action| match action {
+            TcAction::Police(police) => Some(*police),
+            _ => None,
+        })
+    }
+}
+
 /// One thing that a filter does (tc-actions(8)).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum TcAction {
@@ -104,6 +115,57 @@ pub enum TcAction {
     Pedit(Vec<Pedit>),
     /// Makes these checksums anew (tc-csum(8)).
     Csum(Csum),
+    /// Adds an MPLS label in front of all others and behind the VLAN tags (tc-mpls(8)); it is the bottom
+    /// of the stack if there was none.
+    MplsPush {
+        /// Type of the frame then: 0x8847 or 0x8848.
+        ethertype: u16,
+        /// What the label says.
+        label: MplsLabel,
+    },
+    /// Removes the outermost MPLS label.
+    MplsPop {
+        /// Type of the frame then.
+        ethertype: u16,
+    },
+    /// Changes the outermost MPLS label.
+    MplsModify(MplsChange),
+    /// Drops what is over a rate (tc-police(8)).
+    Police(Police),
+}
+
+/// What an MPLS label says that is pushed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct MplsLabel {
+    /// Its number, 20 bits.
+    pub label: u32,
+    /// Its class, 3 bits.
+    pub class: u8,
+    /// Its time to live; not 0.
+    pub ttl: u8,
+}
+
+/// Changes of an MPLS label; what is none stays.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct MplsChange {
+    /// Its number, 20 bits.
+    pub label: Option<u32>,
+    /// Its class, 3 bits.
+    pub class: Option<u8>,
+    /// Its time to live; not 0.
+    pub ttl: Option<u8>,
+}
+
+/// A bucket. Filters that name the same number share it: the first one makes it, and it goes with the
+/// last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Police {
+    /// Its number among all of the network namespace.
+    pub index: u32,
+    /// What may pass in a second.
+    pub rate: PolicedRate,
+    /// How long packets that come at once may last at this rate, in nanoseconds.
+    pub burst_ns: u64,
 }
 
 /// Header in which bytes are changed.
@@ -119,6 +181,8 @@ pub enum Header {
     Tcp = 4,
     /// UDP.
     Udp = 5,
+    /// Whatever is behind the type.
+    Network = 0,
 }
 
 /// A change of bits in four bytes of a header.
@@ -132,6 +196,9 @@ pub struct Pedit {
     pub value: u32,
     /// Bits that change.
     pub mask: u32,
+    /// Whether the value is added, what is carried out of the mask being lost, or set. Values of a byte
+    /// only are added: the rest depends on the order of bytes.
+    pub adds: bool,
 }
 
 /// Which checksums (TCA_CSUM_UPDATE_FLAG_*).
@@ -169,6 +236,19 @@ pub struct FilterCounters {
     pub bytes: u64,
     /// Nanoseconds since the last one or, without any, since the filter is there.
     pub used_ns_ago: u64,
+    /// The bucket that it names, and what that has counted of all filters that do.
+    pub policed: Option<(u32, PoliceCounters)>,
+}
+
+/// What a bucket has counted since it is there.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct PoliceCounters {
+    /// Packets that came.
+    pub packets: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// Packets that were over the rate.
+    pub dropped: u64,
 }
 
 /// A filter that is there.
@@ -189,6 +269,8 @@ pub struct OwnListed {
     pub cookie: Cookie,
     /// What it has counted.
     pub counters: FilterCounters,
+    /// Whether it decides about packets, instead of leaving them to software.
+    pub decides: bool,
     /// Whether a card has it.
     pub in_hardware: bool,
 }

@@ -19,8 +19,8 @@ pub use account::HwCounters;
 pub use card::{CardError, FlowerCard, Found};
 pub use cookie::CardMark;
 pub use filter::{
-    Cookie, Csum, Filter, FilterCounters, Header, Listed, OwnListed, Pedit, Place, Running, Side,
-    TcAction,
+    Cookie, Csum, Filter, FilterCounters, Header, Listed, MplsChange, MplsLabel, OwnListed, Pedit,
+    Place, Police, PoliceCounters, Running, Side, TcAction,
 };
 pub use keys::{Key, KeyPart, Keys};
 pub use lower::{Lowering, Stacks};

@@ -1,6 +1,9 @@
 //! What a card changes of a frame.
 
-use aorta_packet::{Headers, Network, TransportHeader, internet_checksum, pseudo_header};
+use aorta_packet::{
+    Headers, Label, Network, Rewrite, TransportHeader, internet_checksum, pop_label, pseudo_header,
+    push_label,
+};
 
 use crate::offload::flower::{Csum, Header, Pedit, TcAction};
 
@@ -36,6 +39,28 @@ pub fn change(frame: &mut Vec<u8>, action: &TcAction) {
             }
         }
         TcAction::Csum(which) => checksums(frame, &headers, *which),
+        TcAction::MplsPush { ethertype, label } => {
+            let label = Label {
+                label: label.label,
+                class: label.class,
+                bottom: !matches!(headers.network, Some(Network::Mpls(_))),
+                ttl: label.ttl,
+            };
+            *frame = push_label(frame, &headers, *ethertype, label);
+        }
+        TcAction::MplsPop { ethertype } => *frame = pop_label(frame, &headers, *ethertype),
+        TcAction::MplsModify(change) => {
+            if let Some(Network::Mpls(old)) = headers.network {
+                let mut changed = Rewrite::new(frame, &headers);
+                changed.set_label(Label {
+                    label: change.label.unwrap_or(old.label),
+                    class: change.class.unwrap_or(old.class),
+                    bottom: old.bottom,
+                    ttl: change.ttl.unwrap_or(old.ttl),
+                });
+                *frame = changed.finish();
+            }
+        }
         _ => {}
     }
 }
@@ -57,6 +82,7 @@ fn pedit(frame: &mut [u8], headers: &Headers, change: &Pedit) {
         Header::Udp => transport
             .filter(|t| matches!(t.header, TransportHeader::Udp { .. }))
             .map(|t| t.at),
+        Header::Network => Some(headers.network_at()),
     };
     let Some(start) = start else {
         return;
@@ -68,7 +94,11 @@ fn pedit(frame: &mut [u8], headers: &Headers, change: &Pedit) {
         .into_iter()
         .zip(change.mask.to_be_bytes());
     for (byte, (value, mask)) in frame[at..].iter_mut().zip(bytes) {
-        *byte = *byte & !mask | value & mask;
+        let new = match change.adds {
+            true => byte.wrapping_add(value),
+            false => value,
+        };
+        *byte = *byte & !mask | new & mask;
     }
 }
 

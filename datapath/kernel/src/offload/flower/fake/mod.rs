@@ -1,6 +1,7 @@
 //! A card in memory, for tests: it keeps filters, refuses what it is told to refuse, fails as cards
 //! fail, and does with packets what its filters say.
 
+mod buckets;
 mod change;
 mod port;
 mod read;
@@ -13,9 +14,11 @@ use std::time::Duration;
 use aorta_flow::IfIndex;
 use rustix::io::Errno;
 
+use self::buckets::Buckets;
 use self::port::{Kept, Port, What};
 use super::{
-    Filter, FilterCounters, Key, Listed, OwnListed, Place, Refusal, Request, Side, TcSocket,
+    Filter, FilterCounters, Key, Listed, OwnListed, Place, Refusal, Request, Side, TcAction,
+    TcSocket,
 };
 
 /// What becomes of a frame that comes in at a port of the card.
@@ -38,6 +41,7 @@ pub struct FakeNic(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     ports: BTreeMap<IfIndex, Port>,
+    buckets: Buckets,
     /// Keys that it lacks.
     lacks: BTreeSet<Key>,
     /// Filters that it holds, all ports together; none for as many as you like.
@@ -65,6 +69,11 @@ impl FakeNic {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many packets still pass each of its buckets.
+    pub fn leave_tokens(&self, packets: u64) {
+        self.state().buckets.leave(packets);
     }
 
     /// It lacks these keys.
@@ -178,9 +187,9 @@ impl FakeNic {
 
     /// Has a frame come in at a port.
     pub fn receive(&self, from: IfIndex, frame: &[u8]) -> Decided {
-        let mut state = self.state();
-        match state.ports.get_mut(&from) {
-            Some(port) => port.receive(frame),
+        let State { ports, buckets, .. } = &mut *self.state();
+        match ports.get_mut(&from) {
+            Some(port) => port.receive(frame, buckets),
             None => Decided::Software,
         }
     }
@@ -226,9 +235,35 @@ impl State {
                     let text = format!("the card lacks the key {:?}", part.key);
                     return Err(refusal(Errno::OPNOTSUPP, &text));
                 }
+                self.buckets.join(filter)?;
                 self.port(&filter.place.device)?.put(filter, full)
             }
         }
+    }
+
+    /// What a filter has counted, and the bucket that it names.
+    fn counters(&self, kept: &Kept) -> FilterCounters {
+        let policed = match &kept.what {
+            What::Flower(filter) => self.buckets.counted(filter),
+            What::Foreign(_) => None,
+        };
+        FilterCounters {
+            policed,
+            ..kept.counters
+        }
+    }
+
+    /// Buckets go with the last filter that names them.
+    fn settle_buckets(&mut self) {
+        if self.buckets.is_empty() {
+            return;
+        }
+        let kept = self.ports.values().flat_map(|port| port.filters.values());
+        let filters = kept.filter_map(|kept| match &kept.what {
+            What::Flower(filter) => Some(filter),
+            What::Foreign(_) => None,
+        });
+        self.buckets.retain(filters);
     }
 }
 
@@ -254,6 +289,7 @@ impl TcSocket for FakeNic {
             }
             std::thread::sleep(state.delay);
             answers.push(state.answer(request));
+            state.settle_buckets();
             state.asked += 1;
         }
         Ok(answers)
@@ -281,7 +317,8 @@ impl TcSocket for FakeNic {
             own: match &kept.what {
                 What::Flower(filter) => Some(OwnListed {
                     cookie: filter.cookie,
-                    counters: kept.counters,
+                    counters: state.counters(kept),
+                    decides: !matches!(filter.actions[..], [TcAction::Trap | TcAction::Pass]),
                     in_hardware: true,
                 }),
                 What::Foreign(_) => None,
@@ -308,7 +345,7 @@ impl TcSocket for FakeNic {
         let read = |place: &Place| {
             let port = state.ports.get(&place.device)?;
             let kept = port.filters.get(&(place.chain, place.pref, place.handle))?;
-            Some(kept.counters)
+            Some(state.counters(kept))
         };
         Ok(places.iter().map(read).collect())
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aorta_packet::Headers;
 use rustix::io::Errno;
 
+use super::buckets::Buckets;
 use super::change::change;
 use super::read::Frame;
 use super::{Decided, refusal};
@@ -38,7 +39,7 @@ pub enum What {
 
 impl Port {
     /// What becomes of a frame that comes in.
-    pub fn receive(&mut self, frame: &[u8]) -> Decided {
+    pub fn receive(&mut self, frame: &[u8], buckets: &mut Buckets) -> Decided {
         let mut frame = frame.to_vec();
         let mut sent = Vec::new();
         let mut chain = 0;
@@ -55,6 +56,11 @@ impl Port {
                 match action {
                     TcAction::Trap | TcAction::Pass => return software,
                     TcAction::Drop => break,
+                    TcAction::Police(police) => {
+                        if !buckets.pass(police, &frame) {
+                            break;
+                        }
+                    }
                     TcAction::Redirect(to) => {
                         sent.push((to, frame.clone()));
                         break;

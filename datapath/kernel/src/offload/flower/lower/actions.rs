@@ -1,15 +1,15 @@
 //! What a rule does, in the terms of TC.
 
-use std::collections::BTreeMap;
-
+use aorta_flow::OfPort;
 use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
-use aorta_flow::{IfIndex, OfPort};
 
 use super::edit::Edit;
+use super::labels::Labels;
 use super::matching::{Matched, PCP, PRESENT, VID};
-use super::stacks::{Stack, Stacks};
-use crate::offload::flower::{Refusal, TcAction};
+use super::stacks::Stack;
+use super::{ARP, Lowering, changes};
+use crate::offload::flower::{Police, Refusal, TcAction};
 
 /// Most actions that a filter has (TCA_ACT_MAX_PRIO).
 const MAX_ACTIONS: usize = 32;
@@ -22,6 +22,8 @@ pub struct Packets<'a> {
     pub stack: &'a Stack,
     /// What else is known of them.
     pub matched: &'a Matched,
+    /// The rule's bucket.
+    pub police: Option<Police>,
 }
 
 /// What becomes of packets that aren't left to software.
@@ -32,47 +34,45 @@ pub fn forward(
     actions: &[Action],
     goto: Option<u8>,
     packets: &Packets,
-    ports: &BTreeMap<OfPort, IfIndex>,
-    stacks: &Stacks,
+    lowering: &Lowering,
 ) -> Result<Vec<TcAction>, Refusal> {
-    // A packet isn't sent back, and what is done to it behind the last copy is seen by nobody.
+    let mut maker = Maker::new(packets);
+    // A packet isn't sent back but by IN_PORT, and what is done to it behind the last copy is seen by
+    // nobody.
     let sends = |action: &Action| matches!(action, Action::Output(to) if *to != packets.from);
     let last = actions.iter().rposition(sends);
     let seen = match (goto, last) {
         (Some(_), _) => actions,
         (None, Some(last)) => &actions[..=last],
-        (None, None) => return Ok(vec![TcAction::Drop]),
-    };
-    let tag = packets.matched.tag;
-    let mut maker = Maker {
-        packets,
-        done: Vec::new(),
-        edit: Edit::default(),
-        stack: packets.stack.clone(),
-        vid: tag.vid(),
-        pcp: tag.pcp(),
+        (None, None) => {
+            maker.done.extend(packets.police.map(TcAction::Police));
+            maker.done.push(TcAction::Drop);
+            return Ok(maker.done);
+        }
     };
     for (at, action) in seen.iter().enumerate() {
         match action {
             Action::Output(to) if *to == packets.from => {}
             Action::Output(to) => {
-                let device = ports
-                    .get(to)
-                    .copied()
-                    .ok_or_else(|| Refusal::unsupported(format!("port {to} isn't the card's")))?;
+                let to = match *to {
+                    OfPort::IN_PORT => packets.from,
+                    to => to,
+                };
+                let device = lowering.device(to)?;
                 let ends = goto.is_none() && Some(at) == last;
-                maker.tell_edit();
+                maker.tell_edit()?;
                 maker.done.push(match ends {
                     true => TcAction::Redirect(device),
                     false => TcAction::Mirror(device),
                 });
             }
+            Action::Meter(_) => maker.done.extend(packets.police.map(TcAction::Police)),
             change => maker.change(change)?,
         }
     }
     if let Some(table) = goto {
-        maker.tell_edit();
-        if !stacks.contains(&maker.stack) {
+        maker.tell_edit()?;
+        if !lowering.stacks.contains(&maker.stack) {
             return Err(Refusal::unsupported(
                 "frames would come to another table with more VLAN tags than the card reads",
             ));
@@ -92,16 +92,46 @@ struct Maker<'a> {
     packets: &'a Packets<'a>,
     done: Vec<TcAction>,
     edit: Edit,
+    labels: Labels,
     stack: Stack,
     /// Of the outer tag, where they are known.
     vid: Option<u16>,
     pcp: Option<u8>,
 }
 
-impl Maker<'_> {
-    fn tell_edit(&mut self) {
+impl<'a> Maker<'a> {
+    fn new(packets: &'a Packets<'a>) -> Maker<'a> {
+        let tag = packets.matched.tag;
+        Maker {
+            packets,
+            done: Vec::new(),
+            edit: Edit::default(),
+            labels: Labels::default(),
+            stack: packets.stack.clone(),
+            vid: tag.vid(),
+            pcp: tag.pcp(),
+        }
+    }
+
+    fn tell_edit(&mut self) -> Result<(), Refusal> {
         let actions = self.edit.take(self.packets.matched);
+        let label = self.labels.take()?;
+        if label.is_some() || actions.iter().any(changes(&ARP)) {
+            self.check_tags()?;
+        }
         self.done.extend(actions);
+        self.done.extend(label);
+        Ok(())
+    }
+
+    /// That the kernel finds what is behind the type: it looks behind one tag.
+    fn check_tags(&self) -> Result<(), Refusal> {
+        match self.stack.len().max(self.packets.stack.len()) {
+            0 | 1 => Ok(()),
+            _ => Err(Refusal::unsupported(
+                "TC changes neither labels nor ARP behind two VLAN tags",
+            )),
+        }
     }
 
     fn change(&mut self, action: &Action) -> Result<(), Refusal> {
@@ -117,6 +147,19 @@ impl Maker<'_> {
                 return self.set(FieldId::IP_DSCP, value >> 2, u128::MAX);
             }
             Action::Modify { field, value } => return self.set(*field, *value, u128::MAX),
+            Action::DecTtl(_) => return self.edit.lower_ttl(self.packets.matched),
+            Action::PushMpls(ethertype) => {
+                // What was changed so far is changed before.
+                self.tell_edit()?;
+                self.labels.push(*ethertype);
+            }
+            Action::PopMpls(ethertype) => {
+                self.tell_edit()?;
+                self.check_tags()?;
+                self.done.push(TcAction::MplsPop {
+                    ethertype: *ethertype,
+                });
+            }
             other => {
                 return Err(Refusal::unsupported(format!(
                     "TC has no action for {other:?}"
@@ -151,6 +194,9 @@ impl Maker<'_> {
         let value = value << known.shift & mask;
         match known.home {
             FieldId::VLAN_TCI => self.set_tag(value, mask),
+            home @ (FieldId::MPLS_LABEL | FieldId::MPLS_TC | FieldId::MPLS_TTL) => {
+                self.labels.set(home, value, mask)
+            }
             home => self.edit.set(home, value, mask, self.packets.matched),
         }
     }

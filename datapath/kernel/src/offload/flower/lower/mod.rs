@@ -7,10 +7,11 @@
 
 mod actions;
 mod edit;
+mod labels;
 mod matching;
 mod stacks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::field::FieldId;
 use aorta_flow::{IfIndex, OfPort};
@@ -19,7 +20,8 @@ use aorta_placement::{Rule, Verdict};
 use self::actions::{Packets, forward};
 use self::matching::{Matched, matched};
 use self::stacks::{Stack, behind};
-use super::{Header, Keys, Refusal, Running, TcAction};
+use super::cookie::bucket_number;
+use super::{Header, Keys, Pedit, Police, Refusal, Running, TcAction};
 
 pub use stacks::Stacks;
 
@@ -51,6 +53,8 @@ pub struct Lowering {
     pub running: Running,
     /// Tags of frames that the card may decide.
     pub stacks: Stacks,
+    /// Whose meters they are, for numbers of buckets: those of two bridges differ in it.
+    pub meters_of: String,
 }
 
 /// One filter of a rule, without its place in the card's account.
@@ -75,6 +79,8 @@ pub struct Needs {
     pub whole: bool,
     /// They aren't ARP of other operations than requests and replies.
     pub plain_arp: bool,
+    /// Their time to live isn't 0 or 1.
+    pub lasting: bool,
 }
 
 impl Needs {
@@ -85,6 +91,7 @@ impl Needs {
             known_tags: self.known_tags || other.known_tags,
             whole: self.whole || other.whole,
             plain_arp: self.plain_arp || other.plain_arp,
+            lasting: self.lasting || other.lasting,
         }
     }
 }
@@ -101,6 +108,8 @@ impl Needs {
             "fragments to software"
         } else if self.plain_arp && missing.plain_arp {
             "ARP of unusual operations to software"
+        } else if self.lasting && missing.lasting {
+            "packets whose time to live ends to software"
         } else {
             return Ok(());
         };
@@ -131,10 +140,15 @@ impl Lowering {
             plain_arp: true,
             ..none
         };
+        let lasting = Needs {
+            lasting: true,
+            ..none
+        };
         let all = [
             (self.stacks.others(), known_tags),
             (self.stacks.fragments(self.running), whole),
             (self.stacks.odd_arp(self.running), plain_arp),
+            (self.stacks.ending(self.running), lasting),
         ];
         let each = all
             .into_iter()
@@ -150,21 +164,55 @@ impl Lowering {
         }
     }
 
+    /// The device of one of the card's ports.
+    fn device(&self, port: OfPort) -> Result<IfIndex, Refusal> {
+        let device = self.ports.get(&port).copied();
+        device.ok_or_else(|| Refusal::unsupported(format!("port {port} isn't the card's")))
+    }
+
+    /// The bucket of a rule.
+    fn police(&self, rule: &Rule) -> Option<Police> {
+        rule.policer.map(|policer| Police {
+            index: bucket_number(&self.meters_of, policer),
+            rate: policer.rate,
+            burst_ns: policer.burst_ns,
+        })
+    }
+
     /// The filters of a rule.
     ///
     /// # Errors
     /// When flower can't say it.
     pub fn lower(&self, rule: &Rule) -> Result<Vec<Lowered>, Refusal> {
+        self.lower_on(rule, self.ports_of(rule)?)
+    }
+
+    /// Those of them that are on some of the card's ports.
+    ///
+    /// # Errors
+    /// When flower can't say it.
+    pub fn lower_at(&self, rule: &Rule, ports: &BTreeSet<OfPort>) -> Result<Vec<Lowered>, Refusal> {
+        let mut of = self.ports_of(rule).unwrap_or_default();
+        of.retain(|(port, _)| ports.contains(port));
+        self.lower_on(rule, of)
+    }
+
+    fn lower_on(
+        &self,
+        rule: &Rule,
+        ports: Vec<(OfPort, IfIndex)>,
+    ) -> Result<Vec<Lowered>, Refusal> {
         let matched = matched(&rule.matching)?;
         let mut all = Vec::new();
-        for (port, device) in self.ports_of(rule)? {
+        for (port, device) in ports {
             let variants = self.variants(rule, &matched, port)?;
             let lowered = variants.into_iter().map(|(keys, actions)| Lowered {
                 device,
                 needs: Needs {
-                    known_tags: keys.is_typed(),
-                    whole: matched.transport || actions.iter().any(changes_ports),
-                    plain_arp: keys.is_about_arp(),
+                    known_tags: keys.is_typed() || actions.iter().any(changes_labels),
+                    whole: matched.transport || actions.iter().any(changes(&TRANSPORT)),
+                    plain_arp: keys.is_about_arp() || actions.iter().any(changes(&ARP)),
+                    lasting: actions.iter().any(lowers_ttl),
                 },
                 keys,
                 actions,
@@ -200,18 +248,18 @@ impl Lowering {
             true => tag.admits_untagged(),
             false => tag.admits_tagged(),
         };
+        let police = self.police(rule);
         let mut all: Vec<(&Stack, Vec<TcAction>)> = Vec::new();
         for stack in self.stacks.iter().filter(admitted) {
             let packets = Packets {
                 from,
                 stack,
                 matched,
+                police,
             };
             let actions = match &rule.verdict {
                 Verdict::Trap => vec![self.trap()],
-                Verdict::Forward { actions, goto } => {
-                    forward(actions, *goto, &packets, &self.ports, &self.stacks)?
-                }
+                Verdict::Forward { actions, goto } => forward(actions, *goto, &packets, self)?,
             };
             all.push((stack, actions));
         }
@@ -241,9 +289,26 @@ impl Lowering {
     }
 }
 
-fn changes_ports(action: &TcAction) -> bool {
-    let ports = [Header::Tcp, Header::Udp];
-    matches!(action, TcAction::Pedit(all) if all.iter().any(|one| ports.contains(&one.header)))
+const TRANSPORT: [Header; 2] = [Header::Tcp, Header::Udp];
+const ARP: [Header; 1] = [Header::Network];
+
+/// Whether an action changes one of these headers.
+fn changes(headers: &[Header]) -> impl Fn(&TcAction) -> bool {
+    move |action| {
+        let in_header = |one: &Pedit| headers.contains(&one.header);
+        matches!(action, TcAction::Pedit(all) if all.iter().any(in_header))
+    }
+}
+
+fn lowers_ttl(action: &TcAction) -> bool {
+    matches!(action, TcAction::Pedit(all) if all.iter().any(|one| one.adds))
+}
+
+fn changes_labels(action: &TcAction) -> bool {
+    matches!(
+        action,
+        TcAction::MplsPush { .. } | TcAction::MplsPop { .. } | TcAction::MplsModify(_)
+    )
 }
 
 /// Without those that others cover: where no type is asked for, a tag covers whatever is behind it.

@@ -75,6 +75,15 @@ impl Stacks {
         all
     }
 
+    /// IP packets whose time to live is 0 or 1.
+    pub fn ending(&self, running: Running) -> Vec<Keys> {
+        let mut all = self.each([ETHERTYPE_IPV4, ETHERTYPE_IPV6], running);
+        for keys in &mut all {
+            keys.set_masked(Key::IpTtl, 0, 0xfe);
+        }
+        all
+    }
+
     /// Frames of these types, with whatever tags.
     fn each(&self, types: [u16; 2], running: Running) -> Vec<Keys> {
         let kinds = self
@@ -136,6 +145,7 @@ mod tests {
         assert_eq!(stacks.others(), others);
         assert_eq!(stacks.fragments(Running::InHardware).len(), 4);
         assert_eq!(stacks.odd_arp(Running::InHardware).len(), 4);
+        assert_eq!(stacks.ending(Running::InHardware).len(), 4);
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! Actions as attributes (linux/tc_act/tc_*.h).
 
 use super::encode::nest;
+use super::police::put_police;
 use super::{ACT_COOKIE, ACT_FLAGS, ACT_KIND, ACT_OPTIONS};
 use crate::netdev::attributes::put;
-use crate::offload::flower::{Cookie, Pedit, TcAction};
+use crate::offload::flower::{Cookie, MplsChange, Pedit, TcAction};
 
 /// What becomes of a packet behind an action (TC_ACT_*).
-const OK: u32 = 0;
-const SHOT: u32 = 2;
-const PIPE: u32 = 3;
+pub const OK: u32 = 0;
+pub const SHOT: u32 = 2;
+pub const PIPE: u32 = 3;
 const STOLEN: u32 = 4;
-const TRAP: u32 = 8;
+pub const TRAP: u32 = 8;
 /// With the chain in the low 28 bits.
 const GOTO_CHAIN: u32 = 2 << 28;
 
@@ -25,7 +26,7 @@ const VLAN_PUSH: u32 = 2;
 const VLAN_MODIFY: u32 = 3;
 
 /// Attributes of the kinds.
-const GACT_PARMS: u16 = 2;
+pub const GACT_PARMS: u16 = 2;
 const MIRRED_PARMS: u16 = 2;
 const VLAN_PARMS: u16 = 2;
 const VLAN_ID: u16 = 3;
@@ -38,6 +39,16 @@ const PEDIT_KEY_EX: u16 = 6;
 const PEDIT_HEADER: u16 = 1;
 const PEDIT_COMMAND: u16 = 2;
 const PEDIT_SET: u16 = 0;
+const PEDIT_ADD: u16 = 1;
+
+const MPLS_POP: u32 = 1;
+const MPLS_PUSH: u32 = 2;
+const MPLS_MODIFY: u32 = 3;
+const MPLS_PARMS: u16 = 2;
+const MPLS_PROTOCOL: u16 = 4;
+const MPLS_LABEL: u16 = 5;
+const MPLS_CLASS: u16 = 6;
+const MPLS_TTL: u16 = 7;
 
 /// Appends the attributes of an action.
 pub fn put_action(out: &mut Vec<u8>, action: &TcAction, cookie: Option<Cookie>) {
@@ -58,6 +69,8 @@ fn kind(action: &TcAction) -> &'static [u8] {
         TcAction::VlanPush { .. } | TcAction::VlanPop | TcAction::VlanModify { .. } => b"vlan\0",
         TcAction::Pedit(_) => b"pedit\0",
         TcAction::Csum(_) => b"csum\0",
+        TcAction::MplsPush { .. } | TcAction::MplsPop { .. } | TcAction::MplsModify(_) => b"mpls\0",
+        TcAction::Police(_) => b"police\0",
     }
 }
 
@@ -100,6 +113,38 @@ fn put_options(out: &mut Vec<u8>, action: &TcAction) {
         }
         TcAction::Pedit(changes) => put_pedit(out, changes),
         TcAction::Csum(which) => put(out, CSUM_PARMS, &general(PIPE, &[which.0])),
+        TcAction::MplsPush { ethertype, label } => {
+            put(out, MPLS_PARMS, &general(PIPE, &[MPLS_PUSH]));
+            put(out, MPLS_PROTOCOL, &ethertype.to_be_bytes());
+            let (number, class, ttl) = (Some(label.label), Some(label.class), Some(label.ttl));
+            let label = MplsChange {
+                label: number,
+                class,
+                ttl,
+            };
+            put_label(out, label);
+        }
+        TcAction::MplsPop { ethertype } => {
+            put(out, MPLS_PARMS, &general(PIPE, &[MPLS_POP]));
+            put(out, MPLS_PROTOCOL, &ethertype.to_be_bytes());
+        }
+        TcAction::MplsModify(change) => {
+            put(out, MPLS_PARMS, &general(PIPE, &[MPLS_MODIFY]));
+            put_label(out, *change);
+        }
+        TcAction::Police(police) => put_police(out, police),
+    }
+}
+
+fn put_label(out: &mut Vec<u8>, label: MplsChange) {
+    if let Some(number) = label.label {
+        put(out, MPLS_LABEL, &number.to_ne_bytes());
+    }
+    if let Some(class) = label.class {
+        put(out, MPLS_CLASS, &[class]);
+    }
+    if let Some(ttl) = label.ttl {
+        put(out, MPLS_TTL, &[ttl]);
     }
 }
 
@@ -128,7 +173,8 @@ fn put_pedit(out: &mut Vec<u8>, changes: &[Pedit]) {
         for change in changes {
             nest(out, PEDIT_KEY_EX, |out| {
                 put(out, PEDIT_HEADER, &(change.header as u16).to_ne_bytes());
-                put(out, PEDIT_COMMAND, &PEDIT_SET.to_ne_bytes());
+                let command = if change.adds { PEDIT_ADD } else { PEDIT_SET };
+                put(out, PEDIT_COMMAND, &command.to_ne_bytes());
             });
         }
     });

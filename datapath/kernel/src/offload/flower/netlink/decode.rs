@@ -4,6 +4,8 @@ use std::io;
 
 use aorta_flow::IfIndex;
 
+use super::actions::{GACT_PARMS, OK, TRAP};
+use super::police::policed;
 use super::{
     ACT_COOKIE, ACT_KIND, ACT_OPTIONS, ACT_STATS, CHAIN, FLOWER_ACT, FLOWER_FLAGS, IN_HW, KIND,
     NEW_FILTER, OPTIONS,
@@ -29,6 +31,9 @@ const STATS_BASIC: u16 = 1;
 const STATS_PKT64: u16 = 8;
 /// Times of the kernel's are in hundredths of a second (USER_HZ).
 const TICK_NS: u64 = 10_000_000;
+
+/// Kind of the action that is a bucket.
+const POLICE: &str = "police";
 
 /// One message of an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -138,14 +143,30 @@ fn listed(message: &[u8]) -> Option<Listed> {
 
 fn own(options: &[u8]) -> Option<OwnListed> {
     let actions = find(options, FLOWER_ACT)?;
-    let (_, first) = attributes(actions).next()?;
+    let is_shared = |action: &[u8]| find(action, ACT_KIND).is_some_and(|kind| text(kind) == POLICE);
+    let all = || attributes(actions).map(|(_, action)| action);
+    // What a bucket has counted is that of all filters that share it.
+    let first = all().find(|action| !is_shared(action))?;
     let cookie = find(first, ACT_COOKIE)?.try_into().ok()?;
     let flags = find(options, FLOWER_FLAGS).and_then(|flags| u32_at(flags, 0));
     Some(OwnListed {
         cookie: Cookie(cookie),
-        counters: counters(first),
+        counters: FilterCounters {
+            policed: all().find(|action| is_shared(action)).and_then(policed),
+            ..counters(first)
+        },
+        decides: !leaves(first),
         in_hardware: flags.unwrap_or(0) & IN_HW != 0,
     })
+}
+
+/// Whether an action leaves packets to software.
+fn leaves(action: &[u8]) -> bool {
+    let options = find(action, ACT_OPTIONS).unwrap_or_default();
+    let is_general = find(action, ACT_KIND).is_some_and(|kind| text(kind) == "gact");
+    // Number, capabilities, what becomes of the packet.
+    let verdict = find(options, GACT_PARMS).and_then(|parms| u32_at(parms, 8));
+    is_general && verdict.is_some_and(|verdict| verdict == OK || verdict == TRAP)
 }
 
 /// What an action has counted.
@@ -165,5 +186,6 @@ fn counters(action: &[u8]) -> FilterCounters {
         packets: wide.or(u32_at(basic, 8).map(u64::from)).unwrap_or(0),
         bytes: u64_at(basic, 0).unwrap_or(0),
         used_ns_ago: used.unwrap_or(0).saturating_mul(TICK_NS),
+        policed: None,
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::netdev::attributes::{put, put_u32};
 use crate::offload::flower::keys::{KeyPart, Order};
-use crate::offload::flower::{Filter, Place, Request, Running, Side};
+use crate::offload::flower::{Filter, Place, Request, Running, Side, TcAction};
 
 const REQUEST: u16 = 0x1;
 const ACK: u16 = 0x4;
@@ -151,8 +151,12 @@ fn put_filter(out: &mut Vec<u8>, filter: &Filter) {
             put_key(out, part);
         }
         nest(out, FLOWER_ACT, |out| {
-            for (number, action) in (1..).zip(&filter.actions) {
-                let cookie = (number == 1).then_some(filter.cookie);
+            // A bucket has the cookie of whoever made it.
+            let shared = |action: &TcAction| matches!(action, TcAction::Police(_));
+            let first_own = filter.actions.iter().position(|action| !shared(action));
+            for (at, action) in filter.actions.iter().enumerate() {
+                let cookie = (Some(at) == first_own).then_some(filter.cookie);
+                let number = at as u16 + 1;
                 nest(out, number, |out| put_action(out, action, cookie));
             }
         });

@@ -3,6 +3,7 @@
 mod actions;
 mod decode;
 mod encode;
+mod police;
 #[cfg(test)]
 mod tests;
 

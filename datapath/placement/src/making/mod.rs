@@ -1,28 +1,35 @@
 //! What a flow does, made of what cards do.
 
+mod labels;
+mod meters;
+mod names;
+
 use std::collections::BTreeSet;
 
 use aorta_flow::action::Action;
 use aorta_flow::field::{FieldId, Prereq};
 use aorta_flow::translate::in_order;
-use aorta_flow::{Flow, Group, GroupKind, Match, OfPort, Subfield};
+use aorta_flow::{Flow, GroupKind, Match, OfPort, Subfield};
 use aorta_packet::TPID_8021Q;
 
+use self::labels::Labels;
+use self::names::name;
 use crate::form::Form;
+use crate::place::Refs;
 use crate::{Device, Reason};
 
 /// Tag present, in the storage of VLAN fields.
 const PRESENT: u128 = 0x1000;
 
-/// The form of a flow whose match the card can do; `group` is a group of the bridge.
+/// The form of a flow whose match the card can do.
 ///
 /// # Errors
 /// When there is something in it that the card can't do.
-pub(crate) fn form<'g>(
+pub(crate) fn form(
     flow: &Flow,
     matching: &Match,
     device: &Device,
-    group: &dyn Fn(u32) -> Option<&'g Group>,
+    refs: &Refs,
 ) -> Result<Form, Reason> {
     let instructions = &flow.instructions;
     if instructions.write_metadata.is_some() {
@@ -31,10 +38,11 @@ pub(crate) fn form<'g>(
     let (tci, known) = matching.get(FieldId::VLAN_TCI);
     let mut maker = Maker {
         device,
-        group,
+        refs,
         matching,
         table: flow.table,
         tagged: (known & PRESENT != 0).then_some(tci & PRESENT != 0),
+        labels: Labels::default(),
         outputs: 0,
         bucket: None,
         exits: false,
@@ -42,6 +50,7 @@ pub(crate) fn form<'g>(
             actions: Vec::new(),
             goto: instructions.goto_table,
             changed: BTreeSet::new(),
+            policer: None,
         },
     };
     let set: Vec<&Action> = instructions.write_actions.iter().collect();
@@ -58,16 +67,20 @@ pub(crate) fn form<'g>(
         return Err(Reason::Action("exit"));
     }
     maker.list(&in_order(&set), true)?;
+    if maker.form.goto.is_some() {
+        maker.labels.check()?;
+    }
     Ok(maker.form)
 }
 
-struct Maker<'d, 'g> {
+struct Maker<'d, 't> {
     device: &'d Device,
-    group: &'d dyn Fn(u32) -> Option<&'g Group>,
+    refs: &'d Refs<'d, 't>,
     matching: &'d Match,
     table: u8,
     /// Whether the packet has a tag now, where that is known.
     tagged: Option<bool>,
+    labels: Labels,
     outputs: usize,
     /// In a bucket of a group, whether nobody sees the packet after it.
     bucket: Option<bool>,
@@ -120,6 +133,9 @@ impl Maker<'_, '_> {
             }
             Action::SetVlanPcp { pcp, .. } => self.tag(FieldId::VLAN_PCP, (*pcp).into()),
             Action::DecTtl(_) => self.dec_ttl(action),
+            Action::PushMpls(ethertype) => self.push_label(*ethertype),
+            Action::PopMpls(ethertype) => self.pop_label(*ethertype),
+            Action::Meter(id) => self.meter(*id),
             other => Err(Reason::Action(name(other))),
         }
     }
@@ -145,13 +161,14 @@ impl Maker<'_, '_> {
             let wanted = self.outputs;
             return Err(Reason::TooManyOutputs { wanted, most });
         }
+        self.labels.check()?;
         self.form.actions.push(Action::Output(port));
         Ok(())
     }
 
     /// Each bucket has a copy of the packet as it comes to the group.
     fn group(&mut self, id: u32, last: bool) -> Result<(), Reason> {
-        let group = (self.group)(id).ok_or(Reason::Action("a group that isn't there"))?;
+        let group = (self.refs.group)(id).ok_or(Reason::Action("a group that isn't there"))?;
         match group.kind {
             GroupKind::All => {}
             GroupKind::Indirect => {}
@@ -159,12 +176,12 @@ impl Maker<'_, '_> {
             GroupKind::FastFailover => return Err(Reason::Action("a fast failover group")),
         }
         let ends = last && self.form.goto.is_none();
-        let tagged = self.tagged;
+        let (tagged, labels) = (self.tagged, self.labels.clone());
         for (position, bucket) in group.buckets.iter().enumerate() {
             self.bucket = Some(ends && position + 1 == group.buckets.len());
             self.list(&in_order(&bucket.actions.iter().collect::<Vec<_>>()), false)?;
         }
-        (self.bucket, self.tagged) = (None, tagged);
+        (self.bucket, self.tagged, self.labels) = (None, tagged, labels);
         Ok(())
     }
 
@@ -210,12 +227,14 @@ impl Maker<'_, '_> {
         if !capabilities.changes(field.home, bits) {
             return Err(Reason::Set(id));
         }
-        self.change(action.clone(), field.home)
+        self.change(action.clone(), field.home)?;
+        self.labels.set(field.home, bits);
+        Ok(())
     }
 
-    /// Whether all packets of the flow have what a field needs.
+    /// Whether all packets of the flow have what a field needs, now.
     fn has(&self, prereq: Prereq) -> bool {
-        prereq.met(&|field| self.matching.get(field))
+        prereq.met(&|field| self.known(field))
     }
 
     fn load(&mut self, to: Subfield, value: u128) -> Result<(), Reason> {
@@ -264,51 +283,12 @@ impl Maker<'_, '_> {
         if self.table > 0 || self.bucket.is_some() {
             return Err(Reason::Action("dec_ttl in a later table or a group"));
         }
-        if self.outputs > 0 || self.form.changed.contains(&FieldId::NW_TTL) {
-            return Err(Reason::Action("dec_ttl behind an output or a change of it"));
-        }
         if !self.has(Prereq::Ip) {
             return Err(Reason::FieldUnknown(FieldId::NW_TTL));
         }
-        self.change(action.clone(), FieldId::NW_TTL)
-    }
-}
-
-/// What flows call an action that no card does.
-fn name(action: &Action) -> &'static str {
-    match action {
-        Action::Output(_) => "output",
-        Action::OutputTruncated { .. } => "output(max_len)",
-        Action::OutputField(_) => "output to the port of a field",
-        Action::Controller(_) => "controller",
-        Action::Enqueue { .. } => "enqueue",
-        Action::Group(_) => "group",
-        Action::Meter(_) => "meter",
-        Action::SetField { .. } | Action::Modify { .. } => "set_field",
-        Action::Load { .. } => "load",
-        Action::Move { .. } => "move",
-        Action::Push(_) | Action::Pop(_) => "the stack",
-        Action::SetVlanVid { .. } | Action::SetVlanPcp { .. } => "mod_vlan",
-        Action::PushVlan(_) => "push_vlan",
-        Action::PopVlan | Action::StripVlan => "pop_vlan",
-        Action::PushMpls(_) | Action::PopMpls(_) | Action::DecMplsTtl => "MPLS labels",
-        Action::DecTtl(_) => "dec_ttl",
-        Action::SetTunnel { .. } => "set_tunnel",
-        Action::SetQueue(_) | Action::PopQueue => "set_queue",
-        Action::Resubmit { .. } => "a resubmit that comes back",
-        Action::Learn(_) => "learn",
-        Action::Conjunction { .. } => "conjunction",
-        Action::Multipath(_) => "multipath",
-        Action::Bundle(_) => "bundle",
-        Action::FinTimeout { .. } => "fin_timeout",
-        Action::Sample(_) => "sample",
-        Action::Ct(_) | Action::CtClear => "ct",
-        Action::Clone(_) => "clone",
-        Action::CheckPktLarger { .. } => "check_pkt_larger",
-        Action::DeleteField(_) => "delete_field",
-        Action::DecNshTtl => "dec_nsh_ttl",
-        Action::Note(_) | Action::Exit | Action::DebugRecirc | Action::DebugSlow => {
-            "an action for tests"
+        if self.outputs > 0 || self.form.changed.contains(&FieldId::NW_TTL) {
+            return Err(Reason::Action("dec_ttl behind an output or a change of it"));
         }
+        self.change(action.clone(), FieldId::NW_TTL)
     }
 }
