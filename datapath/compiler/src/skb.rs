@@ -12,6 +12,8 @@ pub const VLAN_TCI: i16 = 24;
 pub const VLAN_PROTO: i16 = 28;
 /// Priority, by which queueing disciplines choose a class.
 pub const PRIORITY: i16 = 32;
+/// Five u32 that programs which run one after the other on a frame use as they like.
+pub const CB: i16 = 48;
 /// First byte of the frame.
 pub const DATA: i16 = 76;
 /// One past the last byte that is directly accessible.

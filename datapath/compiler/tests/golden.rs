@@ -92,8 +92,8 @@ fn normal_from_a_pipeline() {
 #[test]
 fn ports_of_a_bridge_with_flows() {
     for (name, origin, budget) in [
-        ("flow_device", Origin::Device, 80),
-        ("flow_patch", Origin::Patch, 130),
+        ("flow_device", Origin::Device, 40),
+        ("flow_patch", Origin::Patch, 135),
     ] {
         let facts = FlowEntryFacts {
             port_slot: 3,

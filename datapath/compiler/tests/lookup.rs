@@ -39,6 +39,15 @@ fn caps() -> Caps {
     }
 }
 
+/// As if all tables were larger than the processor's caches, or none.
+fn caps_of(far: bool) -> Caps {
+    let near_bytes = if far { 0 } else { u32::MAX };
+    Caps {
+        near_bytes,
+        ..caps()
+    }
+}
+
 /// Random cases, as many as `AORTA_LOOKUP_CASES` says, or `few`.
 fn config(few: u32) -> ProptestConfig {
     let cases = std::env::var("AORTA_LOOKUP_CASES").ok();
@@ -55,8 +64,8 @@ proptest! {
     #![proptest_config(config(200))]
 
     #[test]
-    fn finds_what_a_plain_search_finds((shape, rules, picks) in tables(120)) {
-        let mut image = TableImage::plan(&rules, &caps());
+    fn finds_what_a_plain_search_finds((shape, rules, picks) in tables(120), far in any::<bool>()) {
+        let mut image = TableImage::plan(&rules, &caps_of(far));
         let mut table = Table::new(&image);
         prop_assert_eq!(image.fill(&rules, 0, &mut table.memory), Fit::InPlace);
         table.place();
@@ -74,8 +83,9 @@ proptest! {
     fn follows_changes_version_by_version(
         (shape, rules, picks) in tables(60),
         more in prop::collection::vec((any::<prop::sample::Index>(), any::<u64>(), 0u8..10), 1..60),
+        far in any::<bool>(),
     ) {
-        let mut image = TableImage::plan(&rules, &caps());
+        let mut image = TableImage::plan(&rules, &caps_of(far));
         let mut table = Table::new(&image);
         prop_assert_eq!(image.fill(&rules, 0, &mut table.memory), Fit::InPlace);
         table.place();

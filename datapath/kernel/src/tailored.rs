@@ -16,6 +16,11 @@ use crate::port_program::PortProgram;
 /// Bridges with more ports have no such programs: they take memory, and time to make.
 const MAX_PORTS: usize = 256;
 
+/// With more patch ports, bridges that have some keep their roots: a program in a root's place that
+/// doesn't hold any more is one more jump, and packets through many bridges take nearly as many as the
+/// kernel allows in a row.
+const MAX_PATCHED: usize = 6;
+
 /// Slots of ports with a program of their own, and the tables for which it was made.
 pub type Tailored = BTreeMap<u32, Holds>;
 
@@ -64,9 +69,15 @@ impl Datapath {
     /// their own.
     fn fix_root(&mut self) -> Result<bool, PortError> {
         let around = (&self.state, &self.generation);
+        let patched = self
+            .programs
+            .values()
+            .filter(|p| p.origin() == Origin::Patch);
+        let patched = patched.count();
         for bridge in &self.flowing {
             let own = self.flows.tailors(*bridge).is_some() && self.tailors_all(*bridge);
-            let fixed = match own {
+            let chained = patched > MAX_PATCHED && self.is_patched(*bridge);
+            let fixed = match own || chained {
                 true => Ok(false),
                 false => self.flows.fix(&mut self.loader, around, *bridge),
             };
@@ -75,6 +86,16 @@ impl Datapath {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a bridge has patch ports.
+    fn is_patched(&self, bridge: u32) -> bool {
+        self.programs.values().any(|program| match program {
+            PortProgram::Flows { entry, .. } => {
+                entry.bridge_slot == bridge && entry.origin == Origin::Patch
+            }
+            PortProgram::Normal(_) => false,
+        })
     }
 
     /// Whether the ports of a bridge aren't too many.

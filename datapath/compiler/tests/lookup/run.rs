@@ -2,14 +2,20 @@
 
 use super::model::{CONJ_ID, conj_id};
 use aorta_compiler::pipeline::layout::state;
+use aorta_compiler::pipeline::maps::stats;
 use aorta_compiler::pipeline::memory::Memory;
 use aorta_compiler::pipeline::record;
-use aorta_compiler::pipeline::template::{LookupContext, TableImage};
+use aorta_compiler::pipeline::template::{Counters, LookupContext, TableImage};
 use aorta_ebpf::interp::{Machine, MapKind, MapSpec, NoHelpers};
 use aorta_ebpf::{Assembler, Helper, MapId, Program, Reg, Size};
 
 const MEMORY: MapId = MapId(1);
 const STATE: MapId = MapId(2);
+/// A row of counters.
+const ROW: MapId = MapId(3);
+const ROW_AT: i16 = -136;
+/// Rules that it has; others have higher numbers.
+const COUNTED: u32 = 10_020;
 /// Moments at which packets come while a change is written.
 const STEPS: usize = 8;
 
@@ -57,6 +63,8 @@ pub fn program(image: &TableImage) -> Program {
     let (hit, miss, give_up) = (a.label("hit"), a.label("miss"), a.label("give_up"));
     a.load_map_value(Reg::R7, STATE, 0);
     a.mov(Reg::R6, Reg::R1);
+    a.load_map_value(Reg::R1, ROW, 0);
+    a.store(Size::Dw, Reg::R10, ROW_AT, Reg::R1);
     image.emit(
         &mut a,
         &LookupContext {
@@ -64,6 +72,10 @@ pub fn program(image: &TableImage) -> Program {
             hit,
             miss,
             give_up,
+            counters: Some(Counters {
+                row: ROW_AT,
+                rules: COUNTED,
+            }),
         },
     );
     a.bind(hit);
@@ -103,6 +115,7 @@ impl Table {
                 .unwrap()
         };
         let (table, state) = (map(MEMORY, bytes), map(STATE, state::BYTES));
+        map(ROW, COUNTED as usize * stats::BYTES);
         let program = program(image);
         Table {
             memory: Writes {

@@ -12,7 +12,7 @@ use crate::bare::Bare;
 use crate::batch::{Batch, REDIRECT, nothing};
 use crate::pipelines::{map, tcp};
 use crate::report::{Report, Series, median};
-use crate::{Options, lpm_map, tables_of};
+use crate::{Options, floor, lpm_map, tables_of};
 
 const FIVE_FIELDS: MapId = MapId(0x9003);
 /// Packets of a batch at most.
@@ -36,6 +36,8 @@ pub fn tables(flows: &[Flow]) -> Tables {
 struct Cost {
     n: usize,
     compiled: Vec<f64>,
+    /// One for each of [`floor::NAMES`].
+    floors: Vec<Vec<f64>>,
     other: Option<Vec<f64>>,
 }
 
@@ -53,6 +55,7 @@ fn cost(
     batch.add(bare, &loaded);
     let entry = bare.entry(1);
     batch.add(bare, &entry);
+    floor::add(bare, &mut batch, flows.len() as u32);
     if let Some(program) = beside {
         let loaded = bare.load(program);
         batch.add(bare, &loaded);
@@ -68,6 +71,7 @@ fn cost(
     Cost {
         n: flows.len(),
         compiled: samples.next().unwrap_or_default(),
+        floors: samples.by_ref().take(floor::NAMES.len()).collect(),
         other: samples.next(),
     }
 }
@@ -88,6 +92,9 @@ fn tell(costs: Vec<Cost>, report: &mut Report, bare_name: &str) {
         if let Some(theirs) = theirs {
             note.push_str(&format!("; {bare_name} {theirs:.2} x"));
         }
+        let floor = cost.floors.last().map_or(f64::NAN, |floor| median(floor));
+        let above = compiled(cost).map_or(f64::NAN, |ns| ns / floor);
+        note.push_str(&format!("; {above:.2} x the floor of three reads"));
         report.note(note);
     }
     for cost in costs {
@@ -95,6 +102,10 @@ fn tell(costs: Vec<Cost>, report: &mut Report, bare_name: &str) {
         report
             .series
             .push(Series::new(name, "ns/packet", cost.compiled));
+        for (name, samples) in floor::NAMES.into_iter().zip(cost.floors) {
+            let name = format!("{name}, {}", cost.n);
+            report.series.push(Series::new(name, "ns/packet", samples));
+        }
         if let Some(samples) = cost.other {
             let name = format!("{bare_name}, {}", cost.n);
             report.series.push(Series::new(name, "ns/packet", samples));

@@ -10,6 +10,7 @@
 #[path = "../../tests/bare/mod.rs"]
 mod bare;
 mod batch;
+mod floor;
 mod generic;
 mod growth;
 #[path = "../../tests/lab/mod.rs"]

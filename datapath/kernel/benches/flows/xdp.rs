@@ -19,7 +19,7 @@ use crate::growth::{five_tuple, tables};
 use crate::lab::Lab;
 use crate::pipelines::tcp;
 use crate::report::{Report, Series, median};
-use crate::{Options, tables_of};
+use crate::{Options, floor, tables_of};
 
 use Reg::{R0, R1, R2, R3, R4, R5, R6};
 
@@ -172,21 +172,68 @@ fn programs(bare: &mut Bare, tables: &Tables) -> [Loaded; 2] {
     [own.unwrap(), bare.xdp_entry(1, XdpMode::Native)]
 }
 
-const SIDES: [&str; 3] = ["bare redirect", "of the port", "of all ports"];
+const SIDES: [&str; 5] = [
+    "bare redirect",
+    "redirect that looks at headers",
+    "floor: bucket, record, counters",
+    "of the port",
+    "of all ports",
+];
+
+/// What all comparisons have in common.
+struct Rig {
+    bare: Bare,
+    devices: Devices,
+    by_hand: Loaded,
+    frame: Vec<u8>,
+}
+
+impl Rig {
+    fn new(packet: &Packet) -> Rig {
+        let mut first = Bare::new(&[], 16);
+        let devices = Devices::new(|program| first.load_xdp(program));
+        let mut bare = Bare::new(&[(1, devices.from), (2, devices.to)], FLOWS + 1);
+        Rig {
+            by_hand: bare.load_xdp(&redirect(devices.to)),
+            bare,
+            devices,
+            frame: frame_of(packet),
+        }
+    }
+
+    /// Compares all sides for tables of so many rules, each packet with the next headers if they are
+    /// `wrapped`.
+    fn compare(
+        &mut self,
+        (name, tables, rules): (&str, &Tables, u32),
+        wrapped: bool,
+        options: &Options,
+        report: &mut Report,
+    ) {
+        let [headers, floor] = floor::xdp(&mut self.bare, self.devices.to, rules);
+        let [own, entry] = programs(&mut self.bare, tables);
+        let all = [&self.by_hand, &headers, &floor, &own, &entry];
+        let around = wrapped.then(|| wrap(&mut self.bare, &all, &self.frame));
+        let all = around.as_ref().map_or(all, |around| around.each_ref());
+        let sides: Vec<_> = SIDES.into_iter().zip(all).collect();
+        compare(
+            name,
+            &sides,
+            &self.frame,
+            self.devices.from,
+            options,
+            report,
+        );
+    }
+}
 
 /// One flow of five fields, 100,000 through few flows of tables, and through as many.
 pub fn xdp(options: &Options, report: &mut Report) {
-    let mut first = Bare::new(&[], 16);
-    let devices = Devices::new(|program| first.load_xdp(program));
-    let mut bare = Bare::new(&[(1, devices.from), (2, devices.to)], FLOWS + 1);
-    let by_hand = bare.load_xdp(&redirect(devices.to));
+    let mut rig = Rig::new(&tcp(0x0a00_0001, 0x0a00_0002, (1000, 80)));
     let flow = "priority=1,in_port=1,tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tp_src=1000,tp_dst=80 \
                 actions=output:2";
-    let [own, entry] = programs(&mut bare, &tables_of(&[flow.to_owned()]));
-    let frame = frame_of(&tcp(0x0a00_0001, 0x0a00_0002, (1000, 80)));
-    let all = [&by_hand, &own, &entry];
-    let sides: Vec<_> = SIDES.into_iter().zip(all).collect();
-    compare("one flow", &sides, &frame, devices.from, options, report);
+    let one = tables_of(&[flow.to_owned()]);
+    rig.compare(("one flow", &one, 1), false, options, report);
 
     let tuple = |at: u32| {
         (
@@ -196,7 +243,6 @@ pub fn xdp(options: &Options, report: &mut Report) {
         )
     };
     let flows: Vec<_> = (0..FLOWS).map(tuple).collect();
-    share_packets(&mut bare, &flows);
     let few = [
         "priority=9,in_port=1,arp actions=output:2",
         "priority=8,in_port=1,tcp,tp_dst=22 actions=drop",
@@ -207,15 +253,12 @@ pub fn xdp(options: &Options, report: &mut Report) {
     ];
     let few = tables_of(&few.map(str::to_owned));
     let many: Vec<_> = flows.iter().map(|f| five_tuple(f.0, f.1, f.2)).collect();
-    for (name, tables) in [
-        ("100,000 flows through 6 rules", few),
-        ("100,000 flows through 100,000 rules", tables(&many)),
-    ] {
-        let [own, entry] = programs(&mut bare, &tables);
-        let wrapped = wrap(&mut bare, [&by_hand, &own, &entry], &frame);
-        let sides: Vec<_> = SIDES.into_iter().zip(&wrapped).collect();
-        compare(name, &sides, &frame, devices.from, options, report);
-    }
+    share_packets(&mut rig.bare, &flows);
+    let name = "100,000 flows through 6 rules";
+    rig.compare((name, &few, 6), true, options, report);
+    let name = "100,000 flows through 100,000 rules";
+    rig.compare((name, &tables(&many), FLOWS), true, options, report);
+    let bare = &rig.bare;
     let seen: u64 = bare.counters(1)[aorta_compiler::abi::counter::RX_PACKETS];
     let sent: u64 = bare.counters(2)[aorta_compiler::abi::counter::TX_PACKETS];
     assert!(
@@ -238,18 +281,19 @@ fn share_packets(bare: &mut Bare, flows: &[(u32, u32, u16)]) {
 }
 
 /// The programs behind one that writes the next packet's headers.
-fn wrap(bare: &mut Bare, programs: [&Loaded; 3], frame: &[u8]) -> Vec<Loaded> {
-    let wrapped = programs.into_iter().zip(1..).map(|(program, at)| {
-        let index = MAX_BRIDGES - at;
-        bare.put_xdp(index, program);
-        bare.load_xdp(&next_packet(PLACES, index))
+fn wrap(bare: &mut Bare, programs: &[&Loaded; 5], frame: &[u8]) -> [Loaded; 5] {
+    let mut at = MAX_BRIDGES;
+    let wrapped = programs.map(|program| {
+        at -= 1;
+        bare.put_xdp(at, program);
+        bare.load_xdp(&next_packet(PLACES, at))
     });
-    let wrapped: Vec<Loaded> = wrapped.collect();
     const REDIRECT: u32 = 4;
-    let answers = |program: &Loaded| program.test_run(frame, 1).unwrap().verdict;
     for _ in 0..1000 {
-        let all = [0, 1, 2].map(|n| answers(&wrapped[n]));
-        assert_eq!(all, [REDIRECT; 3], "verdicts of all");
+        let all = wrapped
+            .each_ref()
+            .map(|program| program.test_run(frame, 1).unwrap().verdict);
+        assert_eq!(all, [REDIRECT; 5], "verdicts of all");
     }
     wrapped
 }

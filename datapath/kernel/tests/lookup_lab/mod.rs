@@ -105,6 +105,8 @@ impl Lab {
             rules,
             &Caps {
                 seed: 77,
+                // As if they were larger than the processor's caches.
+                near_bytes: 0,
                 ..Caps::default()
             },
         );
@@ -207,6 +209,7 @@ fn program(image: Option<&TableImage>, words: &[i16], row: u32, keys: usize) -> 
                 hit,
                 miss,
                 give_up,
+                counters: None,
             },
         );
         a.bind(hit);

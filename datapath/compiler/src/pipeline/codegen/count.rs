@@ -12,7 +12,7 @@ use crate::pipeline::maps::{FLOW_STATS, stats};
 use Reg::{R0, R1, R2, R7, R8, R9, R10};
 
 /// Stack frame: address of the row, below all that code writes there.
-const ROW: i16 = -136;
+pub(super) const ROW: i16 = -136;
 
 impl Gen<'_> {
     /// Finds the processor's row of counters; goes to `lost` if there is none, which cannot be. Uses R0
@@ -59,15 +59,12 @@ impl Gen<'_> {
         a.bind(counted);
     }
 
-    /// Counts the packet, of R8 bytes, for the rule in R7, where the row isn't known yet. R8, R9 are
-    /// kept.
+    /// Counts the packet, of R8 bytes, for the rule whose [`place_in_row`] is in R7, where the row isn't
+    /// known yet. R8, R9 are kept.
     pub(super) fn count_surely(&mut self) {
         let counted = self.a.label("counted");
-        let rules = self.plan.config.counted_rules as i32;
         self.find_row(counted);
         let a = &mut self.a;
-        a.jump_if(Cond::Ge, R7, rules, counted);
-        a.alu(AluOp::Mul, Width::W64, R7, stats::BYTES as i32);
         a.add(R7, R0);
         a.load(Size::Dw, R1, R7, stats::PACKETS);
         a.add(R1, 1);
@@ -79,4 +76,9 @@ impl Gen<'_> {
         a.store(Size::Dw, R7, stats::USED, R0);
         a.bind(counted);
     }
+}
+
+/// Where the counters of a rule stand in each row, which has them.
+pub(super) fn place_in_row(rule: u32) -> i32 {
+    (rule * stats::BYTES as u32) as i32
 }

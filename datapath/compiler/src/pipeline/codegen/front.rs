@@ -6,13 +6,15 @@
 
 use aorta_ebpf::{AluOp, Cond, Label, Reg, Size, Width};
 use aorta_flow::DropReason;
-use aorta_flow::field::{EtherType, FieldId};
+use aorta_flow::field::FieldId;
 use aorta_packet::{ETH_HEADER_LEN, TPID_8021AD, TPID_8021Q, proto};
 
+use super::count::place_in_row;
 use super::in_frame::{Depth, Test, depth_of, ones, tests, without_tag};
 use super::{Gen, INDEX, hook, key};
 use crate::abi::{PORTS, port};
 use crate::emit::{CTX, lookup_index};
+use crate::flow_entry::handed;
 use crate::pipeline::Hook;
 use crate::pipeline::maps::{BRIDGE_PORTS, ports};
 use crate::pipeline::record::{MatchWord, Rule};
@@ -24,12 +26,15 @@ use Reg::{R0, R1, R2, R3, R5, R7, R8, R9};
 /// Of IPv4 without options, and of TCP without; UDP's is within.
 const IPV4_LEN: i32 = 20;
 const TRANSPORT_LEN: i32 = 20;
-/// Version and header length.
-const NO_OPTIONS: i32 = 0x45;
-/// More fragments, and the offset, in the fragment word as it is on the wire.
-const FRAGMENT_WORD: i32 = 0x3fff_u16.to_be() as i32;
+/// Type, version and header length of IPv4 without options.
+const PLAIN_IPV4: i32 = in_frame([0x08, 0x00, 0x45, 0]);
 /// Bit of `vlan_tci` that says that there is a tag.
 const TAGGED: i32 = 0x1000;
+
+/// Four bytes of a frame as one load has them.
+const fn in_frame(bytes: [u8; 4]) -> i32 {
+    i32::from_ne_bytes(bytes)
+}
 
 /// What becomes of the packets of a rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,8 +54,8 @@ pub(super) struct Candidate {
 
 impl Gen<'_> {
     /// Decides about frames as far as it can, and falls through with those that it can't. R6 is the
-    /// context and kept. In programs of all ports so is R7, the state; in those of single ports, where
-    /// there is none yet, R8 is the length that flows count, which it becomes here in XDP.
+    /// context and kept. In XDP programs of all ports so is R7, the state; in others, where there is
+    /// none yet, R8 is the length that flows count, which it becomes here in XDP.
     pub(super) fn front(&mut self) {
         let Some((depth, candidates, complete)) = self.candidates() else {
             return;
@@ -88,8 +93,7 @@ impl Gen<'_> {
         for (hit, rule, fate) in hits {
             self.a.bind(hit);
             match (self.hook, self.port) {
-                (Hook::Tc, Some(_)) => self.sure_hit(rule, fate, send),
-                (Hook::Tc, None) => self.root_sure_hit(rule, fate, (send, general)),
+                (Hook::Tc, _) => self.sure_hit(rule, fate, (send, general)),
                 (Hook::Xdp, Some(own)) => self.own_sure_hit(&own, rule, fate, (send, general)),
                 (Hook::Xdp, None) => self.xdp_sure_hit(rule, fate, (send, general)),
             }
@@ -97,8 +101,7 @@ impl Gen<'_> {
         if sends {
             self.a.bind(send);
             match (self.hook, self.port) {
-                (Hook::Tc, Some(_)) => self.send_surely(general),
-                (Hook::Tc, None) => self.root_send_surely(general),
+                (Hook::Tc, _) => self.send_surely(general),
                 (Hook::Xdp, Some(own)) => self.own_send_surely(&own, general),
                 (Hook::Xdp, None) => self.xdp_send_surely(general),
             }
@@ -149,6 +152,9 @@ impl Gen<'_> {
         let Some(shape) = self.plan.shapes.get(rule.shape) else {
             return Fate::More;
         };
+        if rule.id.0 >= self.plan.config.counted_rules {
+            return Fate::More;
+        }
         if shape.goto.is_some() || !shape.metadata.is_empty() {
             return Fate::More;
         }
@@ -190,29 +196,35 @@ impl Gen<'_> {
             }
             return;
         }
-        a.load(Size::H, R1, R2, 12);
-        let ipv4 = i32::from(EtherType::IPV4.to_be());
-        a.jump_if(Cond::Ne, R1, ipv4, general);
-        a.load(Size::B, R1, R2, 14);
-        a.jump_if(Cond::Ne, R1, NO_OPTIONS, general);
+        // What stands side by side is asked together.
+        a.load(Size::W, R1, R2, 12);
+        a.alu(AluOp::And, Width::W32, R1, in_frame([0xff, 0xff, 0xff, 0]));
+        a.jump_if32(Cond::Ne, R1, PLAIN_IPV4, general);
         a.load(Size::H, R5, R2, 16);
         a.be16(R5);
         a.jump_if(Cond::Lt, R5, headers, general);
+        a.add(R5, ETH_HEADER_LEN as i32);
         match own_xdp {
-            true => a.mov(R0, R8),
-            false => hook::load_len(a, self.hook, R0),
+            true => a.jump_if(Cond::Gt, R5, R8, general),
+            false => {
+                hook::load_len(a, self.hook, R0);
+                a.jump_if(Cond::Gt, R5, R0, general);
+            }
         }
-        a.sub(R0, ETH_HEADER_LEN as i32);
-        a.jump_if(Cond::Gt, R5, R0, general);
-        a.load(Size::H, R1, R2, 20);
-        a.jump_if(Cond::Set, R1, FRAGMENT_WORD, general);
-        if depth == Depth::Transport {
-            let known = a.label("tcp_or_udp");
-            a.load(Size::B, R1, R2, 23);
-            a.jump_if(Cond::Eq, R1, i32::from(proto::TCP), known);
-            a.jump_if(Cond::Ne, R1, i32::from(proto::UDP), general);
-            a.bind(known);
+        a.load(Size::W, R1, R2, 20);
+        if depth == Depth::Ipv4 {
+            let fragment = in_frame([0x3f, 0xff, 0, 0]);
+            a.alu(AluOp::And, Width::W32, R1, fragment);
+            a.jump_if32(Cond::Ne, R1, 0, general);
+            return;
         }
+        let known = a.label("tcp_or_udp");
+        let fragment_and_protocol = in_frame([0x3f, 0xff, 0, 0xff]);
+        a.alu(AluOp::And, Width::W32, R1, fragment_and_protocol);
+        let whole = |protocol| in_frame([0, 0, 0, protocol]);
+        a.jump_if32(Cond::Eq, R1, whole(proto::TCP), known);
+        a.jump_if32(Cond::Ne, R1, whole(proto::UDP), general);
+        a.bind(known);
     }
 
     /// Goes to `next` unless the frame at R2 is so. Uses R1, R3.
@@ -242,7 +254,10 @@ impl Gen<'_> {
                 a.jump_if32(Cond::Ne, R1, value as u32 as i32, next);
             }
             Test::InPort { mask, value } => {
-                a.load(Size::W, R1, R7, key(FieldId::IN_PORT));
+                match self.hook {
+                    Hook::Tc => a.load(Size::W, R1, CTX, handed::IN_PORT),
+                    Hook::Xdp => a.load(Size::W, R1, R7, key(FieldId::IN_PORT)),
+                }
                 a.alu(AluOp::And, Width::W32, R1, mask as i32);
                 a.jump_if32(Cond::Ne, R1, value as i32, next);
             }
@@ -264,7 +279,7 @@ impl Gen<'_> {
     fn sure_miss(&mut self, general: Label) {
         match self.hook {
             Hook::Tc if self.port.is_some() => self.drop_at_once(DropReason::TableMiss),
-            Hook::Tc => self.root_drop_surely(None),
+            Hook::Tc => self.root_drop_surely(DropReason::TableMiss),
             Hook::Xdp => match self.port {
                 Some(own) => self.own_drop_surely(&own, None, general),
                 None => self.xdp_drop_surely(None, general),
@@ -272,9 +287,10 @@ impl Gen<'_> {
         }
     }
 
-    fn sure_hit(&mut self, rule: u32, fate: Fate, send: Label) {
-        self.a.mov32(R7, rule as i32);
+    fn sure_hit(&mut self, rule: u32, fate: Fate, (send, general): (Label, Label)) {
+        self.a.mov32(R7, place_in_row(rule));
         match fate {
+            _ if self.port.is_none() => self.root_sure_hit(fate, (send, general)),
             Fate::Send(number) => {
                 let at = ports::slot_of(number);
                 self.a.load_map_value(R1, BRIDGE_PORTS, at);
@@ -300,7 +316,8 @@ impl Gen<'_> {
         a.jump(send);
     }
 
-    /// Sends the frame to the device of the port whose slot plus 1 is in R1; the rule is in R7.
+    /// Sends the frame to the device of the port whose slot plus 1 is in R1; the place of the rule's
+    /// counters is in R7.
     fn send_surely(&mut self, general: Label) {
         let a = &mut self.a;
         a.sub(R1, 1);

@@ -47,8 +47,8 @@ use super::maps::{STATE, VERSION, ports};
 use super::plan::Plan;
 use super::shape::Step;
 use super::{Hook, PipelineError, commit};
-use crate::ENTRY_PREFIX;
 use crate::emit::lookup_index;
+use crate::{ENTRY_PREFIX, flow_entry};
 use site::Site;
 use straight::{PortEntry, PortForm};
 
@@ -351,16 +351,19 @@ impl Gen<'_> {
 
     fn enter_bridge(&mut self) {
         let lost = self.block(Block::Lost);
+        self.a.mov(R6, R1);
+        if self.hook == Hook::Tc {
+            self.root_front();
+        }
         let a = &mut self.a;
-        a.mov(R6, R1);
         lookup_index(a, STATE.id, INDEX, 0);
         a.jump_if(Cond::Eq, R0, 0, lost);
         a.mov(R7, R0);
         self.begin_counts(lost);
         match self.hook {
             Hook::Tc => {
+                flow_entry::begin_handed(&mut self.a, self.plan.config.bridge_slot);
                 self.enter_again();
-                self.root_front();
             }
             Hook::Xdp if straight::takes(self.plan) => self.front(),
             Hook::Xdp => {}

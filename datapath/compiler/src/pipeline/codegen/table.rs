@@ -10,13 +10,13 @@ use aorta_flow::translate::MAX_LOOKUPS;
 
 use super::site::{ListEnd, Params, Site};
 use super::tree::{Left, Tree};
-use super::{Block, Gen, key, xdp};
+use super::{Block, Gen, count, key, xdp};
 use crate::pipeline::Hook;
 use crate::pipeline::layout::state;
 use crate::pipeline::maps::table_memory;
 use crate::pipeline::plan::TablePlan;
 use crate::pipeline::record::{self, MatchWord, Rule};
-use crate::pipeline::template::{LookupContext, TableImage};
+use crate::pipeline::template::{Counters, LookupContext, TableImage};
 
 use Reg::{R1, R7, R8};
 
@@ -250,6 +250,10 @@ impl Gen<'_> {
             hit,
             miss,
             give_up: self.block(Block::TooDeep),
+            counters: Some(Counters {
+                row: count::ROW,
+                rules: self.plan.config.counted_rules,
+            }),
         };
         image.emit(&mut self.a, &context);
         self.a.bind(miss);

@@ -5,6 +5,7 @@
 use aorta_ebpf::{Assembler, Cond, Helper, Label, Reg, Size};
 use aorta_flow::DropReason;
 
+use super::count::place_in_row;
 use super::front::Fate;
 use super::straight::{PortEntry, PortForm};
 use super::{Gen, INDEX, hook};
@@ -86,13 +87,14 @@ impl Gen<'_> {
             return self.own_drop_surely(own, Some(rule), general);
         };
         let a = &mut self.a;
-        a.mov32(R7, rule as i32);
+        a.mov32(R7, place_in_row(rule));
         a.load_map_value(R1, BRIDGE_PORTS, ports::slot_of(number));
         a.load(Size::W, R1, R1, 0);
         a.jump(send);
     }
 
-    /// Sends the frame to the device of the port whose slot plus 1 is in R1; the rule is in R7.
+    /// Sends the frame to the device of the port whose slot plus 1 is in R1; the place of the rule's
+    /// counters is in R7.
     pub(super) fn own_send_surely(&mut self, own: &PortForm<'_>, general: Label) {
         let needs = match own.entry {
             PortEntry::Xdp(facts) => facts.mode.record(),
@@ -137,7 +139,7 @@ impl Gen<'_> {
         count(a, counter::DROPS + reason.index(), 1);
         count_length(a, counter::RX_PACKETS, counter::RX_BYTES);
         if let Some(rule) = rule {
-            a.mov32(R7, rule as i32);
+            a.mov32(R7, place_in_row(rule));
             self.count_surely();
         }
         self.a.mov(R0, xdp::DROP);

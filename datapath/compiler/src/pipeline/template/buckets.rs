@@ -3,6 +3,9 @@
 //! Each bucket is a u64: the low half is the offset of the first record, the high half has a bit
 //! for each record of the chain, chosen by its hash, so that most lookups that find nothing read
 //! nothing but the bucket. Chains fall by rank.
+//!
+//! Where a table is too large for the processor's caches, buckets tell which rule the first record is of
+//! as well, so that its counters can be fetched while the record is.
 
 use super::super::memory::Memory;
 use super::super::record::NEXT;
@@ -13,8 +16,38 @@ use super::slab::Slab;
 pub(super) struct Buckets {
     /// Offset of the first bucket.
     pub at: u32,
+    /// What buckets tell.
+    pub form: Form,
     /// First record of each chain.
     heads: Vec<u32>,
+}
+
+/// What the word of a bucket tells: how it is read is in [`super::emit`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Form {
+    /// The first record's offset in the low half, 32 bits of hashes above.
+    Records,
+    /// [`Told`].
+    Rules,
+}
+
+/// Where things are in a bucket that tells of a rule.
+pub(super) struct Told;
+
+impl Told {
+    /// Bits of the first record's offset, in units of [`Told::UNIT_BITS`].
+    pub const OFFSET_BITS: u32 = 25;
+    /// Offsets are multiples of 16, below 2²⁹.
+    pub const UNIT_BITS: u32 = 4;
+    /// Bits of its rule's number, from there on; what is greater is cut.
+    pub const RULE_BITS: u32 = 23;
+    /// First of the 16 bits of hashes.
+    pub const HASHES_AT: u32 = Told::OFFSET_BITS + Told::RULE_BITS;
+
+    fn word(first: u32, rule: u32) -> u64 {
+        let rule = u64::from(rule) & ((1 << Told::RULE_BITS) - 1);
+        u64::from(first >> Told::UNIT_BITS) | rule << Told::OFFSET_BITS
+    }
 }
 
 /// Number of no record.
@@ -22,9 +55,10 @@ pub(super) const NONE: u32 = u32::MAX;
 
 impl Buckets {
     /// `count` empty buckets, a power of two, from offset `at` on.
-    pub fn new(at: u32, count: u32) -> Buckets {
+    pub fn new(at: u32, count: u32, form: Form) -> Buckets {
         Buckets {
             at,
+            form,
             heads: vec![NONE; count as usize],
         }
     }
@@ -93,13 +127,16 @@ impl Buckets {
     fn write(&self, bucket: u32, slab: &Slab, memory: &mut dyn Memory) {
         let head = self.heads[bucket as usize];
         let first = if head == NONE { 0 } else { slab.offset(head) };
-        let bits = self
-            .chain(bucket, slab)
-            .fold(0u32, |bits, record| bits | 1 << slab.info(record).bit);
-        memory.set_u64(
-            self.at + 8 * bucket,
-            u64::from(bits) << 32 | u64::from(first),
-        );
+        let chain = || self.chain(bucket, slab).map(|record| slab.info(record));
+        let bits = |shift: u32| chain().fold(0u64, |bits, info| bits | 1 << (info.bit >> shift));
+        let word = match self.form {
+            Form::Records => u64::from(first) | bits(0) << 32,
+            Form::Rules => {
+                let rule = chain().next().map_or(0, |info| info.rule);
+                Told::word(first, rule) | bits(1) << Told::HASHES_AT
+            }
+        };
+        memory.set_u64(self.at + 8 * bucket, word);
     }
 }
 

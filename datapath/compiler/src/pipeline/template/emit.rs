@@ -6,14 +6,16 @@
 use aorta_ebpf::{AluOp, Assembler, Cond, Label, MapId, Reg, Size, Width};
 
 use super::super::layout::state;
+use super::super::maps::stats;
 use super::super::record::{BORN, DIED, NEXT, RANK};
 use super::TableImage;
-use super::buckets::Buckets;
+use super::ahead::Ahead;
+use super::buckets::{Buckets, Form, Told};
 use super::image::{STOPS_AT, Search};
 use super::lane::{Lane, Seed};
 use super::tuple::{Item, Tuple};
 
-use Reg::{R0, R1, R2, R3, R4, R5, R7, R8, R9};
+use Reg::{R0, R1, R2, R3, R4, R5, R7, R8, R9, R10};
 
 /// What the code around a lookup gives it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +30,19 @@ pub struct LookupContext {
     pub miss: Label,
     /// Where to go on if the memory is not what the daemon writes: no packet gets there.
     pub give_up: Label,
+    /// Where rules are counted, if a lookup may have a rule's counters come near before they are
+    /// written.
+    pub counters: Option<Counters>,
+}
+
+/// Counters of rules, as [`stats`](crate::pipeline::maps::stats) has them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counters {
+    /// Offset in the stack frame of the address of the processor's row, below the lowest 128 bytes that
+    /// lookups use.
+    pub row: i16,
+    /// Rules that the row has.
+    pub rules: u32,
 }
 
 /// What is the same in all searches of a table.
@@ -87,28 +102,31 @@ impl Emit<'_> {
     fn plain(&self, a: &mut Assembler, searches: &[usize]) {
         a.mov(R9, 0);
         a.mov(R5, 0);
+        let ahead = Ahead::of(self.image, searches);
         for (position, &index) in searches.iter().enumerate() {
+            let next = a.label("next_search");
+            if position > 0 {
+                self.stop_at(a, R1, index);
+                a.jump_if(Cond::Ge, R9, R1, self.done);
+            }
+            self.look_ahead(a, ahead.tuples(position));
             let last = position + 1 == searches.len();
-            self.search(a, index, position == 0, last);
+            let found = Found {
+                next,
+                first: position == 0,
+                after: (!last).then_some(index + 1),
+                ahead: ahead.slot(position),
+            };
+            self.search(a, index, &found);
+            a.bind(next);
         }
     }
 
-    fn search(&self, a: &mut Assembler, index: usize, first: bool, last: bool) {
-        let next = a.label("next_search");
-        if !first {
-            self.stop_at(a, R1, index);
-            a.jump_if(Cond::Ge, R9, R1, self.done);
-        }
-        let found = Found {
-            next,
-            first,
-            after: (!last).then_some(index + 1),
-        };
+    fn search(&self, a: &mut Assembler, index: usize, found: &Found) {
         match &self.image.searches[index] {
-            Search::Tuple(tuple) => self.tuple(a, tuple, &found),
-            Search::Lpm(lpm) => self.lpm(a, lpm, &found),
+            Search::Tuple(tuple) => self.tuple(a, tuple, found),
+            Search::Lpm(lpm) => self.lpm(a, lpm, found),
         }
-        a.bind(next);
     }
 
     /// `dst` = rank at which a lookup stops before search `index`.
@@ -125,7 +143,10 @@ impl Emit<'_> {
 
     fn tuple(&self, a: &mut Assembler, tuple: &Tuple, found: &Found) {
         let follow = a.label("follow");
-        self.bucket(a, tuple, found.next);
+        match found.ahead {
+            Some(slot) => self.found_ahead(a, slot, found.next),
+            None => self.bucket(a, tuple, found.next),
+        }
         let look = a.here("look");
         self.record(a);
         compare(a, tuple, follow);
@@ -145,24 +166,75 @@ impl Emit<'_> {
         if tuple.parts.is_empty() {
             let bucket = buckets.at + 8 * buckets.of(tuple.start);
             a.load_map_value(R2, memory, bucket);
-            a.load(Size::W, R4, R2, 0);
+            a.load(Size::Dw, R4, R2, 0);
             a.jump_if(Cond::Eq, R4, 0, next);
-            return;
+            return self.first_record(a);
         }
         hash(a, self.image.seed, tuple);
-        a.load_map_value(R2, memory, buckets.at);
+        self.word(a);
+        self.bit(a);
+        a.jump_if(Cond::Eq, R1, 0, next);
+        self.first_record(a);
+    }
+
+    /// R4 = the bucket of the hash in R0. Uses R1, R2.
+    pub fn word(&self, a: &mut Assembler) {
+        let buckets = &self.image.buckets;
+        a.load_map_value(R2, self.context.memory, buckets.at);
         a.mov(R1, R0);
         a.and(R1, Buckets::offset_mask(buckets.count()) as i32);
         a.add(R2, R1);
         a.load(Size::Dw, R4, R2, 0);
-        // The bit of this hash, in the upper half.
-        a.rsh(R0, 58);
-        a.or(R0, 32);
+    }
+
+    /// R1 = whether the bucket in R4 has the bit of the hash in R0, which is gone afterwards.
+    pub fn bit(&self, a: &mut Assembler) {
+        let (shift, from) = match self.image.buckets.form {
+            Form::Records => (58, 32),
+            Form::Rules => (59, Told::HASHES_AT as i32),
+        };
+        a.rsh(R0, shift);
+        match self.image.buckets.form {
+            // The upper half: its bits are all but the highest of the number's.
+            Form::Records => a.or(R0, from),
+            Form::Rules => {
+                a.and(R0, 15);
+                a.add(R0, from);
+            }
+        }
         a.mov(R1, R4);
         a.rsh(R1, R0);
         a.and(R1, 1);
-        a.jump_if(Cond::Eq, R1, 0, next);
-        a.mov32(R4, R4);
+    }
+
+    /// R4 = offset of the first record of the bucket in R4. Uses R1, R2.
+    pub fn first_record(&self, a: &mut Assembler) {
+        self.fetch_counters(a);
+        match self.image.buckets.form {
+            Form::Records => a.mov32(R4, R4),
+            Form::Rules => {
+                a.and(R4, (1 << Told::OFFSET_BITS) - 1);
+                a.lsh(R4, Told::UNIT_BITS as i32);
+            }
+        }
+    }
+
+    /// Has the counters of the first record's rule come near while the record does. The bucket is in R4;
+    /// uses R1, R2.
+    fn fetch_counters(&self, a: &mut Assembler) {
+        let (Form::Rules, Some(counters)) = (self.image.buckets.form, self.context.counters) else {
+            return;
+        };
+        let unknown = a.label("uncounted_rule");
+        a.mov(R1, R4);
+        a.rsh(R1, Told::OFFSET_BITS as i32);
+        a.and(R1, (1 << Told::RULE_BITS) - 1);
+        a.jump_if(Cond::Ge, R1, counters.rules as i32, unknown);
+        a.alu(AluOp::Mul, Width::W64, R1, stats::BYTES as i32);
+        a.load(Size::Dw, R2, R10, counters.row);
+        a.add(R2, R1);
+        a.load(Size::Dw, R2, R2, stats::PACKETS);
+        a.bind(unknown);
     }
 
     /// The record at R8 matches: goes on with it, or keeps it in mind where a later search may have
@@ -197,6 +269,8 @@ pub(super) struct Found {
     pub first: bool,
     /// Number of the next search, if there is one.
     pub after: Option<usize>,
+    /// Where its bucket stands, if it was read before.
+    pub ahead: Option<i16>,
 }
 
 /// R0 = hash of the tuple's part of the key.

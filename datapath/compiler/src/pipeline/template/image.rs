@@ -2,7 +2,7 @@
 
 use super::super::memory::Memory;
 use super::super::record::Rule;
-use super::buckets::{Buckets, NONE};
+use super::buckets::{Buckets, Form, NONE};
 use super::clauses::Slots;
 use super::lane::{Pair, Seed, pairs};
 use super::lpm::Lpm;
@@ -44,6 +44,8 @@ pub struct TableImage {
     pub(super) seed: Seed,
     pub(super) layout: RecordLayout,
     pub(super) bytes: u32,
+    /// Not all of it is taken to be near the processor.
+    pub(super) far: bool,
     pub(super) searches: Vec<Search>,
     pub(super) buckets: Buckets,
     pub(super) slab: Slab,
@@ -69,17 +71,20 @@ impl TableImage {
         choose::image(rules, caps, false)
     }
 
-    /// Lays out the memory for searches, and room for `records` records.
+    /// Lays out the memory for searches, and room for `records` records. Of memories of more than
+    /// `near_bytes`, lookups ask for several places at once.
     pub(super) fn new(
         seed: Seed,
         mut searches: Vec<Search>,
         (preference, assigned): (Vec<usize>, Vec<u8>),
         mut slots: Slots,
         layout: RecordLayout,
-        records: u32,
+        (records, near_bytes): (u32, u32),
     ) -> TableImage {
         let bucket_count = (records + records / 2).next_power_of_two();
-        let buckets = Buckets::new(HEADER_BYTES, bucket_count);
+        let far = 8 * bucket_count + records * layout.stride > near_bytes;
+        let form = if far { Form::Rules } else { Form::Records };
+        let buckets = Buckets::new(HEADER_BYTES, bucket_count, form);
         slots.at = HEADER_BYTES + 8 * bucket_count;
         let mut at = slots.at + slots.bytes();
         for search in &mut searches {
@@ -95,6 +100,7 @@ impl TableImage {
         TableImage {
             seed,
             layout,
+            far,
             bytes: at + records * layout.stride,
             searches,
             buckets,
@@ -269,6 +275,7 @@ impl TableImage {
             next: NONE,
             place: 0,
             key: 0,
+            rule: rule.id.0,
             search: 0,
             bit: 0,
             alive: true,

@@ -29,6 +29,7 @@
 //!    chains; their places are used again only after another kill, made later, is reclaimed as well,
 //!    since packets could be standing on them.
 
+mod ahead;
 mod buckets;
 mod choose;
 mod clauses;
@@ -44,7 +45,7 @@ mod slab;
 mod tuple;
 
 pub use cost::Cost;
-pub use emit::LookupContext;
+pub use emit::{Counters, LookupContext};
 pub use image::TableImage;
 pub use report::{SearchReport, TemplateReport};
 
@@ -60,6 +61,8 @@ pub struct Caps {
     pub spare_percent: u32,
     /// Room for that many more at least.
     pub spare_rules: u32,
+    /// A table of so many bytes is near the processor, whatever else it does.
+    pub near_bytes: u32,
 }
 
 /// Up to so many rules, a table that has outgrown its memory gets twice as much as it needs.
@@ -91,6 +94,7 @@ impl Default for Caps {
             max_bytes: (1 << 29) - (1 << 20),
             spare_percent: 25,
             spare_rules: 64,
+            near_bytes: 1 << 20,
         }
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct Info {
     pub place: u32,
     /// Part of its hash, to tell rules of a tuple with other hashed bits.
     pub key: u32,
+    /// Number of the rule.
+    pub rule: u32,
     pub search: u8,
     /// Bit in its bucket.
     pub bit: u8,

@@ -263,7 +263,7 @@ impl<'a> Plan<'a> {
             (preference, self.assigned),
             slots,
             layout,
-            records,
+            (records, caps.near_bytes),
         )
     }
 }
