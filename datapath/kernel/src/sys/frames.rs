@@ -5,8 +5,8 @@ use std::os::fd::BorrowedFd;
 
 use super::fd;
 
-/// Frames that [`send_frames`] takes at most.
-pub const MAX_FRAMES: usize = 64;
+/// Frames of a call at most.
+const MAX_FRAMES: usize = 64;
 
 /// Sends frames through devices, each with its index, from a packet socket; how many were sent. The
 /// frame after the last of these is the one that could not be.
