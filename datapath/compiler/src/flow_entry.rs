@@ -201,9 +201,9 @@ fn begin(a: &mut Assembler, bridge_slot: u32) {
     a.store(Size::Dw, R7, state::NOW, R0);
 }
 
-/// In a bridge's root: writes what a pipeline begins with, of a frame that was [`handed`] over. R7 is
-/// the state; uses R0 to R5, R8.
-pub(crate) fn begin_handed(a: &mut Assembler, bridge_slot: u32) {
+/// In a bridge's root: writes what a pipeline begins with, of a frame that an entry handed over in the
+/// context (R6). R7 is the state; uses R0 to R5, R8.
+pub fn begin_handed(a: &mut Assembler, bridge_slot: u32) {
     let begun = a.label("begun");
     a.load(Size::W, R1, CTX, handed::SLOT);
     a.jump_if(Cond::Eq, R1, 0, begun);

@@ -25,7 +25,7 @@ pub use error::CompileError;
 pub use facts::{EntryFacts, Ingress, Origin, Refuses, VidCheck};
 pub use finish::{compile_finish, compile_stub};
 pub use flood::compile_flood;
-pub use flow_entry::{FlowEntryFacts, compile_flow_entry};
+pub use flow_entry::{FlowEntryFacts, begin_handed, compile_flow_entry};
 pub use guard::IngressGuard;
 pub use module::{BridgeModule, Module, PortModule, Slots, compile};
 pub use xdp_entry::{XdpEntryFacts, XdpMode, compile_xdp_entry};

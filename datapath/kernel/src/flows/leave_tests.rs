@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aorta_compiler::abi::{counter, jump};
+use aorta_compiler::begin_handed;
 use aorta_compiler::pipeline::layout::{place, state};
 use aorta_compiler::pipeline::leave::{finish, leave};
 use aorta_compiler::pipeline::maps::STATE;
@@ -48,6 +49,9 @@ fn put(datapath: &mut Datapath, index: u32, code: impl FnOnce(&mut Assembler, La
     a.call(Helper::MapLookupElem);
     a.jump_if(Cond::Eq, R0, 0, lost);
     a.mov(R7, R0);
+    if (jump::FIRST_BRIDGE..jump::FIRST_RESUME).contains(&index) {
+        begin_handed(&mut a, index - jump::FIRST_BRIDGE);
+    }
     code(&mut a, lost);
     a.bind(lost);
     a.mov(R0, 2);
