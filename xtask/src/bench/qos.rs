@@ -1,5 +1,6 @@
 //! How well rates are kept: egress QoS of the port that a load leaves by, and ingress policing of
-//! the one that it comes from.
+//! the one that it comes from. `AORTA_QOS_ONLY` has only those measured whose names have its text
+//! in them, such as `policing 1000`.
 
 use aorta_integration::lab::{Load, Netns, Protocol, RateMeter, Switch, SwitchOptions};
 
@@ -32,6 +33,8 @@ enum Limit {
     Nothing,
     Egress,
     Ingress,
+    /// Of ingress, with the burst that there is without asking.
+    IngressDefault,
     /// Of ingress, in packets a second.
     Packets,
 }
@@ -42,14 +45,20 @@ enum Limit {
 /// # Errors
 /// When the lab fails.
 pub fn run(rounds: u32) -> Result<Report, TaskError> {
+    let only = std::env::var("AORTA_QOS_ONLY").unwrap_or_default();
+    let cases = chosen(&only);
+    if cases.is_empty() {
+        return Err(TaskError::NoBench(format!("qos, {only}")));
+    }
     let bed = Bed::new()?;
     let meter = RateMeter::start(&bed.receiver, RECEIVER, 5201)?;
     let mut series: Vec<Series> = Vec::new();
     for _ in 0..rounds {
         let mut next = 0;
-        for (limit, rate) in cases() {
+        for (limit, rate, loads) in &cases {
+            let (limit, rate) = (*limit, *rate);
             bed.limit(limit, rate)?;
-            for load in loads(limit, rate) {
+            for load in loads.iter().copied() {
                 bed.mtu(load)?;
                 let bits = meter.measure(&bed.sender, load)?;
                 let (unit, sample) = match limit {
@@ -79,9 +88,20 @@ pub fn run(rounds: u32) -> Result<Report, TaskError> {
     })
 }
 
+/// The cases with those of their loads whose names have a text in them.
+fn chosen(text: &str) -> Vec<(Limit, u64, Vec<Load>)> {
+    let with_loads = cases().map(|(limit, rate)| {
+        let loads = loads(limit, rate).filter(|load| name(limit, rate, *load).contains(text));
+        (limit, rate, loads.collect())
+    });
+    with_loads
+        .filter(|(.., loads): &(_, _, Vec<Load>)| !loads.is_empty())
+        .collect()
+}
+
 /// Without a limit first: what the machine can do at all.
 fn cases() -> impl Iterator<Item = (Limit, u64)> {
-    let limited = [Limit::Egress, Limit::Ingress]
+    let limited = [Limit::Egress, Limit::Ingress, Limit::IngressDefault]
         .into_iter()
         .flat_map(|limit| RATES_BPS.map(|rate_bps| (limit, rate_bps)));
     std::iter::once((Limit::Nothing, RATES_BPS[1]))
@@ -124,6 +144,7 @@ fn name(limit: Limit, rate: u64, load: Load) -> String {
         Limit::Nothing => "no limit".to_owned(),
         Limit::Egress => format!("QoS {}", rate / 1_000_000),
         Limit::Ingress => format!("policing {}", rate / 1_000_000),
+        Limit::IngressDefault => format!("policing {}, usual burst", rate / 1_000_000),
         Limit::Packets => format!("policing {} kpkt/s", rate / 1000),
     };
     let protocol = match load.protocol {
@@ -203,6 +224,10 @@ impl Bed {
                 "set Interface s0 ingress_policing_rate={} ingress_policing_burst={}",
                 rate / 1000,
                 (rate / 1000 / BURST_SHARE).max(DEFAULT_BURST_KBITS)
+            )),
+            Limit::IngressDefault => self.vsctl(&format!(
+                "set Interface s0 ingress_policing_rate={} ingress_policing_burst=0",
+                rate / 1000
             )),
             Limit::Packets => self.vsctl(&format!(
                 "set Interface s0 ingress_policing_kpkts_rate={} ingress_policing_kpkts_burst=2",

@@ -13,7 +13,8 @@ pub use allowed::{Allowed, MAX_ALLOWED_ADDRESSES, MAX_ALLOWED_MACS, ParseAllowed
 pub use buckets::Buckets;
 pub use prefix::{IpPrefix, ParsePrefixError};
 pub use rate::{
-    DEFAULT_POLICING_BURST_KBITS, DEFAULT_POLICING_BURST_KPKTS, Policing, StormLimits, TokenRate,
+    DEFAULT_BURST_MS, DEFAULT_POLICING_BURST_KBITS, DEFAULT_POLICING_BURST_KPKTS, Policing,
+    StormLimits, TokenRate,
 };
 
 /// What guards a port. The default asks for nothing.
