@@ -359,7 +359,6 @@ fn what_cannot_be_had_is_told_and_the_port_keeps_switching() {
     let cases = [
         (zero, "max-rate is 0"),
         (huge, "not a number"),
-        ("type=linux-hfsc", "not supported"),
         ("type=nonsense", "not supported"),
         ("type=egress-policer", "needs other_config:cir"),
     ];
@@ -371,6 +370,29 @@ fn what_cannot_be_had_is_told_and_the_port_keeps_switching() {
         assert!(pings(&bed.left, RIGHT), "{settings}");
         unlimit(&bed, "vb");
         assert_eq!(problem(), "", "{settings}");
+    }
+}
+
+/// Kinds that the kernel doesn't have are told by the module's name; with others the port is shaped.
+#[test]
+fn kinds_that_the_kernel_may_lack_are_told() {
+    let bed = Bed::new("qos-kinds");
+    for kind in ["hfsc", "sfq", "codel", "fq_codel", "netem"] {
+        let words = format!("set Port vb qos=@q -- --id=@q create QoS type=linux-{kind}");
+        done(&bed.switch, &words);
+        let told = vsctl(&bed.switch, "--if-exists get Interface vb status:aorta-qos");
+        let told = told.stdout.trim().to_owned();
+        if root(&bed.ns, "vb") == kind {
+            assert_eq!(told, "", "{kind}");
+        } else {
+            let why = format!("the kernel has no queueing discipline {kind} (module sch_{kind})");
+            assert!(told.contains(&why), "{kind}: {told}");
+            assert!(bed.switch.log().contains(&why), "{kind} isn't logged");
+        }
+        assert_eq!(column(&bed.switch, "Interface", "vb", "error"), "[]");
+        assert!(pings(&bed.left, RIGHT), "{kind}");
+        unlimit(&bed, "vb");
+        assert_ne!(root(&bed.ns, "vb"), kind);
     }
 }
 

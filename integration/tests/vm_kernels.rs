@@ -9,6 +9,7 @@ use aorta_integration::lab::{self, Job, lab_image, own_bin_dir};
 const LIBRARY: &str = include_str!("jobs/lib.sh");
 const MODULES: &str = include_str!("jobs/modules.sh");
 const SWITCH: &str = include_str!("jobs/switch.sh");
+const QOS: &str = include_str!("jobs/qos.sh");
 const OPEN_VSWITCH: &str = include_str!("jobs/openvswitch.sh");
 const LACKING: &str = include_str!("jobs/lacking.sh");
 
@@ -55,8 +56,13 @@ fn libraries(program: &Path) -> Vec<(PathBuf, String)> {
 
 #[test]
 fn linux_6_12_has_all_that_the_switch_needs() {
-    let said = run("6.12", &[MODULES, SWITCH, OPEN_VSWITCH]);
-    for done in ["switch: tcx", "flows and restarts: done", "released"] {
+    let said = run("6.12", &[MODULES, SWITCH, QOS, OPEN_VSWITCH]);
+    for done in [
+        "switch: tcx",
+        "flows and restarts: done",
+        "disciplines: done",
+        "released",
+    ] {
         assert!(said.contains(done), "{said}");
     }
 }

@@ -122,7 +122,7 @@ impl Recipe {
 }
 
 /// What the machine of [`Recipe::lab`] loads.
-const LAB_MODULES: [&str; 37] = [
+const LAB_MODULES: [&str; 40] = [
     // libcrc32c asks for it by name, which no dependency tells.
     "crc32c_generic",
     "virtio_pci",
@@ -146,6 +146,9 @@ const LAB_MODULES: [&str; 37] = [
     "sch_tbf",
     "sch_fq_codel",
     "sch_sfq",
+    "sch_hfsc",
+    "sch_codel",
+    "sch_netem",
     "cls_bpf",
     "cls_flower",
     "cls_matchall",

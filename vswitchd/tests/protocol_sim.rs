@@ -127,6 +127,61 @@ fn addresses_are_learned_aged_and_told_alike() {
     }
 }
 
+/// What leaves by queues with a DSCP. Numbers of queues are the packet's priority there, which is 0
+/// before one is chosen: only other queues than 0 are compared.
+#[test]
+fn queues_mark_packets_alike() {
+    let pair = Pair::start();
+    pair.each(|switch| {
+        switch.vsctl(&bridge(&["p1", "p2", "p3"]));
+        switch.vsctl("set port p3 tag=7");
+        for (port, kind, dscp) in [("p2", "linux-htb", 46), ("p3", "linux-noop", 10)] {
+            switch.vsctl(&format!(
+                "set port {port} qos=@q -- --id=@q create QoS type={kind} queues:1=@a queues:2=@b \
+                 -- --id=@a create Queue dscp={dscp} -- --id=@b create Queue dscp=0"
+            ));
+        }
+        switch.vsctl(
+            "add-br br1 -- set bridge br1 datapath_type=dummy \
+             -- add-port br1 q1 -- set interface q1 type=dummy options:tx_pcap=q1-tx.pcap \
+             -- add-port br1 pa -- set interface pa type=patch options:peer=pb \
+             -- add-port br0 pb -- set interface pb type=patch options:peer=pa ofport_request=9",
+        );
+        switch.vsctl(
+            "set port q1 qos=@q -- --id=@q create QoS type=nonsense queues:1=@a \
+             -- --id=@a create Queue dscp=33",
+        );
+    });
+    for actions in [
+        "output:2,output:3",
+        "set_queue:1,output:2,output:3,output:9",
+        "set_queue:1,NORMAL",
+        "set_queue:2,mod_nw_tos:64,output:2,output:3,output:9",
+        "enqueue:2:1,output:2,output:3",
+        "set_queue:1,output:2,pop_queue,output:2,output:9",
+        "set_queue:3,ALL",
+        "set_queue:1,push_vlan:0x8100,output:2,push_mpls:0x8847,output:2",
+    ] {
+        pair.each(|switch| {
+            switch.succeeds("ovs-ofctl", "del-flows br0 -OOpenFlow13");
+            let flow = format!("add-flow br0 -OOpenFlow13 ip,actions={actions}");
+            let flow6 = format!("add-flow br0 -OOpenFlow13 ipv6,actions={actions}");
+            for flow in [flow, flow6] {
+                switch.succeeds("ovs-ofctl", &flow);
+            }
+            for packet in packets() {
+                switch.receive("p1", &packet);
+            }
+        });
+        for port in ["p2", "p3", "q1"] {
+            let file = format!("{port}-tx.pcap");
+            pair.same(&format!("{port}: {actions}"), |switch| {
+                switch.captured(&file)
+            });
+        }
+    }
+}
+
 #[test]
 fn vlans_and_patch_ports_alike() {
     let pair = Pair::start();

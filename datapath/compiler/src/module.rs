@@ -64,6 +64,8 @@ pub struct PortModule {
     pub hook: PortHook,
     /// Whether FLOOD sends to it.
     pub floods: bool,
+    /// DSCP with which IP packets leave by its device, by queue.
+    pub queue_dscp: BTreeMap<u32, u8>,
 }
 
 /// Compiles a snapshot. `hz` is the kernel's tick rate.
@@ -193,6 +195,7 @@ fn compile_port(
         vlans,
         hook: port.hook,
         floods: !port.restrictions.no_flood,
+        queue_dscp: port.queue_dscp.clone(),
     }
 }
 

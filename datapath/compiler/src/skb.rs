@@ -12,6 +12,9 @@ pub const VLAN_TCI: i16 = 24;
 pub const VLAN_PROTO: i16 = 28;
 /// Priority, by which queueing disciplines choose a class.
 pub const PRIORITY: i16 = 32;
+/// The priority of queue `n` is this plus `n` plus 1: class `1:(n + 1)` (hexadecimal) of a
+/// discipline with classes whose handle is `1:`, such as HTB. Only programs know.
+pub const FIRST_CLASS: i32 = 0x1_0000;
 /// Five u32 that programs which run one after the other on a frame use as they like.
 pub const CB: i16 = 48;
 /// First byte of the frame.
@@ -21,5 +24,7 @@ pub const DATA_END: i16 = 80;
 /// Payload bytes of each segment of a GSO frame, 0 for other frames.
 pub const GSO_SIZE: i16 = 176;
 
+/// Verdict at tcx: the next program decides (`TCX_NEXT`).
+pub const ACT_NEXT: i32 = -1;
 /// Verdict: drop (`TC_ACT_SHOT`).
 pub const ACT_SHOT: i32 = 2;

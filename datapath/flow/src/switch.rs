@@ -1,5 +1,7 @@
 //! The desired state of the whole switch, as values.
 
+use std::collections::BTreeMap;
+
 use aorta_packet::{ETH_HEADER_LEN, EthernetHeader, MacAddr, VLAN_TAG_LEN};
 
 use crate::{BridgeName, IfIndex, OfPort, PortGuard, PortName, PortVlan, PriorityTags};
@@ -70,6 +72,9 @@ pub struct Port {
     pub guard: PortGuard,
     /// What controllers took from it.
     pub restrictions: Restrictions,
+    /// DSCP with which IP packets leave by it that chose a queue, by queue; others keep theirs.
+    /// Matters where frames leave by a device.
+    pub queue_dscp: BTreeMap<u32, u8>,
 }
 
 impl Port {
@@ -84,6 +89,7 @@ impl Port {
             hook: PortHook::default(),
             guard: PortGuard::default(),
             restrictions: Restrictions::default(),
+            queue_dscp: BTreeMap::new(),
         }
     }
 }

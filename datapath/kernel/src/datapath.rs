@@ -17,6 +17,7 @@ use crate::flows::{Flows, Rules, Taken};
 use crate::generation::Generation;
 use crate::link;
 use crate::loader::{Loaded, Loader};
+use crate::marking::Marking;
 use crate::pins::PinDir;
 use crate::port_program::PortProgram;
 use crate::state::State;
@@ -58,6 +59,7 @@ pub struct Datapath {
     pub(crate) attached: BTreeMap<u32, u32>,
     pub(crate) tailored: Tailored,
     pub(crate) xdp: XdpPorts,
+    pub(crate) marking: Marking,
     /// Nothing of earlier daemons is left.
     settled: bool,
 }
@@ -86,6 +88,7 @@ impl Datapath {
             attached: BTreeMap::new(),
             tailored: Tailored::new(),
             xdp: XdpPorts::default(),
+            marking: Marking::default(),
             settled: false,
         })
     }
@@ -135,6 +138,7 @@ impl Datapath {
                 applied.failed.insert(port.name.clone(), error);
             }
         }
+        applied.failed.extend(self.mark_queues(&module.ports)?);
         self.remove_floods(&module)?;
         self.remove_bridges(&module)?;
         module

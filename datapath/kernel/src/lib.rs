@@ -17,6 +17,7 @@ mod grace;
 mod link;
 mod loader;
 mod map;
+mod marking;
 mod memory;
 pub mod netdev;
 pub mod offload;

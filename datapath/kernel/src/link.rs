@@ -10,7 +10,8 @@ use rustix::net::netdevice::index_to_name;
 use rustix::net::{AddressFamily, SocketType, socket};
 
 use crate::error::{DatapathError, PortError};
-use crate::{pins, sys};
+use crate::pins;
+use crate::sys::{self, TcxHook};
 
 /// Attaches `program` to the ingress of the device, or exchanges the program if the link pinned
 /// at `path` is to that device already. No packet is lost between the old program and the new.
@@ -27,7 +28,22 @@ pub fn attach(path: &Path, ifindex: u32, program: BorrowedFd<'_>) -> Result<(), 
     if has_entry(ifindex) {
         return Err(PortError::Taken { ifindex });
     }
-    let link = sys::attach_tcx_ingress(program, ifindex)
+    let link = sys::attach_tcx(program, ifindex, TcxHook::Ingress)
+        .map_err(|source| PortError::Attach { ifindex, source })?;
+    pins::pin(link.as_fd(), path).map_err(pin_error)
+}
+
+/// As [`attach`], to the egress, where programs of others may be, too.
+pub fn attach_egress(path: &Path, ifindex: u32, program: BorrowedFd<'_>) -> Result<(), PortError> {
+    let pin_error = |e| PortError::Pin(Box::new(e));
+    if let Some(link) = pins::open(path).map_err(pin_error)? {
+        let same = sys::tcx_device(link.as_fd()).is_ok_and(|device| device == ifindex);
+        if same && sys::update_link(link.as_fd(), program).is_ok() {
+            return Ok(());
+        }
+        detach(path).map_err(pin_error)?;
+    }
+    let link = sys::attach_tcx(program, ifindex, TcxHook::Egress)
         .map_err(|source| PortError::Attach { ifindex, source })?;
     pins::pin(link.as_fd(), path).map_err(pin_error)
 }

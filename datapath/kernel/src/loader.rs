@@ -12,7 +12,8 @@ use object::{
 };
 
 use crate::error::LoadError;
-use crate::{patience, sys};
+use crate::patience;
+use crate::sys::{self, TcxHook};
 
 /// A program in the kernel.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl Loaded {
     /// Attaches it to the ingress of a device, behind the programs that are there, for as long as
     /// the descriptor is open.
     pub fn attach(&self, ifindex: u32) -> std::io::Result<OwnedFd> {
-        sys::attach_tcx_ingress(self.fd(), ifindex)
+        sys::attach_tcx(self.fd(), ifindex, TcxHook::Ingress)
     }
 
     /// Attaches an XDP program to a device, in its driver or in the stack, for as long as the

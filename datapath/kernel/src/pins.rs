@@ -75,6 +75,18 @@ impl PinDir {
             .collect())
     }
 
+    /// The link of the program that marks what leaves by the port in a slot.
+    pub fn marking_link(&self, slot: u32) -> PathBuf {
+        self.root.join("links").join(format!("marking-{slot}"))
+    }
+
+    /// Slots that have a link of a marking program.
+    pub fn marking_links(&self) -> Result<Vec<u32>, DatapathError> {
+        let names = list(&self.root.join("links"))?;
+        let slot = |name: &String| name.strip_prefix("marking-")?.parse().ok();
+        Ok(names.iter().filter_map(slot).collect())
+    }
+
     /// The link of the XDP program of the port in a slot.
     pub fn xdp_link(&self, mode: XdpMode, slot: u32) -> PathBuf {
         let prefix = xdp_prefix(mode);
@@ -132,6 +144,9 @@ impl PinDir {
         }
         for (mode, slot) in dir.xdp_links()? {
             link::detach(&dir.xdp_link(mode, slot))?;
+        }
+        for slot in dir.marking_links()? {
+            link::detach(&dir.marking_link(slot))?;
         }
         remove_tree(root)?;
         let Some(parent) = root.parent() else {

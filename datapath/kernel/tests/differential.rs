@@ -228,6 +228,7 @@ impl Scenario {
                 hook: PortHook::Auto,
                 priority_tags: spec.priority_tags,
                 restrictions: spec.restrictions,
+                queue_dscp: Default::default(),
                 guard: spec.guard.clone(),
                 attachment: tap.attachment(spec.up, MTU_BYTES[n].into()),
             });
@@ -246,6 +247,7 @@ impl Scenario {
                     hook: PortHook::Auto,
                     priority_tags: *priority_tags,
                     restrictions: *restrictions,
+                    queue_dscp: Default::default(),
                     guard: PortGuard {
                         protected: self.protected,
                         ..PortGuard::default()

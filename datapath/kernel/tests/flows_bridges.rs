@@ -1,6 +1,6 @@
 //! Random flows on three bridges in a row, against the interpreter: what leaves where, byte by byte,
 //! what is dropped and why, and that every frame is accounted for. Frames go from pipeline to
-//! pipeline and to NORMAL, and come back. `AORTA_DIFF_CASES` says how many cases. Needs root.
+//! pipeline and to NORMAL, and come back; queues that they choose have a DSCP at some ports. `AORTA_DIFF_CASES` says how many cases. Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod flow_lab;
@@ -9,7 +9,7 @@ mod lab;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use aorta_flow::{Bridge, DropReason, Interpreter, PortName, Snapshot};
+use aorta_flow::{Bridge, DropReason, Interpreter, Port, PortName, Snapshot};
 use aorta_kernel::Datapath;
 use aorta_packet::MacAddr;
 use flow_lab::{Flows, MTU, bridge, frame, patch, port, station};
@@ -22,10 +22,18 @@ const NAMES: [&str; 3] = ["fb0", "fb1", "fb2"];
 
 fn bridges(taps: &[Tap]) -> Vec<Bridge> {
     let [a, b, c, d] = taps else { unreachable!() };
+    let marking = |tap, ofport, queues: &[(u32, u8)]| Port {
+        queue_dscp: queues.iter().copied().collect(),
+        ..port(tap, ofport)
+    };
     let ports = [
-        vec![port(a, 1), port(b, 2), patch("fp01", "fp10", 3)],
         vec![
-            port(c, 1),
+            port(a, 1),
+            marking(b, 2, &[(1, 46), (2, 0)]),
+            patch("fp01", "fp10", 3),
+        ],
+        vec![
+            marking(c, 1, &[(0, 63), (1, 10)]),
             patch("fp10", "fp01", 2),
             patch("fp12", "fp21", 3),
         ],
@@ -75,6 +83,9 @@ fn action(depth: u32) -> BoxedStrategy<String> {
         1 => Just("push:NXM_OF_ETH_SRC[],pop:NXM_OF_ETH_DST[]".to_owned()),
         1 => Just("push:NXM_OF_ETH_DST[],output:3,pop:NXM_OF_ETH_SRC[]".to_owned()),
         2 => Just("resubmit(,1)".to_owned()),
+        2 => (0..4u8).prop_map(|queue| format!("set_queue:{queue}")),
+        1 => Just("pop_queue".to_owned()),
+        1 => (1..4u8, 0..4u8).prop_map(|(port, queue)| format!("enqueue:{port}:{queue}")),
         1 => Just("push_mpls:0x8847".to_owned()),
         1 => Just("push_mpls:0x8847,output:3,set_field:9->mpls_label".to_owned()),
         1 => Just("push_mpls:0x8848,output:2,pop_mpls:0x0806,output:3".to_owned()),
@@ -93,8 +104,8 @@ fn action(depth: u32) -> BoxedStrategy<String> {
 /// Patch ports that a frame can surely cross, there and back.
 const MAX_CROSSINGS: u64 = 2;
 
-/// A frame: tap, source, destination, and VLAN if it has a tag.
-type Spec = (usize, u8, u8, Option<u16>);
+/// A frame: tap, source, destination, VLAN if it has a tag, and version of IP if it has an IP header.
+type Spec = (usize, u8, u8, Option<u16>, Option<u8>);
 
 fn spec() -> impl Strategy<Value = Spec> {
     (
@@ -102,15 +113,36 @@ fn spec() -> impl Strategy<Value = Spec> {
         1..4u8,
         0..4u8,
         prop::option::weighted(0.3, 1..3u16),
+        prop::option::weighted(0.7, select(vec![4, 6])),
     )
 }
 
-fn bytes((_, src, dst, vid): Spec) -> Vec<u8> {
+/// A header whose checksum is right, or that has none.
+fn ip_header(version: u8) -> Vec<u8> {
+    if version == 6 {
+        let mut header = vec![0x61, 0x6a, 0xbc, 0xde, 0, 6, 59, 64];
+        header.resize(40, 9);
+        return header;
+    }
+    let mut header = vec![
+        0x45, 0x15, 0, 46, 0, 1, 0, 0, 64, 253, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
+    ];
+    let sum = aorta_packet::internet_checksum(&header);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    header
+}
+
+fn bytes((_, src, dst, vid, ip): Spec) -> Vec<u8> {
     let dst = match dst {
         0 => MacAddr::BROADCAST,
         n => station(n),
     };
     let mut bytes = frame(dst, station(src));
+    if let Some(version) = ip {
+        let ethertype: u16 = if version == 6 { 0x86dd } else { 0x0800 };
+        let network = [ethertype.to_be_bytes().to_vec(), ip_header(version)].concat();
+        bytes.splice(12..12 + network.len(), network);
+    }
     if let Some(vid) = vid {
         let [high, low] = vid.to_be_bytes();
         bytes.splice(12..12, [0x81, 0, high, low]);
@@ -120,7 +152,7 @@ fn bytes((_, src, dst, vid): Spec) -> Vec<u8> {
 
 /// A frame at a port, short enough to read; all behind the headers is the same in each.
 fn shown(port: &PortName, frame: &[u8]) -> String {
-    let headers: String = frame[..22].iter().map(|b| format!("{b:02x}")).collect();
+    let headers: String = frame[..36].iter().map(|b| format!("{b:02x}")).collect();
     format!("{port} {headers} {}", frame.len())
 }
 
@@ -139,6 +171,7 @@ struct Rig {
     tables: Vec<Flows>,
     frames: u64,
     many_outputs: u64,
+    marked: u64,
     too_far: u64,
 }
 
@@ -201,6 +234,13 @@ impl Rig {
             );
             self.frames += 1;
             self.many_outputs += u64::from(expected.outputs.len() > 1);
+            // Frames come with other classes.
+            let is_marked = |frame: &[u8]| {
+                [[8, 0, 0x45, 0xb9], [8, 0, 0x45, 0x29]]
+                    .iter()
+                    .any(|m| frame.windows(4).any(|w| w == m))
+            };
+            self.marked += u64::from(expected.outputs.iter().any(|o| is_marked(&o.frame)));
         }
         Ok(())
     }
@@ -244,6 +284,7 @@ fn rig(test: &str) -> (Lab, Rig) {
         tables: NAMES.map(Flows::new).into(),
         frames: 0,
         many_outputs: 0,
+        marked: 0,
         too_far: 0,
     };
     (lab, rig)
@@ -260,9 +301,30 @@ fn what_a_bridge_sets_aside_is_safe_from_bridges_that_set_less_aside() {
         Some(vec![large.to_owned()]),
         None,
     ];
-    let frame = (2, 1, 0, None);
+    let frame = (2, 1, 0, None, None);
     for _ in 0..3 {
         rig.check(&tables, &[frame]).unwrap();
+    }
+}
+
+/// Queues with a DSCP, in copies, across bridges, behind tags and labels, and by NORMAL.
+#[test]
+fn queues_mark_what_leaves_by_them() {
+    let (_lab, mut rig) = rig("fbq");
+    let first = "table=0,priority=0,actions=output:2,set_queue:1,output:2,output:3,set_queue:2,\
+                 output:2,pop_queue,output:2,enqueue:2:1,push_vlan:0x8100,enqueue:2:1,push_vlan:0x8100,\
+                 enqueue:2:1,push_mpls:0x8847,enqueue:2:1";
+    let normal = "table=0,priority=0,actions=set_queue:1,NORMAL";
+    let second = "table=0,priority=0,actions=output:1,set_queue:0,output:1,ALL";
+    let frames: Vec<Spec> = [None, Some(1)]
+        .into_iter()
+        .flat_map(|vid| [None, Some(4), Some(6)].map(|ip| (0, 1, 0, vid, ip)))
+        .collect();
+    for (a, b) in [(first, second), (normal, second), (first, normal)] {
+        let tables = [Some(vec![a.to_owned()]), Some(vec![b.to_owned()]), None];
+        let before = rig.marked;
+        rig.check(&tables, &frames).unwrap();
+        assert!(rig.marked > before, "{a}; {b}");
     }
 }
 
@@ -289,8 +351,8 @@ fn bridges_in_a_row_do_what_the_interpreter_says() {
         .unwrap_or_else(|e| panic!("{e}"));
     let rig = rig.borrow();
     println!(
-        "{} frames agree, {} of them copied; {} went too far",
-        rig.frames, rig.many_outputs, rig.too_far
+        "{} frames agree, {} of them copied, {} marked; {} went too far",
+        rig.frames, rig.many_outputs, rig.marked, rig.too_far
     );
     assert!(rig.many_outputs > 0 && rig.too_far < rig.frames / 3);
 }

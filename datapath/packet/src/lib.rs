@@ -6,6 +6,7 @@
 
 mod checksum;
 mod complete;
+mod dscp;
 mod ethernet;
 pub mod fuzzing;
 mod headers;
@@ -17,6 +18,7 @@ mod vlan;
 
 pub use checksum::{crc32c, internet_checksum};
 pub use complete::{complete_checksum, pseudo_header};
+pub use dscp::with_dscp;
 pub use ethernet::{ETH_HEADER_LEN, EthernetError, EthernetHeader};
 pub use headers::{
     Arp, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_MPLS_MULTICAST,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use aorta_flow::PortHook;
 use aorta_kernel::netdev::qdisc::MAX_QUEUES;
 
-use super::{Model, PortRow, QosRow, QueueRow, Wanted};
+use super::{Model, PortRow, QosRow, Wanted};
 
 /// The queue that everything leaves by that no other was chosen for.
 pub const DEFAULT_QUEUE: u32 = 0;
@@ -26,6 +26,8 @@ const SFQ_PERTURB_S: u32 = 10;
 pub struct PortQos {
     /// How its device shapes what leaves.
     pub asked: Qos,
+    /// DSCP with which IP packets leave that chose a queue, by queue.
+    pub dscp: BTreeMap<u32, u8>,
     /// What is not done as it was written, one sentence each.
     pub problems: Vec<String>,
 }
@@ -35,10 +37,12 @@ impl PortQos {
     /// passes its queues by, so a port that is shaped has none.
     pub fn hook(&mut self, interface: &str, asked: PortHook) -> PortHook {
         match asked {
-            PortHook::XdpNative | PortHook::XdpGeneric if self.asked.shapes() => {
+            PortHook::XdpNative | PortHook::XdpGeneric
+                if self.asked.shapes() || !self.dscp.is_empty() =>
+            {
                 self.problems.push(format!(
                     "{interface}: QoS: other_config:aorta-hook is taken as tc while the port is \
-                     shaped: what XDP sends passes queues by"
+                     shaped or has queues with a dscp: what XDP sends passes queues by"
                 ));
                 PortHook::Tc
             }
@@ -61,6 +65,13 @@ pub enum Qos {
         max_rate_bps: Option<u64>,
         /// The queues by number, the default one among them.
         queues: BTreeMap<u32, HtbQueue>,
+    },
+    /// Queues that share a rate, each with a part of it that it has at once.
+    Hfsc {
+        /// Bits a second of all of them; as fast as the device, if there is none.
+        max_rate_bps: Option<u64>,
+        /// The queues by number, the default one among them.
+        queues: BTreeMap<u32, HfscQueue>,
     },
     /// One rate; what is above it is dropped.
     Policer {
@@ -122,12 +133,22 @@ pub struct HtbQueue {
     pub priority: u32,
 }
 
+/// A queue of [`Qos::Hfsc`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HfscQueue {
+    /// Bits a second that it has in any case.
+    pub min_rate_bps: u64,
+    /// Bits a second that it has at most.
+    pub max_rate_bps: Option<u64>,
+}
+
 impl Qos {
     /// The types that there are.
-    pub const TYPES: [&str; 7] = [
+    pub const TYPES: [&str; 8] = [
         "egress-policer",
         "linux-codel",
         "linux-fq_codel",
+        "linux-hfsc",
         "linux-htb",
         "linux-netem",
         "linux-noop",
@@ -140,12 +161,35 @@ impl Qos {
             Qos::None => return None,
             Qos::Noop => "linux-noop",
             Qos::Htb { .. } => "linux-htb",
+            Qos::Hfsc { .. } => "linux-hfsc",
             Qos::Policer { .. } => "egress-policer",
             Qos::Sfq { .. } => "linux-sfq",
             Qos::Codel(_) => "linux-codel",
             Qos::FqCodel { .. } => "linux-fq_codel",
             Qos::Netem { .. } => "linux-netem",
         })
+    }
+
+    /// The numbers of its queues.
+    pub fn queues(&self) -> Vec<u32> {
+        match self {
+            Qos::Htb { queues, .. } => queues.keys().copied().collect(),
+            Qos::Hfsc { queues, .. } => queues.keys().copied().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The rate that its queues share, if it has queues and the rate was asked for, in bits a second.
+    pub fn max_rate_bps(&self) -> Option<u64> {
+        match self {
+            Qos::Htb { max_rate_bps, .. } | Qos::Hfsc { max_rate_bps, .. } => *max_rate_bps,
+            _ => None,
+        }
+    }
+
+    /// Whether it has queues.
+    pub fn has_queues(&self) -> bool {
+        matches!(self, Qos::Htb { .. } | Qos::Hfsc { .. })
     }
 
     /// Whether the device has to be changed for it.
@@ -176,10 +220,26 @@ pub fn port_qos(row: &PortRow, interface: &str, wanted: &Wanted, model: &Model) 
             Qos::None
         }
     };
+    let has_device = !matches!(wanted, Wanted::Patch { .. } | Wanted::Refused(_));
     PortQos {
         asked,
+        dscp: match has_device && !qos.kind.is_empty() {
+            true => queue_dscp(qos, model),
+            false => BTreeMap::new(),
+        },
         problems: reader.problems,
     }
+}
+
+/// The DSCP of each queue that has one, whatever the type; that of a number which no packet can choose
+/// is left out.
+fn queue_dscp(row: &QosRow, model: &Model) -> BTreeMap<u32, u8> {
+    let known = row.queues.iter().filter_map(|(number, id)| {
+        let number = u32::try_from(*number).ok().filter(|n| *n < MAX_QUEUES)?;
+        let dscp = model.queues.get(id)?.dscp?;
+        Some((number, u8::try_from(dscp).ok()?))
+    });
+    known.collect()
 }
 
 struct Reader<'a> {
@@ -202,7 +262,11 @@ impl Reader<'_> {
             "linux-noop" => Qos::Noop,
             "linux-htb" => Qos::Htb {
                 max_rate_bps: self.rate("", settings, "max-rate"),
-                queues: self.queues(row, model),
+                queues: self.queues(row, model, Self::htb_queue),
+            },
+            "linux-hfsc" => Qos::Hfsc {
+                max_rate_bps: self.rate("", settings, "max-rate"),
+                queues: self.queues(row, model, Self::hfsc_queue),
             },
             "egress-policer" => self.policer(settings),
             "linux-sfq" => Qos::Sfq {
@@ -233,8 +297,8 @@ impl Reader<'_> {
                 Qos::None
             }
         };
-        let has_queues = matches!(asked, Qos::Htb { .. } | Qos::None | Qos::Noop);
-        if !has_queues && !row.queues.is_empty() {
+        let queues_matter = asked.shapes() && !asked.has_queues();
+        if queues_matter && !row.queues.is_empty() {
             self.problem(format!(
                 "type {} has no queues; they are left out",
                 row.kind
@@ -270,8 +334,13 @@ impl Reader<'_> {
     }
 
     /// The queues, without those that can't be had; the default one is always there.
-    fn queues(&mut self, row: &QosRow, model: &Model) -> BTreeMap<u32, HtbQueue> {
-        let mut queues = BTreeMap::from([(DEFAULT_QUEUE, HtbQueue::default())]);
+    fn queues<Q: Default>(
+        &mut self,
+        row: &QosRow,
+        model: &Model,
+        read: fn(&mut Self, &str, &Settings) -> Q,
+    ) -> BTreeMap<u32, Q> {
+        let mut queues = BTreeMap::from([(DEFAULT_QUEUE, Q::default())]);
         for (number, id) in &row.queues {
             let known = u32::try_from(*number).ok().filter(|n| *n < MAX_QUEUES);
             let Some(number) = known else {
@@ -281,29 +350,29 @@ impl Reader<'_> {
                 continue;
             };
             if let Some(queue) = model.queues.get(id) {
-                queues.insert(number, self.queue(number, queue));
+                let of = format!(" of queue {number}");
+                queues.insert(number, read(self, &of, &queue.other_config));
             }
         }
         queues
     }
 
-    fn queue(&mut self, number: u32, row: &QueueRow) -> HtbQueue {
-        let settings = &row.other_config;
-        let of = format!(" of queue {number}");
-        if row.dscp.is_some() {
-            self.problem(format!(
-                "dscp{of} is not applied; let the flows that choose the queue set the field with \
-                 mod_nw_tos"
-            ));
-        }
+    fn htb_queue(&mut self, of: &str, settings: &Settings) -> HtbQueue {
         HtbQueue {
-            min_rate_bps: self.amount(&of, settings, "min-rate").unwrap_or(0),
-            max_rate_bps: self.rate(&of, settings, "max-rate"),
-            burst_bits: self.amount(&of, settings, "burst").unwrap_or(0),
+            min_rate_bps: self.amount(of, settings, "min-rate").unwrap_or(0),
+            max_rate_bps: self.rate(of, settings, "max-rate"),
+            burst_bits: self.amount(of, settings, "burst").unwrap_or(0),
             priority: {
-                let priority = self.amount(&of, settings, "priority").unwrap_or(0);
+                let priority = self.amount(of, settings, "priority").unwrap_or(0);
                 u32::try_from(priority).unwrap_or(u32::MAX)
             },
+        }
+    }
+
+    fn hfsc_queue(&mut self, of: &str, settings: &Settings) -> HfscQueue {
+        HfscQueue {
+            min_rate_bps: self.amount(of, settings, "min-rate").unwrap_or(0),
+            max_rate_bps: self.rate(of, settings, "max-rate"),
         }
     }
 

@@ -1,7 +1,7 @@
 use aorta_ovsdb::Uuid;
 
 use super::*;
-use crate::config::Devices;
+use crate::config::{Devices, QueueRow};
 use crate::testing::Rows;
 
 fn settings(pairs: Pairs) -> Settings {
@@ -77,6 +77,29 @@ fn the_default_queue_is_always_there() {
 }
 
 #[test]
+fn queues_of_hfsc() {
+    let config: Pairs = &[("min-rate", "1000000"), ("max-rate", "0")];
+    let qos = asked(
+        "linux-hfsc",
+        &[("max-rate", "9000000")],
+        &[(3, None, config)],
+    );
+    let queue = HfscQueue {
+        min_rate_bps: 1_000_000,
+        max_rate_bps: None,
+    };
+    let wanted = Qos::Hfsc {
+        max_rate_bps: Some(9_000_000),
+        queues: BTreeMap::from([(0, HfscQueue::default()), (3, queue)]),
+    };
+    assert_eq!((qos.asked.queues(), &qos.asked), (vec![0, 3], &wanted));
+    assert!(
+        qos.problems[0].contains("max-rate of queue 3 is 0"),
+        "{qos:?}"
+    );
+}
+
+#[test]
 fn values_that_cannot_be_are_left_out_and_told() {
     let bad: &[(&str, &str)] = &[("max-rate", "0"), ("min-rate", "much")];
     let qos = asked(
@@ -96,7 +119,6 @@ fn values_that_cannot_be_are_left_out_and_told() {
     let told = qos.problems.join("\n");
     for part in [
         "tap0: QoS: other_config:max-rate is \"-5\"",
-        "dscp of queue 1",
         "max-rate of queue 1 is 0",
         "min-rate of queue 1 is \"much\"",
         "queue 61440 is left out",
@@ -104,7 +126,30 @@ fn values_that_cannot_be_are_left_out_and_told() {
     ] {
         assert!(told.contains(part), "{part} in {told}");
     }
-    assert_eq!(qos.problems.len(), 6);
+    assert_eq!(qos.problems.len(), 5);
+    assert_eq!(qos.dscp, BTreeMap::from([(1, 12)]));
+}
+
+#[test]
+fn queues_have_a_dscp_whatever_the_type() {
+    let queues: &[(i64, Option<i64>, Pairs)] = &[
+        (0, Some(0), &[]),
+        (7, Some(46), &[]),
+        (8, None, &[]),
+        (61_440, Some(1), &[]),
+    ];
+    for kind in [
+        "linux-htb",
+        "linux-hfsc",
+        "linux-noop",
+        "egress-policer",
+        "nonsense",
+    ] {
+        let mut qos = asked(kind, &[], queues);
+        assert_eq!(qos.dscp, BTreeMap::from([(0, 0), (7, 46)]), "{kind}");
+        assert_eq!(qos.hook("tap0", PortHook::XdpGeneric), PortHook::Tc);
+    }
+    assert_eq!(asked("", &[], queues).dscp, BTreeMap::new());
 }
 
 #[test]
@@ -116,7 +161,7 @@ fn types() {
     }
     assert_eq!(asked("", &[], &[]), PortQos::default());
     for (kind, part) in [
-        ("linux-hfsc", "type \"linux-hfsc\" is not supported"),
+        ("linux-drr", "type \"linux-drr\" is not supported"),
         ("egress-policer", "needs other_config:cir"),
     ] {
         let qos = asked(kind, &[], &[]);

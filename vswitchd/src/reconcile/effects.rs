@@ -94,9 +94,10 @@ impl HostDevices {
         let done = match shaping {
             Shaping::Drop => netdevs.delete_root_qdisc(device).await,
             Shaping::Set(qdisc) => netdevs.set_root_qdisc(device, qdisc, self.mark).await,
-            Shaping::DropClass(class) => netdevs.delete_htb_class(device, *class).await,
+            Shaping::DropClass(class) => netdevs.delete_class(device, *class).await,
             Shaping::SetClass(class, settings) => {
-                netdevs.set_htb_class(device, *class, settings).await
+                let set = netdevs.set_class(device, *class, settings, self.mark);
+                set.await
             }
         };
         Ok(done?)
@@ -194,7 +195,7 @@ impl Effects for HostDevices {
         &mut self,
         device: IfIndex,
     ) -> Result<BTreeMap<u16, QueueStats>, EffectError> {
-        Ok(self.netdevs.class_stats(device).await?)
+        Ok(self.netdevs.class_stats(device, self.mark).await?)
     }
 
     fn hardware(&mut self, name: &str) -> HardwareInfo {

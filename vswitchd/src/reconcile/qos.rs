@@ -5,12 +5,13 @@ use std::fmt;
 
 use aorta_flow::IfIndex;
 use aorta_kernel::netdev::qdisc::{
-    self, Burst, HtbClass, PRIORITIES, Qdisc, Root, RootQdiscs, SHARED_CLASS, Tbf, class_of,
+    self, Burst, Class, HfscClass, HtbClass, PRIORITIES, Qdisc, Root, RootQdiscs, SHARED_CLASS,
+    Tbf, class_of,
 };
 use aorta_kernel::netdev::{DeviceRef, Link};
 
 use super::{Actual, Effect, Resolved, resolve};
-use crate::config::{Codel, Desired, DesiredPort, HtbQueue, Qos};
+use crate::config::{Codel, Desired, DesiredPort, HfscQueue, HtbQueue, Qos};
 
 /// Bits a second of all queues of a device that doesn't tell how fast it is.
 const DEFAULT_MAX_RATE_BPS: u64 = 10_000_000_000;
@@ -25,12 +26,12 @@ const LEAST_BURST_US: u64 = 10_000;
 pub enum Shaping {
     /// Give it the kernel's own back.
     Drop,
-    /// Make it, or change one of the same kind; an HTB has no classes at first.
+    /// Make it, or change one of the same kind; it has no classes at first.
     Set(Qdisc),
     /// Delete a class.
     DropClass(u16),
     /// Make or change a class.
-    SetClass(u16, HtbClass),
+    SetClass(u16, Class),
 }
 
 impl fmt::Display for Shaping {
@@ -42,8 +43,8 @@ impl fmt::Display for Shaping {
             Shaping::SetClass(class, settings) => write!(
                 f,
                 "class 1:{class:x} set to {} to {} bit/s",
-                settings.rate_bytes_s.saturating_mul(8),
-                settings.ceil_bytes_s.saturating_mul(8)
+                settings.min_rate_bytes_s().saturating_mul(8),
+                settings.max_rate_bytes_s().saturating_mul(8)
             ),
         }
     }
@@ -52,20 +53,16 @@ impl fmt::Display for Shaping {
 impl Shaping {
     /// Notes that it was done.
     pub fn remember(&self, device: IfIndex, qdiscs: &mut RootQdiscs) {
-        let classes = match qdiscs.get_mut(&device) {
-            Some(Root::Own(Qdisc::Htb(classes))) => Some(classes),
-            _ => None,
-        };
-        match (self, classes) {
+        match (self, qdiscs.get_mut(&device)) {
             (Shaping::Drop, _) => drop(qdiscs.remove(&device)),
             (Shaping::Set(qdisc), _) => {
                 qdiscs.insert(device, Root::Own(qdisc.as_read()));
             }
-            (Shaping::DropClass(class), Some(classes)) => drop(classes.remove(class)),
-            (Shaping::SetClass(class, settings), Some(classes)) => {
-                classes.insert(*class, *settings);
+            (Shaping::DropClass(class), Some(Root::Own(qdisc))) => qdisc.remove_class(*class),
+            (Shaping::SetClass(class, settings), Some(Root::Own(qdisc))) => {
+                qdisc.set_class(*class, *settings);
             }
-            (Shaping::DropClass(_) | Shaping::SetClass(..), None) => {}
+            (Shaping::DropClass(_) | Shaping::SetClass(..), _) => {}
         }
     }
 }
@@ -123,15 +120,13 @@ pub fn shape(desired: &Desired, actual: &Actual) -> Vec<Effect> {
 }
 
 fn changes(now: Option<&Root>, wanted: &Qdisc) -> Vec<Shaping> {
-    let set = || {
-        Shaping::Set(match wanted {
-            Qdisc::Htb(_) => Qdisc::Htb(BTreeMap::new()),
-            other => other.clone(),
-        })
-    };
+    let set = || Shaping::Set(wanted.without_classes());
     match (now, wanted) {
         (None, _) => vec![set()],
-        (Some(Root::Own(Qdisc::Htb(now))), Qdisc::Htb(wanted)) => classes(now, wanted),
+        (Some(Root::Own(now @ Qdisc::Htb(_))), Qdisc::Htb(_))
+        | (Some(Root::Own(now @ Qdisc::Hfsc(_))), Qdisc::Hfsc(_)) => {
+            classes(&now.classes(), &wanted.classes())
+        }
         (Some(Root::Own(now)), _) if *now == wanted.as_read() => Vec::new(),
         (Some(Root::Own(now)), _) if now.kind() == wanted.kind() => vec![set()],
         (Some(_), _) => vec![Shaping::Drop, set()],
@@ -139,11 +134,11 @@ fn changes(now: Option<&Root>, wanted: &Qdisc) -> Vec<Shaping> {
 }
 
 /// The class that others share comes first: they need it.
-fn classes(now: &BTreeMap<u16, HtbClass>, wanted: &BTreeMap<u16, HtbClass>) -> Vec<Shaping> {
+fn classes(now: &BTreeMap<u16, Class>, wanted: &BTreeMap<u16, Class>) -> Vec<Shaping> {
     let gone = now.keys().filter(|class| !wanted.contains_key(class));
     let mut changes: Vec<Shaping> = gone.copied().map(Shaping::DropClass).collect();
-    let differs = |(class, settings): &(&u16, &HtbClass)| now.get(class) != Some(settings);
-    let set = |(class, settings): (&u16, &HtbClass)| Shaping::SetClass(*class, *settings);
+    let differs = |(class, settings): &(&u16, &Class)| now.get(class) != Some(settings);
+    let set = |(class, settings): (&u16, &Class)| Shaping::SetClass(*class, *settings);
     changes.extend(wanted.iter().rev().filter(differs).map(set));
     changes
 }
@@ -155,6 +150,10 @@ fn discipline(qos: &Qos, mtu_bytes: u32, speed_bps: Option<u64>) -> Option<Qdisc
             max_rate_bps,
             queues,
         } => Qdisc::Htb(htb(*max_rate_bps, queues, mtu_bytes, speed_bps)),
+        Qos::Hfsc {
+            max_rate_bps,
+            queues,
+        } => Qdisc::Hfsc(hfsc(*max_rate_bps, queues, mtu_bytes, speed_bps)),
         Qos::Policer {
             cir_bytes_s,
             cbs_bytes,
@@ -211,9 +210,8 @@ fn htb(
     mtu_bytes: u32,
     speed_bps: Option<u64>,
 ) -> BTreeMap<u16, HtbClass> {
-    let default = speed_bps.unwrap_or(DEFAULT_MAX_RATE_BPS);
     let least = u64::from(mtu_bytes);
-    let shared = (max_rate_bps.unwrap_or(default) / 8).max(least);
+    let shared = shared_bytes_s(max_rate_bps, speed_bps).max(least);
     let priorities = Priorities::of(queues.values());
     let class = |rate: u64, ceil: u64, burst_bytes: u64, priority: u32| {
         let burst = |rate: u64| {
@@ -235,13 +233,57 @@ fn htb(
         let Some(number) = class_of(*number) else {
             continue;
         };
-        let rate = (queue.min_rate_bps / 8).max(least).min(shared);
-        let ceil = queue.max_rate_bps.map_or(shared, |bps| bps / 8);
-        let ceil = ceil.max(rate).min(shared);
+        let asked = (queue.min_rate_bps, queue.max_rate_bps);
+        let (rate, ceil) = rates_bytes_s(asked, (least, shared));
         let priority = priorities.of_class(queue.priority);
         classes.insert(number, class(rate, ceil, queue.burst_bits / 8, priority));
     }
     classes
+}
+
+/// Classes of queues, and the one that they share, as [`htb`] has them; the kernel has no rates
+/// beyond 32 bits for them.
+fn hfsc(
+    max_rate_bps: Option<u64>,
+    queues: &BTreeMap<u32, HfscQueue>,
+    mtu_bytes: u32,
+    speed_bps: Option<u64>,
+) -> BTreeMap<u16, HfscClass> {
+    let least = u64::from(mtu_bytes);
+    let shared = shared_bytes_s(max_rate_bps, speed_bps).max(least);
+    let class = |(min, max): (u64, u64)| {
+        let [min_rate_bytes_s, max_rate_bytes_s] =
+            [min, max].map(|rate| u32::try_from(rate).unwrap_or(u32::MAX));
+        HfscClass {
+            min_rate_bytes_s,
+            max_rate_bytes_s,
+        }
+    };
+    let of_queue = |(number, queue): (&u32, &HfscQueue)| {
+        let asked = (queue.min_rate_bps, queue.max_rate_bps);
+        let rates = rates_bytes_s(asked, (least, shared));
+        Some((class_of(*number)?, class(rates)))
+    };
+    let classes = queues.iter().filter_map(of_queue);
+    classes
+        .chain([(SHARED_CLASS, class((shared, shared)))])
+        .collect()
+}
+
+/// Bytes a second of all queues.
+fn shared_bytes_s(max_rate_bps: Option<u64>, speed_bps: Option<u64>) -> u64 {
+    max_rate_bps.or(speed_bps).unwrap_or(DEFAULT_MAX_RATE_BPS) / 8
+}
+
+/// Bytes a second that a queue has in any case and at most, of bits that it asked for, within those
+/// that it may have.
+fn rates_bytes_s(
+    (min_bps, max_bps): (u64, Option<u64>),
+    (least, shared): (u64, u64),
+) -> (u64, u64) {
+    let min = (min_bps / 8).max(least).min(shared);
+    let max = max_bps.map_or(shared, |bps| bps / 8);
+    (min, max.max(min).min(shared))
 }
 
 /// The kernel has a few priorities only: only the order of those that are written counts.

@@ -145,6 +145,25 @@ fn rates_stay_between_a_frame_a_second_and_that_of_all() {
 }
 
 #[test]
+fn curves_of_hfsc_are_rates() {
+    let mut case = case(
+        "linux-hfsc",
+        &[("max-rate", "80000000000")],
+        &[(1, &[("min-rate", "8000000"), ("max-rate", "16000000")])],
+    );
+    assert_eq!(case.round(), [Shaping::Set(Qdisc::Hfsc(BTreeMap::new()))]);
+    let changed: Vec<String> = case.round().iter().map(Shaping::to_string).collect();
+    // What 32 bits have room for.
+    let wanted = [
+        "class 1:fffe set to 34359738360 to 34359738360 bit/s",
+        "class 1:2 set to 8000000 to 16000000 bit/s",
+        "class 1:1 set to 12000 to 34359738360 bit/s",
+    ];
+    assert_eq!(changed, wanted);
+    assert_eq!(case.round(), []);
+}
+
+#[test]
 fn a_device_without_a_rate_has_its_links_or_ten_gigabits() {
     let mut first = case("linux-htb", &[], &[]);
     first.settle();
@@ -181,6 +200,8 @@ fn only_what_differs_changes() {
 fn what_is_no_longer_asked_for_goes_and_what_others_made_stays() {
     for kind in ["", "linux-noop"] {
         let mut case = case(kind, &[], &[]);
+        case.root(Root::Own(Qdisc::Hfsc(BTreeMap::new())));
+        assert_eq!(case.round(), [Shaping::Drop], "{kind}");
         case.root(Root::Own(Qdisc::Htb(BTreeMap::new())));
         assert_eq!(case.round(), [Shaping::Drop], "{kind}");
         assert_eq!(case.round(), []);

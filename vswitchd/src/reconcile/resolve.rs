@@ -185,6 +185,7 @@ pub fn snapshot(desired: &Desired, actual: &Actual) -> Snapshot {
             guard: port.guard.clone(),
             priority_tags: port.priority_tags,
             restrictions: Restrictions::default(),
+            queue_dscp: port.qos.dscp.clone(),
         })
     };
     let bridge = |bridge: &DesiredBridge| Bridge {

@@ -1,7 +1,7 @@
 //! What shapes ports, and what their queues have counted.
 
 use aorta_flow::IfIndex;
-use aorta_kernel::netdev::qdisc::{HtbClass, Qdisc, QueueStats, Root, SHARED_CLASS, class_of};
+use aorta_kernel::netdev::qdisc::{Class, QueueStats, Root, SHARED_CLASS, class_of};
 
 use super::*;
 use crate::clock;
@@ -24,7 +24,7 @@ pub struct QosReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueReport {
     /// Its class.
-    pub class: HtbClass,
+    pub class: Class,
     /// What it has counted.
     pub stats: QueueStats,
     /// How long it is known.
@@ -44,7 +44,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         self.read_qdiscs().await;
         let mut speeds = BTreeMap::new();
         for port in self.desired.bridges.iter().flat_map(|b| &b.ports) {
-            if matches!(port.qos.asked, Qos::Htb { .. })
+            if port.qos.asked.has_queues()
                 && let Some(link) = egress(port, &self.actual)
                 && link.is_physical()
                 && let Some(speed) = self.effects.hardware(&link.name).speed_bps
@@ -68,11 +68,11 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let mut known = std::mem::take(&mut self.queue_times);
         let now = clock::now();
         for (device, root) in &self.actual.qdiscs {
-            let Root::Own(Qdisc::Htb(classes)) = root else {
+            let Root::Own(qdisc) = root else {
                 continue;
             };
-            for class in classes.keys() {
-                let key = (*device, *class);
+            for class in qdisc.classes().into_keys() {
+                let key = (*device, class);
                 let since = known.remove(&key).unwrap_or(now);
                 self.queue_times.insert(key, since);
             }
@@ -84,9 +84,9 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         let mut problems = port.qos.problems.clone();
         if let Some(link) = egress(port, &self.actual) {
             let speed_bps = self.actual.speeds_bps.get(&link.ifindex);
-            if let Qos::Htb { max_rate_bps, .. } = &port.qos.asked
-                && let (Some(rate), Some(speed)) = (max_rate_bps, speed_bps)
-                && rate > speed
+            let asked_bps = port.qos.asked.max_rate_bps();
+            if let (Some(rate), Some(speed)) = (asked_bps, speed_bps)
+                && rate > *speed
             {
                 problems.push(format!(
                     "{}: QoS: other_config:max-rate is {rate}, which the link's {speed} bit/s are \
@@ -126,19 +126,20 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             return report;
         };
         report.asked = port.qos.asked.clone();
-        let (Qdisc::Htb(classes), Qos::Htb { queues, .. }) = (root.clone(), &port.qos.asked) else {
+        if !port.qos.asked.has_queues() {
             return report;
-        };
+        }
+        let classes = root.classes();
         let shared = classes.get(&SHARED_CLASS);
-        report.max_rate_bps = shared.map(|class| class.rate_bytes_s.saturating_mul(8));
+        report.max_rate_bps = shared.map(|class| class.min_rate_bytes_s().saturating_mul(8));
         let stats = self.effects.queue_stats(device).await;
         let stats = stats.unwrap_or_else(|error| {
             warn!("{}", error.line());
             BTreeMap::new()
         });
         let now = clock::now();
-        for queue in queues.keys() {
-            let known = class_of(*queue).and_then(|n| Some((n, classes.get(&n)?)));
+        for queue in port.qos.asked.queues() {
+            let known = class_of(queue).and_then(|n| Some((n, classes.get(&n)?)));
             let Some((number, class)) = known else {
                 continue;
             };
@@ -151,7 +152,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                     Duration::from_millis(ms)
                 },
             };
-            report.queues.insert(*queue, queued);
+            report.queues.insert(queue, queued);
         }
         report
     }

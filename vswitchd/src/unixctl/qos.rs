@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use aorta_kernel::netdev::qdisc::Class;
+
 use super::switch::gone;
 use super::{Answer, Commands};
 use crate::config::{DEFAULT_QUEUE, Qos};
@@ -58,7 +60,7 @@ type Settings = Vec<(&'static str, u64)>;
 fn settings(report: &QosReport) -> Settings {
     match &report.asked {
         Qos::None | Qos::Noop => Vec::new(),
-        Qos::Htb { .. } => {
+        Qos::Htb { .. } | Qos::Hfsc { .. } => {
             let rate = report.max_rate_bps;
             rate.map(|rate| ("max-rate", rate)).into_iter().collect()
         }
@@ -104,15 +106,19 @@ fn settings(report: &QosReport) -> Settings {
 }
 
 fn queue_settings(queue: &QueueReport) -> Settings {
-    let class = &queue.class;
     let bits = |bytes: u64| bytes.saturating_mul(8);
-    let mut settings = vec![("burst", bits(class.burst.bytes(class.rate_bytes_s)))];
-    if class.priority != 0 {
-        settings.push(("priority", class.priority.into()));
+    let mut settings = Vec::new();
+    if let Class::Htb(class) = &queue.class {
+        settings.push(("burst", bits(class.burst.bytes(class.rate_bytes_s))));
+        if class.priority != 0 {
+            settings.push(("priority", class.priority.into()));
+        }
     }
-    settings.push(("min-rate", bits(class.rate_bytes_s)));
-    if class.ceil_bytes_s != class.rate_bytes_s {
-        settings.push(("max-rate", bits(class.ceil_bytes_s)));
+    let min = queue.class.min_rate_bytes_s();
+    let max = queue.class.max_rate_bytes_s();
+    settings.push(("min-rate", bits(min)));
+    if max != min {
+        settings.push(("max-rate", bits(max)));
     }
     settings.extend([
         ("tx_packets", queue.stats.packets),

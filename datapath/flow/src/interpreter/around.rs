@@ -39,13 +39,20 @@ impl Around<'_> {
         self.verdict.drops.push((self.from.clone(), reason));
     }
 
-    fn send(&mut self, e: usize, mut frame: Vec<u8>, max_len_bytes: Option<u32>) {
-        frame.truncate(max_len_bytes.map_or(usize::MAX, |max| max as usize));
-        self.switch
-            .send(self.b, e, frame, self.journey, self.verdict);
+    fn send(&mut self, e: usize, frame: Vec<u8>, queue: Option<u32>) {
+        let journey = Journey {
+            queue: queue.or(self.journey.queue),
+            ..self.journey
+        };
+        self.switch.send(self.b, e, frame, journey, self.verdict);
     }
 
-    fn output(&mut self, to: OfPort, packet: &Packet, max_len_bytes: Option<u32>) {
+    fn output(
+        &mut self,
+        to: OfPort,
+        packet: &Packet,
+        (queue, max_len_bytes): (Option<u32>, Option<u32>),
+    ) {
         let egress = self.switch.port_number(self.b, to);
         let egress = egress.filter(|e| self.switch.can_send(self.b, *e));
         let (Some(e), Some(mut frame)) = (egress, packet.frame()) else {
@@ -61,15 +68,16 @@ impl Around<'_> {
         if !fits(attachment, untagged_bytes(&frame)) {
             return self.drop(DropReason::ExceedsMtu);
         }
-        self.send(e, frame, None);
+        self.send(e, frame, queue);
     }
 
-    fn leave_normally(&mut self, max_len_bytes: Option<u32>) {
+    fn leave_normally(&mut self, queue: Option<u32>, max_len_bytes: Option<u32>) {
         match self.decided.take() {
             Some(Ok((classified, egress))) => {
                 for e in egress {
-                    let frame = leave(&self.switch.bridges[self.b].ports[e], &classified);
-                    self.send(e, frame, max_len_bytes);
+                    let mut frame = leave(&self.switch.bridges[self.b].ports[e], &classified);
+                    frame.truncate(max_len_bytes.map_or(usize::MAX, |max| max as usize));
+                    self.send(e, frame, queue);
                 }
             }
             Some(Err(reason)) => self.drop(reason),
@@ -208,11 +216,15 @@ impl Env for Around<'_> {
         match effect {
             Effect::Output {
                 port,
+                queue,
                 max_len_bytes,
                 packet,
+            } => self.output(*port, packet, (*queue, *max_len_bytes)),
+            Effect::Normal {
+                queue,
+                max_len_bytes,
                 ..
-            } => self.output(*port, packet, *max_len_bytes),
-            Effect::Normal { max_len_bytes, .. } => self.leave_normally(*max_len_bytes),
+            } => self.leave_normally(*queue, *max_len_bytes),
             Effect::Controller {
                 how,
                 table,

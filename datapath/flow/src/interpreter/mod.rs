@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aorta_packet::{EthernetHeader, MacAddr, Vid};
+use aorta_packet::{EthernetHeader, MacAddr, Vid, with_dscp};
 
 use crate::guard::Buckets;
 use crate::table::{BundleError, Change, Modification, Tables};
@@ -98,6 +98,8 @@ struct Journey {
     now: Duration,
     depth: usize,
     traced: bool,
+    /// The queue that was chosen for it, in this bridge or one before.
+    queue: Option<u32>,
 }
 
 impl Interpreter {
@@ -189,6 +191,7 @@ impl Interpreter {
                 now,
                 depth: 0,
                 traced: false,
+                queue: None,
             };
             match self.let_in(b, p, frame, now) {
                 Ok(()) => self.enter(b, p, frame, journey, &mut verdict),
@@ -270,6 +273,11 @@ impl Interpreter {
                 }
             }
             _ => {
+                let dscp = journey.queue.and_then(|queue| port.queue_dscp.get(&queue));
+                let frame = match dscp {
+                    Some(dscp) => with_dscp(frame, *dscp),
+                    None => frame,
+                };
                 let port = port.name.clone();
                 verdict.outputs.push(Output { port, frame });
             }

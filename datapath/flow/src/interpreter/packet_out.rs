@@ -73,6 +73,7 @@ impl Interpreter {
             now,
             depth: 0,
             traced: false,
+            queue: None,
         };
         let tables = self.tables_at(
             b,

@@ -75,6 +75,7 @@ impl Interpreter {
             now,
             depth: 0,
             traced: true,
+            queue: None,
         };
         let tables = copy.tables_at(b, journey)?;
         let in_port = OfPort(packet.key.get(FieldId::IN_PORT) as u16);

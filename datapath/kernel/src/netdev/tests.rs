@@ -9,7 +9,7 @@ use std::time::Duration;
 use aorta_packet::MacAddr;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::qdisc::{Burst, Codel, HtbClass, Mark, Qdisc, Root, SHARED_CLASS, Tbf};
+use super::qdisc::{Burst, Class, Codel, HtbClass, Mark, Qdisc, Root, SHARED_CLASS, Tbf};
 use super::*;
 
 /// A named network namespace that goes away with the value.
@@ -278,8 +278,8 @@ fn classes_read_as_they_were_set() {
         let mut wanted = std::collections::BTreeMap::new();
         for (number, rate) in [(SHARED_CLASS, 6_000_000_000), (1, 1500), (9, 5_000_000_000)] {
             wanted.insert(number, class(rate));
-            let class = class(rate);
-            let set = devices.set_htb_class(&device, number, &class);
+            let class = Class::Htb(class(rate));
+            let set = devices.set_class(&device, number, &class, mark);
             set.await.unwrap();
         }
         let read = async |mark| devices.root_qdiscs(mark).await.unwrap();
@@ -293,15 +293,14 @@ fn classes_read_as_they_were_set() {
         assert_eq!(read(other).await.remove(&hidden.ifindex), foreign);
         wanted.insert(1, class(4000));
         wanted.remove(&9);
-        devices
-            .set_htb_class(&device, 1, &class(4000))
-            .await
-            .unwrap();
+        let slower = Class::Htb(class(4000));
+        let set = devices.set_class(&device, 1, &slower, mark);
+        set.await.unwrap();
         for _ in 0..2 {
-            devices.delete_htb_class(&device, 9).await.unwrap();
+            devices.delete_class(&device, 9).await.unwrap();
         }
         assert_eq!(read(mark).await.remove(&hidden.ifindex), own(wanted));
-        let stats = devices.class_stats(hidden.ifindex).await.unwrap();
+        let stats = devices.class_stats(hidden.ifindex, mark).await.unwrap();
         assert_eq!(stats.keys().copied().collect::<Vec<_>>(), [1, SHARED_CLASS]);
         for _ in 0..2 {
             devices.delete_root_qdisc(&device).await.unwrap();
@@ -334,13 +333,14 @@ fn disciplines_read_as_they_were_set_where_the_kernel_has_them() {
         flows: 1024,
         quantum_bytes: 1514,
     };
+    let hfsc = Qdisc::Hfsc(Default::default());
     let netem = Qdisc::Netem {
         latency_us: 20,
         limit_packets: 1000,
         loss_percent: 3,
     };
     let changed = [tbf(1_250_000), tbf(9_000_000_000)];
-    let others = [sfq, Qdisc::Codel(codel), fq_codel, netem];
+    let others = [sfq, Qdisc::Codel(codel), fq_codel, hfsc, netem];
     inside(&ns, async || {
         let devices = Netdevs::open().unwrap();
         let (_, hidden) = devices.create_veth(&pair("br0", "aobr0")).await.unwrap();

@@ -7,13 +7,25 @@ use aya_obj::generated::{bpf_attach_type, bpf_cmd, bpf_link_info};
 
 use super::{attr, bpf, fd};
 
-/// Attaches a TC program to the ingress of a device (tcx, Linux 6.6). The link ends with its
-/// last descriptor or pin.
-pub fn attach_tcx_ingress(program: BorrowedFd<'_>, ifindex: u32) -> io::Result<OwnedFd> {
+/// Where at a device TC programs run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TcxHook {
+    /// On frames that come from it.
+    Ingress,
+    /// On frames that leave by it, before its queueing discipline.
+    Egress,
+}
+
+/// Attaches a TC program to a device (tcx, Linux 6.6). The link ends with its last descriptor or
+/// pin.
+pub fn attach_tcx(program: BorrowedFd<'_>, ifindex: u32, hook: TcxHook) -> io::Result<OwnedFd> {
     let mut attr = attr();
     attr.link_create.__bindgen_anon_1.prog_fd = fd(program);
     attr.link_create.__bindgen_anon_2.target_ifindex = ifindex;
-    attr.link_create.attach_type = bpf_attach_type::BPF_TCX_INGRESS as u32;
+    attr.link_create.attach_type = match hook {
+        TcxHook::Ingress => bpf_attach_type::BPF_TCX_INGRESS as u32,
+        TcxHook::Egress => bpf_attach_type::BPF_TCX_EGRESS as u32,
+    };
     // SAFETY: no addresses in this command.
     let new = unsafe { bpf(bpf_cmd::BPF_LINK_CREATE, &mut attr) }?;
     // SAFETY: the kernel made this descriptor for us just now.

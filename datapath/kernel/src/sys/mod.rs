@@ -18,7 +18,7 @@ use aya_obj::generated::{bpf_attr, bpf_cmd};
 
 pub use ethtool::{driver, strips_tags, tc_offload};
 pub use frames::send_frames;
-pub use link::{attach_tcx_ingress, attach_xdp, detach_link, tcx_device, update_link, xdp_device};
+pub use link::{TcxHook, attach_tcx, attach_xdp, detach_link, tcx_device, update_link, xdp_device};
 pub use map::{
     ElementSize, NewMap, ONLY_NEW, create_array_of_maps, create_map, delete, lookup, lookup_batch,
     next_key, update, update_batch,

@@ -52,8 +52,8 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             QueueDesc {
                 port,
                 queue,
-                min_rate_permille: known.map(|(all, q)| share(q.class.rate_bytes_s, *all)),
-                max_rate_permille: known.map(|(all, q)| share(q.class.ceil_bytes_s, *all)),
+                min_rate_permille: known.map(|(all, q)| share(q.class.min_rate_bytes_s(), *all)),
+                max_rate_permille: known.map(|(all, q)| share(q.class.max_rate_bytes_s(), *all)),
             }
         });
         Ok(descs.collect())

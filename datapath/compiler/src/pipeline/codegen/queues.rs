@@ -9,9 +9,6 @@ use crate::skb;
 
 use Reg::{R2, R6, R7};
 
-/// The priority of queue `n` is this plus `n` plus 1: class `1:(n + 1)` (hexadecimal) of a
-/// discipline with classes whose handle is `1:`, such as HTB. This is the only place that knows.
-const FIRST_CLASS: i32 = 0x1_0000;
 /// Bits of a class's number.
 const CLASS: i32 = 0xffff;
 
@@ -44,7 +41,7 @@ impl Gen<'_> {
         a.load(Size::W, R2, R7, state::PENDING_QUEUE);
         a.jump_if(Cond::Eq, R2, 0, own);
         a.and(R2, CLASS);
-        a.add(R2, FIRST_CLASS);
+        a.add(R2, skb::FIRST_CLASS);
         a.jump(known);
         a.bind(own);
         a.load(Size::W, R2, R7, state::KEY + layout::PRIORITY);

@@ -6,11 +6,15 @@ use aorta_flow::IfIndex;
 
 use super::super::attributes::{find, u32_at, u64_at};
 use super::encode::{
-    CODEL_INTERVAL, CODEL_LIMIT, CODEL_TARGET, FQ_CODEL_FLOWS, FQ_CODEL_QUANTUM, HTB_CEIL64,
-    HTB_INIT, HTB_PARMS, HTB_RATE64, KIND, OPTIONS, ROOT, TBF_PARMS, TBF_RATE64, loss_of,
+    CODEL_INTERVAL, CODEL_LIMIT, CODEL_TARGET, FQ_CODEL_FLOWS, FQ_CODEL_QUANTUM, HFSC_RSC,
+    HFSC_USC, HTB_CEIL64, HTB_INIT, HTB_PARMS, HTB_RATE64, KIND, OPTIONS, ROOT, TBF_PARMS,
+    TBF_RATE64, loss_of,
 };
 use super::exchange::QueueStats;
-use super::{Burst, Codel, HTB_MAJOR, HtbClass, Mark, Qdisc, Root, TICK_NS, Tbf};
+use super::{
+    Burst, CLASSES_MAJOR, Class, Codel, DEFAULT_CLASS, HfscClass, HtbClass, Mark, Qdisc, Root,
+    TICK_NS, Tbf,
+};
 
 /// Length of struct tcmsg in bytes.
 const HEADER: usize = 20;
@@ -20,7 +24,7 @@ const STATS_QUEUE: u16 = 3;
 const STATS_PKT64: u16 = 8;
 
 /// A discipline at the root of a device; none for one that the kernel itself put there, and for
-/// those inside another. An HTB has no classes yet.
+/// those inside another. Classes aren't there yet.
 pub fn root(message: &[u8], mark: Mark) -> Option<(IfIndex, Root)> {
     let (device, handle, parent, attributes) = split(message)?;
     if parent != ROOT || handle == 0 {
@@ -33,27 +37,47 @@ pub fn root(message: &[u8], mark: Mark) -> Option<(IfIndex, Root)> {
     Some((device, root))
 }
 
-/// A class of an HTB of the switch, by number, and what it has counted.
-pub fn class(message: &[u8]) -> Option<(u16, HtbClass, QueueStats)> {
+/// A class of a discipline of the switch, by number, and what it has counted.
+pub fn class(message: &[u8], mark: Mark) -> Option<(u16, Class, QueueStats)> {
     let (_, id, _, attributes) = split(message)?;
-    if id >> 16 != u32::from(HTB_MAJOR) || kind(attributes)? != "htb" {
+    if id >> 16 != u32::from(CLASSES_MAJOR) {
         return None;
     }
+    let number = (id & 0xffff) as u16;
     let options = find(attributes, OPTIONS)?;
+    let (number, class) = match kind(attributes)?.as_str() {
+        "htb" => (number, Class::Htb(htb_class(options)?)),
+        "hfsc" if number == mark.hfsc_default() => {
+            (DEFAULT_CLASS, Class::Hfsc(hfsc_class(options)?))
+        }
+        "hfsc" => (number, Class::Hfsc(hfsc_class(options)?)),
+        _ => return None,
+    };
+    Some((number, class, stats(attributes)))
+}
+
+fn htb_class(options: &[u8]) -> Option<HtbClass> {
     let parms = find(options, HTB_PARMS)?;
     let wide = |kind, narrow: u32| {
         let wide = find(options, kind).and_then(|value| u64_at(value, 0));
         wide.unwrap_or(narrow.into())
     };
-    let class = HtbClass {
+    Some(HtbClass {
         rate_bytes_s: wide(HTB_RATE64, u32_at(parms, 8)?),
         ceil_bytes_s: wide(HTB_CEIL64, u32_at(parms, 20)?),
         burst: burst(u32_at(parms, 24)?),
         ceil_burst: burst(u32_at(parms, 28)?),
         quantum_bytes: u32_at(parms, 32)?,
         priority: u32_at(parms, 40)?,
-    };
-    Some(((id & 0xffff) as u16, class, stats(attributes)))
+    })
+}
+
+fn hfsc_class(options: &[u8]) -> Option<HfscClass> {
+    let rate = |curve| u32_at(find(options, curve)?, 8);
+    Some(HfscClass {
+        min_rate_bytes_s: rate(HFSC_RSC)?,
+        max_rate_bytes_s: rate(HFSC_USC)?,
+    })
 }
 
 fn burst(ticks: u32) -> Burst {
@@ -81,6 +105,15 @@ fn qdisc(kind: &str, options: &[u8], mark: Mark) -> Option<Qdisc> {
                 return None;
             }
             Qdisc::Htb(BTreeMap::new())
+        }
+        "hfsc" => {
+            let default = options
+                .first_chunk()
+                .map(|bytes| u16::from_ne_bytes(*bytes))?;
+            if default != mark.hfsc_default() {
+                return None;
+            }
+            Qdisc::Hfsc(BTreeMap::new())
         }
         "tbf" => {
             let parms = find(options, TBF_PARMS)?;

@@ -5,7 +5,8 @@ use aorta_flow::IfIndex;
 use super::super::attributes::{put, put_u32};
 use super::super::request::{self, FLAG_ACK, FLAG_DUMP, FLAG_REQUEST};
 use super::{
-    Burst, Codel, DEFAULT_CLASS, HTB_MAJOR, HtbClass, Mark, Qdisc, SHARED_CLASS, TICK_NS, Tbf,
+    Burst, CLASSES_MAJOR, Class, Codel, DEFAULT_CLASS, HfscClass, HtbClass, Mark, Qdisc,
+    SHARED_CLASS, TICK_NS, Tbf,
 };
 
 pub const NEW_QDISC: u16 = 36;
@@ -28,6 +29,9 @@ pub const HTB_PARMS: u16 = 1;
 pub const HTB_INIT: u16 = 2;
 pub const HTB_RATE64: u16 = 6;
 pub const HTB_CEIL64: u16 = 7;
+pub const HFSC_RSC: u16 = 1;
+pub const HFSC_FSC: u16 = 2;
+pub const HFSC_USC: u16 = 3;
 pub const TBF_PARMS: u16 = 1;
 pub const TBF_RATE64: u16 = 4;
 pub const CODEL_TARGET: u16 = 1;
@@ -56,7 +60,7 @@ pub fn get_classes(device: IfIndex) -> Vec<u8> {
     message(GET_CLASS, FLAG_REQUEST | FLAG_DUMP, header, &[])
 }
 
-/// A request to make a discipline, or to change one of the same kind; an HTB has no classes.
+/// A request to make a discipline, or to change one of the same kind; it has no classes.
 pub fn set_root(device: IfIndex, qdisc: &Qdisc, mark: Mark) -> Vec<u8> {
     let header = Header {
         device: device.get(),
@@ -80,25 +84,32 @@ pub fn delete_root(device: IfIndex) -> Vec<u8> {
     message(DEL_QDISC, FLAG_REQUEST | FLAG_ACK, header, &[])
 }
 
-/// A request to make or change a class of an HTB.
-pub fn set_class(device: IfIndex, number: u16, class: &HtbClass) -> Vec<u8> {
+/// A request to make or change a class.
+pub fn set_class(device: IfIndex, number: u16, class: &Class, mark: Mark) -> Vec<u8> {
     let parent = match number {
         SHARED_CLASS => id(0),
         _ => id(SHARED_CLASS),
     };
+    let (kind, handle, options) = match class {
+        Class::Htb(class) => ("htb", number, htb_class(class)),
+        Class::Hfsc(class) if number == DEFAULT_CLASS => {
+            ("hfsc", mark.hfsc_default(), hfsc_class(class))
+        }
+        Class::Hfsc(class) => ("hfsc", number, hfsc_class(class)),
+    };
     let header = Header {
         device: device.get(),
-        handle: id(number),
+        handle: id(handle),
         parent,
     };
     let mut attributes = Vec::new();
-    put_kind(&mut attributes, "htb");
-    put(&mut attributes, OPTIONS, &class_options(class));
+    put_kind(&mut attributes, kind);
+    put(&mut attributes, OPTIONS, &options);
     let flags = FLAG_REQUEST | FLAG_ACK | FLAG_CREATE;
     message(NEW_CLASS, flags, header, &attributes)
 }
 
-/// A request to delete a class of an HTB.
+/// A request to delete a class that isn't the default one.
 pub fn delete_class(device: IfIndex, number: u16) -> Vec<u8> {
     let header = Header {
         device: device.get(),
@@ -109,7 +120,7 @@ pub fn delete_class(device: IfIndex, number: u16) -> Vec<u8> {
 }
 
 fn id(class: u16) -> u32 {
-    u32::from(HTB_MAJOR) << 16 | u32::from(class)
+    u32::from(CLASSES_MAJOR) << 16 | u32::from(class)
 }
 
 /// struct tcmsg.
@@ -141,6 +152,8 @@ fn options(qdisc: &Qdisc, mark: Mark) -> Vec<u8> {
             let words = [HTB_VERSION, mark.0.into(), DEFAULT_CLASS.into(), 0, 0];
             put(&mut out, HTB_INIT, &all(&words));
         }
+        // struct tc_hfsc_qopt.
+        Qdisc::Hfsc(_) => out.extend(mark.hfsc_default().to_ne_bytes()),
         Qdisc::Tbf(tbf) => tbf_options(&mut out, tbf),
         Qdisc::Sfq {
             perturb_s,
@@ -191,8 +204,26 @@ fn tbf_options(out: &mut Vec<u8>, tbf: &Tbf) {
     put_wide(out, TBF_RATE64, tbf.rate_bytes_s);
 }
 
+/// struct tc_service_curve, for each of the curves of real time, sharing and limit.
+fn hfsc_class(class: &HfscClass) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (curve, bytes_s) in [
+        (HFSC_RSC, class.min_rate_bytes_s),
+        (HFSC_FSC, class.min_rate_bytes_s),
+        (HFSC_USC, class.max_rate_bytes_s),
+    ] {
+        let no_first_part = [0, 0];
+        put(
+            &mut out,
+            curve,
+            &[all(&no_first_part), all(&[bytes_s])].concat(),
+        );
+    }
+    out
+}
+
 /// struct tc_htb_opt.
-fn class_options(class: &HtbClass) -> Vec<u8> {
+fn htb_class(class: &HtbClass) -> Vec<u8> {
     let mut parms = rate(class.rate_bytes_s);
     parms.extend(rate(class.ceil_bytes_s));
     let [Burst { ticks: burst }, Burst { ticks: ceil_burst }] = [class.burst, class.ceil_burst];

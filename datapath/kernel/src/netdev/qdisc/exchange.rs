@@ -8,7 +8,7 @@ use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rustix::io::Errno;
 
 use super::super::{DeviceRef, NetdevError, Netdevs, request};
-use super::{HtbClass, Mark, Qdisc, Root, decode, encode};
+use super::{Class, Mark, Qdisc, Root, decode, encode};
 
 /// What is at the roots of devices, without what the kernel put there.
 pub type RootQdiscs = BTreeMap<IfIndex, Root>;
@@ -32,11 +32,11 @@ impl Netdevs {
         let found = messages.iter().filter_map(|m| decode::root(m, mark));
         let mut roots: RootQdiscs = found.collect();
         for (device, root) in &mut roots {
-            if let Root::Own(Qdisc::Htb(classes)) = root {
+            if let Root::Own(qdisc @ (Qdisc::Htb(_) | Qdisc::Hfsc(_))) = root {
                 let messages = exchange(&encode::get_classes(*device)).await;
                 let messages = messages.map_err(NetdevError::Qdiscs)?;
-                let found = messages.iter().filter_map(|m| decode::class(m));
-                *classes = found.map(|(number, class, _)| (number, class)).collect();
+                let found = messages.iter().filter_map(|m| decode::class(m, mark));
+                found.for_each(|(number, class, _)| qdisc.set_class(number, class));
             }
         }
         Ok(roots)
@@ -46,15 +46,16 @@ impl Netdevs {
     pub async fn class_stats(
         &self,
         device: IfIndex,
+        mark: Mark,
     ) -> Result<BTreeMap<u16, QueueStats>, NetdevError> {
         let messages = exchange(&encode::get_classes(device)).await;
         let messages = messages.map_err(NetdevError::Qdiscs)?;
-        let found = messages.iter().filter_map(|m| decode::class(m));
+        let found = messages.iter().filter_map(|m| decode::class(m, mark));
         Ok(found.map(|(number, _, stats)| (number, stats)).collect())
     }
 
     /// Makes a discipline the device's, or changes that of the same kind; one of another kind has
-    /// to be deleted first. An HTB has no classes at first.
+    /// to be deleted first. It has no classes at first.
     ///
     /// # Errors
     /// [`NetdevError::NoQdisc`] if the kernel doesn't have the kind.
@@ -91,26 +92,24 @@ impl Netdevs {
         }
     }
 
-    /// Makes or changes a class of the device's HTB.
-    pub async fn set_htb_class(
+    /// Makes or changes a class of the device's discipline.
+    pub async fn set_class(
         &self,
         device: &DeviceRef,
         number: u16,
-        class: &HtbClass,
+        class: &Class,
+        mark: Mark,
     ) -> Result<(), NetdevError> {
-        let result = exchange(&encode::set_class(device.ifindex, number, class)).await;
+        let result = exchange(&encode::set_class(device.ifindex, number, class, mark)).await;
         let action = || format!("set the class 1:{number:x}");
         result
             .map(drop)
             .map_err(|source| failed(device, action(), source))
     }
 
-    /// Deletes a class of the device's HTB. One that is gone already is no error.
-    pub async fn delete_htb_class(
-        &self,
-        device: &DeviceRef,
-        number: u16,
-    ) -> Result<(), NetdevError> {
+    /// Deletes a class of the device's discipline, which isn't the default one. One that is gone
+    /// already is no error.
+    pub async fn delete_class(&self, device: &DeviceRef, number: u16) -> Result<(), NetdevError> {
         match exchange(&encode::delete_class(device.ifindex, number)).await {
             Err(error) if !is_gone(&error) => Err(failed(
                 device,

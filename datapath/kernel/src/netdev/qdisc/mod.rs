@@ -3,7 +3,7 @@
 //!
 //! The switch marks the disciplines that it makes, so that a later daemon knows them and others
 //! are left alone: an HTB by the field `r2q`, which has no effect on classes with a quantum of
-//! their own, others by their handle.
+//! their own, an HFSC by the number of its default class, others by their handle.
 
 mod decode;
 mod encode;
@@ -15,10 +15,14 @@ use std::collections::BTreeMap;
 
 pub use exchange::{QueueStats, RootQdiscs};
 
-/// Handle of an HTB: classes are `1:N`, as programs that choose queues expect.
-pub const HTB_MAJOR: u16 = 1;
-/// Number of the class by which everything leaves that no queue was chosen for.
+/// Handle of a discipline with classes: these are `1:N`, as programs that choose queues expect.
+pub const CLASSES_MAJOR: u16 = 1;
+/// Number of the class by which everything leaves that no queue was chosen for. That of an HFSC has
+/// another one in the kernel ([`Mark`]).
 pub const DEFAULT_CLASS: u16 = 1;
+/// First of the numbers that the default class of an HFSC has, and how many there are: above those of
+/// queues, below [`SHARED_CLASS`].
+const HFSC_DEFAULTS: (u16, u16) = (0xf001, 0xffd);
 /// Number of the class that all others share.
 pub const SHARED_CLASS: u16 = 0xfffe;
 /// Queues that a class can be made for are below this number.
@@ -44,6 +48,13 @@ impl Mark {
     pub fn new(hash: u32) -> Mark {
         Mark(0x1000 + (hash % 0x6000) as u16)
     }
+
+    /// Number of the default class of an HFSC in the kernel, which takes what is sent to a class that
+    /// isn't there, as [`DEFAULT_CLASS`] isn't.
+    fn hfsc_default(self) -> u16 {
+        let (first, count) = HFSC_DEFAULTS;
+        first + self.0 % count
+    }
 }
 
 /// The discipline at the root of a device's egress.
@@ -60,6 +71,8 @@ pub enum Root {
 pub enum Qdisc {
     /// Hierarchical token buckets, by number of their class.
     Htb(BTreeMap<u16, HtbClass>),
+    /// Hierarchical fair service curves, by number of their class.
+    Hfsc(BTreeMap<u16, HfscClass>),
     /// A token bucket; what finds no room is dropped.
     Tbf(Tbf),
     /// Stochastic fairness.
@@ -96,6 +109,7 @@ impl Qdisc {
     pub fn kind(&self) -> &'static str {
         match self {
             Qdisc::Htb(_) => "htb",
+            Qdisc::Hfsc(_) => "hfsc",
             Qdisc::Tbf(_) => "tbf",
             Qdisc::Sfq { .. } => "sfq",
             Qdisc::Codel(_) => "codel",
@@ -117,14 +131,86 @@ impl Qdisc {
         read
     }
 
+    /// The same without its classes.
+    pub fn without_classes(&self) -> Qdisc {
+        match self {
+            Qdisc::Htb(_) => Qdisc::Htb(BTreeMap::new()),
+            Qdisc::Hfsc(_) => Qdisc::Hfsc(BTreeMap::new()),
+            other => other.clone(),
+        }
+    }
+
+    /// Its classes by number; none of one that can't have any.
+    pub fn classes(&self) -> BTreeMap<u16, Class> {
+        match self {
+            Qdisc::Htb(classes) => classes.iter().map(|(n, c)| (*n, Class::Htb(*c))).collect(),
+            Qdisc::Hfsc(classes) => classes.iter().map(|(n, c)| (*n, Class::Hfsc(*c))).collect(),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// Adds a class, in the place of one of that number; one of another kind is left out.
+    pub fn set_class(&mut self, number: u16, class: Class) {
+        match (self, class) {
+            (Qdisc::Htb(classes), Class::Htb(class)) => drop(classes.insert(number, class)),
+            (Qdisc::Hfsc(classes), Class::Hfsc(class)) => drop(classes.insert(number, class)),
+            _ => {}
+        }
+    }
+
+    /// Removes a class, if there is one of that number.
+    pub fn remove_class(&mut self, number: u16) {
+        match self {
+            Qdisc::Htb(classes) => drop(classes.remove(&number)),
+            Qdisc::Hfsc(classes) => drop(classes.remove(&number)),
+            _ => {}
+        }
+    }
+
     /// The handle of one that bears a mark.
     fn handle(&self, mark: Mark) -> u32 {
         let major = match self {
-            Qdisc::Htb(_) => HTB_MAJOR,
+            Qdisc::Htb(_) | Qdisc::Hfsc(_) => CLASSES_MAJOR,
             _ => mark.0,
         };
         u32::from(major) << 16
     }
+}
+
+/// A class of a discipline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Of an HTB.
+    Htb(HtbClass),
+    /// Of an HFSC.
+    Hfsc(HfscClass),
+}
+
+impl Class {
+    /// Bytes a second that it has in any case.
+    pub fn min_rate_bytes_s(&self) -> u64 {
+        match self {
+            Class::Htb(class) => class.rate_bytes_s,
+            Class::Hfsc(class) => class.min_rate_bytes_s.into(),
+        }
+    }
+
+    /// Bytes a second that it has at most.
+    pub fn max_rate_bytes_s(&self) -> u64 {
+        match self {
+            Class::Htb(class) => class.ceil_bytes_s,
+            Class::Hfsc(class) => class.max_rate_bytes_s.into(),
+        }
+    }
+}
+
+/// A class of an HFSC, below [`SHARED_CLASS`] unless it is that. Its curves are straight lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HfscClass {
+    /// Bytes a second that it has in any case, and its share of what is left.
+    pub min_rate_bytes_s: u32,
+    /// Bytes a second that it has at most.
+    pub max_rate_bytes_s: u32,
 }
 
 /// A class of an HTB, which borrows from [`SHARED_CLASS`] unless it is that.

@@ -6,6 +6,7 @@ use super::encode::{ROOT, set_class, set_root};
 use super::*;
 
 const MARK: Mark = Mark(0x1234);
+const OTHER_MARK: Mark = Mark(0x1235);
 /// Length of a message's own header in bytes.
 const HEADER: usize = 16;
 
@@ -24,6 +25,13 @@ fn class(rate_bytes_s: u64) -> HtbClass {
     }
 }
 
+fn curves(min_rate_bytes_s: u32) -> HfscClass {
+    HfscClass {
+        min_rate_bytes_s,
+        max_rate_bytes_s: min_rate_bytes_s.saturating_mul(2),
+    }
+}
+
 fn all() -> Vec<Qdisc> {
     let codel = Codel {
         target_us: 5000,
@@ -32,6 +40,7 @@ fn all() -> Vec<Qdisc> {
     };
     vec![
         Qdisc::Htb(BTreeMap::new()),
+        Qdisc::Hfsc(BTreeMap::new()),
         Qdisc::Tbf(Tbf {
             rate_bytes_s: 1_250_000,
             burst: Burst::of(20_000, 1_250_000),
@@ -66,14 +75,18 @@ fn what_is_asked_for_reads_as_itself() {
         let bytes = set_root(device(), &qdisc, MARK);
         let read = decode::root(&bytes[HEADER..], MARK);
         assert_eq!(read, Some((device(), Root::Own(qdisc.clone()))));
-        let other = decode::root(&bytes[HEADER..], Mark(0x1235));
+        let other = decode::root(&bytes[HEADER..], OTHER_MARK);
         let kind = qdisc.kind().to_owned();
         assert_eq!(other, Some((device(), Root::Foreign(kind))));
     }
-    for rate in [1, 1500, 125_000_000, 50_000_000_000] {
-        let bytes = set_class(device(), 9, &class(rate));
-        let (number, read, _) = decode::class(&bytes[HEADER..]).unwrap();
-        assert_eq!((number, read), (9, class(rate)));
+    let htb = [1, 1500, 125_000_000, 50_000_000_000].map(|rate| Class::Htb(class(rate)));
+    let hfsc = [1, 1500, u32::MAX].map(|rate| Class::Hfsc(curves(rate)));
+    for class in htb.into_iter().chain(hfsc) {
+        for number in [DEFAULT_CLASS, 9, SHARED_CLASS] {
+            let bytes = set_class(device(), number, &class, MARK);
+            let (read_number, read, _) = decode::class(&bytes[HEADER..], MARK).unwrap();
+            assert_eq!((read_number, read), (number, class));
+        }
     }
 }
 
@@ -81,14 +94,18 @@ fn what_is_asked_for_reads_as_itself() {
 fn cut_messages_are_nothing() {
     for qdisc in all() {
         let bytes = set_root(device(), &qdisc, MARK);
-        for end in 0..bytes.len() - HEADER {
+        // What an HFSC is told ends in the middle of a word.
+        let padding = if qdisc.kind() == "hfsc" { 2 } else { 0 };
+        for end in 0..bytes.len() - HEADER - padding {
             let read = decode::root(&bytes[HEADER..HEADER + end], MARK);
             assert_ne!(read, Some((device(), Root::Own(qdisc.clone()))), "{end}");
         }
     }
-    let bytes = set_class(device(), 9, &class(1500));
-    for end in 0..bytes.len() - HEADER {
-        assert!(decode::class(&bytes[HEADER..HEADER + end]).is_none());
+    for class in [Class::Htb(class(1500)), Class::Hfsc(curves(1500))] {
+        let bytes = set_class(device(), 9, &class, MARK);
+        for end in 0..bytes.len() - HEADER {
+            assert!(decode::class(&bytes[HEADER..HEADER + end], MARK).is_none());
+        }
     }
 }
 
@@ -116,13 +133,52 @@ fn a_class_is_asked_for_as_tc_does() {
         priority: 0,
         quantum_bytes: 1500,
     };
-    let bytes = set_class(device(), 1, &class);
+    let bytes = set_class(device(), 1, &Class::Htb(class), MARK);
     let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
     assert_eq!([word(20), word(24), word(28)], [7, 0x1_0001, 0x1_fffe]);
     // The kind takes eight bytes, the headers of options and parameters four each.
     let parms = 36 + 8 + 4 + 4;
     assert_eq!([word(parms + 8), word(parms + 20)], [1_000_000, 2_000_000]);
     assert_eq!([word(parms + 24), word(parms + 28)], [8_000_000, 4_000_000]);
+}
+
+/// The attributes of a message.
+fn attributes(message: &[u8]) -> &[u8] {
+    const TCMSG: usize = 20;
+    &message[HEADER + TCMSG..]
+}
+
+/// Of the bytes that `tc qdisc add dev IF root handle 1: hfsc default 1` sends, the attributes; the
+/// number of the default class is the mark.
+#[test]
+fn an_hfsc_is_asked_for_as_tc_does() {
+    let bytes = set_root(device(), &Qdisc::Hfsc(BTreeMap::new()), MARK);
+    let mut sent = b"\x09\x00\x01\x00hfsc\x00\x00\x00\x00\x06\x00\x02\x00\x01\x00\x00\x00".to_vec();
+    let default = MARK.hfsc_default();
+    assert!(default > 0xf000 && default < SHARED_CLASS, "{default:x}");
+    assert_ne!(default, OTHER_MARK.hfsc_default());
+    sent[16..18].copy_from_slice(&default.to_ne_bytes());
+    assert_eq!(attributes(&bytes), sent);
+    let handle_and_parent = [1 << 16, ROOT].map(u32::to_ne_bytes).concat();
+    assert_eq!(bytes[HEADER + 8..HEADER + 16], handle_and_parent);
+}
+
+/// Of the bytes that `tc class add dev IF parent 1: classid 1:fffe hfsc sc rate 1000000bps ul rate
+/// 1000000bps` sends, those from the handle on.
+#[test]
+fn a_class_of_hfsc_is_asked_for_as_tc_does() {
+    let class = HfscClass {
+        min_rate_bytes_s: 1_000_000,
+        max_rate_bytes_s: 1_000_000,
+    };
+    let bytes = set_class(device(), SHARED_CLASS, &Class::Hfsc(class), MARK);
+    let curve = |kind: u8| [&[0x10, 0, kind, 0][..], &[0; 8], &[0x40, 0x42, 0x0f, 0]].concat();
+    let sent = [
+        &[0xfe, 0xff, 0x01, 0x00, 0x00, 0x00, 0x01, 0x00, 0, 0, 0, 0][..],
+        b"\x09\x00\x01\x00hfsc\x00\x00\x00\x00\x34\x00\x02\x00",
+        &[curve(1), curve(2), curve(3)].concat(),
+    ];
+    assert_eq!(bytes[HEADER + 8..], sent.concat());
 }
 
 #[test]
