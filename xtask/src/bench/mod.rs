@@ -16,6 +16,7 @@ mod ports;
 mod qos;
 mod report;
 mod rounds;
+mod scrape;
 mod twins;
 
 use crate::error::TaskError;
@@ -72,6 +73,11 @@ const BENCHES: &[Bench] = &[
         name: "qos",
         about: "how well rates of egress QoS and ingress policing are kept, 10 s a measurement",
         run: qos::run,
+    },
+    Bench {
+        name: "scrape",
+        about: "/metrics of switches with 1,000 ports, of the kernel and in memory",
+        run: scrape::run,
     },
     Bench {
         name: "ovsdb-commits",
