@@ -17,7 +17,7 @@ pub use dialer::{DialState, Dialer, DialerStatus, dial};
 pub use listener::{Listener, ListenerStatus, listen};
 pub use remote::{Endpoint, Host, OPENFLOW_PORT, OVSDB_PORT, Remote, RemoteError};
 pub use service::{Admission, Peer, RemoteOptions, Service, Setup, Stream};
-pub use socket::ListenError;
+pub use socket::{ListenError, listening_needs};
 pub use tls::{Tls, TlsError, TlsFiles};
 
 use std::io;

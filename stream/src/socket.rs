@@ -15,7 +15,7 @@ const PENDING: u32 = 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The operating system refused.
-    #[error("can't listen on {remote}")]
+    #[error("can't listen on {remote}{}", listening_needs(source))]
     Io {
         /// Where.
         remote: Remote,
@@ -34,6 +34,17 @@ pub enum ListenError {
         /// The remote.
         remote: Remote,
     },
+}
+
+/// What to look at when the operating system doesn't have a program listen, to follow what it can't;
+/// nothing if its own words say it all.
+pub fn listening_needs(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program has that port (`ss -ltnp` tells which)",
+        io::ErrorKind::AddrNotAvailable => "; no interface has that address (`ip address`)",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE",
+        _ => "",
+    }
 }
 
 /// A socket that is bound.

@@ -55,6 +55,11 @@ const WORKERS: usize = 1;
 /// After so many turns of tasks on the main thread, it looks for what has come meanwhile.
 const TURNS: u32 = 2;
 
+/// What is said when somebody without privileges was refused something.
+const NEEDS_ROOT: &str = "the kernel's datapath needs root, or the capabilities that the package's \
+                          aorta.service gives; `vswitchd --datapath sim` needs neither, in \
+                          directories of one's own (--rundir, --db)";
+
 /// The program, from its command line to its end.
 pub fn main() -> ExitCode {
     let options = Arc::new(Options::of_process());
@@ -62,6 +67,9 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("vswitchd: {}", errors::line(&*error));
+            if errors::is_refused(&*error) && !rustix::process::geteuid().is_root() {
+                eprintln!("vswitchd: {NEEDS_ROOT}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -5,6 +5,20 @@ use super::record::Fault;
 use crate::db::{ConvertError, ReplayError};
 use crate::schema::SchemaError;
 
+/// What can be done about a log that has so many intact records in front of the damage.
+fn salvage_advice(intact: usize) -> String {
+    match intact {
+        0 => {
+            "No record in front of that can be saved: put a copy in its place, or move it away to \
+              begin with an empty database"
+                .to_owned()
+        }
+        _ => format!(
+            "`vswitchd --salvage-db OUT` writes the intact {intact} records before it to a new file"
+        ),
+    }
+}
+
 /// A log that can't be used, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -31,10 +45,18 @@ pub enum LogError {
         reason: String,
     },
     /// Another process has the database open.
-    #[error("{}: another process has this database open", .0.display())]
+    #[error(
+        "{path}: another process has this database open: stop it (`fuser -v {path}` tells which), or \
+         name another file with --db",
+        path = .0.display()
+    )]
     Locked(PathBuf),
     /// The file holds something else than a database.
-    #[error("{}: not a standalone OVSDB database ({found})", path.display())]
+    #[error(
+        "{}: not a standalone OVSDB database: {found}. Name another file with --db, or move this one \
+         away to begin with an empty database",
+        path.display()
+    )]
     NotADatabase {
         /// The file.
         path: PathBuf,
@@ -43,9 +65,9 @@ pub enum LogError {
     },
     /// A record within the file is damaged.
     #[error(
-        "{}: damaged at byte {offset}; the file is left as it is. \
-         `vswitchd --salvage-db OUT` writes the intact {intact} records before it to a new file",
-        path.display()
+        "{}: damaged at byte {offset}; the file is left as it is. {}",
+        path.display(),
+        salvage_advice(*intact)
     )]
     Damaged {
         /// The file.

@@ -77,12 +77,18 @@ fn read_schema(
 ) -> Result<Arc<DatabaseSchema>, LogError> {
     let json = match reader.next() {
         Some(Ok(record)) => record.json,
+        Some(Err(source)) if bytes.starts_with(b"OVSDB JSON ") => {
+            return Err(LogError::Damaged {
+                path: path.to_owned(),
+                offset: 0,
+                intact: 0,
+                source,
+            });
+        }
         _ => {
-            let head = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-            let found = String::from_utf8_lossy(&head[..head.len().min(40)]).into_owned();
             return Err(LogError::NotADatabase {
                 path: path.to_owned(),
-                found,
+                found: start_of(bytes),
             });
         }
     };
@@ -97,6 +103,19 @@ fn read_schema(
     });
     // A schema that is in memory already needs no second copy.
     Ok(known.map_or_else(|| Arc::new(schema), Arc::clone))
+}
+
+/// What a file begins with, in words.
+fn start_of(bytes: &[u8]) -> String {
+    const SHOWN_BYTES: usize = 40;
+    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    let shown = &line[..line.len().min(SHOWN_BYTES)];
+    let printable = |b: &u8| b.is_ascii_graphic() || *b == b' ';
+    match std::str::from_utf8(shown) {
+        _ if bytes.iter().all(u8::is_ascii_whitespace) => "it is empty".to_owned(),
+        Ok(text) if shown.iter().all(printable) => format!("it begins with {text:?}"),
+        _ => "it begins with bytes that are no text".to_owned(),
+    }
 }
 
 /// Reads a whole log that is in memory; `path` is for errors alone.

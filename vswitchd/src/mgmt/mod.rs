@@ -16,6 +16,7 @@ use std::{fs, io};
 
 use aorta_api::SOCKET_NAME;
 use aorta_ovsdb::StoreHandle;
+use aorta_stream::listening_needs;
 use jsonrpsee::server::middleware::rpc::RpcServiceBuilder;
 use jsonrpsee::server::{
     BatchRequestConfig, Methods, PingConfig, Server, ServerConfig, StopHandle, TowerServiceBuilder,
@@ -92,7 +93,7 @@ pub enum ApiError {
         source: io::Error,
     },
     /// The TCP socket can't be had.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}{}", listening_needs(source))]
     Tcp {
         /// Where.
         address: SocketAddr,

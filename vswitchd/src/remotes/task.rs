@@ -292,7 +292,7 @@ impl Work {
                 let text = line(&error);
                 let known = self.failures.get(&name).is_some_and(|f| f.text == text);
                 if !known {
-                    warn!("{text}; it is tried again");
+                    warn!("{text}; it is tried again while the switch runs");
                 }
                 let error = Some(error);
                 self.failures.insert(name, Failure { text, error });
