@@ -1,10 +1,12 @@
 //! What `vswitchd` tells about its running state, and `vsctl` prints: the values of the
-//! management API (JSON-RPC 2.0 on `aorta.sock` in the rundir).
+//! management API (JSON-RPC 2.0 on `aorta.sock` in the rundir). Also what both call the levels of
+//! their logs.
 //!
 //! `docs/openrpc.json` tells all methods; [`OPENRPC`] is its text, which `rpc.discover` answers.
 #![forbid(unsafe_code)]
 
 mod flow;
+pub mod log;
 
 pub use flow::*;
 

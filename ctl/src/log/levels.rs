@@ -2,78 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use aorta_api::log::{Destination, Level};
 use thiserror::Error;
-
-/// How grave a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Nothing is this grave: the destination stays silent.
-    Off,
-    /// The program ends.
-    Emer,
-    /// Something failed.
-    Err,
-    /// Something may be amiss.
-    Warn,
-    /// Worth to know.
-    Info,
-    /// Details.
-    Dbg,
-}
-
-impl Level {
-    const ALL: [(&'static str, Level); 6] = [
-        ("off", Level::Off),
-        ("emer", Level::Emer),
-        ("err", Level::Err),
-        ("warn", Level::Warn),
-        ("info", Level::Info),
-        ("dbg", Level::Dbg),
-    ];
-
-    /// As messages show it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Level::Off => "OFF",
-            Level::Emer => "EMER",
-            Level::Err => "ERR",
-            Level::Warn => "WARN",
-            Level::Info => "INFO",
-            Level::Dbg => "DBG",
-        }
-    }
-
-    /// Severity of syslog (RFC 5424 §6.2.1).
-    pub fn severity(self) -> u8 {
-        match self {
-            Level::Off | Level::Emer => 1,
-            Level::Err => 3,
-            Level::Warn => 4,
-            Level::Info => 6,
-            Level::Dbg => 7,
-        }
-    }
-}
-
-/// Where messages go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Destination {
-    /// The system log.
-    Syslog,
-    /// Standard error.
-    Console,
-    /// The file of `--log-file`.
-    File,
-}
-
-impl Destination {
-    /// All of them.
-    pub const ALL: [(&'static str, Destination); 3] = [
-        ("syslog", Destination::Syslog),
-        ("console", Destination::Console),
-        ("file", Destination::File),
-    ];
-}
 
 /// A `--verbose` argument that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -160,9 +90,9 @@ impl Levels {
         for word in words {
             let lower = word.to_ascii_lowercase();
             let known = |names: &str| names.split_whitespace().any(|name| name == lower);
-            if let Some(found) = find(&Destination::ALL, &lower) {
+            if let Some(found) = Destination::named(word) {
                 put(&mut destination, found, "destinations")?;
-            } else if let Some(found) = find(&Level::ALL, &lower) {
+            } else if let Some(found) = Level::named(word) {
                 put(&mut level, found, "levels")?;
             } else if known(MODULES) {
                 put(&mut module, lower, "modules")?;
@@ -171,7 +101,7 @@ impl Levels {
             }
         }
         let level = level.unwrap_or(Level::Dbg);
-        for (_, each) in Destination::ALL {
+        for each in Destination::ALL {
             if destination.is_none_or(|only| only == each) {
                 self.put(module.as_deref(), each, level);
             }
@@ -203,11 +133,6 @@ impl Levels {
     }
 }
 
-fn find<T: Copy>(known: &[(&str, T)], word: &str) -> Option<T> {
-    let found = known.iter().find(|(name, _)| *name == word);
-    found.map(|(_, value)| *value)
-}
-
 fn put<T>(slot: &mut Option<T>, value: T, what: &'static str) -> Result<(), Fault> {
     match slot.replace(value) {
         Some(_) => Err(Fault::Several(what)),
@@ -219,7 +144,7 @@ fn put<T>(slot: &mut Option<T>, value: T, what: &'static str) -> Result<(), Faul
 fn check_pattern(destination: Option<&str>, pattern: Option<&str>) -> Result<(), Fault> {
     let destination = destination.unwrap_or_default();
     let any = destination.eq_ignore_ascii_case("any");
-    if !any && find(&Destination::ALL, &destination.to_ascii_lowercase()).is_none() {
+    if !any && Destination::named(destination).is_none() {
         return Err(Fault::UnknownDestination(destination.to_owned()));
     }
     pattern.map(|_| ()).ok_or(Fault::NoPattern)

@@ -5,7 +5,8 @@ mod levels;
 mod syslog;
 pub(crate) mod time;
 
-pub use levels::{Destination, Level, Levels, SpecError};
+pub use aorta_api::log::{Destination, Level};
+pub use levels::{Levels, SpecError};
 pub use syslog::{Method, MethodError};
 
 use std::cell::{Cell, RefCell};

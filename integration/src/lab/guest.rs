@@ -1,9 +1,8 @@
 //! Guests: small virtual machines under QEMU.
 
-use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -11,15 +10,13 @@ use aorta_vm_images::cpio::Archive;
 use aorta_vm_images::{Image, ImageError, Recipe, cache_root, ensure};
 
 use super::agent::Agent;
-use super::exec::command_line;
+use super::qemu::{self, Vm, read_lossy, tails};
 use super::{Accel, GuestConfig, LabError, Netns, Output, initramfs, wait_for};
 
 /// Time a guest may take to boot, emulated on a busy machine.
 const BOOT_LIMIT: Duration = Duration::from_secs(300);
 /// Time a command in a guest may take unless the caller says otherwise.
 const RUN_LIMIT: Duration = Duration::from_secs(60);
-/// Lines of console and of QEMU's messages that go into an error.
-const TAIL_LINES: usize = 25;
 
 /// A running guest; killed when dropped. If the thread is panicking then, its console is kept
 /// and the place told.
@@ -81,17 +78,7 @@ impl Guest {
         let image = with_programs(image, &config.programs, dir.path())?;
         let mut command = netns.command("qemu-system-x86_64");
         qemu_args(&mut command, &image, accel, config, dir.path());
-        let log = dir.path().join("qemu.log");
-        let log = File::create(&log).map_err(LabError::file("make", &log))?;
-        let mut qemu = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .map_err(|source| LabError::Start {
-                command: command_line(&command),
-                source,
-            })?;
+        let mut qemu = qemu::start(&mut command, dir.path())?;
         match connect(&mut qemu, &config.name, dir.path()) {
             Ok(stream) => Ok(Guest {
                 name: config.name.clone(),
@@ -235,59 +222,26 @@ fn with_programs(
 }
 
 fn qemu_args(command: &mut Command, image: &Image, accel: Accel, config: &GuestConfig, dir: &Path) {
+    let machine = Vm {
+        image,
+        initramfs: &image.initramfs,
+        accel,
+        cpus: config.cpus,
+        memory_mib: config.memory_mib,
+        reboots: config.reboots,
+    };
+    qemu::describe(command, &machine, dir);
     command
-        .args(accel.qemu_args())
         .args(["-name", &config.name])
-        .args([
-            "-smp",
-            &config.cpus.to_string(),
-            "-m",
-            &config.memory_mib.to_string(),
-        ])
-        .args(["-nodefaults", "-no-user-config"])
-        .args((!config.reboots).then_some("-no-reboot"))
-        .args(["-display", "none", "-monitor", "none"])
-        .arg("-serial")
-        .arg(format!("file:{}", dir.join("console").display()))
-        .args([
-            "-device",
-            "virtio-rng-pci",
-            "-device",
-            "virtio-serial-pci",
-            "-chardev",
-        ])
+        .args(["-device", "virtio-serial-pci", "-chardev"])
         .arg(format!(
             "socket,id=agent,server=on,wait=off,path={}",
             agent_socket(dir).display()
         ))
-        .args(["-device", "virtserialport,chardev=agent,name=aorta.agent"])
-        .arg("-kernel")
-        .arg(&image.kernel)
-        .arg("-initrd")
-        .arg(&image.initramfs)
-        .args([
-            "-append",
-            "console=ttyS0 panic=-1 quiet mitigations=off oops=panic no_timer_check",
-        ]);
+        .args(["-device", "virtserialport,chardev=agent,name=aorta.agent"]);
     for (n, nic) in config.nics.iter().enumerate() {
         command.args(nic.qemu_args(n));
     }
-}
-
-fn read_lossy(path: &Path) -> String {
-    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
-}
-
-pub(super) fn tails(dir: &Path) -> String {
-    ["console", "qemu.log"]
-        .iter()
-        .map(|file| format!("\n--- {file}\n{}", tail(&read_lossy(&dir.join(file)))))
-        .collect()
-}
-
-pub(super) fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
 
 /// Moves what explains a failure to a place that outlives the test.
@@ -299,20 +253,5 @@ fn keep(name: &str, dir: &Path) {
         if std::fs::copy(dir.join(file), &to).is_ok() {
             eprintln!("lab: {file} of guest {name} kept in {}", to.display());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tail_keeps_the_last_lines() {
-        let text = (0..100)
-            .map(|n| n.to_string())
-            .collect::<Vec<_>>()
-            .join("\n");
-        let tail = tail(&text);
-        assert!(tail.starts_with("75\n") && tail.ends_with("\n99"), "{tail}");
     }
 }

@@ -1,15 +1,14 @@
 //! Jobs in machines of their own: a kernel, a script, and what came of it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use aorta_vm_images::cpio::Archive;
 use aorta_vm_images::{Image, KERNEL_SERIES, Recipe, cache_root, ensure};
 
-use super::exec::{command_line, run, wait_child};
-use super::guest::tails;
+use super::exec::{run, wait_child};
+use super::qemu::{self, Vm, tails};
 use super::{Accel, LabError, Output, initramfs};
 
 /// Where a job's files are in its machine.
@@ -75,17 +74,7 @@ impl Job {
         let root = dir.join("initramfs");
         self.write_initramfs(image, &root)?;
         let mut command = self.qemu(image, &root, dir);
-        let log = dir.join("qemu.log");
-        let log = File::create(&log).map_err(LabError::file("make", &log))?;
-        let mut qemu = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .map_err(|source| LabError::Start {
-                command: command_line(&command),
-                source,
-            })?;
+        let mut qemu = qemu::start(&mut command, dir)?;
         let status = wait_child(&mut qemu, "the job's machine ends", self.limit);
         let status = status.map_err(|error| with_tails(error, dir))?;
         let read = |name: &str| {
@@ -123,24 +112,19 @@ impl Job {
     }
 
     fn qemu(&self, image: &Image, initramfs: &Path, dir: &Path) -> Command {
+        let machine = Vm {
+            image,
+            initramfs,
+            accel: Accel::detect(image),
+            cpus: self.cpus,
+            memory_mib: self.memory_mib,
+            reboots: false,
+        };
         let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args(Accel::detect(image).qemu_args())
-            .args(["-smp", &self.cpus.to_string()])
-            .args(["-m", &self.memory_mib.to_string()])
-            .args(["-nodefaults", "-no-user-config", "-no-reboot"])
-            .args(["-display", "none", "-monitor", "none"])
-            .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
-            .args(["-device", "virtio-rng-pci"]);
-        for serial in ["console", "output"] {
-            let file = format!("file:{}", dir.join(serial).display());
-            qemu.args(["-serial", &file]);
-        }
-        let append = "console=ttyS0 panic=-1 quiet mitigations=off oops=panic no_timer_check";
-        qemu.arg("-kernel")
-            .arg(&image.kernel)
-            .arg("-initrd")
-            .arg(initramfs)
-            .args(["-append", append]);
+        qemu::describe(&mut qemu, &machine, dir);
+        let output = format!("file:{}", dir.join("output").display());
+        qemu.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"])
+            .args(["-serial", &output]);
         qemu
     }
 }

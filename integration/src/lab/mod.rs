@@ -18,6 +18,7 @@ mod machine;
 mod netns;
 mod probe;
 mod python;
+mod qemu;
 mod rate;
 mod switch;
 mod wait;

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::binaries::{binary, own_bin_dir};
 use super::exec::{command_line, wait_child};
-use super::guest::tail;
+use super::qemu::tail;
 use super::{LabError, Netns, Output, run};
 
 /// Time the daemon may take until it says that it is ready.

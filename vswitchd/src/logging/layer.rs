@@ -11,8 +11,10 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::level::{Destination, Level, MODULES, module_of};
+use aorta_api::log::{Destination, Level};
+
 use super::levels::Levels;
+use super::module::{MODULES, level_of, module_of};
 use super::output::Outputs;
 use super::pattern::Record;
 use super::{Shared, now_ms};
@@ -71,7 +73,7 @@ impl<S: Subscriber> Layer<S> for LogLayer {
 
 impl LogLayer {
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
-        let level = Level::from(metadata.level());
+        let level = level_of(metadata.level());
         metadata.is_event()
             && self
                 .0
@@ -86,7 +88,7 @@ impl LogLayer {
         message: &str,
         time_ms: u64,
     ) {
-        let (module, level) = (module_of(metadata.target()), Level::from(metadata.level()));
+        let (module, level) = (module_of(metadata.target()), level_of(metadata.level()));
         let record = Record {
             application: APPLICATION,
             host: &self.0.host,

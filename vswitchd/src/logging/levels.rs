@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::level::{Destination, Level, MODULES, module_named};
+use aorta_api::log::{Destination, Level};
+
+use super::module::{MODULES, module_named};
 use super::pattern::{Facility, Pattern};
 
 /// A `vlog/set` that makes no sense. The words are those of Open vSwitch.

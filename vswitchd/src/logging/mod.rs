@@ -3,9 +3,9 @@
 
 mod date;
 mod layer;
-mod level;
 mod levels;
 mod limit;
+mod module;
 mod output;
 mod pattern;
 
@@ -14,13 +14,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
+use aorta_api::log::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use layer::LogLayer;
-use level::{Level, MODULES};
 use levels::{Levels, Spec, SpecError};
+use module::MODULES;
 use output::Outputs;
 use pattern::{Facility, Pattern, Record};
 
@@ -196,7 +197,7 @@ fn initial(wanted: &Targets, module: usize) -> Level {
             .iter()
             .any(|target| wanted.would_enable(target, level))
     });
-    enabled.map_or(Level::Off, Level::from)
+    enabled.map_or(Level::Off, module::level_of)
 }
 
 fn now_ms() -> u64 {
@@ -222,7 +223,7 @@ mod tests {
             .parse()
             .unwrap();
         let levels = Levels::new(false, |at| initial(&wanted, at));
-        let of = |name| levels.least(level::module_named(name).unwrap());
+        let of = |name| levels.least(module::module_named(name).unwrap());
         assert_eq!(of("daemon"), Level::Warn);
         assert_eq!(of("jsonrpc"), Level::Dbg);
         assert_eq!(of("ovsdb_server"), Level::Dbg);

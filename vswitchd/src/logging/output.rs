@@ -6,11 +6,11 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
+use aorta_api::log::Destination;
 use tracing::callsite::Identifier;
 
 use super::LogError;
 use super::date::Date;
-use super::level::Destination;
 use super::limit::Bucket;
 use super::pattern::Record;
 
@@ -135,8 +135,9 @@ fn append(path: &Path) -> Result<File, LogError> {
 
 #[cfg(test)]
 mod tests {
+    use aorta_api::log::Level;
+
     use super::*;
-    use crate::logging::level::Level;
     use crate::logging::pattern::Facility;
 
     #[test]

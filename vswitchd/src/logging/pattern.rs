@@ -1,7 +1,8 @@
 //! How a line of the log looks (the PATTERN of `vlog/set`, ovs-appctl(8)). Pure.
 
+use aorta_api::log::Level;
+
 use super::date::Date;
-use super::level::Level;
 
 /// A facility of syslog (RFC 5424 §6.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Facility {
 
     /// The priority of a line: facility and severity in one number.
     pub fn priority(self, level: Level) -> u32 {
-        self.0 * 8 + level.severity()
+        self.0 * 8 + u32::from(level.severity())
     }
 }
 

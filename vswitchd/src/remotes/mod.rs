@@ -15,6 +15,7 @@ use aorta_ovsdb::{ListenError, Remote};
 
 pub use group::{GroupError, gid};
 pub use spec::{ColumnSpec, FileSpec, Spec, SpecError};
+pub use status::RowStatus;
 pub use task::{Order, Remotes};
 
 /// Where certificates come from.

@@ -1,4 +1,4 @@
-//! What rows of table Manager tell about their remotes. Pure.
+//! What rows of table Manager tell about their remotes, and those of others that are like it. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,11 @@ use tokio::time::Instant;
 
 /// The columns `is_connected` and `status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct RowStatus {
-    pub(super) is_connected: bool,
-    pub(super) status: BTreeMap<&'static str, String>,
+pub struct RowStatus {
+    /// Whether there is somebody.
+    pub is_connected: bool,
+    /// State, times and the last error.
+    pub status: BTreeMap<&'static str, String>,
 }
 
 impl RowStatus {
@@ -55,7 +57,7 @@ impl RowStatus {
     }
 
     /// Of a remote that could not be opened.
-    pub(super) fn of_failure(why: &str) -> RowStatus {
+    pub fn of_failure(why: &str) -> RowStatus {
         RowStatus {
             is_connected: false,
             status: BTreeMap::from([("last_error", why.to_owned())]),
@@ -63,7 +65,7 @@ impl RowStatus {
     }
 
     /// The columns that differ from what the row has.
-    pub(super) fn changes(&self, published: &RowStatus) -> Vec<(&'static str, Datum)> {
+    pub fn changes(&self, published: &RowStatus) -> Vec<(&'static str, Datum)> {
         let mut columns = Vec::new();
         if self.is_connected != published.is_connected {
             columns.push(("is_connected", Datum::scalar(self.is_connected)));

@@ -16,7 +16,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::exec::{command_line, wait_child};
-use super::guest::tail;
+use super::qemu::tail;
 use super::{LabError, Netns, Output, Switch, run_within, wait_for};
 
 pub use call::Call;

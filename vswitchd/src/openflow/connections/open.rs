@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::desired::ControllerWanted;
 use super::hub::{BridgeHub, Endpoint, Hub, Peers, Side};
 use super::limit::RateLimit;
-use super::status::RowStatus;
+use super::status::ControllerStatus;
 
 /// What every remote is opened with.
 #[derive(Debug, Clone)]
@@ -116,13 +116,13 @@ impl Open {
     }
 
     /// How it does.
-    pub fn status(&self) -> RowStatus {
+    pub fn status(&self) -> ControllerStatus {
         let role = self.peers.role();
         match &self.way {
             Way::In(listener) => {
-                RowStatus::of_listener(&listener.status(), self.peers.count(), role)
+                ControllerStatus::of_listener(&listener.status(), self.peers.count(), role)
             }
-            Way::Out(dialer) => RowStatus::of_dialer(&dialer.status(), role, Instant::now()),
+            Way::Out(dialer) => ControllerStatus::of_dialer(&dialer.status(), role, Instant::now()),
         }
     }
 }

@@ -7,15 +7,15 @@ use aorta_ovsdb::Datum;
 use aorta_stream::{DialState, DialerStatus, ListenerStatus};
 use tokio::time::Instant;
 
+use crate::remotes::RowStatus;
+
 /// The columns `is_connected`, `role` and `status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RowStatus {
-    /// Whether a version is agreed on.
-    pub is_connected: bool,
+pub struct ControllerStatus {
+    /// What is told of any connection; it is there when a version is agreed on.
+    pub connection: RowStatus,
     /// What the controller is, while it is connected.
     pub role: Option<&'static str>,
-    /// State, times and the last error.
-    pub status: BTreeMap<&'static str, String>,
 }
 
 /// A role as the database names it.
@@ -27,20 +27,26 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
-impl RowStatus {
+impl ControllerStatus {
+    fn new(role: Option<Role>, status: BTreeMap<&'static str, String>) -> ControllerStatus {
+        ControllerStatus {
+            connection: RowStatus {
+                is_connected: role.is_some(),
+                status,
+            },
+            role: role.map(role_name),
+        }
+    }
+
     /// Of a connection that the switch makes, with the role of a controller that has agreed on a
     /// version.
-    pub fn of_dialer(dialer: &DialerStatus, role: Option<Role>, now: Instant) -> RowStatus {
+    pub fn of_dialer(dialer: &DialerStatus, role: Option<Role>, now: Instant) -> ControllerStatus {
         let mut status = dialer.told(now);
         if role.is_none() && matches!(dialer.state, DialState::Active | DialState::Idle) {
             // There is a stream, but nothing was agreed on over it.
             status.insert("state", DialState::Connecting.name().to_owned());
         }
-        RowStatus {
-            is_connected: role.is_some(),
-            role: role.map(role_name),
-            status,
-        }
+        ControllerStatus::new(role, status)
     }
 
     /// Of a socket that so many controllers have connected to, the first of them with this role.
@@ -48,7 +54,7 @@ impl RowStatus {
         listener: &ListenerStatus,
         controllers: usize,
         role: Option<Role>,
-    ) -> RowStatus {
+    ) -> ControllerStatus {
         let mut status = BTreeMap::new();
         if controllers > 1 {
             status.insert("n_connections", controllers.to_string());
@@ -56,33 +62,22 @@ impl RowStatus {
         if let Some(problem) = &listener.problem {
             status.insert("last_error", problem.clone());
         }
-        RowStatus {
-            is_connected: role.is_some(),
-            role: role.map(role_name),
-            status,
-        }
+        ControllerStatus::new(role, status)
     }
 
     /// Of a target that leads nowhere.
-    pub fn of_failure(why: &str) -> RowStatus {
-        RowStatus {
-            status: BTreeMap::from([("last_error", why.to_owned())]),
-            ..RowStatus::default()
+    pub fn of_failure(why: &str) -> ControllerStatus {
+        ControllerStatus {
+            connection: RowStatus::of_failure(why),
+            role: None,
         }
     }
 
     /// The columns that differ from what the row has.
-    pub fn changes(&self, published: &RowStatus) -> Vec<(&'static str, Datum)> {
-        let mut columns = Vec::new();
-        if self.is_connected != published.is_connected {
-            columns.push(("is_connected", Datum::scalar(self.is_connected)));
-        }
+    pub fn changes(&self, published: &ControllerStatus) -> Vec<(&'static str, Datum)> {
+        let mut columns = self.connection.changes(&published.connection);
         if self.role != published.role {
             columns.push(("role", Datum::set(self.role)));
-        }
-        if self.status != published.status {
-            let pairs = self.status.iter().map(|(k, v)| (*k, v.as_str()));
-            columns.push(("status", Datum::map(pairs)));
         }
         columns
     }
@@ -94,12 +89,16 @@ mod tests {
 
     use super::*;
 
-    fn text(status: &RowStatus) -> String {
-        let pairs = status.status.iter().map(|(k, v)| format!("{k}={v}"));
+    fn text(status: &ControllerStatus) -> String {
+        let pairs = status
+            .connection
+            .status
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"));
         pairs.collect::<Vec<_>>().join(" ")
     }
 
-    fn columns(new: &RowStatus, old: &RowStatus) -> Vec<&'static str> {
+    fn columns(new: &ControllerStatus, old: &ControllerStatus) -> Vec<&'static str> {
         new.changes(old).iter().map(|(column, _)| *column).collect()
     }
 
@@ -112,20 +111,23 @@ mod tests {
             disconnected: None,
             problem: Some("Connection refused".to_owned()),
         };
-        let away = RowStatus::of_dialer(&dialer, None, start);
+        let away = ControllerStatus::of_dialer(&dialer, None, start);
         assert_eq!(text(&away), "last_error=Connection refused state=BACKOFF");
         dialer.state = DialState::Active;
         dialer.connected = Some(start);
         let later = start + Duration::from_millis(2900);
-        let greeting = RowStatus::of_dialer(&dialer, None, later);
-        assert_eq!(greeting.status["state"], "CONNECTING");
-        assert!(!greeting.is_connected);
-        let there = RowStatus::of_dialer(&dialer, Some(Role::Equal), later);
-        assert_eq!((there.is_connected, there.role), (true, Some("other")));
+        let greeting = ControllerStatus::of_dialer(&dialer, None, later);
+        assert_eq!(greeting.connection.status["state"], "CONNECTING");
+        assert!(!greeting.connection.is_connected);
+        let there = ControllerStatus::of_dialer(&dialer, Some(Role::Equal), later);
+        assert_eq!(
+            (there.connection.is_connected, there.role),
+            (true, Some("other"))
+        );
         let usual = "last_error=Connection refused sec_since_connect=2 state=ACTIVE";
         assert_eq!(text(&there), usual);
-        assert_eq!(columns(&there, &away), ["is_connected", "role", "status"]);
-        let master = RowStatus::of_dialer(&dialer, Some(Role::Primary), later);
+        assert_eq!(columns(&there, &away), ["is_connected", "status", "role"]);
+        let master = ControllerStatus::of_dialer(&dialer, Some(Role::Primary), later);
         assert_eq!(columns(&master, &there), ["role"]);
         assert_eq!(columns(&master, &master), [""; 0]);
     }
@@ -134,13 +136,16 @@ mod tests {
     fn a_socket_tells_how_many_there_are() {
         let mut listener = ListenerStatus::default();
         assert_eq!(
-            RowStatus::of_listener(&listener, 0, None),
-            RowStatus::default()
+            ControllerStatus::of_listener(&listener, 0, None),
+            ControllerStatus::default()
         );
         listener.problem = Some("no certificate".to_owned());
-        let two = RowStatus::of_listener(&listener, 2, Some(Role::Secondary));
+        let two = ControllerStatus::of_listener(&listener, 2, Some(Role::Secondary));
         assert_eq!(text(&two), "last_error=no certificate n_connections=2");
-        assert_eq!((two.is_connected, two.role), (true, Some("slave")));
+        assert_eq!(
+            (two.connection.is_connected, two.role),
+            (true, Some("slave"))
+        );
     }
 
     #[test]
@@ -148,12 +153,9 @@ mod tests {
         let schema = aorta_ovsdb::DatabaseSchema::vswitch();
         let table = schema.table("Controller").unwrap();
         for role in [Role::Equal, Role::Primary, Role::Secondary] {
-            let status = RowStatus {
-                is_connected: true,
-                role: Some(role_name(role)),
-                status: BTreeMap::from([("state", "ACTIVE".to_owned())]),
-            };
-            for (name, datum) in status.changes(&RowStatus::default()) {
+            let status = BTreeMap::from([("state", "ACTIVE".to_owned())]);
+            let status = ControllerStatus::new(Some(role), status);
+            for (name, datum) in status.changes(&ControllerStatus::default()) {
                 table.column(name).unwrap().ty.check(&datum).unwrap();
             }
         }

@@ -17,7 +17,7 @@ use super::desired::{BridgeWanted, ControllerWanted, Desired};
 use super::failmode::{FailMode, Situation, patience};
 use super::hub::{BridgeHub, Hub, Side};
 use super::open::{Common, Open, close_and_adjust};
-use super::status::RowStatus;
+use super::status::ControllerStatus;
 use crate::control::{Control, Request};
 use crate::errors::line;
 use crate::openflow::Order;
@@ -102,7 +102,7 @@ struct Work {
     bridges: BTreeMap<String, Bridge>,
     /// For the switch's task, which may be waiting for this one.
     orders: VecDeque<Order>,
-    published: HashMap<Uuid, RowStatus>,
+    published: HashMap<Uuid, ControllerStatus>,
     publish_at: Option<Instant>,
     published_at: Instant,
 }
@@ -310,7 +310,7 @@ impl Work {
     async fn publish(&mut self) {
         (self.published_at, self.publish_at) = (Instant::now(), None);
         let (mut operations, mut current) = (Vec::new(), HashMap::new());
-        let never = RowStatus::default();
+        let never = ControllerStatus::default();
         for (name, wanted) in &self.desired {
             let bridge = self.bridges.get(name);
             for (target, wanted) in &wanted.controllers {
@@ -318,7 +318,7 @@ impl Work {
                 let failure = bridge.and_then(|bridge| bridge.failures.get(target));
                 let status = match (open, failure) {
                     (Some(open), _) => open.status(),
-                    (None, Some(why)) => RowStatus::of_failure(why),
+                    (None, Some(why)) => ControllerStatus::of_failure(why),
                     (None, None) => never.clone(),
                 };
                 for uuid in &wanted.rows {
