@@ -351,3 +351,44 @@ fn a_silent_station_is_still_found_after_a_restart() {
     let flooded = third.receive_all().into_iter().any(|f| is_ours(&f));
     assert!(!flooded, "it is known where the station is");
 }
+
+/// What libvirtd says of each card when it starts again, and what else asks for what is there.
+const SAME_AGAIN: [&str; 6] = [
+    "--timeout=5 -- --may-exist add-port br0 va -- set Interface va \
+     external-ids:attached-mac=\"52:54:00:00:00:0a\" -- set Interface va external-ids:iface-id=\"i\" \
+     -- set Interface va external-ids:vm-id=\"u\" -- set Interface va external-ids:iface-status=active",
+    "--may-exist add-br br0",
+    "set Interface va ingress_policing_rate=0 ingress_policing_burst=0",
+    "--if-exists clear Port va tag -- --if-exists clear Port va trunk \
+     -- --if-exists clear Port va vlan_mode",
+    "set Port va external-ids:who=me -- set Open_vSwitch . external-ids:where=here",
+    "set Interface va external-ids:iface-status=inactive",
+];
+
+#[test]
+fn what_changes_nothing_makes_no_program_anew() {
+    let mut bed = Bed::new("same");
+    let flow = bed
+        .switch
+        .vsctl(&["add-flow", "br0", "priority=9,icmp,actions=NORMAL"]);
+    flow.unwrap().ok().unwrap();
+    let pins = pin_dir(&bed.switch);
+    // Each port's own program comes when the bridge has been quiet for a while, all in one go.
+    let first = objects(&pins);
+    eventually("programs of single ports", || objects(&pins) != first);
+    status(&bed.switch);
+    let before = objects(&pins);
+    let applies = |bed: &Bed| {
+        let words = ["coverage/read-counter", "datapath_apply"];
+        let told = bed.switch.client("ovs-appctl", &words).unwrap();
+        told.ok().unwrap().stdout
+    };
+    let applied = applies(&bed);
+    bed.undisturbed(|bed| {
+        for line in SAME_AGAIN.iter().cycle().take(60) {
+            done(&bed.switch, line);
+        }
+    });
+    assert_eq!(objects(&pins), before);
+    assert_eq!(applies(&bed), applied);
+}

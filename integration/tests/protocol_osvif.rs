@@ -69,7 +69,16 @@ impl Cloud {
     fn does(&mut self, what: &str, vif: &Value) {
         let milliseconds = self.call(what, vif);
         let (class, options) = (&vif["class"], &vif["options"]);
-        println!("{what} {class} {options}: {milliseconds:.0} ms");
+        let profile = &vif["profile"];
+        println!("{what} {class} {options} {profile}: {milliseconds:.0} ms");
+        if what == "plug" {
+            let columns = "--columns=name,type,options,mtu_request,ofport,error,external_ids";
+            let rows = self.done(&format!(
+                "{columns} --format=csv --no-headings list Interface"
+            ));
+            let made = rows.lines().filter(|row| row.contains(ID));
+            made.for_each(|row| println!("  {row}"));
+        }
         self.times_ms.push(milliseconds);
         self.times_ms.sort_by(f64::total_cmp);
         let middle = self.times_ms[(self.times_ms.len() - 1) / 2];
