@@ -247,6 +247,13 @@ fn what_an_earlier_switch_left_goes_on_until_there_is_another_program() {
     let found = card.found().unwrap();
     assert_eq!(found.own, program(&tap));
     assert!(found.own.is_some() && found.foreign.is_empty());
+    // What it has counted can be told, by flows.
+    let left = card.left().unwrap();
+    let [(flow, counted)] = left[..] else {
+        panic!("{left:?}");
+    };
+    assert_eq!((flow, counted.packets), (FlowId(1), 1));
+    assert!(counted.bytes > 0);
     put(&mut card, &[udp_rule(2, true)]);
     assert!(comes_back(&tap, 2) && !comes_back(&tap, 1));
     assert_ne!(program(&tap), found.own);

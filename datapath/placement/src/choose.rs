@@ -1,7 +1,10 @@
 //! Which of the flows that a card can do are there, if it has no room for all.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+
+use aorta_flow::Match;
 
 use crate::overlaps::Overlaps;
 use crate::place::Candidate;
@@ -58,8 +61,28 @@ impl Chosen {
 /// Flows by table in the order of lookups.
 pub(crate) type Sorted<'c> = BTreeMap<u8, Vec<&'c Candidate>>;
 
+/// Calls for positions in table 0 of all flows whose rule could match some packet of a match, until it is
+/// told that it is enough. The rule may be a trap, if there can be one.
+pub(crate) type Overlapping<'o> = dyn Fn(&Match, &mut dyn FnMut(usize) -> bool) + 'o;
+
 /// Chooses.
 pub(crate) fn choose(sorted: &Sorted, capabilities: &Capabilities, told: &Told) -> Chosen {
+    let first = sorted.get(&0).map_or(&[][..], Vec::as_slice);
+    let index = OnceCell::new();
+    let overlapping = |matching: &Match, tell: &mut dyn FnMut(usize) -> bool| {
+        let overlaps: &Overlaps = index.get_or_init(|| known(first));
+        overlaps.each_while(matching, &mut |position| tell(position));
+    };
+    choose_by(sorted, &overlapping, capabilities, told)
+}
+
+/// Chooses, where it is known already which flows overlap.
+pub(crate) fn choose_by(
+    sorted: &Sorted,
+    overlapping: &Overlapping,
+    capabilities: &Capabilities,
+    told: &Told,
+) -> Chosen {
     let Some(first) = sorted.get(&0) else {
         return Chosen::default();
     };
@@ -75,7 +98,7 @@ pub(crate) fn choose(sorted: &Sorted, capabilities: &Capabilities, told: &Told) 
     Choice {
         first,
         later: &later,
-        overlaps: known(first),
+        overlapping,
         left: capabilities.max_rules,
         chosen: Chosen::default(),
     }
@@ -174,7 +197,7 @@ fn known(first: &[&Candidate]) -> Overlaps {
 struct Choice<'s> {
     first: &'s [&'s Candidate],
     later: &'s Later,
-    overlaps: Overlaps,
+    overlapping: &'s Overlapping<'s>,
     /// Rules that there is room for.
     left: usize,
     chosen: Chosen,
@@ -185,7 +208,7 @@ impl Choice<'_> {
     fn most_valuable(mut self, told: &Told) -> Chosen {
         let able = |position: &usize| self.first[*position].is_able();
         let mut order: Vec<usize> = (0..self.first.len()).filter(able).collect();
-        order.sort_by_key(|position| Reverse(value(self.first[*position], told)));
+        order.sort_by_cached_key(|position| Reverse(value(self.first[*position], told)));
         for position in order {
             if self.left == 0 {
                 break;
@@ -209,7 +232,7 @@ impl Choice<'_> {
             }
             fresh += usize::from(!self.chosen.traps.contains(&next));
             let matching = &self.first[next].matching;
-            self.overlaps.each_while(matching, &mut |before| {
+            (self.overlapping)(matching, &mut |before| {
                 if before < next {
                     match self.first[before].trap {
                         Some(_) if self.chosen.traps.contains(&before) => {}

@@ -28,13 +28,16 @@ impl Ebpf {
 impl Card for Ebpf {
     fn adopt(&mut self, _: &[Rule]) -> Result<Adopted, CardError> {
         let found = self.0.found().map_err(|refusal| CardError(refusal.text))?;
+        let mut ended = Vec::new();
         if found.own.is_some() {
+            ended = self.0.left().map_err(|refusal| CardError(refusal.text))?;
             self.clear()?;
         }
+        let ended = ended.into_iter().map(|(flow, hw)| (flow, counters(hw)));
         Ok(Adopted {
             all: false,
             foreign: found.foreign,
-            ended: Vec::new(),
+            ended: ended.collect(),
         })
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use aorta_flow::IfIndex;
 use aorta_flow::translate::{Effect, Packet, translate};
+use aorta_flow::{IfIndex, MeterId};
 use aorta_kernel::netdev::LinkBatch;
 use aorta_kernel::offload::flower::fake::{Decided, FakeNic};
 use aorta_kernel::offload::flower::{
@@ -204,6 +204,105 @@ fn same<T: PartialEq>(mut left: Vec<T>, right: Vec<T>) -> bool {
         let at = left.iter().position(|other| *other == one);
         at.map(|at| left.swap_remove(at)).is_some()
     }) && left.is_empty()
+}
+
+#[tokio::test]
+async fn ports_come_and_go_beside_filters_that_stay() {
+    let lab = Lab::new();
+    let mut switch = lab.start().await;
+    modify(&mut switch, flows(&PIPELINE)).unwrap();
+    let first = lab.filters();
+    let offload = |switch: &mut TestSwitch, mode: Option<&str>| {
+        let mut rows = switch.model.interfaces.values_mut();
+        let row = rows.find(|row| row.name == "p4").unwrap();
+        row.offload = mode.map(str::to_owned);
+    };
+    offload(&mut switch, Some("off"));
+    switch.configure().await;
+    assert!(lab.filters().keys().all(|place| place.device != index(4)));
+    let stayed = |now: &BTreeMap<Place, Filter>| {
+        let same = now
+            .iter()
+            .filter(|(place, filter)| first.get(place) == Some(filter));
+        same.count()
+    };
+    // Guards, and what doesn't lead to what sends to the port.
+    assert!(stayed(&lab.filters()) > 45, "{}", stayed(&lab.filters()));
+    assert!(lab.decided() > 10, "{}", lab.decided());
+    let asked = lab.nic.asked();
+    offload(&mut switch, None);
+    switch.configure().await;
+    assert!(lab.decided() > 30);
+    let there: Vec<_> = lab
+        .filters()
+        .into_values()
+        .map(|f| (f.keys, f.actions))
+        .collect();
+    let meant = first.into_values().map(|f| (f.keys, f.actions));
+    assert!(same(there, meant.collect()));
+    let requests = lab.nic.asked() - asked;
+    assert!(requests < lab.filters().len() as u64, "{requests} requests");
+    // What a daemon finds that comes next is what it wants.
+    let there = lab.filters();
+    drop(switch);
+    drop(lab.start().await);
+    assert_eq!(lab.filters(), there);
+}
+
+#[tokio::test]
+async fn flows_share_the_bucket_of_their_meter() {
+    let lab = Lab::new();
+    let mut switch = lab.start().await;
+    let meter = ["meter=7,pktps,band=type=drop,rate=10"].map(str::to_owned);
+    let add = aorta_api::EntryCommand::Add;
+    modify(
+        &mut switch,
+        crate::ofproto::meter_mods(add, &meter).unwrap(),
+    )
+    .unwrap();
+    let lines = [
+        "priority=9,in_port=1,ip,actions=meter:7,output:2",
+        "priority=8,in_port=2,ip,actions=meter:7,output:1",
+    ];
+    modify(&mut switch, flows(&lines)).unwrap();
+    lab.nic.leave_tokens(2);
+    let ip = lab.frames.iter().filter(|frame| frame.in_port.0 <= 2);
+    let outcomes: Vec<Decided> = ip
+        .map(|frame| lab.nic.receive(index(frame.in_port.0), &frame.bytes))
+        .collect();
+    let count = |empty: bool| {
+        let is = |one: &&Decided| matches!(one, Decided::Sent(sent) if sent.is_empty() == empty);
+        outcomes.iter().filter(is).count() as u64
+    };
+    let (sent, dropped) = (count(false), count(true));
+    assert!(sent == 2 && dropped > 2, "{sent} sent, {dropped} dropped");
+    let told = |switch: &TestSwitch| {
+        let states = switch.datapath.meter_states(&br0());
+        let state = states.get(&MeterId::Number(7)).cloned().unwrap_or_default();
+        let dropped = state.bands.first().map_or(0, |band| band.packets);
+        (state.input.packets, dropped)
+    };
+    assert_eq!(told(&switch), (sent + dropped, dropped));
+    // Flows count what they match, whatever becomes of it.
+    let counted = switch.counters_of(&br0()).unwrap();
+    let packets: u64 = counted.values().map(|counted| counted.packets).sum();
+    assert_eq!(packets, sent + dropped);
+    // What the bucket has counted stays when its filters go, until the meter does.
+    modify(&mut switch, second_pipeline()).unwrap();
+    let gone = crate::ofproto::flow_mods(
+        aorta_api::FlowCommand::Delete,
+        &["ip".to_owned()],
+        &Default::default(),
+    );
+    modify(&mut switch, gone.unwrap()).unwrap();
+    assert_eq!(told(&switch), (sent + dropped, dropped));
+    let delete = aorta_api::EntryCommand::Delete;
+    modify(
+        &mut switch,
+        crate::ofproto::meter_mods(delete, &["meter=7".to_owned()]).unwrap(),
+    )
+    .unwrap();
+    assert_eq!(told(&switch), (0, 0));
 }
 
 #[tokio::test]

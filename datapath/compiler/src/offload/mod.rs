@@ -29,8 +29,11 @@ pub mod counters {
     pub const PACKETS: usize = crate::pipeline::card::PACKETS as usize;
     /// Offset of the u64 of their bytes, as they came.
     pub const BYTES_SEEN: usize = crate::pipeline::card::BYTES_SEEN as usize;
+    /// Offset of the u64 of the rule's flow, which programs don't look at: who finds the map knows whose
+    /// counters they are. 0 if there is none.
+    pub const FLOW: usize = 16;
     /// Bytes of a value.
-    pub const BYTES: u32 = 16;
+    pub const BYTES: u32 = 24;
 }
 
 /// How programs name the counters of rules: an array, by the rule's number.

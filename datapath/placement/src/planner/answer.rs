@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aorta_flow::table::FlowId;
 
+use aorta_flow::Match;
+
 use super::known::Entry;
 use super::{Difference, Place, Planner};
-use crate::choose::{Kept, choose};
+use crate::choose::{Chosen, Kept, Sorted, choose_by};
 use crate::place::{Candidate, miss};
 use crate::{Decision, Rule, RuleKey};
 
@@ -105,38 +107,59 @@ impl Planner {
         misses
     }
 
-    /// The card is full: which flows it has depends on all of them.
+    /// The card is full: which flows it has depends on all of them. Something else is said of those only
+    /// that are kept otherwise than before, or of which something else is known.
     fn take_some(&mut self, difference: &mut Difference) -> BTreeSet<u8> {
-        self.touched.clear();
+        let touched = std::mem::take(&mut self.touched);
+        let was_full = std::mem::replace(&mut self.answer.was_full, true);
         let entries = self.tables.iter().map(|(number, known)| {
             let candidates = known.entries.values().map(|entry| &entry.candidate);
             (*number, candidates.collect::<Vec<&Candidate>>())
         });
         let view = entries.filter(|(_, table)| !table.is_empty()).collect();
-        let chosen = choose(&view, &self.device.capabilities, &self.told);
-        let kept = view.iter().flat_map(|(number, table)| {
-            let of = |(position, candidate): (usize, &&Candidate)| {
-                let kept = chosen.kept(*number, position, candidate.is_able());
-                let max_rules = self.device.capabilities.max_rules;
-                let (decision, rule) = candidate.outcome(kept, max_rules);
-                let flow = Some(candidate.id);
-                (
-                    RuleKey {
-                        table: *number,
-                        flow,
-                    },
-                    decision,
-                    rule,
-                )
-            };
-            table.iter().enumerate().map(of).collect::<Vec<_>>()
-        });
-        for (key, decision, rule) in kept.collect::<Vec<_>>() {
-            self.decide(key, Some(decision), rule, difference);
+        let chosen = self.choose(&view);
+        let mut other: Vec<(u8, Place, Kept)> = Vec::new();
+        for (number, known) in &self.tables {
+            for (position, (place, entry)) in known.entries.iter().enumerate() {
+                let kept = chosen.kept(*number, position, entry.candidate.is_able());
+                let same = was_full && entry.kept == Some(kept);
+                if !same || touched.contains(&(*number, *place)) {
+                    other.push((*number, *place, kept));
+                }
+            }
         }
-        self.answer.was_full = true;
+        for (table, place, kept) in other {
+            self.take(table, place, kept, difference);
+        }
         self.answer.tables.clear();
         chosen.misses().collect()
+    }
+
+    fn choose(&self, view: &Sorted) -> Chosen {
+        let places: Vec<Place> = match self.tables.get(&0) {
+            Some(known) => known.entries.keys().copied().collect(),
+            None => Vec::new(),
+        };
+        let overlapping = |matching: &Match, tell: &mut dyn FnMut(usize) -> bool| {
+            let Some(known) = self.tables.get(&0) else {
+                return;
+            };
+            let mut tell_place = |place: Place| match places.binary_search(&place) {
+                Ok(position) => tell(position),
+                Err(_) => true,
+            };
+            let mut more = true;
+            known.wide.each_while(matching, &mut |place| {
+                more = tell_place(place);
+                more
+            });
+            let is_wide = |place| known.entries.get(&place).is_some_and(|entry| entry.is_wide);
+            if more {
+                let mut tell = |place| is_wide(place) || tell_place(place);
+                known.all.each_while(matching, &mut tell);
+            }
+        };
+        choose_by(view, &overlapping, &self.device.capabilities, &self.told)
     }
 
     fn entry(&self, table: u8, place: Place) -> Option<&Entry> {
@@ -144,9 +167,11 @@ impl Planner {
     }
 
     fn take(&mut self, table: u8, place: Place, kept: Kept, difference: &mut Difference) {
-        let Some(entry) = self.entry(table, place) else {
+        let known = self.tables.get_mut(&table);
+        let Some(entry) = known.and_then(|known| known.entries.get_mut(&place)) else {
             return;
         };
+        entry.kept = Some(kept);
         let max_rules = self.device.capabilities.max_rules;
         let (decision, rule) = entry.candidate.outcome(kept, max_rules);
         let flow = Some(entry.candidate.id);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use aorta_flow::Match;
 
 use super::{Place, Turn};
+use crate::choose::Kept;
 use crate::overlaps::Overlaps;
 use crate::place::Candidate;
 
@@ -13,6 +14,10 @@ pub(super) struct Entry {
     pub candidate: Candidate,
     /// Whether others know it as one that can be on the card, if they know it.
     pub known_able: Option<bool>,
+    /// Whether its trap matches more than it does.
+    pub is_wide: bool,
+    /// In which form it is kept, if that was said since it is here.
+    pub kept: Option<Kept>,
     /// Of a trap of table 0, how many flows on the card below it match some of its packets.
     pub needed: usize,
 }

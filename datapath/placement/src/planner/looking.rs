@@ -20,7 +20,10 @@ impl Planner {
         let known = self.tables.entry(table).or_default();
         known.all.insert(&candidate.matching, place);
         let matching = candidate.matching.clone();
+        let trap = candidate.trap.as_ref();
         let entry = Entry {
+            is_wide: trap.is_some_and(|trap| *trap != candidate.matching),
+            kept: None,
             candidate,
             known_able: None,
             needed: 0,

@@ -220,9 +220,9 @@ impl Host {
                     nic.rules.len() < room || nic.rules.contains_key(&key),
                     "too many"
                 );
-                let counted = nic.rules.get(&key).map(|(_, counted)| *counted);
-                let counted = counted.unwrap_or_default();
-                nic.rules.insert(key, (rule.clone(), counted));
+                let new = (rule.clone(), FlowCounters::default());
+                let replaced = nic.rules.insert(key, new);
+                nic.gone.extend(replaced.map(|(_, counted)| (key, counted)));
             }
             Step::Remove(key) => {
                 assert!(

@@ -1,5 +1,7 @@
 //! What operators do, what becomes of cards and daemons, and what is told of it.
 
+use aorta_flow::field::FieldId;
+
 use super::*;
 
 #[tokio::test]
@@ -46,6 +48,66 @@ async fn a_restart_without_changes_asks_nothing_of_the_card() {
     assert_eq!(lab.fake.host().asked, asked);
     assert_eq!(lab.rules(), lab.intended());
     assert_eq!(packets(&switch), counted);
+}
+
+#[tokio::test]
+async fn what_rules_had_counted_that_are_gone_outlives_the_daemon() {
+    let (lab, mut switch) = with_pipeline().await;
+    lab.push_all();
+    modify(&mut switch, second_pipeline()).unwrap();
+    lab.push_all();
+    modify(&mut switch, delete(&["table=0,priority=250,tcp"])).unwrap();
+    assert_eq!(packets(&switch), lab.fake.host().meant);
+    drop(switch);
+    let switch = lab.start().await;
+    assert_eq!(packets(&switch), lab.fake.host().meant);
+    lab.push_all();
+    drop(switch);
+    // The rules that were left aren't those that are wanted.
+    let lack = |nic: &mut Nic| nic.capabilities.keys.remove(&FieldId::IP_DST);
+    let lacked = lack(lab.fake.host().nics.get_mut("card0").unwrap());
+    assert!(lacked.is_some());
+    let switch = lab.start().await;
+    assert_eq!(packets(&switch), lab.fake.host().meant);
+    lab.check(&"restarted");
+}
+
+#[tokio::test]
+async fn rules_stay_on_ports_beside_one_that_goes_and_comes() {
+    let (lab, mut switch) = with_pipeline().await;
+    let root = lab.rules();
+    let nic = |change: &dyn Fn(&mut Nic)| change(lab.fake.host().nics.get_mut("card0").unwrap());
+    nic(&|nic| nic.changes_ports = true);
+    let offload = |switch: &mut TestSwitch, mode: Option<&str>| {
+        let mut rows = switch.model.interfaces.values_mut();
+        let row = rows.find(|row| row.name == "p3").unwrap();
+        row.offload = mode.map(str::to_owned);
+    };
+    lab.push_all();
+    let asked = lab.fake.host().asked;
+    offload(&mut switch, Some("off"));
+    switch.configure().await;
+    lab.check(&"a port less");
+    let uses = |rule: &Rule| format!("{rule:?}").contains("Output(OfPort(3))");
+    assert!(!lab.rules().values().any(uses));
+    let rules = lab.rules().into_iter();
+    let stayed = rules
+        .filter(|(key, rule)| root.get(key) == Some(rule))
+        .count();
+    assert!(
+        stayed >= 3 && stayed < root.len(),
+        "{stayed} of {}",
+        root.len()
+    );
+    let steps = lab.fake.host().asked - asked;
+    assert!(steps < root.len(), "{steps} steps, {} rules", root.len());
+    offload(&mut switch, None);
+    switch.configure().await;
+    assert_eq!(lab.rules(), root);
+    lab.check(&"the port again");
+    // The card's packets of the port that went are counted in software, and all of them once.
+    lab.push_all();
+    assert_eq!(packets(&switch), lab.fake.host().meant);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! a port; what its rules don't decide, it passes to whatever programs the kernel runs behind.
 
 mod card;
+mod left;
 mod link;
 mod objects;
 mod probe;

@@ -126,9 +126,12 @@ impl CardObjects {
     }
 }
 
+/// Name of the map of counters.
+pub(super) const COUNTS_NAME: &str = "aorta_counts";
+
 fn create(spec: &CardMap, ifindex: u32) -> Result<Map, ObjectError> {
     let name = match spec.id {
-        COUNTERS => "aorta_counts".to_owned(),
+        COUNTERS => COUNTS_NAME.to_owned(),
         MapId(number) => format!("aorta_{number:x}"),
     };
     let new = sys::NewMap {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use aorta_compiler::offload::{
     COUNTERS, CardError, CardProgram, EntryChange, Followed, compile, counters,
@@ -56,7 +57,7 @@ impl EbpfCard {
                 }
                 let cleared = match there {
                     Some(_) => Ok(()),
-                    None => clear(self.counted.as_deref(), number),
+                    None => clear(self.counted.as_deref(), key, number),
                 };
                 if let Err(refusal) = cleared.and_then(|()| running.write(followed)) {
                     self.undo(key, number);
@@ -154,7 +155,7 @@ impl EbpfCard {
         let list: Vec<Rule> = rules.values().cloned().collect();
         self.clear_counters(&numbers).map_err(Failed::Card)?;
         let compiled = compile(&list, &numbers, &self.target).map_err(Failed::of)?;
-        self.run(compiled)?;
+        self.run(compiled, &numbers)?;
         self.commit(rules, numbers);
         Ok(())
     }
@@ -181,17 +182,27 @@ impl EbpfCard {
     fn clear_counters(&self, numbers: &BTreeMap<RuleKey, u32>) -> Result<(), Refusal> {
         let new = numbers.iter();
         let mut new = new.filter(|(key, _)| !self.numbers.contains_key(key));
-        new.try_for_each(|(_, number)| clear(self.counted.as_deref(), *number))
+        new.try_for_each(|(key, number)| clear(self.counted.as_deref(), *key, *number))
     }
 
     /// Puts a program in the place of the one that runs.
-    fn run(&mut self, compiled: CardProgram) -> Result<(), Failed> {
+    fn run(
+        &mut self,
+        compiled: CardProgram,
+        numbers: &BTreeMap<RuleKey, u32>,
+    ) -> Result<(), Failed> {
         let ifindex = match self.port.mode {
             CardMode::Hardware => self.port.ifindex,
             CardMode::Stack => 0,
         };
         let objects = CardObjects::load(&compiled, self.counted.clone(), ifindex);
         let objects = objects.map_err(Failed::from)?;
+        if self.counted.is_none() {
+            let counters = objects.map(COUNTERS).map(Arc::as_ref);
+            let mut all = numbers.iter();
+            all.try_for_each(|(key, number)| clear(counters, *key, *number))
+                .map_err(Failed::Card)?;
+        }
         let left = match self.running {
             Some(_) => None,
             None => self.left_program().map_err(Failed::Card)?,
@@ -209,13 +220,15 @@ impl EbpfCard {
     }
 }
 
-/// The counters of a number begin at 0.
-fn clear(counted: Option<&Map>, number: u32) -> Result<(), Refusal> {
+/// The counters of a number begin at 0, and are a rule's.
+fn clear(counted: Option<&Map>, key: RuleKey, number: u32) -> Result<(), Refusal> {
     let Some(counted) = counted else {
         return Ok(());
     };
-    let zero = [0; counters::BYTES as usize];
-    let set = counted.set(&number.to_ne_bytes(), &zero);
+    let mut value = [0; counters::BYTES as usize];
+    let flow = key.flow.map_or(0, |flow| flow.0);
+    value[counters::FLOW..].copy_from_slice(&flow.to_ne_bytes());
+    let set = counted.set(&number.to_ne_bytes(), &value);
     set.map_err(|error| refusal_of_map(&error))
 }
 
