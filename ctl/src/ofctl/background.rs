@@ -163,16 +163,21 @@ impl Kept {
     }
 }
 
-/// Writes the pidfile, and gives up rights that aren't kept.
+/// Gives up rights that aren't kept.
+pub fn keep_rights(ofctl: &Ofctl) -> Result<(), OfctlError> {
+    match &ofctl.settings.background.user {
+        // Whoever started the process in its role had given them up.
+        Some(user) if env::var(ROLE).is_err() => become_user(user).map_err(OfctlError::other),
+        _ => Ok(()),
+    }
+}
+
+/// Writes the pidfile.
 pub fn settle(ofctl: &Ofctl) -> Result<Kept, OfctlError> {
-    let asked = &ofctl.settings.background;
     let mut kept = Kept::default();
     if let Some(path) = pidfile(ofctl) {
         check_pidfile(ofctl)?;
         kept.pidfile = Some((path.clone(), write_pidfile(ofctl, &path)?));
-    }
-    if let Some(user) = &asked.user {
-        become_user(user).map_err(OfctlError::other)?;
     }
     Ok(kept)
 }

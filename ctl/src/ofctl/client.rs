@@ -135,6 +135,10 @@ impl Client<'_> {
     fn lost(&self, cause: io::Error) -> OfctlError {
         match cause.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => OfctlError::TimedOut,
+            ErrorKind::InvalidData => OfctlError::Refusal {
+                target: self.address.clone(),
+                cause,
+            },
             _ => OfctlError::Lost {
                 target: self.address.clone(),
                 cause,

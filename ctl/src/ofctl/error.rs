@@ -28,6 +28,12 @@ pub enum OfctlError {
     Negotiation { target: String, cause: String },
     #[error("talking to {target} ({})", plain(cause))]
     Lost { target: String, cause: io::Error },
+    /// TLS says so only once something is said.
+    #[error(
+        "talking to {target}: the switch refuses our certificate ({cause}): is it of a CA that the \
+         switch trusts, and is its time not over?"
+    )]
+    Refusal { target: String, cause: io::Error },
     #[error("talking to {0} (End of file)")]
     Ended(String),
     #[error("talking to {target} (Protocol error)")]

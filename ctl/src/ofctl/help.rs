@@ -98,6 +98,7 @@ Options:
   -t, --timeout=SECONDS      give up after so many seconds
   -p, --private-key=FILE, -c, --certificate=FILE, -C, --ca-cert=FILE  for ssl:
   -v, --verbose=SPEC, --log-file[=FILE], --syslog-method=M, --syslog-target=HOST:PORT
+  --user=USER[:GROUP]        give up other rights at once
   -h, --help, -V, --version
 
 Options of monitor and snoop:
@@ -107,7 +108,6 @@ Options of monitor and snoop:
   --pidfile[=FILE]           write the process number there; ovs-ofctl.pid in the run directory
   --overwrite-pidfile        even if another process has the file
   --monitor                  start again after a crash
-  --user=USER[:GROUP]        give up other rights once connected
   --unixctl=SOCKET           where `ovs-appctl -t SOCKET COMMAND` is answered; none for nowhere. With a
                              pidfile it is `ovs-appctl -t ovs-ofctl`. list-commands lists the commands
 

@@ -92,7 +92,8 @@ pub fn main(called: &str, words: &[String], rundir: &Path) -> i32 {
         xid: Cell::new(0),
         names: OnceCell::new(),
     };
-    match commands::run(&run, &words) {
+    let done = background::keep_rights(&run).and_then(|()| commands::run(&run, &words));
+    match done {
         Ok(status) => status,
         Err(error) => run.fail(&error),
     }

@@ -2,7 +2,7 @@
 //! Open vSwitch's own, each with a real switch.
 
 use std::fs::File;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -171,10 +171,10 @@ fn a_monitor_in_the_background_does_what_it_is_told() {
 fn a_signal_ends_it_and_takes_its_files_along() {
     let dir = TempDir::new().unwrap();
     for side in sides(dir.path()) {
-        let started = side.start("snoop br0 --detach --pidfile --unixctl=snoop.ctl");
+        let started = side.start("monitor br0 --detach --pidfile --unixctl=own.ctl");
         assert_eq!(started.0, Some(0), "{}", started.1);
         let pid = side.pid().unwrap();
-        assert!(side.path("snoop.ctl").exists());
+        assert!(side.path("own.ctl").exists());
         assert_eq!(
             std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap(),
             Path::new("/")
@@ -182,7 +182,7 @@ fn a_signal_ends_it_and_takes_its_files_along() {
         let end = Command::new("kill").arg(pid.to_string()).status().unwrap();
         assert!(end.success());
         wait_until("its files go", || {
-            side.pid().is_none() && !side.path("snoop.ctl").exists()
+            side.pid().is_none() && !side.path("own.ctl").exists()
         });
     }
 }
@@ -198,7 +198,7 @@ fn what_dies_of_a_fault_is_started_again_if_that_is_asked_for() {
             let words = [signal.to_owned(), pid.to_string()];
             assert!(Command::new("kill").args(words).status().unwrap().success());
         };
-        kill("-SEGV", first);
+        kill("-ABRT", first);
         wait_until("it is back", || side.pid().is_some_and(|pid| pid != first));
         let second = side.pid().unwrap();
         wait_until("it answers", || side.order("version").0 == Some(0));
@@ -227,8 +227,12 @@ fn other_users_rights_are_kept_only() {
         return;
     }
     let dir = TempDir::new().unwrap();
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), open).unwrap();
     for side in sides(dir.path()) {
-        std::os::unix::fs::chown(&side.switch.dir, Some(65534), Some(65534)).unwrap();
+        for file in [side.path(""), side.path("br0.mgmt")] {
+            std::os::unix::fs::chown(file, Some(65534), Some(65534)).unwrap();
+        }
         let started = side.start("monitor br0 --detach --pidfile --user=nobody:nogroup");
         assert_eq!(started.0, Some(0), "{}", started.1);
         let pid = side.pid().unwrap();

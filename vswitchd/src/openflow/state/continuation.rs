@@ -1,8 +1,9 @@
 //! What is needed to go on with a packet that waits for its controller. Pure.
 //!
-//! As bytes it is the values that were pushed, and then FLOW_MODs: one that writes the action set, and
-//! one for the rest of each flow: a form that has a reader already. The packet itself and its fields
-//! come back with the controller's answer.
+//! As bytes it is the number of values that were pushed, these, and then FLOW_MODs: one that writes the
+//! action set, and one for the rest of each flow: a form that has a reader already. All parts are
+//! multiples of 8 bytes, as properties are. The packet itself and its fields come back with the
+//! controller's answer.
 
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ fn behind_in(actions: &[Action], paused_by: &Controller) -> Option<Vec<Action>> 
 
 /// As bytes; none if they can't be had.
 pub fn write(left: &Continuation) -> Option<Vec<u8>> {
-    let mut bytes = u16::try_from(left.stack.len()).ok()?.to_be_bytes().to_vec();
+    let mut bytes = (left.stack.len() as u64).to_be_bytes().to_vec();
     for value in &left.stack {
         bytes.extend(value.to_be_bytes());
     }
@@ -90,9 +91,9 @@ fn message(rest: &Rest) -> Envelope {
 
 /// What is left; none if it isn't of this switch.
 pub fn read(bytes: &[u8]) -> Option<Continuation> {
-    let (count, rest) = bytes.split_first_chunk::<2>()?;
-    let values = usize::from(u16::from_be_bytes(*count)) * VALUE_BYTES;
-    let (values, mut messages) = rest.split_at_checked(values)?;
+    let (count, rest) = bytes.split_first_chunk()?;
+    let count = usize::try_from(u64::from_be_bytes(*count)).ok()?;
+    let (values, mut messages) = rest.split_at_checked(count.checked_mul(VALUE_BYTES)?)?;
     let values = values.as_chunks::<VALUE_BYTES>().0.iter();
     let mut parts = Vec::new();
     while !messages.is_empty() {
