@@ -352,6 +352,7 @@ fn told_upcall(asked: Asked, upcall: KernelUpcall) -> Option<Upcall> {
             frame: upcall.frame,
             frame_bytes: upcall.frame_len,
             left: None,
+            noted: asked.noted.map(Box::new),
         }))),
         Action::FinTimeout {
             idle_timeout_s,

@@ -254,6 +254,7 @@ impl Datapath {
             table: upcall.table,
             action,
             packet,
+            noted: self.flows.noted(upcall),
         })
     }
 

@@ -6,11 +6,12 @@ mod flow_lab;
 mod lab;
 mod rig;
 
+use aorta_compiler::pipeline::record::RuleId;
 use aorta_compiler::pipeline::upcall::Copy;
 use aorta_flow::action::{Action, Controller};
 use aorta_flow::field::FieldId;
 use aorta_flow::table::FlowId;
-use aorta_flow::translate::{Packet, learned_flow};
+use aorta_flow::translate::{Continuation, Notes, Packet, learned_flow};
 use aorta_flow::{Flow, MeterId, PortName};
 use aorta_kernel::Upcalls;
 use flow_lab::{Flows, MTU, apply, bridge, port};
@@ -111,6 +112,86 @@ fn controllers_get_packets_as_they_are() {
     let mut upcalls = rig.bare.upcalls();
     for port in 1..=7 {
         check(&mut rig, &mut upcalls, &udp(1000, port));
+    }
+}
+
+/// What is left of the way of a packet that waits, as flows and what came along with it say.
+fn left(rig: &Rig, upcalls: &mut Upcalls) -> Vec<Continuation> {
+    let pipeline = rig.bare.pipeline.as_ref().unwrap();
+    let flow_of = |rule: u32| {
+        let mut flows = rig.tables.flows();
+        let found = flows.find(|entry| rig.bare.rule(entry.id) == Some(RuleId(rule)));
+        found.unwrap()
+    };
+    let all = std::iter::from_fn(|| upcalls.next_upcall());
+    let left = all.map(|upcall| {
+        let copy = Copy {
+            what: upcall.what,
+            version: upcall.version,
+            in_port: upcall.in_port,
+            words: &upcall.words,
+            frame: &upcall.frame,
+            frame_bytes: upcall.frame_len,
+        };
+        let (action, _) = pipeline.asked(&copy).unwrap();
+        let Action::Controller(how) = action else {
+            panic!("{action}");
+        };
+        let waiting = pipeline.waiting(&copy).unwrap();
+        let callers = waiting.callers.iter();
+        let notes = Notes {
+            callers: callers
+                .map(|(rule, which)| (flow_of(*rule).id, *which))
+                .collect(),
+            writers: waiting
+                .writers
+                .iter()
+                .map(|rule| flow_of(*rule).id)
+                .collect(),
+            values: waiting.values,
+        };
+        let find = |id| {
+            let mut flows = rig.tables.flows();
+            flows.find(|entry| entry.id == id).map(|entry| &*entry.flow)
+        };
+        let flow = &flow_of(upcall.rule.unwrap().0).flow;
+        notes.continuation(flow, how, find).unwrap()
+    });
+    left.collect()
+}
+
+#[test]
+fn packets_that_wait_know_what_is_left_of_their_way() {
+    let mut rig = Rig::new(
+        "uw",
+        "table=0,cookie=1,udp,tp_dst=1 actions=controller(pause),output:2
+         table=0,cookie=2,udp,tp_dst=2 actions=set_field:1->reg0,resubmit(,1),output:2,\
+            set_field:5->reg2,resubmit(,3)
+         table=0,udp,tp_dst=3 actions=set_field:0x55->reg0,push:NXM_NX_REG0[],resubmit(,4),\
+            pop:NXM_NX_REG3[],output:2
+         table=0,udp,tp_dst=4 actions=clone(set_field:3->reg1,resubmit(,1),output:3),output:2
+         table=0,udp,tp_dst=5 actions=write_actions(set_field:10.9.8.7->ip_dst,output:2),goto_table:5
+         table=0,udp,tp_dst=6 actions=output:3,clone(controller(pause,userdata=04),output:2)
+         table=0,udp,tp_dst=7 actions=clone(resubmit(,5)),resubmit(,5),output:3
+         table=1,cookie=3 actions=resubmit(,3),output:3,resubmit(,2),set_field:7->reg1,resubmit(,3)
+         table=2,cookie=4 actions=controller(pause,userdata=01),output:2
+         table=3 actions=set_field:8->reg5
+         table=4 actions=set_field:0x66->reg1,push:NXM_NX_REG1[0..15],controller(pause,userdata=02),\
+            pop:NXM_NX_REG4[]
+         table=5 actions=controller(pause,userdata=03),write_metadata:7,goto_table:6
+         table=6 actions=clear_actions",
+    );
+    let mut upcalls = rig.bare.upcalls();
+    let port = rig.taps[0].name.clone();
+    for number in 1..=7 {
+        let frame = udp(1000, number);
+        rig.run(&frame);
+        let found = left(&rig, &mut upcalls);
+        let verdict = rig.reference.receive(&port, &frame, 0);
+        let packet_ins = verdict.packet_ins.into_iter();
+        let expected: Vec<_> = packet_ins.map(|packet| *packet.left.unwrap()).collect();
+        assert!(!expected.is_empty(), "port {number}");
+        assert_eq!(found, expected, "port {number}");
     }
 }
 

@@ -19,7 +19,7 @@ use super::plan::Plan;
 use super::record::RuleId;
 use super::shapes::Shapes;
 use super::template::{Fit, Kill};
-use super::upcall::{self, Copy};
+use super::upcall::{self, Copy, Waiting};
 use super::{PipelineError, Refusal, Report};
 use crate::{FlowEntryFacts, Origin, XdpEntryFacts};
 
@@ -373,6 +373,14 @@ impl Pipeline {
         let own = copy.version >= self.plan.config.version;
         let action = self.upcalls().get(copy.what as usize).filter(|_| own)?;
         Some((action, upcall::packet(copy, &self.plan.upcall_fields())))
+    }
+
+    /// What is known of what a packet that waits has left to be done; `None` if nothing is, or if there
+    /// is too much of it.
+    pub fn waiting(&self, copy: &Copy<'_>) -> Option<Waiting> {
+        let (action, _) = self.asked(copy)?;
+        let waits = matches!(action, Action::Controller(how) if how.pause);
+        upcall::waiting(copy.words).filter(|_| waits)
     }
 
     /// Where the meters of the bridge have their records in

@@ -302,7 +302,7 @@ pub mod state {
     /// What lookups of conjunctions keep, see [`clauses`].
     pub const CLAUSES_AT: i16 = COMMIT_AT + COMMIT_BYTES;
     /// Bytes of all of it; a per-CPU value can have 32 KiB.
-    pub const BYTES: usize = LABELS_END as usize;
+    pub const BYTES: usize = super::paused::END as usize;
     /// u32: weights of the buckets, or the best number, that a choice is made by.
     pub const WEIGHT: i16 = 448;
     /// u32: 1 if the meter that was asked last says that the packet is to be dropped.
@@ -377,6 +377,37 @@ pub mod state {
     pub const UPCALL_MAX_LEN: i16 = 500;
     /// u32: 1 if the table that comes next is looked up by `resubmit`.
     pub const RESUBMITTED: i16 = 504;
+}
+
+/// What is gathered of a packet that waits for its controller, where copies for the daemon have it.
+/// Offsets in the state.
+pub mod paused {
+    use super::state;
+
+    /// Place of frames that are notes: the first of all.
+    pub const NOTE: u32 = 1;
+    /// u32: notes, also those that found no room.
+    pub const NOTES: i16 = state::LABELS_END;
+    /// u32: values on the stack, also those that found no room.
+    pub const VALUES: i16 = NOTES + 4;
+    /// u32: rules that wrote the action set since it was empty, also those that found no room.
+    pub const SETS: i16 = NOTES + 8;
+    /// Notes, the newest first: u32 rule, u32 which of its resubmits.
+    pub const NOTES_AT: i16 = NOTES + 16;
+    /// Room for these, a power of two.
+    pub const MAX_NOTES: i16 = 8;
+    /// Rules that wrote the action set, the oldest first: u32 each.
+    pub const SET_RULES: i16 = NOTES_AT + 8 * MAX_NOTES;
+    /// Room for these, a power of two.
+    pub const MAX_SETS: i16 = 8;
+    /// Values, the newest first.
+    pub const VALUES_AT: i16 = SET_RULES + 4 * MAX_SETS;
+    /// Room for these.
+    pub const MAX_VALUES: i16 = 8;
+    /// One past all of it.
+    pub const END: i16 = VALUES_AT + 16 * MAX_VALUES;
+    /// Words of all of it.
+    pub const WORDS: usize = (END - NOTES) as usize / 4;
 }
 
 #[cfg(test)]

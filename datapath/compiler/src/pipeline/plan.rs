@@ -5,6 +5,7 @@ mod reach;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use aorta_flow::action::Action;
 use aorta_flow::field::FieldId;
 use aorta_flow::table::{AfterMiss, FlowId, MAX_TABLE, TableFlow, Tables};
 
@@ -291,7 +292,16 @@ impl Plan {
 
     /// Their words, as byte offsets in the key.
     pub fn upcall_words(&self) -> Vec<i16> {
-        upcall::words(&self.upcall_fields())
+        match self.pauses() {
+            true => upcall::words_with_notes(&self.upcall_fields()),
+            false => upcall::words(&self.upcall_fields()),
+        }
+    }
+
+    /// Whether packets may wait for controllers.
+    pub fn pauses(&self) -> bool {
+        let pauses = |action: &Action| matches!(action, Action::Controller(how) if how.pause);
+        self.extras.upcalls.iter().any(pauses)
     }
 
     /// Tables with few rules become code, the others memory.

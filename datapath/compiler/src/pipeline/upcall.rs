@@ -8,7 +8,7 @@ use aorta_flow::translate::Packet;
 use aorta_flow::{FlowKey, OfPort};
 
 use super::commit::dirty_bit;
-use super::layout::{self, state};
+use super::layout::{self, paused, state};
 use super::maps::{UPCALL_SPACE, UPCALLS, upcall};
 use crate::emit::lookup_index;
 use crate::skb;
@@ -86,14 +86,75 @@ pub fn metadata(used: impl IntoIterator<Item = FieldId>) -> BTreeSet<FieldId> {
 /// The words of these fields, as byte offsets in the key: the least significant of each first. As
 /// many whole fields as fit.
 pub fn words(fields: &BTreeSet<FieldId>) -> Vec<i16> {
+    fitting(fields, upcall::MAX_WORDS)
+}
+
+/// The same, and behind them what is gathered of a packet that waits.
+pub fn words_with_notes(fields: &BTreeSet<FieldId>) -> Vec<i16> {
+    let mut words = fitting(fields, upcall::MAX_WORDS - paused::WORDS);
+    let notes = (paused::NOTES..paused::END).step_by(4);
+    words.extend(notes.map(|at| at - state::KEY));
+    words
+}
+
+fn fitting(fields: &BTreeSet<FieldId>, most: usize) -> Vec<i16> {
     let mut words = Vec::new();
     for field in fields {
         let of: Vec<i16> = (0..4).filter_map(|n| layout::word(*field, n)).collect();
-        if words.len() + of.len() <= upcall::MAX_WORDS {
+        if words.len() + of.len() <= most {
             words.extend(of);
         }
     }
     words
+}
+
+/// What is known of a packet that waits for its controller: what its way has left to be done. By
+/// numbers of rules.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Waiting {
+    /// Rules that led to others and have more to do, the newest first, and by which of their resubmits.
+    pub callers: Vec<(u32, u32)>,
+    /// Rules that wrote the action set, the oldest first.
+    pub writers: Vec<u32>,
+    /// Values on the stack, the newest last.
+    pub values: Vec<u128>,
+}
+
+/// What came along with a copy, by the last of its words; `None` if there was too much of it.
+pub fn waiting(words: &[u32]) -> Option<Waiting> {
+    let words = words
+        .len()
+        .checked_sub(paused::WORDS)
+        .map(|at| &words[at..])?;
+    let part = |at: i16| {
+        words
+            .get((at - paused::NOTES) as usize / 4..)
+            .unwrap_or_default()
+    };
+    let count = |at: i16, most: i16| {
+        let count = *part(at).first()?;
+        (count <= most as u32).then_some(count as usize)
+    };
+    let notes = count(paused::NOTES, paused::MAX_NOTES)?;
+    let rules = count(paused::SETS, paused::MAX_SETS)?;
+    // Few of many values are wanted again.
+    let values = (*part(paused::VALUES).first()? as usize).min(paused::MAX_VALUES as usize);
+    let callers = part(paused::NOTES_AT).as_chunks().0.iter();
+    let stack = part(paused::VALUES_AT).as_chunks().0.iter();
+    let value = |words: &[u32; 4]| {
+        let words = words.iter().rev();
+        words.fold(0, |value, word| value << 32 | u128::from(*word))
+    };
+    let mut values: Vec<u128> = stack.take(values).map(value).collect();
+    values.reverse();
+    Some(Waiting {
+        callers: callers
+            .take(notes)
+            .map(|[rule, which]| (*rule, *which))
+            .collect(),
+        writers: part(paused::SET_RULES)[..rules].to_vec(),
+        values,
+    })
 }
 
 /// A block that sends a copy of the frame, as its bytes are, to the daemon, with what

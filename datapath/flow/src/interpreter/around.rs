@@ -245,6 +245,7 @@ impl Env for Around<'_> {
                     frame,
                     frame_bytes,
                     left: left.clone(),
+                    noted: None,
                 });
             }
             Effect::Learn {

@@ -10,7 +10,7 @@ use crate::action::Controller;
 use crate::meter::MeterState;
 use crate::table::{BundleError, Change, FlowId, FlowMod, Modification, TableError, Tables};
 use crate::text::Command;
-use crate::translate::{Continuation, Packet, Trace, Translation, translate};
+use crate::translate::{Continuation, Notes, Packet, Trace, Translation, translate};
 use crate::{BridgeName, DropReason, Flow, FlowKey, MeterId, PortName};
 
 /// A copy for controllers.
@@ -34,6 +34,8 @@ pub struct PacketIn {
     pub frame_bytes: u32,
     /// What is left to be done with it, if it waits and that is known.
     pub left: Option<Box<Continuation>>,
+    /// What is known of its way instead.
+    pub noted: Option<Box<Notes>>,
 }
 
 /// A flow that a flow wants to be made.

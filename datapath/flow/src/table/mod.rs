@@ -54,6 +54,11 @@ impl Tables {
         self.flows.get(&number)
     }
 
+    /// The tables that have flows, by number.
+    pub fn numbered(&self) -> impl Iterator<Item = &FlowTable> {
+        self.flows.values()
+    }
+
     /// All flows: by table, then from the highest priority.
     pub fn flows(&self) -> impl Iterator<Item = &TableFlow> {
         self.flows.values().flat_map(FlowTable::entries)

@@ -1,7 +1,9 @@
 //! What is left to be done with a packet that waits for its controller (`controller(pause)`).
 
 use super::machine::{Frame, Machine, Place};
-use crate::action::{Action, Instructions};
+use crate::Flow;
+use crate::action::{Action, Controller, Instructions};
+use crate::table::FlowId;
 
 /// What a packet that waits still has to go through, besides its fields.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -46,6 +48,87 @@ impl Continuation {
             self.rest.push(rest);
         }
     }
+}
+
+/// What is known of a packet that waits, by the flows of its way.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Notes {
+    /// Flows that led to others and have more to do, the newest first, and by which of their resubmits,
+    /// counted from 0 as they are written.
+    pub callers: Vec<(FlowId, u32)>,
+    /// Flows that wrote the action set, the oldest first.
+    pub writers: Vec<FlowId>,
+    /// Values that were pushed, the newest last.
+    pub values: Vec<u128>,
+}
+
+impl Notes {
+    /// What is left behind an action of a flow that has the packet wait. `None` if a flow is gone.
+    pub fn continuation<'f>(
+        &self,
+        flow: &Flow,
+        paused_by: &Controller,
+        find: impl Fn(FlowId) -> Option<&'f Flow>,
+    ) -> Option<Continuation> {
+        let mut left = Continuation {
+            stack: self.values.clone(),
+            ..Continuation::default()
+        };
+        for writer in &self.writers {
+            let written = &find(*writer)?.instructions.write_actions;
+            left.action_set.extend(written.iter().cloned());
+        }
+        let pauses =
+            |action: &Action| matches!(action, Action::Controller(how) if **how == *paused_by);
+        if let Some(rest) = behind(flow, &mut { pauses }) {
+            left.add(rest);
+        }
+        for (caller, resubmit) in &self.callers {
+            let mut number = 0;
+            let mut leads = |action: &Action| {
+                let resubmits = matches!(action, Action::Resubmit { .. });
+                number += u32::from(resubmits);
+                resubmits && number == resubmit + 1
+            };
+            left.add(behind(find(*caller)?, &mut leads)?);
+        }
+        Some(left)
+    }
+}
+
+/// What a flow has to do behind an action; of a clone's action only what the clone has.
+fn behind(flow: &Flow, is: &mut dyn FnMut(&Action) -> bool) -> Option<Rest> {
+    let (apply, cloned) = list_behind(&flow.instructions.apply, is)?;
+    let instructions = match cloned {
+        true => Instructions::apply(apply),
+        false => Instructions {
+            apply,
+            ..(*flow.instructions).clone()
+        },
+    };
+    Some(Rest {
+        table: flow.table,
+        cookie: Some(flow.cookie),
+        instructions,
+    })
+}
+
+/// What stands behind an action in its list, and whether that is a clone's.
+fn list_behind(
+    actions: &[Action],
+    is: &mut dyn FnMut(&Action) -> bool,
+) -> Option<(Vec<Action>, bool)> {
+    for (at, action) in actions.iter().enumerate() {
+        if is(action) {
+            return Some((actions[at + 1..].to_vec(), false));
+        }
+        if let Action::Clone(inner) = action
+            && let Some((list, _)) = list_behind(inner, is)
+        {
+            return Some((list, true));
+        }
+    }
+    None
 }
 
 impl<'a> Machine<'a> {

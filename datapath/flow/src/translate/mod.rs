@@ -24,7 +24,7 @@ mod trace;
 pub use action_set::in_order;
 pub use apply::CONNECTION;
 pub use changes::{FieldChange, changes, describe};
-pub use continuation::{Continuation, Rest};
+pub use continuation::{Continuation, Notes, Rest};
 pub use env::{CtOutcome, Env};
 pub use learn::learned_flow;
 pub use machine::{execute, resume, translate};

@@ -8,7 +8,7 @@ use aorta_compiler::pipeline::upcall::Copy;
 use aorta_flow::action::Action;
 use aorta_flow::meter::{MeterCount, MeterState};
 use aorta_flow::table::{Change, FlowId};
-use aorta_flow::translate::Packet;
+use aorta_flow::translate::{Notes, Packet};
 use aorta_flow::{BridgeName, MeterId};
 
 use super::shared::Shared;
@@ -30,23 +30,32 @@ pub struct Asked {
     pub action: Action,
     /// The packet as it was then.
     pub packet: Packet,
+    /// What is known of its way, if it waits for a controller.
+    pub noted: Option<Notes>,
 }
 
 impl Flows {
     /// What a packet is there for; `None` if the program that sent it has been replaced.
     pub fn asked(&self, upcall: &Upcall) -> Option<(Action, Option<FlowId>, Packet)> {
         let flows = self.bridges.get(&upcall.bridge_slot)?;
-        let copy = Copy {
-            what: upcall.what,
-            version: upcall.version,
-            in_port: upcall.in_port,
-            words: &upcall.words,
-            frame: &upcall.frame,
-            frame_bytes: upcall.frame_len,
-        };
-        let (action, packet) = flows.instance.pipeline.asked(&copy)?;
+        let (action, packet) = flows.instance.pipeline.asked(&copy_of(upcall))?;
         let flow = upcall.rule.and_then(|rule| flows.rules.flow(rule.0));
         Some((action.clone(), flow, packet))
+    }
+
+    /// What is known of the way of a packet that waits for a controller. `None` if it doesn't, or a flow
+    /// of its way is gone.
+    pub fn noted(&self, upcall: &Upcall) -> Option<Notes> {
+        let flows = self.bridges.get(&upcall.bridge_slot)?;
+        let waiting = flows.instance.pipeline.waiting(&copy_of(upcall))?;
+        let flow = |rule: &u32| flows.rules.flow(*rule);
+        let callers = waiting.callers.iter();
+        let callers = callers.map(|(rule, which)| Some((flow(rule)?, *which)));
+        Some(Notes {
+            callers: callers.collect::<Option<_>>()?,
+            writers: waiting.writers.iter().map(flow).collect::<Option<_>>()?,
+            values: waiting.values,
+        })
     }
 
     /// Copies for the daemon that found no room.
@@ -81,6 +90,17 @@ impl Flows {
         };
         let places = flows.instance.pipeline.meters().iter();
         places.map(|(id, at)| (id, state(at))).collect()
+    }
+}
+
+fn copy_of(upcall: &Upcall) -> Copy<'_> {
+    Copy {
+        what: upcall.what,
+        version: upcall.version,
+        in_port: upcall.in_port,
+        words: &upcall.words,
+        frame: &upcall.frame,
+        frame_bytes: upcall.frame_len,
     }
 }
 

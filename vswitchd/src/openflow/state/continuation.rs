@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use aorta_flow::Flow;
-use aorta_flow::action::{Action, Controller, Instructions};
+use aorta_flow::action::Instructions;
 use aorta_flow::table::FlowMod;
 use aorta_flow::translate::{Continuation, Rest};
 use aorta_openflow::message::{FlowModMessage, Form};
@@ -18,35 +18,6 @@ use aorta_openflow::{Context, Envelope, Header, Message, Version, decode, encode
 const VALUE_BYTES: usize = 16;
 /// Cookie of what is no flow's.
 const NO_COOKIE: u64 = u64::MAX;
-
-/// What a flow has still to do behind an action of its own, as far as nothing led to its table that
-/// is to be come back to.
-pub fn behind(flow: &Flow, paused_by: &Controller) -> Continuation {
-    let instructions = &flow.instructions;
-    let apply = match behind_in(&instructions.apply, paused_by) {
-        Some(apply) => apply,
-        None => return Continuation::default(),
-    };
-    let rest = Rest {
-        table: flow.table,
-        cookie: Some(flow.cookie),
-        instructions: Instructions {
-            apply,
-            ..(*flow.instructions).clone()
-        },
-    };
-    let rest = Some(rest).filter(|rest| !rest.instructions.is_drop());
-    Continuation {
-        rest: rest.into_iter().collect(),
-        ..Continuation::default()
-    }
-}
-
-fn behind_in(actions: &[Action], paused_by: &Controller) -> Option<Vec<Action>> {
-    let pauses = |action: &Action| matches!(action, Action::Controller(how) if **how == *paused_by);
-    let at = actions.iter().position(pauses)?;
-    Some(actions[at + 1..].to_vec())
-}
 
 /// As bytes; none if they can't be had.
 pub fn write(left: &Continuation) -> Option<Vec<u8>> {
@@ -130,33 +101,6 @@ mod tests {
 
     fn flow(line: &str) -> Flow {
         parse_flow(line, Form::Flow, &NoNames).unwrap().into_flow()
-    }
-
-    #[test]
-    fn what_stands_behind_the_pause_is_left() {
-        let line = "table=3,cookie=5,actions=load:1->reg0[],controller(userdata=01,pause),output:2,\
-                    group:3,write_metadata:7/0xf,goto_table:9";
-        let flow = flow(line);
-        let pause = flow.instructions.apply.iter().find_map(|a| match a {
-            Action::Controller(how) => Some((**how).clone()),
-            _ => None,
-        });
-        let left = behind(&flow, &pause.unwrap());
-        let rest = &left.rest[0];
-        let texts: Vec<String> = rest
-            .instructions
-            .apply
-            .iter()
-            .map(Action::to_string)
-            .collect();
-        assert_eq!(texts, ["output:2", "group:3"]);
-        assert_eq!((rest.table, rest.cookie), (3, Some(5)));
-        assert_eq!(rest.instructions.goto_table, Some(9));
-        assert_eq!(read(&write(&left).unwrap()), Some(left));
-        assert_eq!(
-            behind(&flow, &Controller::default()),
-            Continuation::default()
-        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use aorta_flow::action::PacketInReason;
 use aorta_flow::field::{FieldId, Prereq};
-use aorta_flow::table::{TableError, TableFlow};
+use aorta_flow::table::{TableError, TableFlow, Tables};
 use aorta_flow::translate::Continuation;
 use aorta_flow::{
     Attachment, FlowKey, Interpreter, Match, OfPort, Output, PacketIn, PacketOut, Port, Verdict,
@@ -228,7 +228,7 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 continue;
             }
             let told = told.get_or_insert_with(|| {
-                let left = continuation_of(&packet, flow);
+                let left = continuation_of(&packet, flow, flows.tables.tables());
                 message(&packet, cookie, left)
             });
             let message = Message::PacketIn(PacketInMessage {
@@ -269,13 +269,22 @@ impl Mirror {
     }
 }
 
-/// What is left to be done with a packet that waits: as its datapath says, or else behind the action of
-/// its flow.
-fn continuation_of(packet: &PacketIn, flow: Option<&TableFlow>) -> Option<Vec<u8>> {
-    let behind = || Some(continuation::behind(&flow?.flow, &packet.how));
-    let known = packet.left.as_deref().cloned();
-    let left = known.or_else(|| behind().filter(|_| packet.how.pause));
-    continuation::write(&left?)
+/// What is left to be done with a packet that waits: as its datapath says, or as the flows of its way do.
+fn continuation_of(
+    packet: &PacketIn,
+    flow: Option<&TableFlow>,
+    tables: &Tables,
+) -> Option<Vec<u8>> {
+    if let Some(left) = &packet.left {
+        return continuation::write(left);
+    }
+    let flow = &flow.filter(|_| packet.how.pause)?.flow;
+    let find = |id| {
+        let entry = tables.numbered().find_map(|table| table.entry(id));
+        entry.map(|entry| &*entry.flow)
+    };
+    let notes = packet.noted.clone().unwrap_or_default();
+    continuation::write(&notes.continuation(flow, &packet.how, find)?)
 }
 
 /// Why a packet comes, as a version tells it: an output of the flow that has what no other matched

@@ -447,6 +447,7 @@ fn packet_in(id: u16) -> Upcall {
         frame: vec![1; 60],
         frame_bytes: 60,
         left: None,
+        noted: None,
     }))
 }
 

@@ -114,6 +114,7 @@ impl Gen<'_> {
         if used.each {
             self.a.store(Size::W, R7, state::SETS, 0);
         }
+        self.forget_writes();
     }
 
     /// Puts steps into the action set.

@@ -12,7 +12,10 @@ use crate::pipeline::shape::Step;
 use Reg::{R0, R1, R2, R3, R4, R5, R7};
 
 /// Bytes that are set aside besides the fields that actions change, at most.
-pub const HEADER_BYTES: usize = 32 + 8 * (state::SET_KINDS + state::MAX_SETS + 1 + 4) as usize;
+pub const HEADER_BYTES: usize =
+    32 + 8 * (state::SET_KINDS + state::MAX_SETS + 1 + 4 + NOTED_WORDS) as usize;
+/// Double words that tell which rules wrote the action set.
+const NOTED_WORDS: i16 = 1 + layout::paused::MAX_SETS / 2;
 
 /// Bytes in which copies are set aside, a power of two.
 const ASIDE_BYTES: i32 = state::MAX_SAVES as i32 * state::SAVE_BYTES as i32;
@@ -66,7 +69,8 @@ impl Gen<'_> {
         } else {
             saved.push((state::STACK, Size::W));
             let sets = self.set_use().words();
-            saved.extend(sets.into_iter().map(|at| (at, Size::Dw)));
+            let sets = sets.into_iter().chain(self.noted_words());
+            saved.extend(sets.map(|at| (at, Size::Dw)));
         }
         let mut fields = self.plan.usage.writes.clone();
         if self.changes.labels() {

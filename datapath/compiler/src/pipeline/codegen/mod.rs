@@ -23,6 +23,7 @@ mod measure;
 pub mod other;
 mod output;
 mod parse;
+mod pause;
 mod prereq;
 mod queues;
 mod root_front;
@@ -160,6 +161,10 @@ pub struct Gen<'p> {
     normal: bool,
     /// Where the fields are read.
     parse_again: Option<Label>,
+    /// Where notes are come back to, if packets may wait for controllers.
+    note: Option<Label>,
+    /// Resubmits of the flow that is emitted, so far.
+    resubmits: u16,
 }
 
 /// A program and what its parts take.
@@ -288,6 +293,8 @@ impl<'p> Gen<'p> {
             parse_insns: 0,
             normal: false,
             parse_again: None,
+            note: None,
+            resubmits: 0,
         }
     }
 }
@@ -339,6 +346,7 @@ impl Gen<'_> {
         self.parse_insns = self.a.len() - start;
         self.begin_action_set();
         self.begin_copies();
+        self.begin_notes();
         if self.hook == Hook::Xdp && !self.changes.is_empty() {
             self.a.store(Size::Dw, R7, state::COMMITTED, 0);
         }
@@ -411,6 +419,7 @@ impl Gen<'_> {
             self.blocks.insert(block, (label, true));
             self.shared_block(block, label);
         }
+        self.emit_notes();
         // Last, because it needs to know all places.
         if self.blocks.contains_key(&Block::Return) {
             self.emit_return();

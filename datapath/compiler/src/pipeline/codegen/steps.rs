@@ -21,6 +21,7 @@ impl Gen<'_> {
             self.a.jump(end);
             return;
         };
+        self.resubmits = 0;
         let nothing_follows = !shape.clears
             && shape.writes.is_empty()
             && shape.metadata.is_empty()
@@ -33,6 +34,7 @@ impl Gen<'_> {
         }
         if !shape.writes.is_empty() {
             self.write_actions(&shape.writes, site);
+            self.note_writes(site);
         }
         self.set_words(&shape.metadata, site);
         match shape.goto {
@@ -124,10 +126,14 @@ impl Gen<'_> {
             self.go_to(table, site, in_port, true);
             return;
         }
+        let noted = self.push_note(site);
         let (place, back) = self.place("back");
         self.push_frame(place, site);
         self.go_to(table, site, in_port, true);
         self.arrive(back, site);
+        if noted {
+            self.pop_note();
+        }
     }
 
     /// Notes that a field was written. Uses R1.

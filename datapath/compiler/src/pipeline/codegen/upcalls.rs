@@ -48,6 +48,9 @@ impl Gen<'_> {
         a.load(Size::W, R1, R7, state::OUTPUTS);
         a.add(R1, 1);
         a.store(Size::W, R7, state::OUTPUTS, R1);
+        if how.pause {
+            self.gather_notes();
+        }
         // All of it, however much is asked for: nobody keeps the rest for the controller.
         self.upcall(&Action::Controller(Box::new(how.clone())), i32::MAX, site);
         if how.pause {
