@@ -129,3 +129,26 @@ fn what_can_t_be_a_frame_is_dropped() {
             .is_none()
     );
 }
+
+#[test]
+fn a_copy_that_waits_goes_on_alone() {
+    let mut switch = switch(&[
+        "table=0,actions=push:NXM_OF_IN_PORT[],clone(load:5->NXM_NX_REG0[],resubmit(,1),output:3),output:2",
+        "table=1,actions=controller(pause),pop:NXM_NX_REG1[],resubmit(,2)",
+        "table=2,reg0=5,reg1=1,actions=in_port",
+    ]);
+    let first = switch.receive(&"p1".into(), &udp(1, 2, b"x"), 0);
+    assert_eq!(ports(&first), ["p2"]);
+    let [packet] = &first.packet_ins[..] else {
+        panic!("{first:?}");
+    };
+    let waits = PacketOut {
+        in_port: OfPort(1),
+        fields: vec![(FieldId::reg(0), packet.fields.get(FieldId::reg(0)))],
+        frame: packet.frame.clone(),
+        actions: Vec::new(),
+    };
+    let left = packet.left.as_ref().unwrap();
+    let resumed = switch.resume(&"br0".into(), &waits, left, Duration::ZERO);
+    assert_eq!(ports(&resumed.unwrap()), ["p1", "p3"]);
+}
