@@ -197,24 +197,27 @@ impl Bed {
             .unwrap_or_default())
     }
 
-    /// Run time of all threads, to the nanosecond, as the scheduler counts it.
     fn cpu_ms(&self) -> Result<f64, TaskError> {
-        let pid = self.switch.pid().unwrap_or_default();
-        let dir = std::path::PathBuf::from(format!("/proc/{pid}/task"));
-        let tasks = std::fs::read_dir(&dir).map_err(TaskError::file("cannot list", dir))?;
-        let mut total_ns = 0.0;
-        for task in tasks.flatten() {
-            let Ok(text) = std::fs::read_to_string(task.path().join("schedstat")) else {
-                continue;
-            };
-            total_ns += text
-                .split_whitespace()
-                .next()
-                .and_then(|ns| ns.parse().ok())
-                .unwrap_or(0.0);
-        }
-        Ok(total_ns / 1e6)
+        cpu_ms(self.switch.pid().unwrap_or_default())
     }
+}
+
+/// Run time of all threads of a process in milliseconds, to the nanosecond, as the scheduler counts it.
+pub(super) fn cpu_ms(pid: u32) -> Result<f64, TaskError> {
+    let dir = std::path::PathBuf::from(format!("/proc/{pid}/task"));
+    let tasks = std::fs::read_dir(&dir).map_err(TaskError::file("cannot list", dir))?;
+    let mut total_ns = 0.0;
+    for task in tasks.flatten() {
+        let Ok(text) = std::fs::read_to_string(task.path().join("schedstat")) else {
+            continue;
+        };
+        total_ns += text
+            .split_whitespace()
+            .next()
+            .and_then(|ns| ns.parse().ok())
+            .unwrap_or(0.0);
+    }
+    Ok(total_ns / 1e6)
 }
 
 /// Address of a namespace's end of its pair.
