@@ -15,6 +15,7 @@ use crate::{Options, tables_of};
 
 const STATIONS: MapId = MapId(0x9000);
 const NEXT_HOPS: MapId = MapId(0x9002);
+const ENTRIES: MapId = MapId(0x9004);
 
 /// A map for programs written by hand.
 pub fn map(name: &'static str, kind: MapKind, key: u32, value: u32, n: u32) -> Map {
@@ -219,6 +220,8 @@ fn share_maps(bare: &mut Bare, stations: &[[u8; 6]], routes: &[Prefix]) {
         hops.set(&(hop as u32).to_ne_bytes(), &value).unwrap();
     }
     bare.share(NEXT_HOPS, hops.raw_fd(), hops);
+    let entries = map("entries", MapKind::PerCpuArray, 4, 24, 4096);
+    bare.share(ENTRIES, entries.raw_fd(), entries);
     lpm_map::share(bare, routes, |at| [(at % HOPS) as u32, 1000 + at as u32]);
     debug_assert_eq!(ROUTES, MapId(0x9001));
 }
