@@ -4,7 +4,7 @@ mod adopt;
 mod buckets;
 mod ports;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aorta_flow::IfIndex;
 use aorta_placement::{Rule, RuleKey, Step, Verdict};
@@ -13,7 +13,8 @@ use rustix::io::Errno;
 use super::cookie::{CardMark, Purpose, cookie};
 use super::lower::{Lowering, Needs, is_shared, pref};
 use super::{
-    Filter, FilterCounters, Keys, Place, PoliceCounters, Refusal, Request, Running, TcAction,
+    Filter, FilterCounters, Keys, OwnListed, Place, PoliceCounters, Refusal, Request, Running,
+    TcAction,
 };
 
 pub use adopt::Ownerless;
@@ -39,7 +40,8 @@ impl HwCounters {
         self.bytes += counters.bytes;
         if counters.packets > 0 {
             let before = self.used_ns_ago.unwrap_or(u64::MAX);
-            self.used_ns_ago = Some(before.min(counters.used_ns_ago));
+            let ago = counters.used_ns_ago.unwrap_or(0);
+            self.used_ns_ago = Some(before.min(ago));
         }
     }
 }
@@ -65,7 +67,7 @@ impl Entry {
 pub struct Plan {
     /// Which rule it is about.
     pub key: RuleKey,
-    /// In order.
+    /// In order. Who asks the card takes them.
     pub requests: Vec<Request>,
     /// One for each request.
     pub undo: Vec<Request>,
@@ -332,18 +334,15 @@ impl Account {
     }
 
     /// What rules that are there have counted, of what their filters say.
-    pub fn counters(
-        &mut self,
-        filters: &BTreeMap<Place, FilterCounters>,
-    ) -> Vec<(RuleKey, HwCounters)> {
-        for counters in filters.values() {
-            self.buckets.note(counters.policed);
+    pub fn counters(&mut self, filters: &HashMap<Place, OwnListed>) -> Vec<(RuleKey, HwCounters)> {
+        for listed in filters.values() {
+            self.buckets.note(listed.counters.policed);
         }
         let entries = self.entries.iter().filter(|(_, entry)| entry.counts());
         let sum = |(key, entry): (&RuleKey, &Entry)| {
             let mut sum = HwCounters::default();
             let counted = entry.filters.iter().filter_map(|f| filters.get(&f.place));
-            counted.for_each(|counters| sum.add(*counters));
+            counted.for_each(|listed| sum.add(listed.counters));
             (*key, sum)
         };
         entries.map(sum).collect()
@@ -356,6 +355,11 @@ impl Account {
 }
 
 impl Account {
+    /// Whether rules share buckets.
+    pub fn has_buckets(&self) -> bool {
+        !self.buckets.is_empty()
+    }
+
     /// What meters have counted, when rules were last asked what they have.
     pub fn meters(&self) -> BTreeMap<u32, PoliceCounters> {
         self.buckets.meters()

@@ -2,15 +2,17 @@
 
 mod adopt;
 mod counting;
+mod look;
 mod ports;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
 use aorta_flow::IfIndex;
 use aorta_placement::{Rule, Step};
 use rustix::io::Errno;
 
+use self::look::Seen;
 use super::account::{Account, Plan, devices};
 use super::cookie::{CardMark, bears};
 use super::lower::{GUARD_PREF, Lowering, Needs};
@@ -77,6 +79,8 @@ pub struct FlowerCard<S> {
     /// Devices that were given the discipline by this object.
     made: BTreeSet<IfIndex>,
     guards: Option<Guards>,
+    /// What filters had counted when they were last looked at.
+    seen: HashMap<Place, Seen>,
 }
 
 /// Filters in front of all rules.
@@ -97,6 +101,7 @@ impl<S: TcSocket> FlowerCard<S> {
             account: Account::new(mark),
             made: BTreeSet::new(),
             guards: None,
+            seen: HashMap::new(),
         }
     }
 
@@ -132,45 +137,44 @@ impl<S: TcSocket> FlowerCard<S> {
         missing: Needs,
     ) -> Result<Vec<Result<(), Refusal>>, CardError> {
         let ending = self.read_ending(steps)?;
-        let mut requests = Vec::new();
+        let mut requests = Vec::with_capacity(steps.len());
         let mut plans = Vec::with_capacity(steps.len());
         for step in steps {
             let plan = self.account.plan(step, &self.lowering, missing);
-            if let Ok(plan) = &plan {
-                requests.extend(plan.requests.iter().cloned());
-            }
-            plans.push(plan);
+            plans.push(plan.map(|mut plan| {
+                let first = requests.len();
+                requests.append(&mut plan.requests);
+                (plan, first..requests.len())
+            }));
         }
-        let mut answers = self.socket.ask(&requests)?.into_iter();
+        let answers = self.socket.ask(&requests)?;
         let mut results = Vec::with_capacity(steps.len());
         for plan in plans {
-            let result = match plan {
+            results.push(match plan {
                 Err(refusal) => Err(refusal),
-                Ok(plan) => {
-                    let own: Vec<_> = answers.by_ref().take(plan.requests.len()).collect();
-                    self.settle(plan, own, &ending)?
+                Ok((plan, own)) => {
+                    let asked = requests[own.clone()].iter().zip(&answers[own]);
+                    self.settle(plan, asked, &ending)?
                 }
-            };
-            results.push(result);
+            });
         }
         self.account.settled();
         Ok(results)
     }
 
     /// Notes what came of a plan; if not all of it was done, takes back what was.
-    fn settle(
+    fn settle<'a>(
         &mut self,
         plan: Plan,
-        answers: Vec<Result<(), Refusal>>,
+        asked: impl Iterator<Item = (&'a Request, &'a Result<(), Refusal>)>,
         ending: &BTreeMap<Place, FilterCounters>,
     ) -> Result<Result<(), Refusal>, CardError> {
-        let asked = plan.requests.iter().zip(&plan.undo).zip(answers);
         let mut refused = None;
         let mut undo = Vec::new();
-        for ((request, back), answer) in asked {
-            match without_absence(request, answer) {
+        for ((request, answer), back) in asked.zip(&plan.undo) {
+            match without_absence(request, answer.clone()) {
                 Ok(()) => {
-                    undo.push(back.clone());
+                    undo.push(back);
                     let counted = place_of(request).and_then(|place| ending.get(&place));
                     if let Some(counters) = counted {
                         self.account.carry(plan.key, *counters);
@@ -183,7 +187,7 @@ impl<S: TcSocket> FlowerCard<S> {
             self.account.done(plan);
             return Ok(Ok(()));
         };
-        undo.reverse();
+        let undo: Vec<Request> = undo.into_iter().rev().cloned().collect();
         let answers = self.socket.ask(&undo)?;
         for (request, answer) in undo.iter().zip(answers) {
             without_absence(request, answer).map_err(|refusal| CardError::Stuck {

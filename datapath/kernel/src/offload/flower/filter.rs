@@ -234,8 +234,9 @@ pub struct FilterCounters {
     pub packets: u64,
     /// Bytes of these.
     pub bytes: u64,
-    /// Nanoseconds since the last one or, without any, since the filter is there.
-    pub used_ns_ago: u64,
+    /// Nanoseconds since the last one or, without any, since the filter is there; none if that wasn't
+    /// told.
+    pub used_ns_ago: Option<u64>,
     /// The bucket that it names, and what that has counted of all filters that do.
     pub policed: Option<(u32, PoliceCounters)>,
 }

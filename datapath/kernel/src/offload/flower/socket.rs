@@ -86,6 +86,15 @@ pub trait TcSocket {
     /// When they can't be listed.
     fn list(&mut self, device: IfIndex, side: Side) -> io::Result<Vec<Listed>>;
 
+    /// The filters on the ingress of a device, for what they have counted; when the last packet came
+    /// needn't be told. Filters of other kinds can end the list.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    fn list_counters(&mut self, device: IfIndex) -> io::Result<Vec<Listed>> {
+        self.list(device, Side::Ingress)
+    }
+
     /// What flower filters of the switch's have counted; none for those that aren't there.
     ///
     /// # Errors
@@ -158,6 +167,33 @@ impl KernelTc {
             }
         }
     }
+
+    /// All filters on a side of a device.
+    fn dump(&mut self, device: IfIndex, side: Side, brief: bool) -> io::Result<Vec<Listed>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let asked = self.sequence;
+        let request = get_filters(device, side, asked, brief);
+        self.socket.send(&request, 0)?;
+        let mut found = Vec::new();
+        loop {
+            for answer in self.receive()? {
+                match answer {
+                    Answer::Filter { sequence, listed } if sequence == asked => {
+                        found.push(listed);
+                    }
+                    Answer::Done { sequence, result } | Answer::End { sequence, result }
+                        if sequence == asked =>
+                    {
+                        return match result {
+                            Err(refusal) if !refusal.is_gone() => Err(io::Error::other(refusal)),
+                            _ => Ok(found),
+                        };
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
 }
 
 impl TcSocket for KernelTc {
@@ -189,30 +225,12 @@ impl TcSocket for KernelTc {
     }
 
     fn list(&mut self, device: IfIndex, side: Side) -> io::Result<Vec<Listed>> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let asked = self.sequence;
-        self.socket.send(&get_filters(device, side, asked), 0)?;
-        let mut found = Vec::new();
-        loop {
-            for answer in self.receive()? {
-                match answer {
-                    Answer::Filter { sequence, listed } if sequence == asked => {
-                        found.push(listed);
-                    }
-                    Answer::Done { sequence, result } | Answer::End { sequence, result }
-                        if sequence == asked =>
-                    {
-                        return match result {
-                            Err(refusal) if !refusal.is_gone() => Err(io::Error::other(refusal)),
-                            _ => Ok(found),
-                        };
-                    }
-                    _ => {}
-                }
-            }
-        }
+        self.dump(device, side, false)
     }
 
+    fn list_counters(&mut self, device: IfIndex) -> io::Result<Vec<Listed>> {
+        self.dump(device, Side::Ingress, true)
+    }
     fn read(&mut self, places: &[Place]) -> io::Result<Vec<Option<FilterCounters>>> {
         let mut found = vec![None; places.len()];
         for (places, found) in places.chunks(READ_BATCH).zip(found.chunks_mut(READ_BATCH)) {

@@ -70,6 +70,11 @@ impl Buckets {
         }
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.there.is_empty()
+    }
+
     /// What has been counted, by meter.
     pub fn meters(&self) -> BTreeMap<u32, PoliceCounters> {
         let mut meters = self.gone.clone();

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use aorta_flow::table::FlowId;
 use aorta_placement::RuleKey;
 
-use super::super::account::{HwCounters, devices};
+use super::super::account::HwCounters;
 use super::super::cookie::flow_of;
-use super::super::{Filter, FilterCounters, OwnListed, Place, PoliceCounters, Side, TcSocket};
+use super::super::{PoliceCounters, TcSocket};
 use super::{CardError, FlowerCard};
 
 impl<S: TcSocket> FlowerCard<S> {
@@ -17,32 +17,8 @@ impl<S: TcSocket> FlowerCard<S> {
     /// # Errors
     /// [`CardError::Lost`] if not all filters are there.
     pub fn counters(&mut self) -> Result<Vec<(RuleKey, HwCounters)>, CardError> {
-        let mut there: BTreeMap<Place, OwnListed> = BTreeMap::new();
-        for device in devices(&self.lowering) {
-            let listed = self.socket.list(device, Side::Ingress)?;
-            let own = listed
-                .into_iter()
-                .filter_map(|one| Some((one.place, one.own?)));
-            there.extend(own);
-        }
-        let in_hardware = self.lowering.is_in_hardware();
-        let is_there = |filter: &&Filter| {
-            let listed = there.get(&filter.place);
-            listed
-                .is_some_and(|own| own.cookie == filter.cookie && (own.in_hardware || !in_hardware))
-        };
-        let guards = self.guards.iter().flat_map(|guards| &guards.filters);
-        let expected: Vec<&Filter> = self.account.filters().chain(guards).collect();
-        let all = expected.len();
-        let missing = all - expected.into_iter().filter(is_there).count();
-        if missing > 0 {
-            return Err(CardError::Lost { missing, all });
-        }
-        let counters: BTreeMap<Place, FilterCounters> = there
-            .into_iter()
-            .map(|(place, own)| (place, own.counters))
-            .collect();
-        Ok(self.account.counters(&counters))
+        let there = self.look()?;
+        Ok(self.account.counters(&there))
     }
 
     /// What packets did to rules that have gone, or were replaced, since the last call.

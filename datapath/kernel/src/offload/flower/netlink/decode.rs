@@ -185,7 +185,7 @@ fn counters(action: &[u8]) -> FilterCounters {
     FilterCounters {
         packets: wide.or(u32_at(basic, 8).map(u64::from)).unwrap_or(0),
         bytes: u64_at(basic, 0).unwrap_or(0),
-        used_ns_ago: used.unwrap_or(0).saturating_mul(TICK_NS),
+        used_ns_ago: used.map(|ticks| ticks.saturating_mul(TICK_NS)),
         policed: None,
     }
 }

@@ -4,8 +4,8 @@ use aorta_flow::IfIndex;
 
 use super::actions::put_action;
 use super::{
-    ALL_PROTOCOLS, CHAIN, DEL_FILTER, DEL_QDISC, FLOWER_ACT, FLOWER_FLAGS, GET_FILTER, KIND,
-    NEW_FILTER, NEW_QDISC, OPTIONS, SKIP_HW, SKIP_SW,
+    ALL_PROTOCOLS, CHAIN, DEL_FILTER, DEL_QDISC, DUMP_FLAGS, FLOWER_ACT, FLOWER_FLAGS, GET_FILTER,
+    KIND, NEW_FILTER, NEW_QDISC, OPTIONS, SKIP_HW, SKIP_SW, TERSE,
 };
 use crate::netdev::attributes::{put, put_u32};
 use crate::offload::flower::keys::{KeyPart, Order};
@@ -91,8 +91,9 @@ pub fn get_filter(out: &mut Vec<u8>, place: Place, sequence: u32) {
     });
 }
 
-/// A request to list all filters on a side of a device.
-pub fn get_filters(device: IfIndex, side: Side, sequence: u32) -> Vec<u8> {
+/// A request to list all filters on a side of a device, with all there is to say or, `brief`, what they
+/// have counted.
+pub fn get_filters(device: IfIndex, side: Side, sequence: u32, brief: bool) -> Vec<u8> {
     let header = Header {
         device,
         handle: 0,
@@ -105,7 +106,12 @@ pub fn get_filters(device: IfIndex, side: Side, sequence: u32) -> Vec<u8> {
         (GET_FILTER, REQUEST | DUMP),
         sequence,
         header,
-        &|_| {},
+        &|out| {
+            if brief {
+                let flags = [TERSE, TERSE].map(u32::to_ne_bytes);
+                put(out, DUMP_FLAGS, flags.as_flattened());
+            }
+        },
     );
     out
 }

@@ -21,6 +21,10 @@ pub const GET_FILTER: u16 = 46;
 pub const KIND: u16 = 1;
 pub const OPTIONS: u16 = 2;
 pub const CHAIN: u16 = 11;
+/// What a list is to have: a value and which bits of it count.
+pub const DUMP_FLAGS: u16 = 15;
+/// Of each filter flags, cookies and counters only (Linux 5.8); older kernels tell all.
+pub const TERSE: u32 = 1;
 
 /// Attributes of flower (TCA_FLOWER_*), besides keys.
 pub const FLOWER_ACT: u16 = 3;

@@ -4,18 +4,20 @@
 //!   frames from taps is what a modelled card and the reference interpreter say.
 //! - `flower_lab show`: the filters of a pipeline of two tables as tc(8) tells them.
 //! - `flower_lab refusal DEVICE`: what a device's driver says to a filter for hardware.
+//! - `flower_lab pipeline FILE FRAMES`: the same of the flows in a file, with what `tc -s filter show`
+//!   and a placement tell of them side by side.
 //! - `flower_lab bench RULES ROUNDS`: how long it takes to put so many rules, beside `tc -batch`, and to
 //!   read their counters.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "../tests/flower_cases/mod.rs"]
+mod bench;
+#[path = "../../tests/flower_cases/mod.rs"]
 mod flower_cases;
+mod pipeline;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
 use aorta_flow::table::{FlowMod, Modification, Tables};
 use aorta_flow::text::{NoNames, parse_flow_line};
@@ -44,7 +46,8 @@ fn main() {
         ["traffic", cases] => traffic(cases.parse().unwrap()),
         ["show"] => show(),
         ["refusal", device] => refusal(device),
-        ["bench", rules, rounds] => bench(rules.parse().unwrap(), rounds.parse().unwrap()),
+        ["pipeline", file, frames] => pipeline::run(file, frames.parse().unwrap()),
+        ["bench", rules, rounds] => bench::run(rules.parse().unwrap(), rounds.parse().unwrap()),
         _ => panic!("see the head of the program's text"),
     }
 }
@@ -272,81 +275,4 @@ fn refusal(device: &str) {
         println!("refusal: {}", result.unwrap_err());
     }
     card.clear().unwrap();
-}
-
-/// Rules of an access list, as flows and as tc(8) is told them.
-fn access_list(count: u32) -> (String, String) {
-    let (mut flows, mut batch) = (String::new(), String::new());
-    for number in 0..count {
-        let address = format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255);
-        let port = 1024 + number % 5000;
-        writeln!(
-            flows,
-            "priority=100,in_port=1,vlan_tci=0/0x1fff,tcp,nw_dst={address},tp_dst={port} actions=output:2"
-        )
-        .unwrap();
-        writeln!(
-            batch,
-            "filter add dev tap1 ingress protocol ip pref 65435 handle {:#x} flower skip_hw num_of_vlans 0 \
-             ip_proto tcp dst_ip {address} dst_port {port} action mirred egress redirect dev tap2",
-            number + 1
-        )
-        .unwrap();
-    }
-    (flows, batch)
-}
-
-fn bench(count: u32, rounds: u32) {
-    let taps = [1, 2].map(tap);
-    let lowering = Lowering {
-        ports: (1..)
-            .map(OfPort)
-            .zip(taps.iter().map(|(index, _)| *index))
-            .collect(),
-        running: Running::InSoftware,
-        stacks: Stacks::default(),
-        meters_of: String::new(),
-    };
-    let (flows, batch) = access_list(count);
-    let device = Device {
-        ports: lowering.ports.keys().copied().collect(),
-        capabilities: Capabilities::flower(usize::MAX),
-    };
-    let rules = place(&tables(&flows), &device, &Told::default()).rules;
-    let puts: Vec<Step> = rules.into_iter().map(Step::Put).collect();
-    assert_eq!(puts.len(), count as usize);
-    std::fs::write("/run/batch", &batch).unwrap();
-    let mut best = [f64::MAX; 2];
-    for _ in 0..rounds {
-        let mut card = FlowerCard::new(
-            KernelTc::open().unwrap(),
-            lowering.clone(),
-            CardMark::new("test"),
-        );
-        // The ports are made fit first, for both.
-        card.apply(&[]).unwrap();
-        let start = Instant::now();
-        let results = card.apply(&puts).unwrap();
-        let own_s = start.elapsed().as_secs_f64();
-        assert!(results.iter().all(Result::is_ok), "{results:?}");
-        let start = Instant::now();
-        assert_eq!(card.counters().unwrap().len(), puts.len());
-        let counters_s = start.elapsed().as_secs_f64();
-        card.clear().unwrap();
-        run("tc", &["qdisc", "add", "dev", "tap1", "clsact"]);
-        let start = Instant::now();
-        let mut tc = Command::new("tc");
-        tc.args(["-batch", "/run/batch"]).stdin(Stdio::null());
-        let tc = tc.status().unwrap();
-        let tc_s = start.elapsed().as_secs_f64();
-        assert!(tc.success());
-        run("tc", &["qdisc", "del", "dev", "tap1", "clsact"]);
-        best = [best[0].min(own_s), best[1].min(tc_s)];
-        println!("round: {own_s:.4} {tc_s:.4} {counters_s:.4}");
-    }
-    let [own, tc] = best.map(|seconds| f64::from(count) / seconds);
-    println!(
-        "flower: {own:.0} rules a second; tc -batch: {tc:.0}; {:.1} times",
-        own / tc
-    );
 }
