@@ -385,6 +385,11 @@ impl BridgeFlows {
         self.timed.take(counters);
     }
 
+    /// Has counters that took so long to read not be read again for a while.
+    pub fn counters_took(&mut self, now: Moment, took: Duration) {
+        self.timed.read_took(now, took);
+    }
+
     /// Removes the flows whose time is over.
     pub fn prepare_expiry(&mut self, now: Moment) -> Pending {
         let mut pending = Pending::default();

@@ -14,6 +14,9 @@ use crate::reconcile::FlowCounters;
 
 /// Least time between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How much longer than reading the counters it is until they are read again, so that this takes a
+/// small part of the time however many flows there are.
+const READ_PAUSES: u32 = 100;
 
 /// A flow with a timeout.
 #[derive(Debug, Clone)]
@@ -25,15 +28,14 @@ struct Clocked {
 }
 
 impl Clocked {
+    fn hard(&self) -> Moment {
+        after(self.modified, self.entry.flow.hard_timeout_s)
+    }
+
     /// When the flow is over if it is used no more, and why.
     fn over(&self) -> (Moment, RemovedReason) {
-        let after = |since: Moment, seconds: u16| match seconds {
-            0 => Moment(u64::MAX),
-            _ => since + Duration::from_secs(seconds.into()),
-        };
-        let flow = &self.entry.flow;
-        let hard = after(self.modified, flow.hard_timeout_s);
-        let idle = after(self.used, flow.idle_timeout_s);
+        let hard = self.hard();
+        let idle = after(self.used, self.entry.flow.idle_timeout_s);
         if hard <= idle {
             (hard, RemovedReason::HardTimeout)
         } else {
@@ -42,11 +44,20 @@ impl Clocked {
     }
 }
 
+fn after(since: Moment, seconds: u16) -> Moment {
+    match seconds {
+        0 => Moment(u64::MAX),
+        _ => since + Duration::from_secs(seconds.into()),
+    }
+}
+
 /// All flows with timeouts.
 #[derive(Debug, Default)]
 pub struct Timed {
     flows: HashMap<FlowId, Clocked>,
     next: Option<Moment>,
+    /// Before this, counters aren't read.
+    next_read: Moment,
 }
 
 impl Timed {
@@ -103,10 +114,12 @@ impl Timed {
 
     /// Whether counters must be read to know what is over.
     pub fn needs_counters(&self, now: Moment) -> bool {
-        self.flows.values().any(|clocked| {
-            let (over, reason) = clocked.over();
-            reason == RemovedReason::IdleTimeout && over <= now
-        })
+        let mut flows = self.flows.values();
+        now >= self.next_read
+            && flows.any(|clocked| {
+                let (over, reason) = clocked.over();
+                reason == RemovedReason::IdleTimeout && over <= now
+            })
     }
 
     /// Takes over when flows were last used.
@@ -124,15 +137,31 @@ impl Timed {
         let mut next = None;
         for clocked in self.flows.values() {
             let (over, reason) = clocked.over();
-            if over <= now {
+            let due = self.due(clocked);
+            if over <= now && due <= now {
                 gone.push((clocked.entry.clone(), reason));
             } else {
-                next = Some(next.map_or(over, |next: Moment| next.min(over)));
+                next = Some(next.map_or(due, |next: Moment| next.min(due)));
             }
         }
         gone.sort_by_key(|(entry, _)| entry.id);
         self.next = next.map(|next| next.max(now + PAUSE));
         gone
+    }
+
+    /// When to look at a flow: what may have been used meanwhile isn't over before counters are read.
+    fn due(&self, clocked: &Clocked) -> Moment {
+        match clocked.over() {
+            (idle, RemovedReason::IdleTimeout) => idle.max(self.next_read).min(clocked.hard()),
+            (hard, _) => hard,
+        }
+    }
+
+    /// Counters were read just now, and it took so long.
+    pub fn read_took(&mut self, now: Moment, took: Duration) {
+        self.next_read = now + took * READ_PAUSES;
+        let due = self.flows.values().map(|clocked| self.due(clocked)).min();
+        self.next = due.map(|due| due.max(now + PAUSE));
     }
 
     /// Looks again soon, because what was over could not be removed.

@@ -149,6 +149,30 @@ fn an_idle_timeout_counts_from_the_last_packet() {
 }
 
 #[test]
+fn counters_that_take_long_to_read_are_read_seldom_and_nothing_is_over_unread() {
+    let mut flows = BridgeFlows::default();
+    let lines = [
+        "idle_timeout=5,tcp,actions=1",
+        "hard_timeout=6,udp,actions=1",
+    ];
+    add(&mut flows, &lines, 0);
+    let tcp = id(&flows, "tcp");
+    flows.take_counters(&used(tcp, 3 * SECOND));
+    assert_eq!(expire(&mut flows, 5 * SECOND), []);
+    flows.counters_took(Moment(5 * SECOND), Duration::from_millis(50));
+    assert_eq!(flows.next_expiry(), Some(Moment(6 * SECOND)));
+    let over = |name: &str, reason| [(name.to_owned(), reason)];
+    let udp = over("udp", RemovedReason::HardTimeout);
+    assert_eq!(expire(&mut flows, 6 * SECOND), udp);
+    assert_eq!(flows.next_expiry(), Some(Moment(10 * SECOND)));
+    assert!(!flows.expiry_needs_counters(Moment(9 * SECOND)));
+    assert_eq!(expire(&mut flows, 9 * SECOND), [], "it may have been used");
+    assert!(flows.expiry_needs_counters(Moment(10 * SECOND)));
+    let tcp = over("tcp", RemovedReason::IdleTimeout);
+    assert_eq!(expire(&mut flows, 10 * SECOND), tcp);
+}
+
+#[test]
 fn a_connection_that_ends_shortens_timeouts_which_go_on_from_where_they_were() {
     let mut flows = BridgeFlows::default();
     let lines = [

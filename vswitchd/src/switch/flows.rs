@@ -221,12 +221,17 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         self.mirror = None;
         let needs_counters = self.bridge_flows(name)?.expiry_needs_counters(now);
         let counters = needs_counters.then(|| self.counters_of(name)).transpose()?;
+        let read = clock::now();
         let missing = || FlowError::NoBridge(name.to_string());
         let flows = self.flows.get_mut(name).ok_or_else(missing)?;
-        if let Some(counters) = counters {
-            flows.tables.take_counters(&counters);
+        if let Some(counters) = &counters {
+            flows.tables.take_counters(counters);
         }
         let pending = flows.tables.prepare_expiry(now);
+        if counters.is_some() {
+            let took = Duration::from_millis(read.since_ms(now));
+            flows.tables.counters_took(read, took);
+        }
         let gone = self.of_gone(name, &pending.changes);
         let flows = self.flows.get_mut(name).ok_or_else(missing)?;
         flows.install(name, &pending.changes, &mut self.datapath)?;
