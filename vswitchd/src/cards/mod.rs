@@ -184,6 +184,10 @@ impl Cards for HostCards {
         })
     }
 
+    fn forget(&mut self) {
+        self.prober = Prober::default();
+    }
+
     fn sweep(&mut self, kept: &[IfIndex]) -> Vec<String> {
         let known = self.memory().devices().clone();
         let mut left = Vec::new();

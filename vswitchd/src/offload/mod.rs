@@ -98,6 +98,7 @@ impl<D: Datapath, C: Cards> Offloading<D, C> {
                 cards.retire(now);
             }
             state.next_look = None;
+            state.cards.forget();
         }
         state.hand_over(&self.software);
         if !self.on {
@@ -157,7 +158,7 @@ impl<C: Cards> State<C> {
         };
         let retry = self.bridges.values().filter_map(again).min();
         let counts = self.bridges.values().any(BridgeCards::counts);
-        let pause = LOOK_MS.max(took_ms.saturating_mul(LOOK_PAUSES));
+        let pause = pause_ms(took_ms);
         let look = counts.then(|| match (took_ms, self.next_look) {
             (0, Some(planned)) => planned,
             _ => Moment(now.0.saturating_add(pause)),
@@ -219,6 +220,11 @@ impl<C: Cards> State<C> {
     }
 }
 
+/// Time from the end of a look that took so long to the next one.
+fn pause_ms(took_ms: u64) -> u64 {
+    LOOK_MS.max(took_ms.saturating_mul(LOOK_PAUSES))
+}
+
 /// Tables that do something else than drop with packets that match no flow.
 fn misses_not_dropped(tables: &Tables) -> BTreeSet<u8> {
     let misses = tables.misses();
@@ -227,5 +233,22 @@ fn misses_not_dropped(tables: &Tables) -> BTreeSet<u8> {
         false => (0..=u8::MAX)
             .filter(|table| misses.of(*table) != Miss::Drop)
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_take_a_hundredth_of_the_time_at_most() {
+        for took_ms in [0, 1, 9, 10, 11, 300, 60_000] {
+            let pause = pause_ms(took_ms);
+            assert!(
+                pause >= 1000 && took_ms * 100 <= pause,
+                "{took_ms}: {pause}"
+            );
+        }
+        assert_eq!(pause_ms(u64::MAX), u64::MAX);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aorta_flow::table::FlowId;
 use aorta_flow::{OfPort, PortName};
-use aorta_placement::Decision;
+use aorta_placement::{Decision, Reason};
 
 use super::bridge::BridgeCards;
 use super::placing::Placing;
@@ -38,6 +38,8 @@ pub struct CardPlaces {
     pub flows: usize,
     /// Rules that it has refused.
     pub refusals: u64,
+    /// What it says to one of the flows that it refuses, and how many these are.
+    pub refused: Option<(String, usize)>,
     /// Why it isn't used, if it isn't.
     pub trouble: Option<String>,
     /// What others have put there.
@@ -87,9 +89,13 @@ impl Places {
                 let why = self.without.get(port).cloned();
                 ("off".to_owned(), why.unwrap_or_default())
             }
-            Some(card) => match &card.trouble {
-                Some(why) => ("off".to_owned(), format!("{}: {why}", card.name)),
-                None => (card.language.to_owned(), format!("nic({})", card.name)),
+            Some(card) => match (&card.trouble, &card.refused) {
+                (Some(why), _) => ("off".to_owned(), format!("{}: {why}", card.name)),
+                (None, Some((said, count))) => {
+                    let why = format!("nic({}), which refused {count} flows: {said}", card.name);
+                    (card.language.to_owned(), why)
+                }
+                (None, None) => (card.language.to_owned(), format!("nic({})", card.name)),
             },
         }
     }
@@ -98,6 +104,14 @@ impl Places {
 fn card<C: crate::reconcile::Card>(card: &Placing<C>) -> CardPlaces {
     let (rules, traps) = card.rules();
     let decisions = card.decisions.values();
+    let mut refused = decisions.clone().filter_map(|decision| match decision {
+        Decision::Software {
+            why: Reason::Refused(said),
+            ..
+        } => Some(said),
+        _ => None,
+    });
+    let said = refused.next().cloned();
     let ports = card.spec.ports.iter();
     CardPlaces {
         name: card.spec.name.clone(),
@@ -108,6 +122,7 @@ fn card<C: crate::reconcile::Card>(card: &Placing<C>) -> CardPlaces {
         flows: decisions
             .filter(|decision| **decision == Decision::Placed)
             .count(),
+        refused: said.map(|said| (said, 1 + refused.count())),
         refusals: card.refusals,
         trouble: card.trouble.as_ref().map(|trouble| trouble.why.clone()),
         foreign: card.foreign.clone(),

@@ -178,6 +178,9 @@ pub trait Cards: Debug + Send {
     /// If it can't be used.
     fn open(&mut self, bridge: &BridgeName, spec: &CardSpec) -> Result<Self::Card, CardError>;
 
+    /// Forgets what was found out about kinds of cards: they are asked anew.
+    fn forget(&mut self) {}
+
     /// Removes what an earlier switch of this instance has left on devices other than these.
     /// Returns what can't be removed, one sentence each.
     fn sweep(&mut self, kept: &[IfIndex]) -> Vec<String>;

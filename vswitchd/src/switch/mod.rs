@@ -10,6 +10,8 @@ mod flows;
 mod metrics;
 mod offload;
 #[cfg(test)]
+mod offload_absent_tests;
+#[cfg(test)]
 mod offload_flower_tests;
 #[cfg(test)]
 mod offload_tests;

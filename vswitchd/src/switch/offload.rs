@@ -7,7 +7,7 @@ use aorta_flow::table::Tables;
 
 use super::flows::Answer;
 use super::*;
-use crate::offload::{CardPlaces, Places};
+use crate::offload::CardPlaces;
 use crate::ofproto::Placer;
 use crate::reconcile::CardRule;
 
@@ -105,15 +105,6 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
             }
         }
         problems
-    }
-
-    /// Whether what comes from a port is decided by a card first, and why, or why not; nothing while
-    /// no port's is.
-    pub(super) fn port_offload(&self, port: &PortName) -> Option<(String, String)> {
-        let bridges = self.desired.bridges.iter();
-        let mut bridges = bridges.filter(|b| b.ports.iter().any(|other| other.name == *port));
-        let places: Places = self.datapath.places(&bridges.next()?.name, false)?;
-        Some(places.of_port(port))
     }
 }
 

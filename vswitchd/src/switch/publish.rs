@@ -105,9 +105,16 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
                 flow_problem: self.flow_problem(&bridge.name),
             };
             updates.extend(published.bridge(bridge.row, state));
+            let places = self.datapath.places(&bridge.name, false);
             for port in &bridge.ports {
                 let Some(row) = port.row else { continue };
                 let mut state = self.interface_state(port, &served, &mut published);
+                // Whether what comes from it is decided by a card first, and why, or why not; nothing
+                // while no port's is.
+                if let Some((by, why)) = places.as_ref().map(|places| places.of_port(&port.name)) {
+                    state.status.insert("aorta-offload", by);
+                    state.status.insert("aorta-offload-reason", why);
+                }
                 let trouble = || desired.troubles.get(&port.name).cloned();
                 state.error = state.error.or_else(trouble);
                 updates.extend(published.interface(row, state));
@@ -144,10 +151,6 @@ impl<E: Effects, D: Datapath> Switch<E, D> {
         }
         if port.guard != PortGuard::default() {
             state.status.insert("aorta-guard", port.guard.to_string());
-        }
-        if let Some((by, why)) = self.port_offload(&port.name) {
-            state.status.insert("aorta-offload", by);
-            state.status.insert("aorta-offload-reason", why);
         }
         if let Some(problem) = self.qos_problem(port) {
             state.status.insert("aorta-qos", problem);

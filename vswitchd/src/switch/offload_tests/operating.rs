@@ -246,6 +246,9 @@ async fn places_are_told() {
     assert_eq!(explained.cards[0].foreign, [foreign]);
     assert!(explained.cards[0].flows >= 1 && explained.cards[0].refusals >= 1);
     let updates = switch.devices_changed(LinkBatch::Lost).await;
-    drop(updates);
+    let written = format!("{updates:?}");
+    for part in ["aorta-offload", "which refused 1 flows: can't do that"] {
+        assert!(written.contains(part), "{written}");
+    }
     assert_eq!(switch.metrics().cards[0].1, explained.cards[0]);
 }
