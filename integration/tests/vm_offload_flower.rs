@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use aorta_integration::lab::{Job, lab_image};
 
 const LIBRARY: &str = include_str!("jobs/lib.sh");
+const PIPELINE: &str = include_str!("jobs/pipeline.sh");
 
 /// Random tables that the short form tries.
 const SHORT_CASES: u64 = 40;
@@ -13,6 +14,8 @@ const SHORT_CASES: u64 = 40;
 /// What the pipeline of `flower_lab show` is, and a card that takes no flower.
 const JOB: &str = "
 flower_lab show || fail show
+pipeline 1 02:00:00:00:00:03 output:2 >/run/flows
+flower_lab pipeline /run/flows 600 || fail pipeline
 flower_lab traffic $CASES || fail traffic
 echo '1 1' >/sys/bus/netdevsim/new_device || fail 'netdevsim makes no device'
 sim=$(ls /sys/bus/netdevsim/devices/netdevsim1/net)
@@ -35,7 +38,7 @@ fn program() -> PathBuf {
 
 fn run(series: &str, cases: u64) -> String {
     let scratch = tempfile::tempdir().unwrap();
-    let job = Job::new(&format!("{LIBRARY}\nCASES={cases}\n{JOB}"));
+    let job = Job::new(&format!("{LIBRARY}\n{PIPELINE}\nCASES={cases}\n{JOB}"));
     let job = job.program(&program(), scratch.path()).unwrap();
     let image = lab_image(series).unwrap();
     let output = job.run(&image).unwrap();
@@ -63,7 +66,8 @@ fn check(said: &str) {
     ] {
         assert!(said.contains(part), "{part:?} in:\n{said}");
     }
-    assert!(said.contains("decided alike"), "{said}");
+    let alike = said.lines().filter(|line| line.contains("decided alike"));
+    assert_eq!(alike.count(), 2, "{said}");
     let refusal = said.lines().find(|line| line.starts_with("refusal: "));
     let words = "only offload of BPF classifiers supported";
     assert!(refusal.is_some_and(|text| text.contains(words)), "{said}");

@@ -42,5 +42,6 @@ reaches() {
     ip netns exec left ping -c 1 -W 1 192.0.2.2
 }
 
+export NO_COLOR=1
 export OVS_RUNDIR=/run/aorta OVS_DBDIR=/run
 mkdir -p /run/netns
