@@ -319,7 +319,7 @@ fn a_card_that_cannot_guard_does_not_get_what_needs_it() {
         .map(|(step, result)| (step.key().table, result.as_ref().unwrap_err().to_string()))
         .collect();
     // Those of ports: DNS, and port 80 whose frames are changed.
-    let why = "the card can't leave fragments to software".to_owned();
+    let why = "the card can't leave fragments to software: the card lacks the key Flags".to_owned();
     assert_eq!(refused, [(1, why.clone()), (0, why)]);
     assert_account(&card, &nic);
 }

@@ -167,12 +167,13 @@ vsctl add-flow br0 "table=1,priority=310,udp,nw_src=192.0.2.0/27,tp_src=310 acti
 eventually "table 1 is in software" is_left "dl_dst=$guarded" "leads to table 1"
 is_left "tp_src=310" "device refused: .*Operation not supported" || fail "$(flow "tp_src=310")"
 eventually "the reason is told" reason_is "Operation not supported"
-[ "$(program)" = 0 ] || fail "program $(program)"
-eventually "no program" bound 0
+is_placed "tp_src=301" || fail "$(flow "tp_src=301")"
+eventually "one program" bound 1
 check_traffic "refused in table 1"
 show "refused in table 1"
 turn bpf_bind_accept Y
 offload false
+eventually "no program" bound 0
 offload true
 eventually "placed with all of table 1" is_placed "tp_src=310"
 
@@ -218,8 +219,13 @@ ethtool -K "$card" hw-tc-offload on
 offload false
 offload true
 eventually "by flower" by flower
+vsctl add-flow br0 "priority=299,in_port=$in_port,dl_dst=02:00:00:00:02:01 actions=drop" || fail "no flow"
 show "by flower"
-eventually "the driver's words" is_left "dl_dst=$guarded" "only offload of BPF classifiers supported"
+words="only offload of BPF classifiers supported"
+is_left "dl_dst=02:00:00:00:02:01" "device refused: $words" || fail "$(flow "dl_dst=02:00:00:00:02:01")"
+is_left "tp_src=301" "device refused: the card can't leave .*: $words" || fail "$(flow "tp_src=301")"
+is_left "dl_dst=$guarded" "leads to table 1" || fail "$(flow "dl_dst=$guarded")"
+eventually "the driver's words" reason_is "$words"
 [ "$(program)" = 0 ] || fail "program $(program)"
 check_traffic flower
 offload false

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use self::look::Seen;
 use super::account::{Account, Plan, devices};
 use super::cookie::{CardMark, bears};
-use super::lower::{GUARD_PREF, Lowering, Needs};
+use super::lower::{GUARD_PREF, Lowering, Needs, UNGUARDED};
 use super::{Filter, FilterCounters, Listed, Place, Refusal, Request, Side, TcSocket};
 
 /// A card can't be used, or isn't as the switch left it. [`FlowerCard::clear`] makes an end of it.
@@ -89,6 +89,8 @@ struct Guards {
     filters: Vec<Filter>,
     /// What the card refused to guard.
     missing: Needs,
+    /// What it said to the first of these.
+    said: Option<String>,
 }
 
 impl<S: TcSocket> FlowerCard<S> {
@@ -141,6 +143,7 @@ impl<S: TcSocket> FlowerCard<S> {
         let mut plans = Vec::with_capacity(steps.len());
         for step in steps {
             let plan = self.account.plan(step, &self.lowering, missing);
+            let plan = plan.map_err(|refusal| self.with_its_words(refusal));
             plans.push(plan.map(|mut plan| {
                 let first = requests.len();
                 requests.append(&mut plan.requests);
@@ -160,6 +163,15 @@ impl<S: TcSocket> FlowerCard<S> {
         }
         self.account.settled();
         Ok(results)
+    }
+
+    /// With what the card said to guards, if it is about these.
+    fn with_its_words(&self, mut refusal: Refusal) -> Refusal {
+        let said = self.guards.as_ref().and_then(|guards| guards.said.as_ref());
+        if let Some(said) = said.filter(|_| refusal.text.starts_with(UNGUARDED)) {
+            refusal.text = format!("{}: {said}", refusal.text);
+        }
+        refusal
     }
 
     /// Notes what came of a plan; if not all of it was done, takes back what was.
@@ -257,7 +269,10 @@ impl<S: TcSocket> FlowerCard<S> {
         for ((filter, needs), answer) in planned.into_iter().zip(answers) {
             match answer {
                 Ok(()) => guards.filters.push(filter),
-                Err(_) => missing = missing.with(needs),
+                Err(refusal) => {
+                    guards.said.get_or_insert(refusal.text);
+                    missing = missing.with(needs);
+                }
             }
         }
         Ok(missing)

@@ -41,6 +41,7 @@ impl<S: TcSocket> FlowerCard<S> {
         let mut guards = Guards {
             filters: Vec::new(),
             missing: Needs::default(),
+            said: None,
         };
         for (mut filter, needs) in self.plan_guards(&devices(&self.lowering)) {
             match there.take(filter.place, filter.cookie) {

@@ -44,6 +44,9 @@ pub fn is_shared(pref: u16) -> bool {
     pref == LAST_PREF || pref == GUARD_PREF + 1
 }
 
+/// How refusals begin of rules that are right only behind guards which the card refused.
+pub const UNGUARDED: &str = "the card can't leave";
+
 /// What rules need to be lowered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lowering {
@@ -113,9 +116,7 @@ impl Needs {
         } else {
             return Ok(());
         };
-        Err(Refusal::unsupported(format!(
-            "the card can't leave {lacking}"
-        )))
+        Err(Refusal::unsupported(format!("{UNGUARDED} {lacking}")))
     }
 }
 
