@@ -56,7 +56,9 @@ reason_is() {
     status aorta-offload-reason | grep -q "$1"
 }
 
+# What there is to see, if it is asked for.
 show() {
+    [ -n "$SHOW" ] || return 0
     echo "=== $1"
     vsctl dump-flows --placement br0
     vsctl explain br0
