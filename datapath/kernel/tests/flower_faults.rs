@@ -327,7 +327,7 @@ fn a_card_that_cannot_guard_does_not_get_what_needs_it() {
 #[test]
 fn a_full_card_says_so() {
     let nic = nic();
-    nic.limit(40);
+    nic.limit(58);
     let mut card = card(&nic);
     let results = card.apply(&puts(FLOWS)).unwrap();
     let full = results.iter().filter_map(|result| result.as_ref().err());
@@ -336,7 +336,7 @@ fn a_full_card_says_so() {
         "{results:?}"
     );
     assert_account(&card, &nic);
-    assert!(nic.filters().len() <= 40);
+    assert!(nic.filters().len() <= 58);
 }
 
 /// Packets of flows, by rules that are there and by those that have gone.

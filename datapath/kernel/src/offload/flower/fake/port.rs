@@ -84,7 +84,7 @@ impl Port {
     /// What the first filter of a chain does that a frame matches.
     fn look_up(&mut self, chain: u32, bytes: &[u8]) -> Option<Vec<TcAction>> {
         let headers = Headers::parse(bytes).ok()?;
-        let frame = Frame::new(&headers);
+        let frame = Frame::new(&headers, bytes);
         let of_chain = self
             .filters
             .range_mut((chain, 0, 0)..=(chain, u16::MAX, u32::MAX));

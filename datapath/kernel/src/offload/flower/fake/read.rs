@@ -2,17 +2,24 @@
 
 use aorta_packet::{Fragment, Headers, Ip, MacAddr, Network, TransportHeader};
 
+use crate::offload::flower::lower::AUTHENTICATION;
 use crate::offload::flower::{Key, Keys};
 
 /// A frame as a card reads it: as flower does, no further than the IP header of fragments, and nothing
 /// of ARP that is neither a request nor a reply.
 pub struct Frame<'a> {
     headers: &'a Headers,
+    /// Whether there is an authentication header, which flower doesn't pass.
+    authenticated: bool,
 }
 
 impl<'a> Frame<'a> {
-    pub fn new(headers: &'a Headers) -> Frame<'a> {
-        Frame { headers }
+    pub fn new(headers: &'a Headers, bytes: &[u8]) -> Frame<'a> {
+        let authenticated = is_authenticated(headers, bytes).unwrap_or(false);
+        Frame {
+            headers,
+            authenticated,
+        }
     }
 
     /// Whether it matches.
@@ -47,6 +54,9 @@ impl<'a> Frame<'a> {
             Key::CvlanId => (inner?.tci.0 & 0xfff).into(),
             Key::CvlanPrio => (inner?.tci.0 >> 13).into(),
             key => match headers.network.as_ref()? {
+                Network::Ip(_) if self.authenticated && key == Key::IpProto => {
+                    AUTHENTICATION.into()
+                }
                 Network::Ip(ip) => of_ip(key, ip)?,
                 Network::Arp(arp) if !(1..=2).contains(&arp.operation) => match key {
                     Key::ArpOp | Key::ArpSip | Key::ArpTip | Key::ArpSha | Key::ArpTha => 0,
@@ -70,6 +80,21 @@ impl<'a> Frame<'a> {
             },
         })
     }
+}
+
+/// Whether an IPv6 packet has an authentication header, if all in front of it is whole.
+fn is_authenticated(headers: &Headers, bytes: &[u8]) -> Option<bool> {
+    let at = headers.network_at();
+    let Some(Network::Ip(Ip { v6: true, .. })) = &headers.network else {
+        return None;
+    };
+    let (mut next, mut at) = (*bytes.get(at + 6)?, at + 40);
+    // RFC 8200 §4: options hop by hop, routing, options for the destination.
+    while [0, 43, 60].contains(&next) {
+        next = *bytes.get(at)?;
+        at += 8 * (usize::from(*bytes.get(at + 1)?) + 1);
+    }
+    Some(next == AUTHENTICATION)
 }
 
 fn of_ip(key: Key, ip: &Ip) -> Option<u128> {

@@ -104,6 +104,11 @@ fn unmatched(field: FieldId, what: &str) -> Refusal {
 }
 
 impl Matched {
+    /// Whether it asks what IPv6 carries.
+    pub fn is_of_ipv6(&self) -> bool {
+        self.ethertype == Some(EtherType::IPV6) && self.proto.is_some()
+    }
+
     fn put(&mut self, part: &Part) -> Result<(), Refusal> {
         let key = match part.field {
             FieldId::IN_PORT | FieldId::VLAN_TCI | FieldId::ETH_TYPE => return Ok(()),

@@ -23,7 +23,7 @@ use self::stacks::{Stack, behind};
 use super::cookie::bucket_number;
 use super::{Header, Keys, Pedit, Police, Refusal, Running, TcAction};
 
-pub use stacks::Stacks;
+pub use stacks::{AUTHENTICATION, Stacks};
 
 /// Preference of guards: before all rules.
 pub const GUARD_PREF: u16 = 1;
@@ -78,7 +78,7 @@ pub struct Lowered {
 pub struct Needs {
     /// They have no other tags than [`Stacks`] says.
     pub known_tags: bool,
-    /// They aren't fragments.
+    /// They aren't fragments, and have no authentication header.
     pub whole: bool,
     /// They aren't ARP of other operations than requests and replies.
     pub plain_arp: bool,
@@ -148,6 +148,7 @@ impl Lowering {
         let all = [
             (self.stacks.others(), known_tags),
             (self.stacks.fragments(self.running), whole),
+            (self.stacks.authenticated(self.running), whole),
             (self.stacks.odd_arp(self.running), plain_arp),
             (self.stacks.ending(self.running), lasting),
         ];
@@ -211,7 +212,9 @@ impl Lowering {
                 device,
                 needs: Needs {
                     known_tags: keys.is_typed() || actions.iter().any(changes_labels),
-                    whole: matched.transport || actions.iter().any(changes(&TRANSPORT)),
+                    whole: matched.transport
+                        || matched.is_of_ipv6()
+                        || actions.iter().any(changes(&TRANSPORT)),
                     plain_arp: keys.is_about_arp() || actions.iter().any(changes(&ARP)),
                     lasting: actions.iter().any(lowers_ttl),
                 },

@@ -16,6 +16,9 @@ const TPIDS: [u16; 2] = [TPID_8021Q, TPID_8021AD];
 /// Tags whose keys flower has.
 pub const MAX_TAGS: usize = 2;
 
+/// The authentication header (RFC 4302), as a protocol.
+pub const AUTHENTICATION: u8 = 51;
+
 /// Tags of frames that a card may decide. Others are left to software by guards, filters in front of
 /// all rules: flower matches the type behind the tags only together with each tag's protocol, so that
 /// a rule for a type is a filter for each of these.
@@ -66,6 +69,15 @@ impl Stacks {
         all
     }
 
+    /// IPv6 packets with an authentication header: flower doesn't read what is behind it.
+    pub fn authenticated(&self, running: Running) -> Vec<Keys> {
+        let mut all = self.each([ETHERTYPE_IPV6], running);
+        for keys in &mut all {
+            keys.set(Key::IpProto, AUTHENTICATION.into());
+        }
+        all
+    }
+
     /// ARP that is neither a request nor a reply: flower reads nothing of it, as if its operation were 0.
     pub fn odd_arp(&self, running: Running) -> Vec<Keys> {
         let mut all = self.each([ETHERTYPE_ARP, ETHERTYPE_RARP], running);
@@ -85,7 +97,7 @@ impl Stacks {
     }
 
     /// Frames of these types, with whatever tags.
-    fn each(&self, types: [u16; 2], running: Running) -> Vec<Keys> {
+    fn each<const N: usize>(&self, types: [u16; N], running: Running) -> Vec<Keys> {
         let kinds = self
             .iter()
             .flat_map(|stack| types.map(|ethertype| (stack, ethertype)));
@@ -146,6 +158,7 @@ mod tests {
         assert_eq!(stacks.fragments(Running::InHardware).len(), 4);
         assert_eq!(stacks.odd_arp(Running::InHardware).len(), 4);
         assert_eq!(stacks.ending(Running::InHardware).len(), 4);
+        assert_eq!(stacks.authenticated(Running::InHardware).len(), 2);
     }
 
     #[test]
