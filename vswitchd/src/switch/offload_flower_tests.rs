@@ -308,6 +308,31 @@ async fn flows_share_the_bucket_of_their_meter() {
 }
 
 #[tokio::test]
+async fn a_meter_that_is_made_again_has_counted_nothing() {
+    use aorta_api::EntryCommand::{Add, Delete};
+    let lab = Lab::new();
+    let mut switch = lab.start().await;
+    let change =
+        |command, text: &str| crate::ofproto::meter_mods(command, &[text.to_owned()]).unwrap();
+    let all = || {
+        let mut mods = change(Add, "meter=7,pktps,band=type=drop,rate=10");
+        mods.extend(flows(&["priority=9,in_port=1,ip,actions=meter:7,output:2"]));
+        mods
+    };
+    modify(&mut switch, all()).unwrap();
+    // Nobody has asked for what these left in the bucket when the meter goes, and its filter stays.
+    for frame in lab.frames.iter().filter(|frame| frame.in_port.0 == 1) {
+        lab.nic.receive(index(1), &frame.bytes);
+    }
+    let mut anew = change(Delete, "meter=7");
+    anew.extend(all());
+    modify(&mut switch, anew).unwrap();
+    let states = switch.datapath.meter_states(&br0());
+    let state = states.get(&MeterId::Number(7)).cloned().unwrap_or_default();
+    assert_eq!(state.input.packets, 0);
+}
+
+#[tokio::test]
 async fn legacy_mode_and_refusals_are_told_in_the_driver_s_words() {
     let lab = Lab::new();
     let mut switch = lab.start().await;

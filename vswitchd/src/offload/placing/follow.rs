@@ -345,13 +345,13 @@ impl<C: Card> Placing<C> {
     }
 }
 
-/// Whether what a flow has counted so far is forgotten with a change.
+/// Whether what a flow or a meter has counted so far is forgotten with a change.
 fn counts_anew(change: &Change) -> bool {
     matches!(
         change,
         Change::FlowReplaced {
             reset_counts: true,
             ..
-        }
+        } | Change::Meter { new: None, .. }
     )
 }
