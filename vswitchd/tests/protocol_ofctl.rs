@@ -7,6 +7,8 @@
 #![allow(dead_code)]
 
 mod sim;
+#[path = "sim/text.rs"]
+mod text;
 
 use sim::{Pair, Switch};
 
@@ -41,31 +43,20 @@ fn said(switch: &Switch, arguments: &str) -> (Option<i32>, String) {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8(text).unwrap();
     let dir = switch.path("").display().to_string();
-    // What the tool logs of messages that it can't read is about itself.
-    let lines = text.lines().filter(|line| !line.contains("|WARN|"));
-    let lines = lines.map(|line| without_times(&line.replace(dir.trim_end_matches('/'), "DIR")));
+    // What the tool logs has its own times, and is about itself.
+    let logged = |line: &&str| {
+        ["|WARN|", "|INFO|"]
+            .iter()
+            .any(|level| line.contains(level))
+    };
+    let lines = text.lines().filter(|line| !logged(line));
+    let lines =
+        lines.map(|line| text::without_times(&line.replace(dir.trim_end_matches('/'), "DIR")));
     let mut lines: Vec<String> = lines.collect();
     if arguments.contains("dump-") || arguments.contains("queue-stats") {
         lines.sort();
     }
     (output.status.code(), lines.join("\n"))
-}
-
-/// A line without durations, and addresses that nobody configured.
-fn without_times(line: &str) -> String {
-    const NAMES: [&str; 5] = ["duration=", "duration:", "idle_age=", "hard_age=", "addr:"];
-    let (mut text, mut rest) = (String::new(), line);
-    while let Some((at, name)) = NAMES
-        .iter()
-        .filter_map(|name| Some((rest.find(name)?, *name)))
-        .min()
-    {
-        let (before, behind) = rest.split_at(at + name.len());
-        text += before;
-        text.push('?');
-        rest = behind.trim_start_matches(|c: char| c.is_ascii_hexdigit() || ".:s".contains(c));
-    }
-    text + rest
 }
 
 /// Whether `docs/controllers.md` says that a line's answers differ in a version.

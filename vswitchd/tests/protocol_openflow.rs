@@ -7,6 +7,8 @@
 #![allow(dead_code)]
 
 mod sim;
+#[path = "sim/text.rs"]
+mod text;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,30 +52,12 @@ fn said(switch: &Switch, arguments: &str) -> String {
     let dir = switch.path("").display().to_string();
     let lines = text
         .lines()
-        .map(|line| masked(&line.replace(dir.trim_end_matches('/'), "DIR")));
+        .map(|line| text::without_times(&line.replace(dir.trim_end_matches('/'), "DIR")));
     let mut lines: Vec<String> = lines.collect();
     if arguments.contains("dump-") || arguments.contains("queue-stats") {
         lines.sort();
     }
     lines.join("\n")
-}
-
-/// A line without durations and addresses that nobody configured.
-fn masked(line: &str) -> String {
-    let mut masked = String::new();
-    let mut rest = line;
-    let variable = ["duration=", "duration:", "idle_age=", "hard_age=", "addr:"];
-    while let Some((at, word)) = variable
-        .iter()
-        .filter_map(|word| Some((rest.find(word)?, *word)))
-        .min()
-    {
-        let (before, behind) = rest.split_at(at + word.len());
-        masked += before;
-        masked.push('?');
-        rest = behind.trim_start_matches(|c: char| c.is_ascii_hexdigit() || ".:s".contains(c));
-    }
-    masked + rest
 }
 
 /// Has both do it, and compares what they say.
