@@ -16,14 +16,8 @@ use crate::sys::{self, TcxHook};
 /// Attaches `program` to the ingress of the device, or exchanges the program if the link pinned
 /// at `path` is to that device already. No packet is lost between the old program and the new.
 pub fn attach(path: &Path, ifindex: u32, program: BorrowedFd<'_>) -> Result<(), PortError> {
-    let pin_error = |e| PortError::Pin(Box::new(e));
-    if let Some(link) = pins::open(path).map_err(pin_error)? {
-        // The device may have gone, and another come in its place.
-        let same = sys::tcx_device(link.as_fd()).is_ok_and(|device| device == ifindex);
-        if same && sys::update_link(link.as_fd(), program).is_ok() {
-            return Ok(());
-        }
-        detach(path).map_err(pin_error)?;
+    if exchanged(path, sys::tcx_device, ifindex, program)? {
+        return Ok(());
     }
     if has_entry(ifindex) {
         return Err(PortError::Taken { ifindex });
@@ -35,13 +29,8 @@ pub fn attach(path: &Path, ifindex: u32, program: BorrowedFd<'_>) -> Result<(), 
 
 /// As [`attach`], to the egress, where programs of others may be, too.
 pub fn attach_egress(path: &Path, ifindex: u32, program: BorrowedFd<'_>) -> Result<(), PortError> {
-    let pin_error = |e| PortError::Pin(Box::new(e));
-    if let Some(link) = pins::open(path).map_err(pin_error)? {
-        let same = sys::tcx_device(link.as_fd()).is_ok_and(|device| device == ifindex);
-        if same && sys::update_link(link.as_fd(), program).is_ok() {
-            return Ok(());
-        }
-        detach(path).map_err(pin_error)?;
+    if exchanged(path, sys::tcx_device, ifindex, program)? {
+        return Ok(());
     }
     let link = sys::attach_tcx(program, ifindex, TcxHook::Egress)
         .map_err(|source| PortError::Attach { ifindex, source })?;
@@ -55,17 +44,36 @@ pub fn attach_xdp(
     mode: XdpMode,
     program: BorrowedFd<'_>,
 ) -> Result<(), PortError> {
-    let pin_error = |e| PortError::Pin(Box::new(e));
-    if let Some(link) = pins::open(path).map_err(pin_error)? {
-        let same = sys::xdp_device(link.as_fd()).is_ok_and(|device| device == ifindex);
-        if same && sys::update_link(link.as_fd(), program).is_ok() {
-            return Ok(());
-        }
-        detach(path).map_err(pin_error)?;
+    if exchanged(path, sys::xdp_device, ifindex, program)? {
+        return Ok(());
     }
     let link = sys::attach_xdp(program, ifindex, mode == XdpMode::Native)
         .map_err(|source| PortError::AttachXdp { ifindex, source })?;
     pins::pin(link.as_fd(), path).map_err(pin_error)
+}
+
+/// Exchanges the program of the link pinned at `path` if it is to the device, as `device_of` tells.
+/// If there is a link and that can't be done, it is detached.
+fn exchanged(
+    path: &Path,
+    device_of: impl Fn(BorrowedFd<'_>) -> std::io::Result<u32>,
+    ifindex: u32,
+    program: BorrowedFd<'_>,
+) -> Result<bool, PortError> {
+    let Some(link) = pins::open(path).map_err(pin_error)? else {
+        return Ok(false);
+    };
+    // The device may have gone, and another come in its place.
+    let same = device_of(link.as_fd()).is_ok_and(|device| device == ifindex);
+    if same && sys::update_link(link.as_fd(), program).is_ok() {
+        return Ok(true);
+    }
+    detach(path).map_err(pin_error)?;
+    Ok(false)
+}
+
+fn pin_error(error: DatapathError) -> PortError {
+    PortError::Pin(Box::new(error))
 }
 
 /// Why XDP programs of a device wouldn't see frames as they are; `None` if they do.
