@@ -5,7 +5,7 @@
 
 mod common;
 
-use aorta_integration::lab::{Load, Protocol, RateMeter};
+use aorta_integration::lab::{Load, Protocol, RateMeter, rate_within};
 use common::{Bed, RIGHT, column, done, eventually, pings, port, vsctl, wait_interface};
 use serde_json::Value;
 
@@ -104,23 +104,13 @@ fn packets_of_connections_are_those_that_leave() {
     assert!(dropped(&bed, "policed") > 0);
 }
 
-/// Measures until the rate is right: a machine that is busy elsewhere may need another try. Connections
-/// may have `spare_bps` of the burst left when the measurement begins.
+/// Measures until the rate is right. Connections may have `spare_bps` of the burst left when the
+/// measurement begins.
 fn measured(bed: &Bed, meter: &RateMeter<'_>, load: Load, wanted_bps: u64, spare_bps: u64) {
     let least = wanted_bps as f64 * (1.0 - TOLERANCE);
     let most = wanted_bps as f64 * (1.0 + TOLERANCE) + spare_bps as f64;
-    let mut seen = Vec::new();
-    for _ in 0..4 {
-        let rate = meter.measure(&bed.left, load).unwrap();
-        if (least..=most).contains(&rate) {
-            return;
-        }
-        seen.push(rate / MBIT as f64);
-    }
-    panic!(
-        "{load:?}: {seen:.1?} Mbit/s instead of {}",
-        wanted_bps / MBIT
-    );
+    let what = format!("{load:?}");
+    rate_within(least..=most, &what, || meter.measure(&bed.left, load)).unwrap();
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub use machine::Machine;
 pub use netns::{Netns, sweep_stale};
 pub use probe::{ProbeReport, UdpProbe};
 pub use python::{SYSTEM_PYTHON, python};
-pub use rate::{Load, Protocol, RateMeter};
+pub use rate::{Load, Protocol, RateMeter, rate_within};
 pub use stolen::Stolen;
 pub use switch::{Switch, SwitchOptions};
 pub use wait::{wait_for, wait_until};

@@ -1,10 +1,13 @@
 //! How fast something gets from one namespace to another, as iperf3 finds it.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{LabError, Netns, run_within, wait_until};
+use super::{LabError, Netns, Stolen, run_within, wait_until};
 
 /// Bytes of a TCP segment's contents in a frame of 1514 bytes.
 const SEGMENT: u32 = 1448;
@@ -12,6 +15,13 @@ const SEGMENT: u32 = 1448;
 const TCP_HEADERS: u32 = 66;
 /// The same of UDP.
 const UDP_HEADERS: u32 = 42;
+
+/// What a server that hasn't heard yet that the load before ended says to the next client.
+const BUSY: &str = "server is busy";
+/// The share of denied processor time from which a rate that is too low says nothing.
+const DENIED: f64 = 0.03;
+/// How often a rate is measured at most, and how many of them decide.
+const TRIES: (usize, u32) = (6, 3);
 
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,9 +101,18 @@ impl<'a> RateMeter<'a> {
         };
         // What waits in queues at the end still has to arrive.
         let limit = Duration::from_secs(u64::from(load.seconds) + 60);
-        let output = run_within(&mut client, limit)?.ok()?;
-        let report: Value = serde_json::from_str(&output.stdout)
-            .map_err(|error| LabError::Agent(format!("report of iperf3: {error}")))?;
+        let mut report = Value::Null;
+        wait_until("iperf3 is done with the load before", limit, || {
+            report = match ran(&mut client, limit) {
+                Ok(report) => report,
+                Err(error) => json!({ "error": error.to_string() }),
+            };
+            !error_of(&report).contains(BUSY)
+        })?;
+        let error = error_of(&report);
+        if !error.is_empty() {
+            return Err(LabError::Agent(format!("iperf3 with {load:?}: {error}")));
+        }
         let bits = arrived_bps(&report, load.seconds as usize);
         let bits = bits.ok_or_else(|| {
             let got = report["server_output_json"]["intervals"].as_array();
@@ -112,6 +131,19 @@ impl<'a> RateMeter<'a> {
     }
 }
 
+/// What iperf3 reports.
+fn ran(client: &mut Command, limit: Duration) -> Result<Value, LabError> {
+    let output = run_within(client, limit)?;
+    // A refused client reports why, and fails or not depending on its version.
+    serde_json::from_str(&output.stdout)
+        .map_err(|error| LabError::Agent(format!("report of iperf3: {error}: {}", output.stderr)))
+}
+
+/// What iperf3 complains of, nothing if all is well.
+fn error_of(report: &Value) -> &str {
+    report["error"].as_str().unwrap_or_default()
+}
+
 /// Bits a second of the contents that arrived in so many intervals of a second after the first.
 fn arrived_bps(report: &Value, intervals: usize) -> Option<f64> {
     let all = report["server_output_json"]["intervals"].as_array()?;
@@ -121,6 +153,41 @@ fn arrived_bps(report: &Value, intervals: usize) -> Option<f64> {
         values.sum()
     };
     Some(sum("bytes")? * 8.0 / sum("seconds")?)
+}
+
+/// Measures until a rate in bits a second is one of those allowed. What is less, or cannot be measured,
+/// doesn't count while the machine is denied its processors, since nothing is sent then: if too few
+/// measurements are left, a line says that it was skipped, and why. What is more always counts.
+///
+/// # Errors
+/// What was measured, when each that counts is another.
+pub fn rate_within<E: Display>(
+    allowed_bps: RangeInclusive<f64>,
+    what: &str,
+    measure: impl Fn() -> Result<f64, E>,
+) -> Result<(), String> {
+    let (tries, deciding) = TRIES;
+    let (mut counted, mut told) = (0, Vec::new());
+    while counted < deciding && told.len() < tries {
+        let before = Stolen::now();
+        let rate = measure();
+        let denied = before.share_since();
+        match &rate {
+            Ok(rate) if allowed_bps.contains(rate) => return Ok(()),
+            Ok(rate) if rate > allowed_bps.end() => counted += 1,
+            _ if denied < DENIED => counted += 1,
+            _ => {}
+        }
+        let rate = rate.map_or_else(|error| error.to_string(), |rate| format!("{rate:.0}"));
+        told.push(format!("{rate} ({:.0} % denied)", denied * 100.0));
+    }
+    let (told, allowed) = (told.join(", "), allowed_bps);
+    let told = format!("{told} instead of {allowed:.0?} bit/s with {what}");
+    if counted == deciding {
+        return Err(told);
+    }
+    println!("skipped: the machine is denied its processors: {told}");
+    Ok(())
 }
 
 #[cfg(test)]
