@@ -227,21 +227,23 @@ mod tests {
             framing: Framing::None,
         };
         std::fs::create_dir(root.path().join("corpus")).unwrap();
-        let plan = Plan {
-            target: &target,
-            root: root.path(),
-            findings: &root.path().join("found"),
-            seed: 1,
-            time: Duration::from_millis(300),
+        let run_for = |time_ms| {
+            let plan = Plan {
+                target: &target,
+                root: root.path(),
+                findings: &root.path().join("found"),
+                seed: 1,
+                time: Duration::from_millis(time_ms),
+            };
+            run(&plan, &Faults::default())
         };
-        assert!(matches!(
-            run(&plan, &Faults::default()),
-            Err(RunError::NoCorpus(_))
-        ));
+        assert!(matches!(run_for(300), Err(RunError::NoCorpus(_))));
         std::fs::write(root.path().join("corpus/one"), "abc x").unwrap();
-        let outcome = run(&plan, &Faults::default()).unwrap();
+        // A machine that is busy elsewhere does few in a short time.
+        let mut outcomes = [300, 3000, 30_000].into_iter().map(run_for);
+        let outcome = outcomes.find_map(|outcome| outcome.ok().filter(|outcome| outcome.runs > 10));
+        let outcome = outcome.expect("more than ten inputs are tried");
         assert_eq!(outcome.findings, 1, "{outcome:?}");
-        assert!(outcome.runs > 10, "{outcome:?}");
         let kept: Vec<_> = std::fs::read_dir(root.path().join("found/made_up"))
             .unwrap()
             .map(|file| file.unwrap().path())
