@@ -135,7 +135,7 @@ impl Cloud {
 fn passes(from: &Wire, to: &Wire, source: u8) -> bool {
     to.receive_all();
     from.send(&frame(0xff, source, None)).unwrap();
-    to.wait_frame("", LIMIT / 40, is_ours).is_ok()
+    to.wait_frame("", LIMIT / 120, is_ours).is_ok()
 }
 
 /// A VIF of that class, with what every VIF has.

@@ -54,7 +54,7 @@ impl Served {
     /// Runs a case, which must succeed, and shows what it prints.
     pub fn run(&self, python: &Path, script: &str, words: &[&str]) -> Output {
         let mut command = self.case(python, script, words);
-        let output = run_within(&mut command, 4 * LIMIT).unwrap();
+        let output = run_within(&mut command, 2 * LIMIT).unwrap();
         let output = output.ok().unwrap_or_else(|error| panic!("{error}"));
         print!("{}", output.stdout);
         output
