@@ -134,7 +134,7 @@ impl<'a> RateMeter<'a> {
 /// What iperf3 reports.
 fn ran(client: &mut Command, limit: Duration) -> Result<Value, LabError> {
     let output = run_within(client, limit)?;
-    // A refused client reports why, and fails or not depending on its version.
+    // Whether a refused client fails or not, its report says why.
     serde_json::from_str(&output.stdout)
         .map_err(|error| LabError::Agent(format!("report of iperf3: {error}: {}", output.stderr)))
 }
