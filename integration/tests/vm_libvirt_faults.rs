@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 const FIRST: &str = "192.0.2.1";
 const SECOND: &str = "198.51.100.1";
 /// libvirt gives `ovs-vsctl` five seconds; a busy machine some more.
-const GIVEN_UP: std::ops::Range<Duration> = Duration::from_secs(5)..Duration::from_secs(60);
+const GIVEN_UP: std::ops::Range<Duration> = Duration::from_secs(5)..Duration::from_secs(20);
 
 /// What a row says whose tap there isn't.
 const NO_DEVICE: &str = "\"could not open network device lva1 (No such device)\"";
